@@ -1,0 +1,142 @@
+"""The command line: what is found, what is refused, and with which status it ends."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from vsim import __version__, cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A command that writes more than a pipe holds.
+TALKATIVE = """
+import sys
+from vsim import cli
+cli.run = lambda argv: print("x" * 1_000_000) or 0
+sys.exit(cli.main([]))
+"""
+
+
+class Mistake(ValueError):
+    """As the readers of files raise it."""
+
+    def __init__(self, file, line, column, message):
+        super().__init__(f"{file}:{line}:{column}: {message}")
+        self.file, self.line, self.column = file, line, column
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Makes `vsim probe` run a function of the arguments, found as any other package's command is."""
+
+    def install(func, **defaults):
+        def register(parser):
+            """try something"""
+            parser.add_argument("--size", type=int)
+            parser.set_defaults(func=func, **defaults)
+
+        entry = EntryPoint("probe", "somewhere:register", cli.ENTRY_POINTS)
+        monkeypatch.setattr(cli, "entry_points", lambda **_: [entry])
+        monkeypatch.setattr(cli, "loaded", lambda _: register)
+
+    return install
+
+
+def raising(error):
+    def func(args):
+        raise error
+
+    return func
+
+
+def test_a_command_of_another_package_is_found_and_gives_the_exit_status(command):
+    command(lambda args: args.size)
+    assert cli.main(["probe", "--size", "7"]) == 7
+
+
+def test_the_help_shows_what_a_command_says_of_itself(command, capsys):
+    command(lambda args: 0)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    assert "try something" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (Mistake("a.cfg", 3, 7, "found 'x'"), "a.cfg:3:7: found 'x'\n"),
+        (FileNotFoundError(2, "No such file or directory", "a.cfg"),
+         "vsim: [Errno 2] No such file or directory: 'a.cfg'\n"),
+    ],
+)
+def test_bad_input_is_said_in_one_line_and_ends_with_status_2(command, capsys, error, text):
+    command(raising(error))
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr() == ("", text)
+
+
+@pytest.mark.parametrize("error", [ValueError("vector 999: 8 bits"), OSError("disk on fire"), KeyError("x")])
+def test_a_defect_keeps_its_traceback(command, error):
+    command(raising(error))
+    with pytest.raises(type(error)):
+        cli.main(["probe"])
+
+
+@pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
+def test_an_interruption_ends_quietly(command, capfd, monkeypatch, error, status):
+    monkeypatch.setattr(cli, "silence_output", lambda: None)
+    command(raising(error))
+    assert cli.main(["probe"]) == status
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unknown_option_is_refused_with_the_commands_own_usage(command, capsys):
+    command(lambda args: 0)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["probe", "--colour"])
+    assert "usage: vsim probe" in capsys.readouterr().err
+
+
+def test_a_command_that_asks_for_the_rest_gets_unknown_options_in_order(command):
+    seen = []
+    command(lambda args: seen.append(args.rest) or 0, rest=[])
+    assert cli.main(["probe", "--a=1", "--size", "7", "--b", "2"]) == 0
+    assert seen == [["--a=1", "--b", "2"]]
+
+
+@pytest.mark.parametrize("argv", [[], ["dance"], ["--colour"]])
+def test_bad_usage_ends_with_status_2(argv):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(argv)
+
+
+def test_a_command_whose_module_is_missing_is_said_to_be_unavailable(monkeypatch, capsys):
+    monkeypatch.setitem(cli.BUILT_IN, "fly", cli.BuiltIn("vsim.wings", "not yet"))
+    assert cli.main(["fly"]) == 2
+    assert capsys.readouterr().err == "vsim: not available in this installation: vsim.wings\n"
+
+
+def test_a_broken_package_does_not_take_the_help_away(monkeypatch, capsys):
+    entry = EntryPoint("probe", "no_such_package:register", cli.ENTRY_POINTS)
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [entry])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    assert "not available in this installation" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "vsim", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"vsim {__version__}\n")
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    """The pipe's end is closed before anything is written, as `| head` closes it."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", TALKATIVE], cwd=ROOT, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == cli.PIPE_CLOSED

@@ -1,0 +1,94 @@
+"""`vsim lab`: which folder is opened, what is passed to JupyterLab, and that nobody's work is lost."""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from widgets import command
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """The command lines that would have become JupyterLab; `vsim lab` is run as a plain user."""
+    lines = []
+    monkeypatch.setattr(command, "become", lambda line: lines.append(line) or 0)
+    monkeypatch.setattr(command.os, "geteuid", lambda: 1000, raising=False)
+    return lines
+
+
+@pytest.fixture
+def wheel(monkeypatch, tmp_path):
+    """As if installed from a wheel: no checkout around the package, two files in it."""
+    packed = tmp_path / "site" / "widgets" / "_notebooks"
+    (packed / "data").mkdir(parents=True)
+    (packed / command.FIRST).write_text("first")
+    (packed / "data" / "guest.cfg").write_text("vcpus=288")
+    (packed / ".ipynb_checkpoints").mkdir()
+    (packed / ".ipynb_checkpoints" / "old.ipynb").write_text("left behind")
+    (tmp_path / "home").mkdir()
+    monkeypatch.setattr(command, "CHECKOUT", tmp_path / "site")
+    monkeypatch.setattr(command, "PACKED", packed)
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def lab(*argv):
+    parser = ArgumentParser()
+    command.register(parser)
+    args, args_rest = parser.parse_known_args(argv)
+    args.rest = args_rest
+    return args.func(args)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_checkout_opens_its_own_notebooks(launched):
+    assert lab() == 0
+    folder = Path(command.__file__).parent.parent / "notebooks"
+    assert launched[0][:3] == [sys.executable, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={folder}" in launched[0]
+
+
+def test_a_wheel_copies_its_notebooks_to_a_folder_that_it_names(launched, wheel, capsys):
+    lab()
+    assert files(wheel / "vsim-notebooks") == {command.FIRST: "first", "data/guest.cfg": "vcpus=288"}
+    assert capsys.readouterr().out == f"vsim: the notebooks are in {wheel / 'vsim-notebooks'}\n"
+    assert f"--LabApp.default_url=/lab/tree/{command.FIRST}" in launched[0]
+
+
+def test_a_second_start_keeps_what_was_changed_and_says_so(launched, wheel, capsys):
+    lab("--dir", "mine")
+    (wheel / "mine" / command.FIRST).write_text("my work")
+    (wheel / "mine" / "data" / "guest.cfg").unlink()
+    capsys.readouterr()
+    lab("--dir", "mine")
+    assert files(wheel / "mine") == {command.FIRST: "my work", "data/guest.cfg": "vcpus=288"}
+    assert "kept mine/00_one_interrupt.ipynb" in capsys.readouterr().out
+
+
+def test_an_unchanged_copy_is_not_worth_a_word(launched, wheel, capsys):
+    lab()
+    lab()
+    assert "kept" not in capsys.readouterr().out
+
+
+def test_options_reach_jupyterlab_and_the_users_own_come_last(launched):
+    lab("--no-browser", "--port", "8899", "--ServerApp.token=x", "--debug")
+    assert launched[0][-4:] == ["--no-browser", "--port=8899", "--ServerApp.token=x", "--debug"]
+
+
+def test_a_port_that_is_no_number_is_refused(launched):
+    with pytest.raises(SystemExit, match="2"):
+        lab("--port", "http")
+    assert launched == []
+
+
+@pytest.mark.parametrize("more, count", [((), 1), (("--allow-root",), 1)])
+def test_root_may_start_it_too(launched, monkeypatch, more, count):
+    monkeypatch.setattr(command.os, "geteuid", lambda: 0, raising=False)
+    lab(*more)
+    assert launched[0].count("--allow-root") == count

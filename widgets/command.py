@@ -1,0 +1,90 @@
+"""`vsim lab`: JupyterLab, opened on the notebooks.
+
+From a checkout (or an editable install, which points to one) the notebooks are opened where they
+are. A wheel carries them inside this package; they are then copied to a folder of the user's,
+and a file that differs there is the user's work: it stays.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKED = Path(__file__).resolve().parent / "_notebooks"
+FIRST = "00_one_interrupt.ipynb"
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """open JupyterLab on the notebooks"""
+    parser.description = "Open JupyterLab on the notebooks. Further options are JupyterLab's own."
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument("--port", metavar="N", type=int, help="the port to listen on (default: 8888)")
+    parser.add_argument("--dir", metavar="FOLDER", type=Path,
+                        help="work on a copy of the notebooks in this folder (made if need be)")
+    parser.set_defaults(func=lab, rest=[])
+
+
+def lab(args: argparse.Namespace) -> int:
+    """Open the notebooks; on POSIX this process becomes JupyterLab."""
+    folder = notebooks_folder(args.dir)
+    print(f"vsim: the notebooks are in {folder}", flush=True)
+    return become([sys.executable, "-m", "jupyterlab", *jupyter_options(args, folder)])
+
+
+def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
+    """JupyterLab's command line; what the user adds comes last and is passed on as it is."""
+    first = f"/lab/tree/{FIRST}" if (folder / FIRST).exists() else "/lab"
+    options = [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={first}"]
+    if args.no_browser:
+        options.append("--no-browser")
+    if args.port is not None:
+        options.append(f"--port={args.port}")
+    rest: list[str] = args.rest
+    return options + root_option(rest) + rest
+
+
+def root_option(rest: list[str]) -> list[str]:
+    """Jupyter refuses to run as root unless told; in a container root is the only user there is."""
+    if getattr(os, "geteuid", lambda: 1)() != 0 or "--allow-root" in rest:
+        return []
+    print("vsim: running as root, so JupyterLab is started with --allow-root", flush=True)
+    return ["--allow-root"]
+
+
+def become(command: list[str]) -> int:
+    """Run a command in place of this process; where there is no such thing, wait for its status."""
+    if os.name == "posix":
+        os.execv(command[0], command)
+    return subprocess.call(command)
+
+
+def notebooks_folder(wanted: Path | None) -> Path:
+    """The folder to open: the source tree's own, or a copy that this call brings up to date."""
+    source = CHECKOUT / "notebooks"
+    if not (CHECKOUT / "pyproject.toml").is_file():
+        source, wanted = PACKED, wanted or Path("vsim-notebooks")
+    if wanted is None:
+        return source
+    for line in copy_missing(source, wanted):
+        print(f"vsim: {line}")
+    return wanted.resolve()
+
+
+def copy_missing(source: Path, target: Path) -> Iterator[str]:
+    """Copy what `target` does not have; yields a line for each file there that differs and is kept."""
+    for file in sorted(path for path in source.rglob("*") if shipped(path.relative_to(source), path)):
+        copy = target / file.relative_to(source)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        elif copy.read_bytes() != file.read_bytes():
+            yield f"kept {copy}, which differs from the one shipped; rename it to get that one"
+
+
+def shipped(relative: Path, path: Path) -> bool:
+    """Whether a file of the notebooks' folder is a lesson or its data, not a trace of having run it."""
+    return path.is_file() and not any(part.startswith((".", "__")) for part in relative.parts)
