@@ -81,6 +81,12 @@ def test_options_reach_jupyterlab_and_the_users_own_come_last(launched):
     assert launched[0][-4:] == ["--no-browser", "--port=8899", "--ServerApp.token=x", "--debug"]
 
 
+def test_an_option_of_the_users_replaces_ours(launched):
+    """JupyterLab refuses to be told the same thing twice."""
+    lab("--ServerApp.root_dir=elsewhere")
+    assert [word for word in launched[0] if "root_dir" in word] == ["--ServerApp.root_dir=elsewhere"]
+
+
 def test_a_port_that_is_no_number_is_refused(launched):
     with pytest.raises(SystemExit, match="2"):
         lab("--port", "http")

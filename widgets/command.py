@@ -36,14 +36,16 @@ def lab(args: argparse.Namespace) -> int:
 
 
 def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
-    """JupyterLab's command line; what the user adds comes last and is passed on as it is."""
+    """JupyterLab's command line; what the user adds comes last, as it is, and in place of ours."""
+    rest: list[str] = args.rest
     first = f"/lab/tree/{FIRST}" if (folder / FIRST).exists() else "/lab"
-    options = [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={first}"]
+    ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first}
+    given = {word.partition("=")[0] for word in rest}
+    options = [f"{name}={value}" for name, value in ours.items() if name not in given]
     if args.no_browser:
         options.append("--no-browser")
     if args.port is not None:
         options.append(f"--port={args.port}")
-    rest: list[str] = args.rest
     return options + root_option(rest) + rest
 
 
