@@ -1,0 +1,76 @@
+"""A text that somebody else wrote, and how a mistake in it is told: `FILE:LINE:COLUMN: message`.
+
+The readers of configurations and of lspci's output stand on this. Lines and columns count from 1, columns in
+characters. Sizes are bounded here, before anything is read out of a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from codecs import BOM_UTF8
+
+
+class TextError(ValueError):
+    """A text that cannot be used: where, what was found, what is allowed. One subclass a kind of text."""
+
+    def __init__(self, file: str, line: int, column: int, message: str) -> None:
+        super().__init__(f"{file}:{line}:{column}: {message}")
+        self.file, self.line, self.column, self.message = file, line, column, message
+
+
+class Source:
+    """The characters of `file`, addressed by their offset from 0. `mistake` is the class of its errors."""
+
+    def __init__(self, text: str, file: str, mistake: type[TextError], limit: int) -> None:
+        """limit: most characters; a longer text is a mistake."""
+        self.text, self.file, self.mistake = text, file, mistake
+        self.starts = [0]
+        if len(text) > limit:
+            raise self.error(0, f"found {len(text)} characters; allowed: up to {limit}")
+        self.starts.extend(match.end() for match in re.finditer("\n", text))
+
+    def line(self, at: int) -> int:
+        """Line of the character at offset `at`."""
+        return bisect_right(self.starts, at)
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Line and column of the character at offset `at`."""
+        line = self.line(at)
+        return line, at - self.starts[line - 1] + 1
+
+    def error(self, at: int, message: str) -> TextError:
+        """The mistake at offset `at`, to be raised."""
+        return self.mistake(self.file, *self.place(at), message)
+
+
+def read(path: str | os.PathLike[str], mistake: type[TextError], limit: int) -> str:
+    """The text of a UTF-8 file of at most `limit` bytes. A file that cannot be read is a mistake too.
+
+    A byte order mark at the beginning is no part of the text.
+    """
+    file = os.fspath(path)
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(limit + 1)
+    except (OSError, ValueError) as error:
+        raise mistake(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > limit:
+        raise mistake(file, 1, 1, f"found more than {limit} bytes; allowed: up to {limit}")
+    data = data.removeprefix(BOM_UTF8)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _place_of_byte(data[: error.start])
+        raise mistake(file, line, column, f"found byte {data[error.start]:#04x}; allowed: UTF-8") from None
+
+
+def _place_of_byte(before: bytes) -> tuple[int, int]:
+    text = before.decode("utf-8")
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+def shown(text: str) -> str:
+    """text in quotes for a message: one line of ASCII, shortened to what is needed to recognise it."""
+    return ascii(text if len(text) <= 40 else text[:37] + "...")
