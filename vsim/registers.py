@@ -1,0 +1,220 @@
+"""The registers of the remapping unit, the local APIC, the I/O APIC and the PCI interrupt capabilities, by bits.
+
+`UNIT` is the register page of a VT-d unit (VT-d 11.4; V 1.1): offset, width, name, layout, and who may write what.
+Only what interrupt remapping touches has a layout of its own; the other registers are named for dumps.
+"""
+
+from __future__ import annotations
+
+from vsim.bits import Access, Field, Layout, flag, reserved
+from vsim.formats import DLM_NAMES, DM_NAMES, RTE, TM_NAMES
+
+RO, RW, WO, W1C = Access.RO, Access.RW, Access.WO, Access.W1C
+
+VER = Layout("VER", 32, "VT-d 11.4.1", reserved(8, 24), Field("major", 4, 4, "major version", RO, "dec", reset=1),
+             Field("minor", 0, 4, "minor version", RO, "dec"))
+
+CAP = Layout(
+    "CAP", 64, "VT-d 11.4.2",
+    Field("nd", 0, 3, "domain ids: 2^(4+2*nd)", RO), flag("afl", 3, "advanced fault log", RO),
+    flag("rwbf", 4, "write-buffer flush required", RO), flag("plmr", 5, "protected low memory", RO),
+    flag("phmr", 6, "protected high memory", RO),
+    flag("cm", 7, "caching mode: not-present entries may be cached", RO),
+    Field("sagaw", 8, 5, "DMA address widths", RO), reserved(13, 3),
+    Field("mgaw", 16, 6, "maximum guest address width minus 1", RO, "dec"),
+    flag("zlr", 22, "zero-length reads", RO), Field("dep23", 23, 1, "deprecated", RO),
+    Field("fro", 24, 10, "offset of the first fault record, in units of 16 bytes", RO),
+    Field("sllps", 34, 4, "large pages", RO), reserved(38, 1), flag("psi", 39, "page-selective invalidation", RO),
+    Field("nfr", 40, 8, "number of fault records minus 1", RO, "dec"),
+    Field("mamv", 48, 6, "maximum address mask", RO, "dec"), flag("dwd", 54, "write draining", RO),
+    flag("drd", 55, "read draining", RO), flag("fs1gp", 56, "first-stage 1 GiB pages", RO), reserved(57, 2),
+    flag("pi", 59, "posted interrupts", RO), flag("fs5lp", 60, "five-level paging", RO),
+    flag("ecmds", 61, "enhanced commands", RO),
+    flag("esirtps", 62, "SIRTP and turning remapping off invalidate the entry cache by themselves", RO),
+    flag("esrtps", 63, "the same for SRTP and the DMA caches", RO))
+
+ECAP = Layout(
+    "ECAP", 64, "VT-d 11.4.3",
+    flag("c", 0, "table fetches snoop the processor caches", RO), flag("qi", 1, "queued invalidation", RO),
+    flag("dt", 2, "device TLB", RO), flag("ir", 3, "interrupt remapping; needs qi", RO),
+    flag("eim", 4, "extended interrupt mode: 32-bit destinations; needs ir", RO), Field("dep5", 5, 1, "deprecated", RO),
+    flag("pt", 6, "pass-through", RO), flag("sc", 7, "snoop control", RO),
+    Field("iro", 8, 10, "offset of the IOTLB registers, in units of 16 bytes", RO), reserved(18, 2),
+    Field("mhmv", 20, 4, "largest im of an interrupt-entry-cache invalidation", RO, "dec"), reserved(24, 1),
+    flag("mts", 25, "memory types", RO), flag("nest", 26, "nested translation", RO), reserved(27, 2),
+    flag("prs", 29, "page requests", RO), Field("other30", 30, 12, "not interrupt remapping", RO),
+    flag("pds", 42, "page-request drain of a wait descriptor", RO), flag("smts", 43, "scalable mode", RO),
+    Field("other44", 44, 8, "not interrupt remapping", RO), flag("adms", 52, "abort-DMA mode", RO),
+    Field("other53", 53, 11, "not interrupt remapping", RO))
+
+_COMMANDS = (
+    ("te", 31, "DMA translation", "level"), ("srtp", 30, "set root table pointer", "one-shot"),
+    ("sfl", 29, "set fault log", "one-shot"), ("eafl", 28, "advanced fault log", "level"),
+    ("wbf", 27, "write-buffer flush", "one-shot"), ("qie", 26, "queued invalidation", "level"),
+    ("ire", 25, "interrupt remapping", "level"),
+    ("sirtp", 24, "set interrupt remapping table pointer", "one-shot"),
+    ("cfi", 23, "compatibility-format interrupts pass", "level"))
+_STATUS_NAMES = {"te": "tes", "srtp": "rtps", "sfl": "fls", "eafl": "afls", "wbf": "wbfs", "qie": "qies",
+                 "ire": "ires", "sirtp": "irtps", "cfi": "cfis"}
+
+GCMD = Layout("GCMD", 32, "VT-d 11.4.4", reserved(0, 23),
+              *(flag(name, low, f"{doc} ({kind})", WO) for name, low, doc, kind in _COMMANDS))
+GSTS = Layout("GSTS", 32, "VT-d 11.4.5", reserved(0, 23),
+              *(flag(_STATUS_NAMES[name], low, f"{doc}: status", RO) for name, low, doc, _ in _COMMANDS))
+ONE_SHOT = sum(1 << low for _, low, _, kind in _COMMANDS if kind == "one-shot")
+"""Command bits of which only a 1 has meaning (V 1.4); 0x69000000."""
+
+FSTS = Layout(
+    "FSTS", 32, "VT-d 11.4.9", reserved(16, 16),
+    Field("fri", 8, 8, "index of the first pending fault record; valid while ppf=1", RO, "dec"),
+    flag("pro", 7, "page request overflow, deprecated", W1C), flag("ite", 6, "device-TLB time-out", W1C),
+    flag("ice", 5, "device-TLB completion error", W1C), flag("iqe", 4, "invalidation queue error", W1C),
+    flag("apf", 3, "advanced pending fault", W1C), flag("afo", 2, "advanced fault overflow", W1C),
+    flag("ppf", 1, "primary pending fault: OR of all records' F", RO),
+    flag("pfo", 0, "primary fault overflow; while 1 nothing is recorded", W1C))
+
+
+def _event_control(name: str, section: str) -> Layout:
+    return Layout(name, 32, section, flag("im", 31, "mask: 1 holds the message back", RW, reset=1),
+                  flag("ip", 30, "pending: a message was held back", RO), reserved(0, 30))
+
+
+FECTL = _event_control("FECTL", "VT-d 11.4.10")
+IECTL = _event_control("IECTL", "VT-d 11.4.22")
+EVENT_DATA = Layout("FEDATA, IEDATA", 32, "VT-d 11.4.11", Field("old", 16, 16, "message data in old revisions"),
+                    Field("data", 0, 16, "message data: vector 7:0, delivery mode bit 8"))
+EVENT_ADDRESS = Layout("FEADDR, IEADDR", 32, "VT-d 11.4.12", Field("address", 2, 30, "message address, bits 31:2"),
+                       reserved(0, 2))
+EVENT_UPPER = Layout("FEUADDR, IEUADDR", 32, "VT-d 11.4.13", Field("id", 8, 24, "APIC ID bits 31:8 in x2APIC mode"),
+                     reserved(0, 8))
+RTADDR = Layout("RTADDR", 64, "VT-d 11.4.6", Field("root", 12, 52, "root table, bits 63:12"),
+                Field("ttm", 10, 2, "translation table mode"), reserved(0, 10))
+IQH = Layout("IQH", 64, "VT-d 11.4.16", reserved(19, 45),
+             Field("qh", 4, 15, "head, in units of 16 bytes", RO), reserved(0, 4))
+IQT = Layout("IQT", 64, "VT-d 11.4.17", reserved(19, 45), Field("qt", 4, 15, "tail, in units of 16 bytes"),
+             reserved(0, 4))
+IQA = Layout("IQA", 64, "VT-d 11.4.18", Field("base", 12, 52, "queue base, bits 63:12"),
+             flag("dw", 11, "descriptor width: 1 is 256 bits"), reserved(3, 8),
+             Field("qs", 0, 3, "2^qs pages", form="dec"))
+ICS = Layout("ICS", 32, "VT-d 11.4.19", reserved(1, 31), flag("iwc", 0, "a wait with IF has completed", W1C))
+IQERCD = Layout("IQERCD", 64, "VT-d 11.4.25", Field("icesid", 48, 16, "", RO, "bdf"),
+                Field("itesid", 32, 16, "", RO, "bdf"), reserved(4, 28),
+                Field("iqei", 0, 4, "why the queue stopped", RO, names={
+                    0: "no information", 1: "invalid tail pointer", 2: "descriptor fetch error",
+                    3: "invalid descriptor type", 4: "reserved field", 5: "invalid descriptor width",
+                    6: "misaligned tail", 7: "invalid translation mode"}))
+IRTA = Layout("IRTA", 64, "VT-d 11.4.24", Field("base", 12, 52, "table base, bits 63:12"),
+              flag("eime", 11, "extended interrupt mode: 32-bit destinations"), reserved(4, 7),
+              Field("s", 0, 4, "2^(s+1) entries", form="dec"))
+
+UNIT: tuple[tuple[int, int, str, Layout | None], ...] = (
+    (0x000, 4, "VER", VER), (0x008, 8, "CAP", CAP), (0x010, 8, "ECAP", ECAP), (0x018, 4, "GCMD", GCMD),
+    (0x01C, 4, "GSTS", GSTS), (0x020, 8, "RTADDR", RTADDR), (0x028, 8, "CCMD", None), (0x034, 4, "FSTS", FSTS),
+    (0x038, 4, "FECTL", FECTL), (0x03C, 4, "FEDATA", EVENT_DATA), (0x040, 4, "FEADDR", EVENT_ADDRESS),
+    (0x044, 4, "FEUADDR", EVENT_UPPER), (0x058, 8, "AFLOG", None), (0x064, 4, "PMEN", None),
+    (0x068, 4, "PLMBASE", None), (0x06C, 4, "PLMLIMIT", None), (0x070, 8, "PHMBASE", None),
+    (0x078, 8, "PHMLIMIT", None), (0x080, 8, "IQH", IQH), (0x088, 8, "IQT", IQT), (0x090, 8, "IQA", IQA),
+    (0x09C, 4, "ICS", ICS), (0x0A0, 4, "IECTL", IECTL), (0x0A4, 4, "IEDATA", EVENT_DATA),
+    (0x0A8, 4, "IEADDR", EVENT_ADDRESS), (0x0AC, 4, "IEUADDR", EVENT_UPPER), (0x0B0, 8, "IQERCD", IQERCD),
+    (0x0B8, 8, "IRTA", IRTA))
+"""The register page of a unit: (offset in bytes, width in bytes, name, layout). Fault records come on top."""
+
+OFFSET = {name: offset for offset, _, name, _ in UNIT}
+"""Offset of each register by name."""
+
+# --- local APIC (SDM 11.4; A 1, 5, 6) ---
+
+APIC_BASE = Layout("IA32_APIC_BASE", 64, "SDM 11.4.4", reserved(52, 12),
+                   Field("base", 12, 40, "window, bits 51:12", reset=0xFEE00), flag("en", 11, "enabled", reset=1),
+                   flag("extd", 10, "x2APIC mode"), reserved(9, 1), flag("bsp", 8, "bootstrap processor", RO),
+                   reserved(0, 8))
+SVR = Layout("SVR", 32, "SDM 11.9", reserved(13, 19), flag("suppress", 12, "no EOI broadcast"), reserved(9, 3),
+             flag("enable", 8, "software enable"), Field("vector", 0, 8, "spurious vector", reset=0xFF))
+TPR = Layout("TPR", 32, "SDM 11.8.3", reserved(8, 24), Field("priority", 0, 8, "class 7:4, subclass 3:0"))
+ESR = Layout("ESR", 32, "SDM 11.5.3", reserved(8, 24), flag("illegal_register", 7, "illegal register address", RO),
+             flag("receive_illegal", 6, "vector below 16 received", RO),
+             flag("send_illegal", 5, "vector below 16 sent", RO), flag("redirectable", 4, "lowest-priority IPI", RO),
+             flag("receive_accept", 3, "P6 only", RO), flag("send_accept", 2, "P6 only", RO),
+             flag("receive_checksum", 1, "P6 only", RO), flag("send_checksum", 0, "P6 only", RO))
+ICR = Layout(
+    "ICR", 64, "SDM 11.6.1", Field("dest", 32, 32, "x2APIC: destination; xAPIC: bits 31:24 of it"), reserved(20, 12),
+    Field("shorthand", 18, 2, "", names={0: "none", 1: "self", 2: "all", 3: "all but self"}), reserved(16, 2),
+    Field("tm", 15, 1, "trigger; counts for INIT only", names=TM_NAMES), flag("level", 14, "1 assert"),
+    reserved(13, 1), flag("status", 12, "delivery status, xAPIC only", RO),
+    Field("dm", 11, 1, "destination mode", names=DM_NAMES),
+    Field("dlm", 8, 3, "delivery mode", names={**DLM_NAMES, 6: "SIPI", 7: "reserved"}),
+    Field("vector", 0, 8, "vector"))
+
+
+def _lvt(name: str, *fields: Field) -> Layout:
+    free = 0xFFFFFFFF & ~sum(f.mask for f in fields)
+    gaps, low = [], 0
+    while low < 32:
+        width = 0
+        while low + width < 32 and free >> (low + width) & 1:
+            width += 1
+        if width:
+            gaps.append(reserved(low, width))
+        low += width + 1
+    return Layout(name, 32, "SDM 11.5.1", *fields, *gaps)
+
+
+_VECTOR = Field("vector", 0, 8, "vector")
+_DLM = Field("dlm", 8, 3, "delivery mode", names=DLM_NAMES)
+_STATUS = flag("status", 12, "delivery status", RO)
+_MASK = flag("mask", 16, "1: masked", reset=1)
+LVT_TIMER = _lvt("LVT timer", _VECTOR, _STATUS, _MASK, Field("mode", 17, 2, "", names={
+    0: "one-shot", 1: "periodic", 2: "TSC deadline", 3: "reserved"}))
+LVT_THERMAL = _lvt("LVT thermal, performance, CMCI", _VECTOR, _DLM, _STATUS, _MASK)
+LVT_LINT = _lvt("LVT LINT0, LINT1", _VECTOR, _DLM, _STATUS, _MASK, flag("polarity", 13, "1 active low"),
+                flag("irr", 14, "remote IRR", RO), Field("tm", 15, 1, "trigger", names=TM_NAMES))
+LVT_ERROR = _lvt("LVT error", _VECTOR, _STATUS, _MASK)
+
+APIC: tuple[tuple[int, str, str, str, Layout | None], ...] = (
+    (0x020, "ID", "RW", "RO", None), (0x030, "VERSION", "RO", "RO", None), (0x080, "TPR", "RW", "RW", TPR),
+    (0x090, "APR", "RO", "", None), (0x0A0, "PPR", "RO", "RO", None), (0x0B0, "EOI", "WO", "WO", None),
+    (0x0C0, "RRD", "RO", "", None), (0x0D0, "LDR", "RW", "RO", None), (0x0E0, "DFR", "RW", "", None),
+    (0x0F0, "SVR", "RW", "RW", SVR),
+    *((0x100 + 16 * word, f"ISR{word}", "RO", "RO", None) for word in range(8)),
+    *((0x180 + 16 * word, f"TMR{word}", "RO", "RO", None) for word in range(8)),
+    *((0x200 + 16 * word, f"IRR{word}", "RO", "RO", None) for word in range(8)),
+    (0x280, "ESR", "RW", "RW", ESR), (0x2F0, "LVT_CMCI", "RW", "RW", LVT_THERMAL), (0x300, "ICR", "RW", "RW", ICR),
+    (0x310, "ICR_HIGH", "RW", "", None), (0x320, "LVT_TIMER", "RW", "RW", LVT_TIMER),
+    (0x330, "LVT_THERMAL", "RW", "RW", LVT_THERMAL), (0x340, "LVT_PERFORMANCE", "RW", "RW", LVT_THERMAL),
+    (0x350, "LVT_LINT0", "RW", "RW", LVT_LINT), (0x360, "LVT_LINT1", "RW", "RW", LVT_LINT),
+    (0x370, "LVT_ERROR", "RW", "RW", LVT_ERROR), (0x380, "TIMER_INITIAL", "RW", "RW", None),
+    (0x390, "TIMER_CURRENT", "RO", "RO", None), (0x3E0, "TIMER_DIVIDE", "RW", "RW", None),
+    (0x3F0, "SELF_IPI", "", "WO", None))
+"""Local APIC registers: (xAPIC offset, name, xAPIC access, x2APIC access, layout). MSR = 0x800 + offset / 16."""
+
+APIC_OFFSET = {name: offset for offset, name, _, _, _ in APIC}
+"""Offset of each local APIC register by name."""
+
+# --- I/O APIC (82093AA 3.2; A 7.1) ---
+
+IOAPIC_ID = Layout("I/O APIC ID", 32, "82093AA 3.2.1", reserved(28, 4), Field("id", 24, 4, "I/O APIC ID"),
+                   reserved(0, 24))
+IOAPIC_VERSION = Layout("I/O APIC version", 32, "82093AA 3.2.2", reserved(24, 8),
+                        Field("last", 16, 8, "pins minus 1", RO, "dec"), reserved(8, 8),
+                        Field("version", 0, 8, "0x11, or 0x20 with an EOI register", RO))
+
+# --- PCI capabilities (PCI 6.8; A 8, 9) ---
+
+MSI_CONTROL = Layout(
+    "MSI message control", 16, "PCI 6.8.1.3", reserved(11, 5), flag("extended_enable", 10, "extended data on"),
+    flag("extended", 9, "extended data capable", RO), flag("maskable", 8, "per-vector masking", RO),
+    flag("wide", 7, "64-bit address", RO), Field("mme", 4, 3, "2^mme messages enabled", form="dec"),
+    Field("mmc", 1, 3, "2^mmc messages capable", RO, "dec"), flag("enable", 0, "MSI enabled"))
+MSIX_CONTROL = Layout(
+    "MSI-X message control", 16, "PCI 6.8.2.3", flag("enable", 15, "MSI-X enabled"),
+    flag("mask", 14, "function mask"), reserved(11, 3), Field("last", 0, 11, "table size minus 1", RO, "dec"))
+MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", reserved(1, 31),
+                             flag("mask", 0, "1: masked", reset=1))
+MSIX_TABLE = Layout("MSI-X table and PBA offset", 32, "PCI 6.8.2.4", Field("offset", 3, 29, "offset / 8", RO),
+                    Field("bir", 0, 3, "which BAR", RO, "dec"))
+PCI_COMMAND = Layout(
+    "PCI command", 16, "PCI 6.2.2", reserved(11, 5), flag("intx_off", 10, "INTx disable"), Field("other3", 3, 7, ""),
+    flag("master", 2, "bus master: messages may go out"), flag("memory", 1, "memory decoding"), flag("io", 0, ""))
+
+RTE_RESET = RTE.reset
+"""A redirection entry after reset: masked, all else 0."""
