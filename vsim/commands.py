@@ -1,0 +1,208 @@
+"""What real software or hardware does to a machine: the only input of `machine.step`.
+
+Commands are plain values; `to_row` and `from_row` turn them into JSON arrays and back. The fields are checked when a
+command is made: a value that its register cannot carry is the caller's mistake (ValueError naming value, field and
+limit), a strange one that it can carry is the guest's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+_LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
+           "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20}
+WIDTHS = (1, 2, 4, 8)
+"""Access widths in bytes."""
+
+
+class Command:
+    """A command; `name` is its tag in files."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check every field against what the hardware can carry."""
+        for place in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, place.name)
+            if isinstance(value, bytes):
+                _check_length(self.name, place.name, value)
+                continue
+            if type(value) is not int:
+                raise ValueError(f"{self.name}.{place.name} is {value!r}; expected an int")
+            bits = _LIMITS.get(place.name, 64)
+            if place.name == "width" and value not in range(1, 9):
+                raise ValueError(f"{self.name}.width is {value}; the limit is 1 to 8 bytes")
+            if not 0 <= value < 1 << bits:
+                raise ValueError(f"{self.name}.{place.name} is {value:#x}; the limit is {(1 << bits) - 1:#x}")
+
+
+def _check_length(command: str, name: str, value: bytes) -> None:
+    if len(value) > 1 << 20:
+        raise ValueError(f"{command}.{name} has {len(value)} bytes; the limit is {1 << 20}")
+
+
+@dataclass(frozen=True, slots=True)
+class Domctl(Command):
+    """The toolstack issues xen_domctl_viommu_op; `body` is the sub-operation's structure, byte for byte."""
+
+    name: ClassVar[str] = "domctl"
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mmio(Command):
+    """A vCPU writes `width` bytes to a guest-physical address."""
+
+    name: ClassVar[str] = "mmio"
+    address: int
+    width: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class MmioRead(Command):
+    """A vCPU reads `width` bytes; the value is in the READ event."""
+
+    name: ClassVar[str] = "read"
+    address: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class RamWrite(Command):
+    """The guest writes bytes to its memory."""
+
+    name: ClassVar[str] = "ram"
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigWrite(Command):
+    """The guest writes a function's configuration space."""
+
+    name: ClassVar[str] = "config"
+    bdf: int
+    offset: int
+    width: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Msi(Command):
+    """A requester writes 32-bit `data` to `address`: a raw interrupt message."""
+
+    name: ClassVar[str] = "msi"
+    requester: int
+    address: int
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Command):
+    """A function raises its n-th MSI or MSI-X message, as programmed; mask and pending bits are honoured."""
+
+    name: ClassVar[str] = "signal"
+    bdf: int
+    message: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pin(Command):
+    """An I/O APIC input goes up (level 1) or down (level 0)."""
+
+    name: ClassVar[str] = "pin"
+    gsi: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intx(Command):
+    """A function asserts (1) or releases (0) its INTx pin."""
+
+    name: ClassVar[str] = "intx"
+    bdf: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApicWrite(Command):
+    """A vCPU writes a register of its xAPIC window; `register` is the byte offset."""
+
+    name: ClassVar[str] = "apic"
+    vcpu: int
+    register: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Msr(Command):
+    """A vCPU writes an MSR: IA32_APIC_BASE (0x1B) or an x2APIC register (0x800 ..)."""
+
+    name: ClassVar[str] = "msr"
+    vcpu: int
+    index: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge(Command):
+    """A vCPU takes the interrupt that its local APIC offers."""
+
+    name: ClassVar[str] = "ack"
+    vcpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Command):
+    """Time passes: nanoseconds."""
+
+    name: ClassVar[str] = "tick"
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory(Command):
+    """Fault injection: the `count`-th allocation of the hypervisor from here fails; 0 switches it off."""
+
+    name: ClassVar[str] = "oom"
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(Command):
+    """The platform is reset: registers, local APICs, devices. Memory, vIOMMUs and time stay."""
+
+    name: ClassVar[str] = "reset"
+
+
+COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
+    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Pin, Intx, ApicWrite, Msr, Acknowledge, Tick,
+    OutOfMemory, Reset)}
+"""All commands by their tag."""
+
+
+def to_row(command: Command) -> list[Any]:
+    """A command as a JSON array: tag, then its fields; bytes as hex."""
+    values = (getattr(command, place.name) for place in fields(command))  # type: ignore[arg-type]
+    return [command.name, *(v.hex() if isinstance(v, bytes) else v for v in values)]
+
+
+def from_row(row: Any) -> Command:
+    """The command of a JSON array. ValueError when it is not one."""
+    if not isinstance(row, list) or not row or not isinstance(row[0], str) or row[0] not in COMMANDS:
+        raise ValueError(f"not a command: {str(row)[:60]}; tags are {', '.join(COMMANDS)}")
+    kind = COMMANDS[row[0]]
+    places = fields(kind)  # type: ignore[arg-type]
+    if len(row) != len(places) + 1:
+        names = ", ".join(p.name for p in places) or "nothing"
+        raise ValueError(f"{row[0]} takes {names}; found {len(row) - 1} values")
+    values = []
+    for place, value in zip(places, row[1:], strict=True):
+        if place.type == "bytes":
+            if not isinstance(value, str):
+                raise ValueError(f"{row[0]}.{place.name} is {str(value)[:40]!r}; expected a hex string")
+            value = bytes.fromhex(value)
+        values.append(value)
+    return kind(*values)

@@ -1,0 +1,302 @@
+"""What a machine is made of: capabilities, options, quirks, and the named profiles that combine them.
+
+*Options* are choices that the VT-d specification, the SDM or the platform leave open. *Quirks* are departures from
+them; each is one row of data here and one named condition in the code. Every quirk can be switched singly on top of
+any profile: `profile("spec").with_quirks("qemu.D9")`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from vsim.bits import get, put
+from vsim.registers import CAP, ECAP
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """One departure from the specification.
+
+    id: origin and number ("qemu.D5"); name: the condition's name in the code; does: what the implementation does;
+    should: what the specification asks for; observed: what a guest notices; sure: how sure the reference is.
+    bit: the quirk's place in a machine's quirk word.
+    """
+
+    id: str
+    name: str
+    does: str
+    should: str
+    observed: str
+    sure: str
+    bit: int
+
+
+QUIRKS: dict[str, Quirk] = {}
+"""All quirks by id."""
+
+
+def _quirk(id_: str, name: str, does: str, should: str, observed: str, sure: str) -> int:
+    QUIRKS[id_] = Quirk(id_, name, does, should, observed, sure, 1 << len(QUIRKS))
+    return QUIRKS[id_].bit
+
+
+COMPAT_PASSES = _quirk(
+    "qemu.D1", "compat_passes", "compatibility-format requests always pass; GCMD.CFI is ignored",
+    "blocked with 0x25 while IRES=1 if EIME=1 or CFIS=0", "unmapped MSIs of a device still arrive", "sure")
+BUS_REVERSED = _quirk(
+    "qemu.D2", "bus_reversed", "SVT=2 takes SID[15:8] as the last bus and SID[7:0] as the first",
+    "first bus in SID[15:8], last in SID[7:0]", "devices behind a bridge with several buses are blocked", "sure")
+IM_IGNORED = _quirk(
+    "qemu.D3", "im_ignored", "IRTE bit 15 (IM) is ignored", "reserved without posted interrupts: 0x24",
+    "a posted entry is used as a remapped one", "sure")
+DST_UNCHECKED = _quirk(
+    "qemu.D4", "dst_unchecked", "EIME=0: DST bits 63:48 and 39:32 are ignored", "reserved: 0x24",
+    "an ID written to the wrong place goes unnoticed", "sure")
+INDEX_WRAPS = _quirk(
+    "qemu.D5", "index_wraps", "handle + subhandle wraps at 16 bits", "out of range: 0x21",
+    "an index past 0xffff finds entry 0", "likely")
+REQUEST_LATE = _quirk(
+    "qemu.D6", "request_late", "reserved data bits of a request are checked after the entry",
+    "the request is checked first: 0x20", "another reason is logged for a doubly wrong request", "likely")
+EIME_ALWAYS = _quirk(
+    "qemu.D7", "eime_always", "IRTA.EIME works although ECAP.EIM=0", "EIME is reserved and stays 0",
+    "32-bit destinations on a unit that does not offer them", "sure")
+IOAPIC_UNVERIFIED = _quirk(
+    "qemu.D8", "ioapic_unverified", "I/O APIC requests have no source-id: SVT does not apply, faults log 0xffff",
+    "source-id ff:00.0 is checked and logged", "an entry with a foreign SID still serves the I/O APIC", "sure")
+RESUME_ON_TAIL = _quirk(
+    "qemu.D9", "resume_on_tail", "after IQE is cleared the queue goes on at the next IQT write only",
+    "it goes on when IQE is cleared", "a driver that only clears IQE waits for ever", "likely")
+EMPTY_WAIT_ERROR = _quirk(
+    "qemu.D10", "empty_wait_error", "a wait descriptor with neither SW nor IF is an error", "valid",
+    "a plain ordering point stops the queue", "likely")
+QIE_STICKS = _quirk(
+    "qemu.D11", "qie_sticks", "QIE can be cleared only if the last descriptor was a wait",
+    "it can be cleared when the queue is drained", "GSTS.QIES stays 1", "likely")
+DEVICE_TLB_TAKEN = _quirk(
+    "qemu.D12", "device_tlb_taken", "a device-TLB descriptor is accepted with ECAP.DT=0", "IQE",
+    "a driver's mistake goes unnoticed", "likely")
+IP_LINGERS = _quirk(
+    "qemu.D14", "ip_lingers", "clearing the last F bit leaves FECTL.IP set until FSTS is written",
+    "IP is cleared once everything is serviced", "unmasking sends an event for a fault already served", "likely")
+EDGE_REPEATS = _quirk(
+    "qemu.D15", "edge_repeats", "an edge pin raised while high counts again", "one edge",
+    "one interrupt too many", "sure")
+LEVEL_UNSEEN = _quirk(
+    "qemu.D16", "level_unseen", "a pin high in edge mode is not seen after a change to level", "the level is seen",
+    "a shared line stays dead until it falls", "sure")
+IQA_IN_USE = _quirk(
+    "qemu.D17", "iqa_in_use", "IQA reads back the base in use, 0 before QIE", "what was written",
+    "a driver that verifies its write fails", "sure")
+DLM_UNCHECKED = _quirk(
+    "qemu.U1", "dlm_unchecked", "reserved delivery modes 3 and 6 pass", "reserved encodings (open)",
+    "a message that no local APIC takes", "open")
+LOWEST_IS_FIRST = _quirk(
+    "qemu.U3", "lowest_is_first", "lowest priority goes to the lowest APIC ID", "any of the set (open)",
+    "no round robin", "open")
+CLUSTER_F_BROADCASTS = _quirk(
+    "qemu.U4", "cluster_f_broadcasts", "xAPIC cluster mode: destinations 0xF1..0xFE reach all clusters",
+    "only 0xFF is a broadcast (open)", "an IPI to cluster 15 reaches everybody", "open")
+MIXED_NARROWS = _quirk(
+    "qemu.U5", "mixed_narrows", "once an xAPIC CPU was looked at only 8 bits of a logical destination count",
+    "32 bits for each x2APIC target", "machines that mix the two modes lose interrupts", "slip")
+RH_IGNORED = _quirk(
+    "qemu.K1", "rh_ignored", "the redirection hint does not change who takes a message",
+    "RH=1 with a logical destination chooses one of the set", "several CPUs take one interrupt", "known, no case")
+LOW_VECTORS_TAKEN = _quirk(
+    "qemu.K2", "low_vectors_taken", "the local APIC accepts vectors 0 to 15",
+    "receive-illegal-vector error, dropped", "no ESR bit, an interrupt in the exception range", "known, no case")
+DISABLED_TAKES = _quirk(
+    "qemu.K3", "disabled_takes", "the local APIC takes interrupts with SVR bit 8 clear",
+    "a software-disabled unit accepts no new fixed interrupt", "IRR fills while disabled", "known, no case")
+WAIT_BOTH_ABORTS = _quirk(
+    "qemu.K4", "wait_both_aborts", "a wait descriptor with SW and IF both set ends the emulator", "both are done",
+    "the virtual machine is gone", "known, no case")
+WIDE_WRITE_ABORTS = _quirk(
+    "qemu.K5", "wide_write_aborts", "an 8-byte write to FECTL, IEADDR and other 32-bit registers ends the emulator",
+    "two 32-bit writes in ascending order", "the virtual machine is gone", "known, no case")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices that are open, and facts of the platform; none of them departs from a specification.
+
+    order: the check order of an entry that is wrong in two ways, "spec" (source-id first) or "reserved-first".
+    merge_faults: fold a fault into a pending record of the same requester. cache: which entries the interrupt
+    entry cache keeps, "none", "present" or "everything" (V 7.7). svt3_reason: 0x24 or 0x26 for SVT=3.
+    dlm_passes: reserved delivery modes 3 and 6 of an entry are handed on. iec_any_mask: an IEC mask above
+    ECAP.MHMV is accepted. eime_reads_back: without ECAP.EIM, IRTA.EIME reads as written, though it never works.
+    iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the registers IQERCD and FEUADDR/IEUADDR exist.
+    ff_broadcast: an 8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC
+    targets compare the low 8 bits of a wider ID. ext_dest: compatibility messages carry 15 bits of destination.
+    ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. apic_id_step: APIC ID of
+    vCPU n is n times this. suppress_eoi: the local APICs offer EOI-broadcast suppression. placement: "xen" or
+    "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with
+    the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order several changed command
+    bits act.
+    """
+
+    order: str = "spec"
+    merge_faults: bool = False
+    cache: str = "everything"
+    svt3_reason: int = 0x24
+    dlm_passes: bool = False
+    iec_any_mask: bool = False
+    eime_reads_back: bool = False
+    iedata_bits: int = 16
+    iqercd: bool = True
+    event_upper: bool = True
+    ff_broadcast: bool = False
+    alias_ids: bool = False
+    ext_dest: bool = False
+    ioapic_pins: int = 48
+    ioapic_version: int = 0x20
+    ioapic_sid: int = 0xFF00
+    apic_id_step: int = 2
+    suppress_eoi: bool = False
+    placement: str = "xen"
+    interface: str = "v1-corrected"
+    domain_type: str = "hvm"
+    boot_viommu: bool = True
+    max_units: int = 1
+    gcmd_order: tuple[str, ...] = ("qie", "sirtp", "ire", "cfi", "te", "srtp", "eafl", "sfl", "wbf")
+
+    def __post_init__(self) -> None:
+        """Refuse values that no code knows."""
+        _one_of("order", self.order, ("spec", "reserved-first"))
+        _one_of("cache", self.cache, ("none", "present", "everything"))
+        _one_of("svt3_reason", self.svt3_reason, (0x24, 0x26))
+        _one_of("placement", self.placement, ("xen", "qemu"))
+        _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
+        _one_of("apic_id_step", self.apic_id_step, (1, 2))
+        if not 1 <= self.ioapic_pins <= 240:
+            raise ValueError(f"ioapic_pins is {self.ioapic_pins}; the limit is 1 to 240")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """CAP and ECAP of a unit, and the host address width in bits (default: CAP.MGAW + 1)."""
+
+    cap: int = 0x22260286
+    ecap: int = 0xF0001A
+    address_width: int = 0
+
+    @property
+    def width(self) -> int:
+        """Host address width in bits."""
+        return self.address_width or int(get(self.cap, CAP.mgaw)) + 1
+
+    @property
+    def fault_records(self) -> int:
+        """Number of fault recording registers."""
+        return int(get(self.cap, CAP.nfr)) + 1
+
+    @property
+    def fault_offset(self) -> int:
+        """Offset in bytes of the first fault recording register."""
+        return int(get(self.cap, CAP.fro)) * 16
+
+    def having(self, posting: bool | None = None, fault_records: int | None = None, eim: bool | None = None,
+               caching_mode: bool | None = None) -> Capabilities:
+        """The same unit with posting, another number of fault records (1 to 224), EIM or caching mode."""
+        cap, ecap = self.cap, self.ecap
+        if posting is not None:
+            cap = put(cap, CAP.pi, int(posting))
+        if fault_records is not None:
+            if not 1 <= fault_records <= 224:
+                raise ValueError(f"fault_records is {fault_records}; the limit is 1 to 224 (one page)")
+            cap = put(cap, CAP.nfr, fault_records - 1)
+        if caching_mode is not None:
+            cap = put(cap, CAP.cm, int(caching_mode))
+        if eim is not None:
+            ecap = put(ecap, ECAP.eim, int(eim))
+        return replace(self, cap=cap, ecap=ecap)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named combination; `quirks` is a set of quirk ids."""
+
+    name: str
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    options: Options = field(default_factory=Options)
+    quirks: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse unknown quirks."""
+        for id_ in self.quirks:
+            if id_ not in QUIRKS:
+                raise ValueError(f"no quirk {id_!r}; there are {', '.join(QUIRKS)}")
+
+    @property
+    def quirk_word(self) -> int:
+        """The quirks as one word, a bit each."""
+        return sum(QUIRKS[id_].bit for id_ in self.quirks)
+
+    def with_quirks(self, *ids: str) -> Profile:
+        """The same with these quirks on as well."""
+        return replace(self, quirks=self.quirks | frozenset(ids))
+
+    def without_quirks(self, *ids: str) -> Profile:
+        """The same with these quirks off."""
+        return replace(self, quirks=self.quirks - frozenset(ids))
+
+    def with_options(self, **changes: Any) -> Profile:
+        """The same with some options changed. ValueError for a value that is not allowed."""
+        return replace(self, options=replace(self.options, **changes))
+
+    def with_capabilities(self, capabilities: Capabilities) -> Profile:
+        """The same with another unit."""
+        return replace(self, capabilities=capabilities)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"name": self.name, "capabilities": asdict(self.capabilities), "options": asdict(self.options),
+                "quirks": sorted(self.quirks)}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Profile:
+        """The inverse of `to_dict`. ValueError when something in it is unknown or of a wrong type."""
+        try:
+            options = dict(data["options"])
+            options["gcmd_order"] = tuple(options.get("gcmd_order", Options().gcmd_order))
+            _same_types(options, asdict(Options()))
+            capabilities = dict(data["capabilities"])
+            _same_types(capabilities, asdict(Capabilities()))
+            return Profile(str(data["name"])[:64], Capabilities(**capabilities), Options(**options),
+                           frozenset(str(q) for q in data["quirks"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a profile: {error}") from None
+
+
+def _same_types(found: dict[str, Any], model: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if name not in model:
+            raise ValueError(f"{name!r} is not a field of this part of a profile")
+        if type(value) is not type(model[name]):
+            raise ValueError(f"{name} is {value!r}; expected {type(model[name]).__name__}")
+
+
+PROFILES: dict[str, Profile] = {
+    "spec": Profile("spec"),
+    "qemu-10": Profile(
+        "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
+        Options(order="reserved-first", merge_faults=True, cache="none", svt3_reason=0x26, iec_any_mask=True,
+                iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
+                apic_id_step=1, placement="qemu"),
+        frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
+}
+"""The named profiles."""
+
+
+def profile(name: str) -> Profile:
+    """A named profile. ValueError names the profiles that exist."""
+    if name not in PROFILES:
+        raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
+    return PROFILES[name]
