@@ -1,0 +1,282 @@
+"""The state of a machine: flat typed arrays, guest memory, a few words. Nothing here acts.
+
+Index conventions: a unit's register page is `regs[1024 * unit + offset // 4]` (32-bit words); its latched values are
+`latch[LATCH_WORDS * unit + Latch.X]`; the 256-bit request registers of vCPU n are `irr[8 * n + word]`; fields of a
+local APIC are arrays indexed by vCPU. The interrupt entry cache is sparse: `cache[unit << 16 | index]` holds the four
+words of an entry. Pages of memory and every array are copied by `copy`, so a snapshot is a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from array import array
+from enum import IntEnum
+from typing import Any
+
+from vsim.pci import Bus
+from vsim.profile import Profile
+from vsim.ram import Ram
+from vsim.registers import RTE_RESET
+from vsim.trace import ACTS, Act, Event
+
+PAGE_WORDS = 1024
+"""32-bit words of a register page."""
+MAX_VCPUS = 4096
+"""Largest number of vCPUs."""
+
+
+class Latch(IntEnum):
+    """Words of a unit that are not in its register page."""
+
+    BASE_PAGE = 0       # page of the remapping table, as latched by SIRTP
+    ENTRIES = 1         # 2^(S+1), 0 before the first SIRTP
+    MODE = 2            # the mode word of `checks.MODE`
+    NEXT_RECORD = 3     # fault recording register to be used next
+    LAST_TYPE = 4       # type of the last descriptor done
+    MMIO_BASE = 5       # where the register page is trapped
+    MMIO_LENGTH = 6
+    LIVE = 7            # 1 while the unit exists
+    CAPS = 8            # capabilities the toolstack asked for
+    IQA_USED = 9        # queue address as taken at QIE
+    ORDER = 10          # number of the check order, in checks.ORDERS
+    WIDTH = 11          # host address width in bits, minus 12
+
+
+LATCH_WORDS = 12
+
+
+class Apic(IntEnum):
+    """Mode of a local APIC, from IA32_APIC_BASE bits EN and EXTD."""
+
+    DISABLED = 0
+    XAPIC = 1
+    X2APIC = 2
+
+
+# LVT registers by their place in `lvt[LVTS * vcpu + place]`.
+LVTS = 6
+
+_APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
+                "waiting", "nmi")
+
+
+class Machine:
+    """A machine as a value. `vcpus`: 1 to 4,096; `ram_size`: bytes; `bus`: its PCI functions.
+
+    Attributes are documented in the module. `events` is the list that `step` fills, or None while tracing is off.
+    """
+
+    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "bus", "cache", "clock", "config", "costs", "created",
+                 "dead", "direct", "doomed", "events", "ioapic", "irr", "isr", "latch", "lines", "lvt", "msix", "pba",
+                 "profile", "quirks", "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr",
+                 "vcpus", "winner", "wires")
+
+    def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
+        if not 1 <= vcpus <= MAX_VCPUS:
+            raise ValueError(f"vcpus is {vcpus}; the limit is 1 to {MAX_VCPUS}")
+        self.profile = profile
+        self.quirks = profile.quirk_word
+        self.vcpus = vcpus
+        self.bus = bus if bus is not None else Bus(())
+        self.ram = Ram(ram_size)
+        self.costs = array("Q", [ACTS[Act(a)].ns if a in ACTS else 0 for a in range(len(Act) + 1)])
+        self.events: list[Event] | None = []
+        self.tick = self.serials = self.serial = self.clock = self.dead = self.doomed = self.created = 0
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Everything that a reset of the platform sets."""
+        n = self.vcpus
+        step = self.profile.options.apic_id_step
+        self.regs, self.latch = array("I"), array("Q")
+        self.cache: dict[int, tuple[int, int, int, int]] = {}
+        self.scope: dict[int, int] = {}
+        pins = self.profile.options.ioapic_pins
+        self.rte = array("Q", [RTE_RESET]) * pins
+        self.lines = array("H", [0]) * pins
+        self.direct, self.seen = array("B", bytes(pins)), array("B", bytes(pins))
+        self.wires = array("B", bytes(max(1, len(self.bus.functions))))
+        self.ioapic = array("I", [0, 0])
+        self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
+        self.apic_id = array("I", [step * v for v in range(n)])
+        self.apic_mode = array("B", [Apic.XAPIC]) * n
+        self.ldr, self.tpr, self.esr, self.esr_pending, self.icr_low, self.icr_high = (
+            array("I", bytes(4 * n)) for _ in range(6))
+        self.dfr, self.svr = array("I", [0xFFFFFFFF]) * n, array("I", [0xFF]) * n
+        self.lvt = array("I", [0x10000]) * (n * LVTS)
+        self.apic_base = array("Q", [0xFEE00800]) * n
+        self.apic_base[0] |= 0x100
+        self.waiting, self.nmi = array("B", [1]) * n, array("B", bytes(n))
+        self.waiting[0] = 0
+        self.winner = 0
+        self.config, self.msix, self.pba = self.bus.reset()
+        self._routes: Any = None
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def emit(self, node: int, act: int, index: int = 0, low: int = 0, high: int = 0) -> None:
+        """Add one event to the trace and its cost to the clock."""
+        cost = self.costs[act]
+        self.clock += cost
+        if self.events is not None:
+            self.events.append(Event(self.tick, self.serial, node, act, index, low, high, cost))
+
+    def new_serial(self) -> int:
+        """Begin the next interrupt; later events belong to it."""
+        self.serials += 1
+        self.serial = self.serials
+        return self.serial
+
+    # --- units ------------------------------------------------------------------------------------------------
+
+    @property
+    def units(self) -> int:
+        """Number of units that were ever created; `live` tells whether one exists now."""
+        return len(self.latch) // LATCH_WORDS
+
+    def live(self, unit: int = 0) -> bool:
+        """Whether the unit exists."""
+        return 0 <= unit < self.units and bool(self.latch[LATCH_WORDS * unit + Latch.LIVE])
+
+    def unit_of(self, requester: int) -> int:
+        """The unit that a requester's messages go to, or -1."""
+        unit = self.scope.get(requester, 0)
+        return unit if self.live(unit) else -1
+
+    def changed_apics(self) -> None:
+        """Forget the derived table of destinations: an ID, a mode or a logical address has changed."""
+        self._routes = None
+
+    # --- the value --------------------------------------------------------------------------------------------
+
+    def copy(self) -> Machine:
+        """An independent machine in the same state; memory pages are shared until written."""
+        other = Machine.__new__(Machine)
+        for name in Machine.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, array):
+                value = value[:]
+            elif isinstance(value, Ram) or name in ("cache", "scope"):
+                value = value.copy()
+            elif name == "events":
+                value = [] if value is not None else None
+            setattr(other, name, value)
+        return other
+
+    def _parts(self) -> list[str]:
+        return [name for name in Machine.__slots__ if name not in ("events", "_routes", "costs")]
+
+    def difference(self, other: Machine) -> list[str]:
+        """Names of the parts in which two machines differ; with an index where one place of an array differs."""
+        out = []
+        for name in self._parts():
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine == theirs:
+                continue
+            if isinstance(mine, array) and len(mine) == len(theirs):
+                places = [i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b]
+                out += [f"{name}[{i}]: {mine[i]:#x} != {theirs[i]:#x}" for i in places[:8]]
+            else:
+                out.append(name)
+        return out
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Machine) and not self.difference(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def size(self) -> int:
+        """Bytes held by arrays, memory pages and the entry cache (16 bytes an entry)."""
+        arrays = sum(len(v) * v.itemsize for name in self._parts() if isinstance(v := getattr(self, name), array))
+        return arrays + 4096 * len(self.ram.pages) + 16 * len(self.cache)
+
+    def save(self) -> str:
+        """The whole state as one line of JSON."""
+        state: dict[str, Any] = {"vsim": 1, "profile": self.profile.to_dict(), "bus": self.bus.to_list()}
+        for name in self._parts():
+            value = getattr(self, name)
+            if isinstance(value, array):
+                state[name] = _pack(value)
+            elif isinstance(value, int):
+                state[name] = value
+        state["cache"] = {str(k): list(v) for k, v in self.cache.items()}
+        state["scope"] = {str(k): v for k, v in self.scope.items()}
+        state["ram"] = {"size": self.ram.size, "pages": {str(n): _pack(p) for n, p in self.ram.used().items()}}
+        return json.dumps(state, separators=(",", ":"))
+
+    @staticmethod
+    def load(text: str) -> Machine:
+        """The machine of `save`. ValueError names the part that is missing, unknown or of a wrong size."""
+        try:
+            state = json.loads(text)
+            if not isinstance(state, dict) or state.get("vsim") != 1:
+                raise ValueError("not a saved machine of version 1")
+            profile = Profile.from_dict(state["profile"])
+            bus = Bus.from_list(state["bus"])
+            machine = Machine(profile, int(state["vcpus"]), int(state["ram"]["size"]), bus)
+            machine._restore(state)
+        except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise ValueError(f"saved machine: {type(error).__name__} at {error}") from None
+        return machine
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        grow = ("regs", "latch")
+        for name in self._parts():
+            value = getattr(self, name)
+            if isinstance(value, array):
+                got = _unpack(name, value.typecode, state[name])
+                if len(got) != len(value) and name not in grow:
+                    raise ValueError(f"saved machine: {name} has {len(got)} places; expected {len(value)}")
+                setattr(self, name, got)
+            elif isinstance(value, int) and not isinstance(value, bool):
+                setattr(self, name, _natural(name, state[name]))
+        if len(self.regs) // PAGE_WORDS != self.units or len(self.latch) % LATCH_WORDS or self.units > 256:
+            raise ValueError("saved machine: regs and latch disagree on the number of units")
+        if any(mode > Apic.X2APIC for mode in self.apic_mode):
+            raise ValueError("saved machine: apic_mode holds an unknown mode")
+        if self.vcpus != len(self.apic_mode) or not 0 <= self.winner < self.vcpus:
+            raise ValueError("saved machine: vcpus or winner is out of range")
+        if self.quirks != self.profile.quirk_word:
+            raise ValueError("saved machine: quirks disagree with the profile")
+        for key, words in state["cache"].items():
+            self.cache[_natural("cache", int(key))] = _four(words)
+        self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
+        for number, page in state["ram"]["pages"].items():
+            words4k = _unpack("ram", "I", page)
+            if len(words4k) != PAGE_WORDS or not 0 <= int(number) < self.ram.size >> 12:
+                raise ValueError(f"saved machine: RAM page {str(number)[:20]} does not fit")
+            for place, word in enumerate(words4k):
+                if word:
+                    self.ram.write_word(int(number) << 12 | place << 2, word)
+
+
+def _pack(values: array[int]) -> str:
+    copy = values[:]
+    if sys.byteorder == "big":
+        copy.byteswap()
+    return base64.b64encode(copy.tobytes()).decode()
+
+
+def _unpack(name: str, typecode: str, text: str) -> array[int]:
+    try:
+        values = array(typecode, base64.b64decode(text, validate=True))
+    except ValueError as error:
+        raise ValueError(f"saved machine: {name}: {error}") from None
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+def _natural(name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise ValueError(f"saved machine: {name} is not a number from 0 to 2^64-1")
+    return value
+
+
+def _four(words: Any) -> tuple[int, int, int, int]:
+    if not isinstance(words, list) or len(words) != 4 or not all(
+            type(w) is int and 0 <= w < 1 << 32 for w in words):
+        raise ValueError("saved machine: a cache entry is not four 32-bit words")
+    return words[0], words[1], words[2], words[3]
