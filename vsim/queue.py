@@ -1,0 +1,164 @@
+"""The invalidation queue and the interrupt entry cache (VT-d 6.5; V 7).
+
+`run` takes descriptors in order, one at a time, until the queue is empty or stops on an error; it yields the messages
+that the unit sends on the way, at the moment they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from vsim import faults
+from vsim.bits import get
+from vsim.faults import Message
+from vsim.formats import IEC, WAIT, DescriptorType
+from vsim.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
+from vsim.registers import ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
+from vsim.remap import Verdict, Words, entry_of
+from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.trace import Act, Kind, node
+
+TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
+"""IQERCD.IQEI values: why the queue stopped."""
+
+_M64 = (1 << 64) - 1
+_IQH, _IQT, _IQA = (OFFSET[name] // 4 for name in ("IQH", "IQT", "IQA"))
+
+
+def _reg(m: Machine, unit: int, name: str) -> int:
+    at = PAGE_WORDS * unit + OFFSET[name] // 4
+    return m.regs[at] | m.regs[at + 1] << 32
+
+
+def length(iqa: int) -> int:
+    """Descriptors in the queue: 2^(QS+8) of 16 bytes, or half as many of 32 bytes."""
+    return int(1 << get(iqa, IQA.qs) + 8 - get(iqa, IQA.dw))
+
+
+def run(m: Machine, unit: int) -> Iterator[Message]:
+    """Take descriptors until head equals tail, the queue is off, or an error stops it."""
+    base = PAGE_WORDS * unit
+    while m.regs[base + OFFSET["GSTS"] // 4] & GSTS.qies.mask:
+        if m.regs[base + OFFSET["FSTS"] // 4] & FSTS.iqe.mask or m.dead:
+            return
+        iqa = m.latch[LATCH_WORDS * unit + Latch.IQA_USED]
+        wide = get(iqa, IQA.dw)
+        head, tail = (m.regs[base + at] >> IQH.qh.low + wide for at in (_IQH, _IQT))
+        if head == tail:
+            return
+        error = 0
+        if wide and not _reg(m, unit, "ECAP") & (ECAP.smts.mask | ECAP.adms.mask):
+            error = WIDTH
+        elif wide and m.regs[base + _IQT] & 1 << IQT.qt.low:
+            error = ALIGN
+        elif tail >= length(iqa):
+            error = TAIL
+        if not error:
+            error = yield from _take(m, unit, iqa, head)
+        if error:
+            message = faults.queue_error(m, unit, error, head)
+            if message is not None:
+                yield message
+            return
+        m.regs[base + _IQH] = (head + 1) % length(iqa) << IQH.qh.low + wide
+
+
+def _take(m: Machine, unit: int, iqa: int, head: int) -> Generator[Message, None, int]:
+    """Do one descriptor; the generator's return value is the error, 0 for none."""
+    wide = get(iqa, IQA.dw)
+    words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (head << 4 + wide))
+    if words is None:
+        return FETCH
+    descriptor = entry_of(words)
+    kind = get(descriptor, IEC.type) | get(descriptor, IEC.type_high) << 4
+    known = kind in _DO and not (kind == DescriptorType.DEVICE_TLB and not _device_tlb(m, unit))
+    if not known:
+        return TYPE
+    m.emit(node(Kind.VIOMMU, unit), Act.DESCRIPTOR, kind, descriptor & _M64, descriptor >> 64)
+    m.latch[LATCH_WORDS * unit + Latch.LAST_TYPE] = kind
+    if kind == DescriptorType.WAIT:
+        return (yield from _wait(m, unit, descriptor))
+    return _DO[kind](m, unit, descriptor)
+
+
+def _device_tlb(m: Machine, unit: int) -> bool:
+    return bool(_reg(m, unit, "ECAP") & ECAP.dt.mask or m.quirks & DEVICE_TLB_TAKEN)
+
+
+def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, int]:
+    """Status write, then the completion event (V 7.4)."""
+    write, interrupt = get(descriptor, WAIT.sw), get(descriptor, WAIT.iflag)
+    drain = WAIT.pd.mask if not _reg(m, unit, "ECAP") & ECAP.pds.mask else 0
+    if descriptor & (WAIT.reserved | drain):
+        return RESERVED
+    if write and interrupt and m.quirks & WAIT_BOTH_ABORTS:
+        m.dead = 1
+        m.emit(node(Kind.QEMU), Act.STOPPED, WAIT_BOTH_ABORTS)
+        return 0
+    if not write and not interrupt and m.quirks & EMPTY_WAIT_ERROR:
+        return RESERVED
+    if write:
+        address, data = get(descriptor, WAIT.address) << 2, get(descriptor, WAIT.data)
+        m.emit(node(Kind.VIOMMU, unit), Act.STATUS_WRITTEN, 0, address, data)
+        m.ram.write_word(address, data)
+    if interrupt and (message := faults.completion(m, unit)) is not None:
+        yield message
+    return 0
+
+
+def _iec(m: Machine, unit: int, descriptor: int) -> int:
+    """Forget entries (V 7.3): all of them, or 2^im from iidx with its low im bits ignored."""
+    first, mask = get(descriptor, IEC.iidx), get(descriptor, IEC.im)
+    if descriptor & IEC.reserved:
+        return RESERVED
+    if not m.profile.options.iec_any_mask and mask > get(_reg(m, unit, "ECAP"), ECAP.mhmv):
+        return RESERVED
+    selective = get(descriptor, IEC.g)
+    m.emit(node(Kind.VIOMMU, unit), Act.INVALIDATED, first, selective, mask)
+    forget(m, unit, first, mask if selective else 16)
+    return 0
+
+
+def forget(m: Machine, unit: int, first: int = 0, mask: int = 16) -> None:
+    """Drop cached entries of a unit: those whose index equals `first` without its low `mask` bits."""
+    if not m.cache:
+        return
+    wanted = (unit << 16 | first) >> mask
+    if mask >= 16:
+        wanted = unit
+        mask = 16
+    for key in [key for key in m.cache if key >> mask == wanted]:
+        del m.cache[key]
+
+
+def fill(m: Machine, unit: int, verdict: Verdict) -> bool:
+    """Keep a fetched entry as the cache policy allows (V 7.7); whether it was kept."""
+    policy = m.profile.options.cache
+    if not verdict.fetched or policy == "none" or (policy == "present" and verdict.check):
+        return False
+    words: Words = verdict.words
+    m.cache[unit << 16 | verdict.index & 0xFFFF] = words
+    return True
+
+
+def _context(m: Machine, unit: int, descriptor: int) -> int:
+    """Context-cache invalidation: accepted, nothing to do."""
+    return 0 if descriptor >> 4 & 3 else RESERVED
+
+
+def _iotlb(m: Machine, unit: int, descriptor: int) -> int:
+    """IOTLB invalidation: accepted, nothing to do."""
+    return 0 if descriptor >> 4 & 3 else RESERVED
+
+
+def _nothing(m: Machine, unit: int, descriptor: int) -> int:
+    return 0
+
+
+def _scalable(m: Machine, unit: int, descriptor: int) -> int:
+    """PASID device-TLB invalidation: known, and refused without scalable mode."""
+    return TYPE
+
+
+_DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _nothing,
+       DescriptorType.IEC: _iec, DescriptorType.WAIT: _nothing, DescriptorType.PASID_DEVICE_TLB: _scalable}

@@ -1,0 +1,118 @@
+"""What the remapping hardware does with one interrupt request (VT-d 5.1). Asks only; changes nothing.
+
+The order of the checks and their conditions are in `checks`; `chain` is generated from them. The same `look` serves
+delivery, the preview of an editor and the explanation of an interrupt.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vsim import chain
+from vsim.checks import CHECKS, MODE_BIT, NAMES, ORDERS
+from vsim.formats import IRTE, Reason
+from vsim.profile import QUIRKS, REQUEST_LATE, Profile
+from vsim.state import LATCH_WORDS, Latch, Machine
+
+Words = tuple[int, int, int, int]
+ABSENT: Words = (0, 0, 0, 0)
+
+
+class Verdict(NamedTuple):
+    """The answer to one request.
+
+    check: number of the check that ended it, 0 when it was remapped. outcome: a `Reason`, or `checks.PASS`.
+    index: the interrupt index, -1 when none was computed. words: the entry, four 32-bit words. cached: the words
+    came from the interrupt entry cache. fetched: memory was read for it. destination: 32 bits. address, data: the
+    message that goes on (address bits 63:40 hold destination bits 31:8).
+    """
+
+    check: int
+    outcome: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index
+    words: Words
+    cached: bool
+    fetched: bool
+    destination: int
+    address: int
+    data: int
+
+
+_OUTCOME = (0, *(int(CHECKS[name].outcome) for name in NAMES[1:]))
+_QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
+_REQUEST = tuple(chain.REQUEST[order] for order in ORDERS)
+_ENTRY = tuple(chain.ENTRY[order] for order in ORDERS)
+_SOURCELESS = MODE_BIT["sourceless"]
+_PI = MODE_BIT["pi"]
+_IM_IGNORED = MODE_BIT["im_ignored"]
+_INDEXED = (Reason.INDEX_OVER,)
+
+
+def static_mode(profile: Profile, posting: bool) -> int:
+    """The bits of a unit's mode word that never change: options, quirks, and whether it offers posting."""
+    mode = MODE_BIT["pi"] if posting else 0
+    if profile.options.svt3_reason == Reason.SOURCE_ID:
+        mode |= MODE_BIT["svt3_mismatch"]
+    if profile.options.dlm_passes:
+        mode |= MODE_BIT["dlm_passes"]
+    for id_ in profile.quirks:
+        name = "dlm_passes" if QUIRKS[id_].name == "dlm_unchecked" else QUIRKS[id_].name
+        mode |= MODE_BIT.get(name, 0)
+    return mode
+
+
+def order_number(profile: Profile) -> int:
+    """The place in `checks.ORDERS` of the order that a profile asks for."""
+    late = profile.quirk_word & REQUEST_LATE
+    return list(ORDERS).index("request-late" if late else profile.options.order)
+
+
+def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verdict:
+    """The verdict on a request of `requester` (16 bits) to 64-bit `address` with 32-bit `data`."""
+    at = LATCH_WORDS * unit
+    latch = m.latch
+    mode = latch[at + Latch.MODE]
+    order = latch[at + Latch.ORDER]
+    upper, low = address >> 32, address & 0xFFFFFFFF
+    base = latch[at + Latch.BASE_PAGE]
+    check = _REQUEST[order](low, upper, data, mode, latch[at + Latch.ENTRIES], base, latch[at + Latch.WIDTH])
+    if check:
+        outcome = _OUTCOME[check]
+        index = -1 if outcome not in _INDEXED else chain.index_of(low, data, mode)
+        return Verdict(check, outcome, index, ABSENT, False, False, 0, address, data)
+    if requester < 0:
+        mode |= _SOURCELESS
+    index = chain.index_of(low, data, mode)
+    words: Words | None = m.cache.get(unit << 16 | index)
+    cached = words is not None
+    if words is None:
+        words = m.ram.words4((base << 12) + (index << 4))
+    readable = words is not None
+    w0, w1, w2, w3 = words or ABSENT
+    check = _ENTRY[order](low, upper, data, requester, mode, readable, w0, w1, w2, w3)
+    if check:
+        fetched = readable and not cached
+        return Verdict(check, _OUTCOME[check], index, words or ABSENT, cached, fetched, 0, address, data)
+    if _posted(w0, mode):
+        return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, 0, 0, 0)
+    destination, out_upper, out, out_data = chain.message_of(w0, w1, mode)
+    return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, destination, out_upper << 32 | out, out_data)
+
+
+def _posted(w0: int, mode: int) -> bool:
+    return bool(w0 & IRTE.im.mask and mode & _PI and not mode & _IM_IGNORED)
+
+
+def posted(verdict: Verdict, mode: int) -> bool:
+    """Whether a verdict without refusal goes to a posted-interrupt descriptor."""
+    return verdict.check == 0 and _posted(verdict.words[0], mode)
+
+
+def qualified(verdict: Verdict) -> bool:
+    """Whether the fault is kept from the record by the entry's FPD (V 5.3)."""
+    return _QUALIFIED[verdict.check] and bool(verdict.words[0] & IRTE.fpd.mask)
+
+
+def entry_of(words: Words) -> int:
+    """Four words as one 128-bit entry."""
+    return words[0] | words[1] << 32 | words[2] << 64 | words[3] << 96
