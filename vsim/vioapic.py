@@ -1,0 +1,148 @@
+"""The I/O APIC: registers, pins, redirection entries (82093AA; A 7; X 5.1, 5.2).
+
+Pins, version and requester id are options of the machine. Functions that can make a pin send return the pins to be
+sent, in order; `message` builds what a pin sends. Nothing here knows about remapping: bit 48 of an entry simply lands
+on bit 4 of the address.
+"""
+
+from __future__ import annotations
+
+from vsim.bits import get, put
+from vsim.formats import MSI_ADDRESS, MSI_DATA, RTE
+from vsim.profile import EDGE_REPEATS, LEVEL_UNSEEN
+from vsim.registers import IOAPIC_ID, IOAPIC_VERSION
+from vsim.state import Machine
+from vsim.trace import Act, Drop, Kind, node
+
+BASE, LENGTH = 0xFEC00000, 0x1000
+SELECT, WINDOW, EOI = 0x00, 0x10, 0x40
+_ID, _SELECT = 0, 1
+_MASK, _IRR, _LEVEL = RTE.mask.mask, RTE.irr.mask, RTE.tm.mask
+_KEPT = RTE.irr.mask | RTE.status.mask
+
+
+def message(entry: int) -> tuple[int, int]:
+    """(address, data) that a pin with this entry sends (V 3.4)."""
+    address = MSI_ADDRESS.make(fee=0xFEE) | entry >> 48 << 4 | get(entry, RTE.dm) << MSI_ADDRESS.dm.low
+    data = MSI_DATA.make(vector=get(entry, RTE.vector), dlm=get(entry, RTE.dlm), tm=get(entry, RTE.tm))
+    return address, data
+
+
+def read(m: Machine, offset: int) -> int:
+    """A 32-bit read at a byte offset of the window; offsets and indexes that do not exist read 0."""
+    if offset == SELECT:
+        return m.ioapic[_SELECT]
+    return read_index(m, m.ioapic[_SELECT]) if offset == WINDOW else 0
+
+
+def read_index(m: Machine, index: int) -> int:
+    """A register by its index: 0 ID, 1 version, 2 arbitration, 0x10 + 2n and 0x11 + 2n the entry of pin n."""
+    if index in (0, 2):
+        return m.ioapic[_ID]
+    if index == 1:
+        return IOAPIC_VERSION.make(version=m.profile.options.ioapic_version, last=len(m.rte) - 1)
+    pin = index - 0x10 >> 1
+    return m.rte[pin] >> 32 * (index & 1) & 0xFFFFFFFF if 0 <= pin < len(m.rte) else 0
+
+
+def write(m: Machine, offset: int, value: int) -> list[int]:
+    """A 32-bit write at a byte offset; the pins that send now."""
+    m.emit(node(Kind.VIOAPIC), Act.WRITTEN, offset, value, 4)
+    if offset == SELECT:
+        m.ioapic[_SELECT] = value & 0xFF
+    elif offset == WINDOW:
+        return _write_index(m, m.ioapic[_SELECT], value)
+    elif offset == EOI and m.profile.options.ioapic_version >= 0x20:
+        return end(m, value & 0xFF)
+    return []
+
+
+def _write_index(m: Machine, index: int, value: int) -> list[int]:
+    if index == 0:
+        m.ioapic[_ID] = value & IOAPIC_ID.writable
+        return []
+    pin = index - 0x10 >> 1
+    if not 0 <= pin < len(m.rte):
+        return []
+    entry = m.rte[pin]
+    if index & 1:
+        entry = entry & 0xFFFFFFFF | value << 32
+    else:
+        entry = entry & ~0xFFFFFFFF | entry & _KEPT | value & 0xFFFFFFFF & ~_KEPT
+    return write_entry(m, pin, entry)
+
+
+def write_entry(m: Machine, pin: int, entry: int) -> list[int]:
+    """Store a whole entry: edge clears remote IRR; an unmasked level entry whose line is up sends (A 7.3)."""
+    if not entry & _LEVEL and entry & _IRR:
+        entry &= ~_IRR
+        m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, entry)
+    m.rte[pin] = entry
+    return [pin] if entry & _LEVEL and _seen(m, pin) and _ready(entry) else []
+
+
+def _ready(entry: int) -> bool:
+    return not entry & (_MASK | _IRR)
+
+
+def _seen(m: Machine, pin: int) -> bool:
+    """Whether the pin's level counts now; under quirk qemu.D16 only if it rose in level mode."""
+    return bool(m.seen[pin]) if m.quirks & LEVEL_UNSEEN else bool(m.lines[pin])
+
+
+def set_line(m: Machine, pin: int, level: int) -> list[int]:
+    """Set the wire that `Pin` drives; the pins that send now."""
+    if not 0 <= pin < len(m.rte):
+        m.emit(node(Kind.VIOAPIC), Act.DROPPED, Drop.NO_PIN, pin, level)
+        return []
+    again = level and m.direct[pin]
+    change = int(bool(level)) - m.direct[pin]
+    m.direct[pin] = int(bool(level))
+    if again and m.quirks & EDGE_REPEATS:
+        return _rose(m, pin)
+    return assert_line(m, pin, change)
+
+
+def assert_line(m: Machine, pin: int, change: int) -> list[int]:
+    """One wire more (+1) or less (-1) holds the line up; only the change from none to some is an edge."""
+    before = m.lines[pin]
+    m.lines[pin] = before + change
+    if change:
+        m.emit(node(Kind.VIOAPIC, pin), Act.LINE, pin, int(m.lines[pin] > 0), m.lines[pin])
+    if not m.lines[pin] and m.rte[pin] & _LEVEL:
+        m.seen[pin] = 0
+    return _rose(m, pin) if m.lines[pin] and not before else []
+
+
+def _rose(m: Machine, pin: int) -> list[int]:
+    entry = m.rte[pin]
+    if entry & _LEVEL:
+        m.seen[pin] = 1
+    if entry & _MASK:
+        if not entry & _LEVEL:
+            m.emit(node(Kind.VIOAPIC, pin), Act.DROPPED, Drop.MASKED, entry & 0xFFFFFFFF, entry >> 32)
+        return []
+    if entry & _LEVEL and entry & _IRR:
+        m.emit(node(Kind.VIOAPIC, pin), Act.DROPPED, Drop.PENDING, entry & 0xFFFFFFFF, entry >> 32)
+        return []
+    return [pin]
+
+
+def begin(m: Machine, pin: int) -> tuple[int, int]:
+    """The pin sends: remote IRR for a level entry; the message (address, data)."""
+    if m.rte[pin] & _LEVEL:
+        m.rte[pin] |= _IRR
+        m.emit(node(Kind.VIOAPIC, pin), Act.IRR_SET, pin, m.rte[pin])
+    return message(m.rte[pin])
+
+
+def end(m: Machine, vector: int) -> list[int]:
+    """EOI, broadcast or by register: clear remote IRR of level entries with this vector; pins that send again."""
+    again = []
+    for pin, entry in enumerate(m.rte):
+        if get(entry, RTE.vector) == vector and entry & _LEVEL and entry & _IRR:
+            m.rte[pin] = put(entry, RTE.irr, 0)
+            m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, m.rte[pin], 1)
+            if _seen(m, pin) and not entry & _MASK:
+                again.append(pin)
+    return again

@@ -1,0 +1,230 @@
+"""Local APICs: accepting, priorities, acknowledge and EOI (SDM 11; A 3, 4). Registers are in `vlapic_regs`.
+
+Stages take the arrays that they touch: `irr`, `isr` and `tmr` hold eight 32-bit words per vCPU, vector v at bit v % 32
+of word 8 * vcpu + v // 32.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from vsim import routes
+from vsim.formats import Dlm
+from vsim.profile import DISABLED_TAKES, LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
+from vsim.registers import APIC_BASE, ESR, SVR
+from vsim.state import LVTS, Apic, Machine
+from vsim.trace import Act, Drop, Kind
+
+LVT_ERROR_PLACE = 5
+"""Place of the error entry among a unit's local vector table entries."""
+_SVR_ENABLE, _SVR_SUPPRESS = SVR.enable.mask, SVR.suppress.mask
+_VLAPIC = int(Kind.VLAPIC) << 24
+
+
+def accept(irr: array[int], tmr: array[int], vcpu: int, vector: int, level: int) -> bool:
+    """Set IRR[vector], and TMR as the trigger says; True when IRR was clear, False when the interrupt merged."""
+    at = 8 * vcpu + (vector >> 5)
+    bit = 1 << (vector & 31)
+    if level:
+        tmr[at] = tmr[at] | bit
+    else:
+        tmr[at] = tmr[at] & ~bit
+    if irr[at] & bit:
+        return False
+    irr[at] = irr[at] | bit
+    return True
+
+
+def highest(words: array[int], vcpu: int) -> int:
+    """The highest vector set in one vCPU's 256 bits, -1 when none."""
+    for word in range(7, -1, -1):
+        value = words[8 * vcpu + word]
+        if value:
+            return 32 * word + value.bit_length() - 1
+    return -1
+
+
+def ppr_of(tpr: int, in_service: int) -> int:
+    """Processor priority from TPR and the highest vector in service, -1 for none (SDM 11.8.3.1)."""
+    if in_service < 0 or tpr & 0xF0 >= in_service & 0xF0:
+        return tpr
+    return in_service & 0xF0
+
+
+def ppr(m: Machine, vcpu: int) -> int:
+    """The processor priority register of a vCPU."""
+    return ppr_of(m.tpr[vcpu], highest(m.isr, vcpu))
+
+
+def pending(m: Machine, vcpu: int) -> int:
+    """The vector that the vCPU would take now, -1 when none is pending or all are held back by PPR."""
+    vector = highest(m.irr, vcpu)
+    return vector if vector >= 0 and vector & 0xF0 > ppr(m, vcpu) & 0xF0 else -1
+
+
+def enabled(m: Machine, vcpu: int) -> bool:
+    """Whether the unit takes fixed interrupts: on in APIC_BASE, and by software in SVR (SDM 11.4.7.2)."""
+    if m.apic_mode[vcpu] == Apic.DISABLED:
+        return False
+    return bool(m.svr[vcpu] & _SVR_ENABLE or m.quirks & DISABLED_TAKES)
+
+
+# --- messages ---
+
+
+def receive(m: Machine, address: int, data: int) -> list[int]:
+    """Hand a message to the local APICs: fields as in a compatibility MSI, destination 31:8 in address 63:40.
+
+    Returns the vCPUs that took it (a vector accepted or merged, or a signal).
+    """
+    destination = address >> 12 & 0xFF | address >> 32 & 0xFFFFFF00
+    narrow = not address >> 32
+    if narrow and m.profile.options.ext_dest:
+        destination |= address << 3 & 0x7F00
+    return deliver(m, destination, address >> 2 & 1, data >> 8 & 7, address >> 3 & 1, data >> 15 & 1, data & 0xFF,
+                   narrow)
+
+
+def deliver(m: Machine, destination: int, logical: int, mode: int, hint: int, level: int, vector: int,
+            narrow: bool = False) -> list[int]:
+    """Deliver to every match, or to one of them for lowest priority or a redirection hint (A 6.1)."""
+    targets = routes.match(m, destination, logical, narrow)
+    if mode > 1:
+        return _signal_all(m, targets, mode, vector, destination)
+    ready = [vcpu for vcpu in targets if enabled(m, vcpu)]
+    if len(ready) > 1 and (mode == Dlm.LOWEST or (hint and logical and not m.quirks & RH_IGNORED)):
+        ready = [arbitrate(m, ready)]
+    for vcpu in ready:
+        take_in(m, vcpu, vector, level, destination)
+    if not ready:
+        m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.DISABLED if targets else Drop.NOBODY,
+               destination, vector)
+    return ready
+
+
+def arbitrate(m: Machine, ready: list[int]) -> int:
+    """The winner among several: lowest PPR, first found behind the last winner (A 6.1)."""
+    if m.quirks & LOWEST_IS_FIRST:
+        return ready[0]
+    last = m.winner
+    turn = [vcpu for vcpu in ready if vcpu > last] + [vcpu for vcpu in ready if vcpu <= last]
+    m.winner = min(turn, key=lambda vcpu: ppr(m, vcpu))
+    return m.winner
+
+
+def take_in(m: Machine, vcpu: int, vector: int, level: int, destination: int) -> None:
+    """A fixed interrupt arrives at one unit: accepted, merged, or an illegal vector (SDM 11.5.3)."""
+    here = _VLAPIC | vcpu
+    if vector < 16 and not m.quirks & LOW_VECTORS_TAKEN:
+        error(m, vcpu, ESR.receive_illegal.mask, vector)
+    elif accept(m.irr, m.tmr, vcpu, vector, level):
+        m.emit(here, Act.ACCEPTED, vector, level, destination)
+    else:
+        m.emit(here, Act.MERGED, vector, level, destination)
+
+
+def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destination: int) -> list[int]:
+    if mode in (3, 6):
+        m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.MODE, destination, vector)
+        return []
+    for vcpu in targets:
+        signal(m, vcpu, mode, vector, destination)
+    if not targets:
+        m.emit(_VLAPIC, Act.DROPPED, Drop.NOBODY, destination, vector)
+    return targets
+
+
+def signal(m: Machine, vcpu: int, mode: int, vector: int, destination: int) -> None:
+    """NMI, SMI, INIT, SIPI or ExtINT at one unit: past IRR, ISR and PPR (SDM 11.8.4)."""
+    if mode == Dlm.SIPI and not m.waiting[vcpu]:
+        m.emit(_VLAPIC | vcpu, Act.DROPPED, Drop.NOT_WAITING, destination, vector)
+        return
+    m.emit(_VLAPIC | vcpu, Act.SIGNALLED, mode, vector, destination)
+    if mode == Dlm.NMI:
+        m.nmi[vcpu] = 1
+    elif mode == Dlm.INIT:
+        reset(m, vcpu)
+        m.waiting[vcpu] = 1
+    elif mode == Dlm.SIPI:
+        m.waiting[vcpu] = 0
+
+
+def error(m: Machine, vcpu: int, bit: int, about: int) -> None:
+    """Note an ESR error; a newly noted one raises the error LVT when it is unmasked (SDM 11.5.3)."""
+    m.emit(_VLAPIC | vcpu, Act.APIC_ERROR, bit, about)
+    if m.esr_pending[vcpu] & bit:
+        return
+    m.esr_pending[vcpu] |= bit
+    lvt = m.lvt[LVTS * vcpu + LVT_ERROR_PLACE]
+    if lvt & 0x10000 or not enabled(m, vcpu):
+        return
+    if lvt & 0xFF < 16:
+        m.esr_pending[vcpu] |= ESR.receive_illegal.mask
+    else:
+        take_in(m, vcpu, lvt & 0xFF, 0, m.apic_id[vcpu])
+
+
+# --- the processor's side ---
+
+
+def acknowledge(m: Machine, vcpu: int) -> int:
+    """The vCPU takes its highest vector (IRR to ISR); -1 when IRR is empty, the spurious vector when held back."""
+    vector = pending(m, vcpu)
+    at, bit = 8 * vcpu + (vector >> 5), 1 << (vector & 31)
+    if vector >= 0:
+        m.irr[at] &= ~bit
+        m.isr[at] |= bit
+        m.emit(_VLAPIC | vcpu, Act.TAKEN, vector)
+        return vector
+    if highest(m.irr, vcpu) < 0:
+        return -1
+    m.emit(_VLAPIC | vcpu, Act.SPURIOUS, m.svr[vcpu] & 0xFF)
+    return m.svr[vcpu] & 0xFF
+
+
+def end(m: Machine, vcpu: int) -> int:
+    """EOI: clear the highest ISR bit; the vector to broadcast to the I/O APICs, -1 for none (SDM 11.8.5)."""
+    vector = highest(m.isr, vcpu)
+    if vector < 0:
+        return -1
+    at, bit = 8 * vcpu + (vector >> 5), 1 << (vector & 31)
+    m.isr[at] &= ~bit
+    broadcast = bool(m.tmr[at] & bit) and not m.svr[vcpu] & _SVR_SUPPRESS
+    m.emit(_VLAPIC | vcpu, Act.ENDED, vector, int(broadcast))
+    return vector if broadcast else -1
+
+
+def reset(m: Machine, vcpu: int) -> None:
+    """INIT: registers as after reset; ID, and the mode, stay (SDM 11.4.7.3)."""
+    for words in (m.irr, m.isr, m.tmr):
+        for word in range(8):
+            words[8 * vcpu + word] = 0
+    for values, initial in ((m.tpr, 0), (m.esr, 0), (m.esr_pending, 0), (m.icr_low, 0), (m.icr_high, 0),
+                            (m.dfr, 0xFFFFFFFF), (m.svr, 0xFF)):
+        values[vcpu] = initial
+    for place in range(LVTS):
+        m.lvt[LVTS * vcpu + place] = 0x10000
+    m.ldr[vcpu] = x2apic_ldr(m.apic_id[vcpu]) if m.apic_mode[vcpu] == Apic.X2APIC else 0
+    m.changed_apics()
+
+
+def x2apic_ldr(apic_id: int) -> int:
+    """The logical address that an x2APIC derives from its ID (SDM 11.12.10.2).
+
+    >>> hex(x2apic_ldr(0x3ff))
+    '0x3f8000'
+    """
+    return (apic_id >> 4 & 0xFFFF) << 16 | 1 << (apic_id & 0xF)
+
+
+def set_mode(m: Machine, vcpu: int, mode: Apic) -> None:
+    """Put a unit into a mode; leaving "disabled" resets it, entering x2APIC derives the LDR (A 2)."""
+    before = m.apic_mode[vcpu]
+    m.apic_mode[vcpu] = mode
+    if before == Apic.DISABLED and mode != Apic.DISABLED:
+        reset(m, vcpu)
+    if mode == Apic.X2APIC:
+        m.ldr[vcpu] = x2apic_ldr(m.apic_id[vcpu])
+    bits = {Apic.DISABLED: 0, Apic.XAPIC: APIC_BASE.en.mask, Apic.X2APIC: APIC_BASE.en.mask | APIC_BASE.extd.mask}
+    m.apic_base[vcpu] = m.apic_base[vcpu] & ~(APIC_BASE.en.mask | APIC_BASE.extd.mask) | bits[mode]
+    m.changed_apics()

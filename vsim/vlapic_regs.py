@@ -1,0 +1,224 @@
+"""The registers of a local APIC as software sees them: the xAPIC window, x2APIC MSRs, ICR (SDM 11.4, 11.6; A 1, 2, 6).
+
+`write` and `write_msr` return the vector of an EOI to be broadcast to the I/O APICs, or -1. A refused MSR access is
+#GP to the guest: an event (Act.REFUSED), nothing changed.
+"""
+
+from __future__ import annotations
+
+from vsim import routes, vlapic
+from vsim.bits import get
+from vsim.formats import Dlm
+from vsim.registers import APIC, APIC_BASE, ESR, ICR, SVR, TPR
+from vsim.state import LVTS, Apic, Machine
+from vsim.trace import Act, Kind, node
+
+APIC_BASE_MSR = 0x1B
+_NAMES = {offset: name for offset, name, _, _, _ in APIC}
+_XAPIC_ACCESS = {offset: access for offset, _, access, _, _ in APIC}
+_X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}
+_LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_LINT0": 3, "LVT_LINT1": 4, "LVT_ERROR": 5}
+_LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name in _LVT_PLACE}
+_LVT_READ_ONLY = 1 << 12 | 1 << 14
+_MASK_BIT = 1 << 16
+_ABSENT = ("LVT_CMCI", "APR", "RRD", "TIMER_INITIAL", "TIMER_CURRENT", "TIMER_DIVIDE")
+"""Registers that are known but not modelled: they read 0 and ignore writes."""
+
+
+def version(m: Machine) -> int:
+    """Version 0x14, six LVT entries; bit 24 when EOI-broadcast suppression is offered."""
+    return 0x00050014 | int(m.profile.options.suppress_eoi) << 24
+
+
+def read(m: Machine, vcpu: int, offset: int) -> int:
+    """A register by its xAPIC offset, 32 bits (64 for the ICR of an x2APIC); 0 for what is not modelled."""
+    name = _NAMES.get(offset, "")
+    wide = m.apic_mode[vcpu] == Apic.X2APIC
+    if name[:3] in ("ISR", "TMR", "IRR"):
+        return {"ISR": m.isr, "TMR": m.tmr, "IRR": m.irr}[name[:3]][8 * vcpu + int(name[3])]
+    if name in _LVT_PLACE:
+        return m.lvt[LVTS * vcpu + _LVT_PLACE[name]]
+    if name == "ID":
+        return m.apic_id[vcpu] if wide else (m.apic_id[vcpu] & 0xFF) << 24
+    if name == "ICR":
+        return m.icr_low[vcpu] | (m.icr_high[vcpu] << 32 if wide else 0)
+    if name in ("VERSION", "PPR"):
+        return version(m) if name == "VERSION" else vlapic.ppr(m, vcpu)
+    plain = {"TPR": m.tpr, "LDR": m.ldr, "DFR": m.dfr, "SVR": m.svr, "ESR": m.esr, "ICR_HIGH": m.icr_high}
+    return plain[name][vcpu] if name in plain else 0
+
+
+def window_read(m: Machine, vcpu: int, offset: int) -> int:
+    """A read through the xAPIC window; all ones when the unit is disabled or in x2APIC mode (A 1, 2)."""
+    return read(m, vcpu, offset) if m.apic_mode[vcpu] == Apic.XAPIC else 0xFFFFFFFF
+
+
+def write(m: Machine, vcpu: int, offset: int, value: int) -> int:
+    """A 32-bit write through the xAPIC window; dropped when the window is not there."""
+    if m.apic_mode[vcpu] != Apic.XAPIC:
+        return -1
+    m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, offset, value & 0xFFFFFFFF, 4)
+    access = _XAPIC_ACCESS.get(offset, "")
+    if not access:
+        vlapic.error(m, vcpu, ESR.illegal_register.mask, offset)
+        return -1
+    return _store(m, vcpu, _NAMES[offset], value & 0xFFFFFFFF) if access != "RO" else -1
+
+
+def _store(m: Machine, vcpu: int, name: str, value: int) -> int:
+    """Act on a write that is allowed; `value` may carry reserved bits, which are dropped."""
+    if name == "EOI":
+        return vlapic.end(m, vcpu)
+    if name in _LVT_PLACE:
+        _write_lvt(m, vcpu, name, value)
+    elif name == "SVR":
+        _write_svr(m, vcpu, value)
+    elif name == "ESR":
+        m.esr[vcpu], m.esr_pending[vcpu] = m.esr_pending[vcpu], 0
+    elif name == "TPR":
+        m.tpr[vcpu] = value & TPR.writable
+    elif name == "ICR":
+        _write_icr(m, vcpu, value)
+    elif name == "SELF_IPI":
+        _send(m, vcpu, ICR.make(vector=value & 0xFF, shorthand=1))
+    elif name in ("ID", "LDR", "DFR", "ICR_HIGH"):
+        _write_identity(m, vcpu, name, value)
+    return -1
+
+
+def _write_identity(m: Machine, vcpu: int, name: str, value: int) -> None:
+    if name == "ICR_HIGH":
+        m.icr_high[vcpu] = value & 0xFF000000
+    elif name == "ID":
+        m.apic_id[vcpu] = m.apic_id[vcpu] & ~0xFF | value >> 24
+    elif name == "LDR":
+        m.ldr[vcpu] = value & 0xFF000000
+    else:
+        m.dfr[vcpu] = value | 0x0FFFFFFF
+    m.changed_apics()
+
+
+def _write_svr(m: Machine, vcpu: int, value: int) -> None:
+    allowed = SVR.vector.mask | SVR.enable.mask
+    if m.profile.options.suppress_eoi:
+        allowed |= SVR.suppress.mask
+    m.svr[vcpu] = value & allowed
+    if not value & SVR.enable.mask:
+        for place in range(LVTS):
+            m.lvt[LVTS * vcpu + place] |= _MASK_BIT
+
+
+def _write_lvt(m: Machine, vcpu: int, name: str, value: int) -> None:
+    at = LVTS * vcpu + _LVT_PLACE[name]
+    new = value & _LVT_MASK[name] | m.lvt[at] & _LVT_READ_ONLY
+    m.lvt[at] = new if m.svr[vcpu] & SVR.enable.mask else new | _MASK_BIT
+
+
+# --- x2APIC MSRs ---
+
+
+def read_msr(m: Machine, vcpu: int, index: int) -> int | None:
+    """RDMSR of IA32_APIC_BASE or an x2APIC register; None is #GP."""
+    if index == APIC_BASE_MSR:
+        return m.apic_base[vcpu]
+    offset = index - 0x800 << 4
+    if m.apic_mode[vcpu] != Apic.X2APIC or "R" not in _X2APIC_ACCESS.get(offset, ""):
+        return None
+    return read(m, vcpu, offset)
+
+
+def write_msr(m: Machine, vcpu: int, index: int, value: int) -> int:
+    """WRMSR of IA32_APIC_BASE or an x2APIC register."""
+    if index == APIC_BASE_MSR:
+        _write_base(m, vcpu, value)
+        return -1
+    offset = index - 0x800 << 4
+    access = _X2APIC_ACCESS.get(offset, "")
+    if m.apic_mode[vcpu] != Apic.X2APIC or "W" not in access or value & ~_x2_mask(m, _NAMES[offset]):
+        m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, index, value, 13)
+        return -1
+    m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, offset, value, 8)
+    return _store(m, vcpu, _NAMES[offset], value)
+
+
+def _x2_mask(m: Machine, name: str) -> int:
+    """Bits that an x2APIC register takes; any other is #GP (A 1)."""
+    if name in _LVT_MASK:
+        return _LVT_MASK[name] | (_LVT_READ_ONLY if "LINT" in name else 1 << 12)
+    if name == "SVR":
+        return SVR.vector.mask | SVR.enable.mask | (SVR.suppress.mask if m.profile.options.suppress_eoi else 0)
+    return {"TPR": 0xFF, "SELF_IPI": 0xFF, "ICR": ICR.writable, "TIMER_INITIAL": 0xFFFFFFFF, "TIMER_DIVIDE": 0xB,
+            "LVT_CMCI": 0x117FF}.get(name, 0)
+
+
+_NEXT = {Apic.DISABLED: (Apic.DISABLED, Apic.XAPIC), Apic.XAPIC: tuple(Apic),
+         Apic.X2APIC: (Apic.X2APIC, Apic.DISABLED)}
+"""Allowed mode transitions (A 2); every other is #GP."""
+
+
+def _write_base(m: Machine, vcpu: int, value: int) -> None:
+    """IA32_APIC_BASE: mode transitions; the window cannot be moved (Xen refuses it with #GP, A 2)."""
+    modes = {(0, 0): Apic.DISABLED, (1, 0): Apic.XAPIC, (1, 1): Apic.X2APIC}
+    wanted = modes.get((get(value, APIC_BASE.en), get(value, APIC_BASE.extd)))
+    now = Apic(m.apic_mode[vcpu])
+    moved = get(value, APIC_BASE.base) != get(m.apic_base[vcpu], APIC_BASE.base)
+    if value & APIC_BASE.reserved or wanted is None or wanted not in _NEXT[now] or moved:
+        m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, APIC_BASE_MSR, value, 13)
+        return
+    m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, APIC_BASE_MSR, value, 8)
+    if wanted != now:
+        vlapic.set_mode(m, vcpu, wanted)
+
+
+# --- interprocessor interrupts (A 6) ---
+
+
+def _write_icr(m: Machine, vcpu: int, value: int) -> None:
+    """Writing the low half sends; an x2APIC writes all 64 bits at once."""
+    m.icr_low[vcpu] = value & ICR.writable & 0xFFFFFFFF
+    if m.apic_mode[vcpu] == Apic.X2APIC:
+        m.icr_high[vcpu] = value >> 32
+    _send(m, vcpu, m.icr_low[vcpu] | m.icr_high[vcpu] << 32)
+
+
+def _send(m: Machine, vcpu: int, icr: int) -> None:
+    """Send one IPI, always as an edge. Never through interrupt remapping."""
+    mode, vector, shorthand = get(icr, ICR.dlm), get(icr, ICR.vector), get(icr, ICR.shorthand)
+    m.new_serial()
+    m.emit(node(Kind.VLAPIC, vcpu), Act.SENT, m.apic_id[vcpu], icr & 0xFFFFFFFF, icr >> 32)
+    if mode in (Dlm.FIXED, Dlm.LOWEST) and vector < 16:
+        vlapic.error(m, vcpu, ESR.send_illegal.mask, vector)
+    elif mode == Dlm.INIT and get(icr, ICR.tm) and not get(icr, ICR.level):
+        return
+    elif shorthand:
+        _send_to(m, _shorthand(m, vcpu, shorthand), mode, vector)
+    else:
+        wide = m.apic_mode[vcpu] == Apic.X2APIC
+        destination = get(icr, ICR.dest) if wide else get(icr, ICR.dest) >> 24
+        _send_addressed(m, destination, icr, not wide)
+
+
+def _send_addressed(m: Machine, destination: int, icr: int, narrow: bool) -> None:
+    mode, vector = get(icr, ICR.dlm), get(icr, ICR.vector)
+    if mode == Dlm.SIPI:
+        _send_to(m, routes.match(m, destination, get(icr, ICR.dm), narrow), mode, vector)
+    else:
+        vlapic.deliver(m, destination, get(icr, ICR.dm), mode, 0, 0, vector, narrow)
+
+
+def _shorthand(m: Machine, vcpu: int, shorthand: int) -> list[int]:
+    if shorthand == 1:
+        return [vcpu]
+    return [other for other in range(m.vcpus)
+            if m.apic_mode[other] != Apic.DISABLED and (shorthand == 2 or other != vcpu)]
+
+
+def _send_to(m: Machine, targets: list[int], mode: int, vector: int) -> None:
+    if mode == Dlm.LOWEST:
+        ready = [vcpu for vcpu in targets if vlapic.enabled(m, vcpu)]
+        targets = [vlapic.arbitrate(m, ready)] if ready else []
+    for vcpu in targets:
+        if mode > 1:
+            vlapic.signal(m, vcpu, mode, vector, m.apic_id[vcpu])
+        elif vlapic.enabled(m, vcpu):
+            vlapic.take_in(m, vcpu, vector, 0, m.apic_id[vcpu])
