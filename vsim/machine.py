@@ -1,0 +1,375 @@
+"""`step(machine, command)`: the only way that a machine changes, and the only place where its devices meet.
+
+A request of a device takes this way: pin or message -> (remapping unit of the requester) -> local APICs. Everything
+that happens on it is an event. No command raises an exception, whatever the guest has programmed; commands themselves
+are checked when they are made (`commands`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vsim import commands as c
+from vsim import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.bits import get, put
+from vsim.checks import MODE_BIT, PASS
+from vsim.faults import Message
+from vsim.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
+from vsim.profile import IOAPIC_UNVERIFIED
+from vsim.registers import GSTS, OFFSET
+from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.trace import Act, Drop, Event, Kind, Warn, node
+
+FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
+_DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24
+_VMSI = node(Kind.VMSI)
+_NO_INDEX = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
+
+
+def step(m: Machine, command: c.Command, trace: bool = True) -> list[Event]:
+    """Do one command; the events, in order of happening (none with trace off)."""
+    events: list[Event] | None = [] if trace else None
+    m.events = events
+    m.tick += 1
+    m.serial = 0
+    if m.dead and type(command) is not c.Reset:
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.DEAD)
+    else:
+        _DO[type(command)](m, command)
+    m.events = []
+    return events or []
+
+
+def run(m: Machine, commands: Iterable[c.Command]) -> list[Event]:
+    """Do several commands; all their events."""
+    return [event for command in commands for event in step(m, command)]
+
+
+# --- the way of an interrupt ---
+
+
+def request(m: Machine, requester: int, address: int, data: int, source: int) -> None:
+    """One interrupt request, from a write to its end at the local APICs. requester: -1 without a source-id."""
+    m.emit(source, Act.SENT, requester & 0xFFFF, address, data)
+    if address & FEE_MASK != FEE:
+        m.emit(source, Act.DROPPED, Drop.NOT_INTERRUPT, address, data)
+        return
+    unit = m.unit_of(requester)
+    if unit < 0:
+        _pass(m, requester, address, data, _VMSI)
+        return
+    verdict = remap.look(m, unit, requester, address, data)
+    here = _VIOMMU | unit
+    if verdict.fetched or verdict.cached:
+        _show_entry(m, unit, verdict)
+    if verdict.check:
+        if verdict.outcome == PASS:
+            _pass(m, requester, address, data, here)
+        else:
+            _refuse(m, unit, requester, verdict)
+    elif verdict.address:
+        m.emit(here, Act.REMAPPED, verdict.index, verdict.address, verdict.data)
+        if source >> 24 == Kind.VIOAPIC:
+            _compare_with_pin(m, source & 0xFFFFFF, verdict)
+        vlapic.receive(m, verdict.address, verdict.data)
+    else:
+        _post(m, unit, requester, verdict)
+
+
+def _pass(m: Machine, requester: int, address: int, data: int, here: int) -> None:
+    """Compatibility format, unchanged: whatever bit 4 says, the fields are read by the old meaning."""
+    low = address & 0xFFFFFFFF
+    m.emit(here, Act.PASSED, requester & 0xFFFF, low, data)
+    vlapic.receive(m, low, data)
+
+
+def _show_entry(m: Machine, unit: int, verdict: remap.Verdict) -> None:
+    w0, w1, w2, w3 = verdict.words
+    act = Act.HIT if verdict.cached else Act.FETCHED
+    m.emit(_VIOMMU | unit, act, verdict.index, w1 << 32 | w0, w3 << 32 | w2)
+    if queue.fill(m, unit, verdict):
+        m.emit(_VIOMMU | unit, Act.CACHED, verdict.index, w1 << 32 | w0, w3 << 32 | w2)
+
+
+def _refuse(m: Machine, unit: int, requester: int, verdict: remap.Verdict) -> None:
+    """The request is blocked; the fault is recorded unless FPD of the entry keeps it quiet."""
+    index = 0 if verdict.outcome in _NO_INDEX else verdict.index & 0xFFFF
+    m.emit(_VIOMMU | unit, Act.BLOCKED, verdict.outcome, index, requester & 0xFFFF)
+    _record(m, unit, verdict.outcome, index, requester, remap.qualified(verdict))
+
+
+def _record(m: Machine, unit: int, reason: int, index: int, requester: int, quiet: bool) -> None:
+    if quiet:
+        m.emit(_VIOMMU | unit, Act.SUPPRESSED, reason, index, requester & 0xFFFF)
+        return
+    message = faults.record(m, unit, reason, index, requester & 0xFFFF)
+    if message is not None:
+        vlapic.receive(m, *message)
+
+
+def _compare_with_pin(m: Machine, pin: int, verdict: remap.Verdict) -> None:
+    """Warn of a level pin whose trigger or vector differs from the entry's (V 3.4)."""
+    entry, irte = m.rte[pin], remap.entry_of(verdict.words)
+    if get(entry, RTE.tm) != get(irte, IRTE.tm):
+        m.emit(_VIOAPIC | pin, Act.WARNED, Warn.TRIGGER_MISMATCH, entry)
+    elif get(entry, RTE.tm) and get(entry, RTE.vector) != get(irte, IRTE.vector):
+        m.emit(_VIOAPIC | pin, Act.WARNED, Warn.VECTOR_MISMATCH, entry)
+
+
+def _post(m: Machine, unit: int, requester: int, verdict: remap.Verdict) -> None:
+    """Set the vector in the posted-interrupt descriptor; notify unless one is outstanding or suppressed (V 4.5)."""
+    entry = remap.entry_of(verdict.words)
+    where = get(entry, IRTE_POSTED.pda) << 6
+    raw = m.ram.read(where, 64)
+    descriptor = int.from_bytes(raw or b"", "little")
+    if raw is None or PID.reserved_set(descriptor):
+        reason = Reason.DESCRIPTOR_ERROR if raw is None else Reason.DESCRIPTOR_RESERVED
+        m.emit(_VIOMMU | unit, Act.BLOCKED, reason, verdict.index, requester & 0xFFFF)
+        _record(m, unit, reason, verdict.index, requester, bool(get(entry, IRTE.fpd)))
+        return
+    vector = get(entry, IRTE_POSTED.vector)
+    urgent = get(entry, IRTE_POSTED.urg) or not get(descriptor, PID.sn)
+    notify = bool(not get(descriptor, PID.on) and urgent)
+    descriptor = put(descriptor, PID.pir, get(descriptor, PID.pir) | 1 << vector)
+    if notify:
+        descriptor = put(descriptor, PID.on, 1)
+    m.ram.write(where, descriptor.to_bytes(64, "little"))
+    m.emit(_VIOMMU | unit, Act.POSTED, verdict.index, where, vector | int(notify) << 8)
+    if notify:
+        vlapic.deliver(m, _notified(m, unit, descriptor), 0, 0, 0, 0, get(descriptor, PID.nv))
+
+
+def _notified(m: Machine, unit: int, descriptor: int) -> int:
+    """The APIC ID in NDST: all bits with EIME=1, bits 15:8 of the field otherwise (V 4.4)."""
+    ndst = int(get(descriptor, PID.ndst))
+    wide = m.latch[LATCH_WORDS * unit + Latch.MODE] & MODE_BIT["eime"]
+    return ndst if wide else ndst >> 8 & 0xFF
+
+
+def _send_pins(m: Machine, pins: list[int]) -> None:
+    """Each of these pins sends its message."""
+    for pin in pins:
+        m.new_serial()
+        address, data = vioapic.begin(m, pin)
+        requester = -1 if m.quirks & IOAPIC_UNVERIFIED else m.profile.options.ioapic_sid
+        request(m, requester, address, data, _VIOAPIC | pin)
+
+
+def _send_messages(m: Machine, place: int, numbers: list[int]) -> None:
+    """Each of these messages of a function goes out as it is programmed now, or waits, or is lost."""
+    function = m.bus.functions[place]
+    source = _DEVICE | function.bdf
+    for number in numbers:
+        m.new_serial()
+        state, address, data = msi.message(m.bus, m.config, m.msix, place, number)
+        if state == msi.READY:
+            request(m, m.bus.requester(function.bdf), address, data, source)
+        elif state == msi.MASKED:
+            msi.pend(m.bus, m.config, m.pba, place, number)
+            m.emit(source, Act.PENDED, number, function.bdf)
+        else:
+            m.emit(source, Act.DROPPED, Drop.NO_MESSAGE if state == msi.OFF else Drop.NO_MASTER, number)
+
+
+def _broadcast_eoi(m: Machine, vector: int) -> None:
+    if vector >= 0:
+        _send_pins(m, vioapic.end(m, vector))
+
+
+# --- memory-mapped accesses ---
+
+
+def unit_at(m: Machine, address: int) -> int:
+    """The unit whose trapped region holds the address, or -1."""
+    for unit in range(m.units):
+        at = LATCH_WORDS * unit
+        base = m.latch[at + Latch.MMIO_BASE]
+        if m.latch[at + Latch.LIVE] and base <= address < base + m.latch[at + Latch.MMIO_LENGTH]:
+            return unit
+    return -1
+
+
+def _exit(m: Machine, unit: int, address: int) -> None:
+    """A trapped access leaves the guest; with the device model in QEMU it goes on to there and back."""
+    m.emit(_VIOMMU | unit, Act.VM_EXIT, 0, address)
+    if m.profile.options.placement == "qemu":
+        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, 0, address)
+
+
+def _straddles(m: Machine, unit: int, address: int, width: int) -> bool:
+    at = LATCH_WORDS * unit
+    end = m.latch[at + Latch.MMIO_BASE] + m.latch[at + Latch.MMIO_LENGTH]
+    if address + width <= end:
+        return False
+    m.emit(_VIOMMU | unit, Act.DROPPED, Drop.STRADDLE, address, width)
+    return True
+
+
+def _mmio(m: Machine, command: c.Mmio) -> None:
+    address, width, value = command.address, command.width, command.value & (1 << 8 * command.width) - 1
+    unit = unit_at(m, address)
+    if unit >= 0:
+        _exit(m, unit, address)
+        if not _straddles(m, unit, address, width):
+            for message in vvtd.write(m, unit, address - m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], width, value):
+                vlapic.receive(m, *message)
+    elif vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
+        _ioapic_write(m, address - vioapic.BASE, width, value)
+    elif (table := m.bus.table_at(address)) is not None:
+        _table_write(m, table[0], address - m.bus.bar(table[0]), width, value)
+    elif not m.ram.write(address, value.to_bytes(width, "little")):
+        m.emit(node(Kind.QEMU), Act.DROPPED, Drop.UNCLAIMED, address, value)
+
+
+def _table_write(m: Machine, place: int, offset: int, width: int, value: int) -> None:
+    """A write to a function's MSI-X table (offset in its BAR); its pending bits are read-only."""
+    m.emit(_DEVICE | m.bus.functions[place].bdf, Act.WRITTEN, offset, value, width)
+    _send_messages(m, place, msi.table_write(m.bus, m.config, m.pba, m.msix, place, offset, width, value))
+
+
+def _ioapic_write(m: Machine, offset: int, width: int, value: int) -> None:
+    if width != 4 or offset % 4:
+        m.emit(node(Kind.VIOAPIC), Act.DROPPED, Drop.WIDTH, offset, value)
+        return
+    _send_pins(m, vioapic.write(m, offset, value))
+
+
+def read(m: Machine, address: int, width: int) -> int:
+    """What a guest reads at a guest-physical address; all ones where nothing answers."""
+    unit = unit_at(m, address)
+    if unit >= 0:
+        base = m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE]
+        return 0 if _straddles(m, unit, address, width) else vvtd.read(m, unit, address - base, width)
+    if vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
+        return vioapic.read(m, address - vioapic.BASE) if width == 4 else 0
+    if (table := m.bus.table_at(address)) is not None:
+        place = table[0]
+        return msi.table_read(m.bus, m.config, m.pba, m.msix, place, address - m.bus.bar(place), width)
+    data = m.ram.read(address, width)
+    return (1 << 8 * width) - 1 if data is None else int.from_bytes(data, "little")
+
+
+def _mmio_read(m: Machine, command: c.MmioRead) -> None:
+    unit = unit_at(m, command.address)
+    if unit >= 0:
+        _exit(m, unit, command.address)
+    here = _VIOMMU | unit if unit >= 0 else node(Kind.RAM)
+    m.emit(here, Act.READ, command.address & 0xFFF, read(m, command.address, command.width), command.width)
+
+
+# --- the other commands ---
+
+
+def _domctl(m: Machine, command: c.Domctl) -> None:
+    viommu.operate(m, command.body)
+
+
+def _ram(m: Machine, command: c.RamWrite) -> None:
+    if not m.ram.write(command.address, command.data):
+        m.emit(node(Kind.RAM), Act.DROPPED, Drop.UNCLAIMED, command.address)
+
+
+def _config(m: Machine, command: c.ConfigWrite) -> None:
+    place = m.bus.place(command.bdf)
+    if place < 0:
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.UNCLAIMED, command.bdf, command.value)
+        return
+    again = msi.config_write(m.bus, m.config, m.pba, m.msix, place, command.offset, command.width, command.value)
+    m.emit(_DEVICE | command.bdf, Act.WRITTEN, command.offset, command.value, command.width)
+    _send_messages(m, place, again)
+    if m.wires[place] and not msi.intx_allowed(m.bus, m.config, place):
+        _wire(m, place, 0)
+
+
+def _msi(m: Machine, command: c.Msi) -> None:
+    m.serials += 1
+    m.serial = m.serials
+    request(m, command.requester, command.address, command.data, _DEVICE | command.requester)
+
+
+def _signal(m: Machine, command: c.Signal) -> None:
+    place = m.bus.place(command.bdf)
+    if place < 0:
+        m.emit(_DEVICE | command.bdf, Act.DROPPED, Drop.NO_MESSAGE, command.message)
+    else:
+        _send_messages(m, place, [command.message])
+
+
+def _pin(m: Machine, command: c.Pin) -> None:
+    _send_pins(m, vioapic.set_line(m, command.gsi, command.level))
+
+
+def _intx(m: Machine, command: c.Intx) -> None:
+    place = m.bus.place(command.bdf)
+    gsi = m.bus.gsi(command.bdf) if place >= 0 else -1
+    if not 0 <= gsi < len(m.rte) or (command.level and not msi.intx_allowed(m.bus, m.config, place)):
+        m.emit(_DEVICE | command.bdf, Act.DROPPED, Drop.NO_PIN, command.level)
+    elif m.wires[place] != command.level:
+        _wire(m, place, command.level)
+
+
+def _wire(m: Machine, place: int, level: int) -> None:
+    m.wires[place] = level
+    _send_pins(m, vioapic.assert_line(m, m.bus.gsi(m.bus.functions[place].bdf), 1 if level else -1))
+
+
+def _known_vcpu(m: Machine, vcpu: int) -> bool:
+    if vcpu < m.vcpus:
+        return True
+    m.emit(node(Kind.VLAPIC, vcpu), Act.DROPPED, Drop.NO_PIN, vcpu)
+    return False
+
+
+def _apic_write(m: Machine, command: c.ApicWrite) -> None:
+    if _known_vcpu(m, command.vcpu):
+        _broadcast_eoi(m, vlapic_regs.write(m, command.vcpu, command.register, command.value & 0xFFFFFFFF))
+
+
+def _msr(m: Machine, command: c.Msr) -> None:
+    if _known_vcpu(m, command.vcpu):
+        _broadcast_eoi(m, vlapic_regs.write_msr(m, command.vcpu, command.index, command.value))
+
+
+def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
+    if _known_vcpu(m, command.vcpu):
+        vlapic.acknowledge(m, command.vcpu)
+
+
+def _tick(m: Machine, command: c.Tick) -> None:
+    m.clock = m.clock + command.ns & (1 << 64) - 1
+
+
+def _out_of_memory(m: Machine, command: c.OutOfMemory) -> None:
+    m.doomed = command.count
+
+
+def _reset(m: Machine, command: c.Reset) -> None:
+    """Units stay where the toolstack created them, as after their creation; memory and time stay."""
+    units = [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], m.latch[LATCH_WORDS * u + Latch.MMIO_LENGTH],
+              m.latch[LATCH_WORDS * u + Latch.CAPS]) for u in range(m.units) if m.live(u)]
+    scope = m.scope
+    m.power_on()
+    m.dead = 0
+    m.scope = scope
+    for base, size, caps in units:
+        vvtd.create(m, base, size, caps)
+
+
+_DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
+    c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
+    c.Signal: _signal, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
+    c.Acknowledge: _acknowledge, c.Tick: _tick, c.OutOfMemory: _out_of_memory, c.Reset: _reset}
+
+
+def unit_register(m: Machine, name: str, unit: int = 0) -> int:
+    """A register of a unit by its name, for views and tests: no access, no event."""
+    return vvtd.value(m, unit, OFFSET[name], 8 if name in ("CAP", "ECAP", "IQH", "IQT", "IQA", "IRTA") else 4)
+
+
+def remapping_on(m: Machine, unit: int = 0) -> bool:
+    """Whether a unit exists and remaps."""
+    return m.live(unit) and bool(m.regs[PAGE_WORDS * unit + OFFSET["GSTS"] // 4] & GSTS.ires.mask)
+
+
+__all__ = ["FEE", "Message", "read", "remapping_on", "request", "run", "step", "unit_at", "unit_register"]
