@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+MAX_LINE = 4096
+"""Characters of a layout's text form."""
+
 
 class Access(Enum):
     """How software may use a field."""
@@ -95,7 +98,7 @@ def get(value: Any, place: Field) -> Any:
 
 def put(value: Any, place: Field, new: Any) -> Any:
     """`value` with the field replaced by the low bits of `new`; ints or numpy arrays, as `get`."""
-    value = value & ~place.mask
+    value = value ^ (value & place.mask)  # not `& ~mask`: numpy's unsigned types have no negative numbers
     for low, width in place.pieces:
         value = value | (new & ((1 << width) - 1)) << low
         new = new >> width
@@ -105,7 +108,8 @@ def put(value: Any, place: Field, new: Any) -> Any:
 class Layout:
     """A word of `width` bits, its fields, and the section that defines it; fields are attributes.
 
-    Raises ValueError when fields overlap, leave the word, leave a gap, or share a name.
+    Raises ValueError when fields overlap, leave the word, leave a gap, share a name, or have the name of one of a
+    layout's own attributes.
 
     >>> pair = Layout("pair", 8, "example", Field("low", 0, 4), Field("high", 4, 4, form="dec"))
     >>> pair.text(0x21)
@@ -128,14 +132,24 @@ class Layout:
             raise ValueError(f"{self.name}: a field name is used twice")
         taken = 0
         for f in self.fields:
-            if f.mask >> self.width:
-                raise ValueError(f"{self.name}.{f.name}: bits {f.bits} leave the {self.width}-bit word")
-            if taken & f.mask:
-                raise ValueError(f"{self.name}.{f.name}: bits {f.bits} overlap another field")
-            taken |= f.mask
+            if f.name in self.__dict__ or hasattr(type(self), f.name):
+                raise ValueError(f"{self.name}.{f.name}: the name is an attribute of every layout")
+            for low, width in f.pieces:
+                taken |= self._piece(f, low, width, taken)
         gap = ~taken & (1 << self.width) - 1
         if gap:
             raise ValueError(f"{self.name}: bits {gap:#x} belong to no field; declare them reserved")
+
+    def _piece(self, place: Field, low: int, width: int, taken: int) -> int:
+        """The bits of one piece of a field, when the word has them and nobody else does."""
+        if low < 0 or width < 1:
+            raise ValueError(f"{self.name}.{place.name}: bit {low}, width {width} is no place in a word")
+        if low + width > self.width:
+            raise ValueError(f"{self.name}.{place.name}: bits {place.bits} leave the {self.width}-bit word")
+        bits = (1 << width) - 1 << low
+        if taken & bits:
+            raise ValueError(f"{self.name}.{place.name}: bits {place.bits} overlap another field")
+        return bits
 
     def __getattr__(self, name: str) -> Field:
         try:
@@ -195,15 +209,20 @@ class Layout:
 
     def parse(self, line: str) -> int:
         """The word that `text` wrote. ValueError names the column and what was found."""
-        word = 0
-        for match in re.finditer(r"\S+", line[:4096]):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"column {MAX_LINE + 1}: {len(line)} characters; the limit is {MAX_LINE}")
+        word, seen = 0, set[str]()
+        for match in re.finditer(r"\S+", line):
             name, equals, value = match.group().partition("=")
             if not equals and name == "0":
                 continue
             try:
                 place = self._fitting(name, number := parse_value(value))
+                if name in seen:
+                    raise ValueError(f"{self.name}.{name} is given twice")
             except ValueError as error:
                 raise ValueError(f"column {match.start() + 1}: {match.group()!r}: {error}") from None
+            seen.add(name)
             word = put(word, place, number)
         return word
 

@@ -97,8 +97,9 @@ IQA = Layout("IQA", 64, "VT-d 11.4.18", Field("base", 12, 52, "queue base, bits 
              flag("dw", 11, "descriptor width: 1 is 256 bits"), reserved(3, 8),
              Field("qs", 0, 3, "2^qs pages", form="dec"))
 ICS = Layout("ICS", 32, "VT-d 11.4.19", reserved(1, 31), flag("iwc", 0, "a wait with IF has completed", W1C))
-IQERCD = Layout("IQERCD", 64, "VT-d 11.4.25", Field("icesid", 48, 16, "", RO, "bdf"),
-                Field("itesid", 32, 16, "", RO, "bdf"), reserved(4, 28),
+IQERCD = Layout("IQERCD", 64, "VT-d 11.4.25",
+                Field("icesid", 48, 16, "requester of a device-TLB completion error", RO, "bdf"),
+                Field("itesid", 32, 16, "requester of a device-TLB time-out", RO, "bdf"), reserved(4, 28),
                 Field("iqei", 0, 4, "why the queue stopped", RO, names={
                     0: "no information", 1: "invalid tail pointer", 2: "descriptor fetch error",
                     3: "invalid descriptor type", 4: "reserved field", 5: "invalid descriptor width",
@@ -213,8 +214,9 @@ MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", reserved
 MSIX_TABLE = Layout("MSI-X table and PBA offset", 32, "PCI 6.8.2.4", Field("offset", 3, 29, "offset / 8", RO),
                     Field("bir", 0, 3, "which BAR", RO, "dec"))
 PCI_COMMAND = Layout(
-    "PCI command", 16, "PCI 6.2.2", reserved(11, 5), flag("intx_off", 10, "INTx disable"), Field("other3", 3, 7, ""),
-    flag("master", 2, "bus master: messages may go out"), flag("memory", 1, "memory decoding"), flag("io", 0, ""))
+    "PCI command", 16, "PCI 6.2.2", reserved(11, 5), flag("intx_off", 10, "INTx disable"),
+    Field("other3", 3, 7, "not interrupts"), flag("master", 2, "bus master: messages may go out"),
+    flag("memory", 1, "memory decoding"), flag("io", 0, "I/O decoding"))
 
 RTE_RESET = RTE.reset
 """A redirection entry after reset: masked, all else 0."""
