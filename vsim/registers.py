@@ -171,22 +171,49 @@ LVT_LINT = _lvt("LVT LINT0, LINT1", _VECTOR, _DLM, _STATUS, _MASK, flag("polarit
                 flag("irr", 14, "remote IRR", RO), Field("tm", 15, 1, "trigger", names=TM_NAMES))
 LVT_ERROR = _lvt("LVT error", _VECTOR, _STATUS, _MASK)
 
+# Registers that look different in the two modes: the xAPIC's form, and the x2APIC's.
+APIC_ID = Layout("local APIC ID, xAPIC", 32, "SDM 11.4.6", Field("id", 24, 8, "APIC ID"), reserved(0, 24))
+X2APIC_ID = Layout("local APIC ID, x2APIC", 32, "SDM 11.4.6", Field("id", 0, 32, "APIC ID", RO))
+LDR = Layout("LDR, xAPIC", 32, "SDM 11.6.2", Field("id", 24, 8, "logical APIC ID, read as DFR says"),
+             reserved(0, 24))
+X2APIC_LDR = Layout("LDR, x2APIC", 32, "SDM 11.12.10.2", Field("cluster", 16, 16, "APIC ID bits 19:4", RO),
+                    Field("member", 0, 16, "1 << APIC ID bits 3:0", RO))
+DFR = Layout("DFR", 32, "SDM 11.6.2", Field("model", 28, 4, "how logical IDs are compared", reset=15,
+                                             names={0: "cluster", 15: "flat"}),
+             Field("ones", 0, 28, "read 1", RO, reset=(1 << 28) - 1))
+APIC_VERSION = Layout(
+    "local APIC version", 32, "SDM 11.4", reserved(25, 7), flag("suppress", 24, "EOI-broadcast suppression", RO),
+    Field("last", 16, 8, "LVT entries minus 1", RO, "dec", reset=5), reserved(8, 8),
+    Field("version", 0, 8, "0x10 to 0x15", RO, reset=0x14))
+PPR = Layout("PPR, APR", 32, "SDM 11.8.3.1", reserved(8, 24), Field("priority", 0, 8, "class 7:4, subclass 3:0", RO))
+EOI = Layout("EOI", 32, "SDM 11.8.5", Field("any", 0, 32, "any value; 0 in an x2APIC", WO))
+VECTORS = Layout("ISR, TMR, IRR word", 32, "SDM 11.8.4", Field("bits", 0, 32, "bit n of word w: vector 32 * w + n", RO))
+ICR_HIGH = Layout("ICR, high half, xAPIC", 32, "SDM 11.6.1", Field("dest", 24, 8, "destination"), reserved(0, 24))
+SELF_IPI = Layout("SELF IPI", 32, "SDM 11.12", reserved(8, 24), Field("vector", 0, 8, "vector", WO))
+TIMER_COUNT = Layout("timer count", 32, "SDM 11.5", Field("count", 0, 32, "0 stops; the current count is read-only"))
+TIMER_DIVIDE = Layout(
+    "timer divide", 32, "SDM 11.5", reserved(4, 28), reserved(2, 1),
+    Field("divide", 0, 2, "bits 3, 1 and 0", more=((3, 1),),
+          names={0: "2", 1: "4", 2: "8", 3: "16", 4: "32", 5: "64", 6: "128", 7: "1"}))
+
 APIC: tuple[tuple[int, str, str, str, Layout | None], ...] = (
-    (0x020, "ID", "RW", "RO", None), (0x030, "VERSION", "RO", "RO", None), (0x080, "TPR", "RW", "RW", TPR),
-    (0x090, "APR", "RO", "", None), (0x0A0, "PPR", "RO", "RO", None), (0x0B0, "EOI", "WO", "WO", None),
-    (0x0C0, "RRD", "RO", "", None), (0x0D0, "LDR", "RW", "RO", None), (0x0E0, "DFR", "RW", "", None),
+    (0x020, "ID", "RW", "RO", APIC_ID), (0x030, "VERSION", "RO", "RO", APIC_VERSION), (0x080, "TPR", "RW", "RW", TPR),
+    (0x090, "APR", "RO", "", PPR), (0x0A0, "PPR", "RO", "RO", PPR), (0x0B0, "EOI", "WO", "WO", EOI),
+    (0x0C0, "RRD", "RO", "", None), (0x0D0, "LDR", "RW", "RO", LDR), (0x0E0, "DFR", "RW", "", DFR),
     (0x0F0, "SVR", "RW", "RW", SVR),
-    *((0x100 + 16 * word, f"ISR{word}", "RO", "RO", None) for word in range(8)),
-    *((0x180 + 16 * word, f"TMR{word}", "RO", "RO", None) for word in range(8)),
-    *((0x200 + 16 * word, f"IRR{word}", "RO", "RO", None) for word in range(8)),
+    *((0x100 + 16 * word, f"ISR{word}", "RO", "RO", VECTORS) for word in range(8)),
+    *((0x180 + 16 * word, f"TMR{word}", "RO", "RO", VECTORS) for word in range(8)),
+    *((0x200 + 16 * word, f"IRR{word}", "RO", "RO", VECTORS) for word in range(8)),
     (0x280, "ESR", "RW", "RW", ESR), (0x2F0, "LVT_CMCI", "RW", "RW", LVT_THERMAL), (0x300, "ICR", "RW", "RW", ICR),
-    (0x310, "ICR_HIGH", "RW", "", None), (0x320, "LVT_TIMER", "RW", "RW", LVT_TIMER),
+    (0x310, "ICR_HIGH", "RW", "", ICR_HIGH), (0x320, "LVT_TIMER", "RW", "RW", LVT_TIMER),
     (0x330, "LVT_THERMAL", "RW", "RW", LVT_THERMAL), (0x340, "LVT_PERFORMANCE", "RW", "RW", LVT_THERMAL),
     (0x350, "LVT_LINT0", "RW", "RW", LVT_LINT), (0x360, "LVT_LINT1", "RW", "RW", LVT_LINT),
-    (0x370, "LVT_ERROR", "RW", "RW", LVT_ERROR), (0x380, "TIMER_INITIAL", "RW", "RW", None),
-    (0x390, "TIMER_CURRENT", "RO", "RO", None), (0x3E0, "TIMER_DIVIDE", "RW", "RW", None),
-    (0x3F0, "SELF_IPI", "", "WO", None))
-"""Local APIC registers: (xAPIC offset, name, xAPIC access, x2APIC access, layout). MSR = 0x800 + offset / 16."""
+    (0x370, "LVT_ERROR", "RW", "RW", LVT_ERROR), (0x380, "TIMER_INITIAL", "RW", "RW", TIMER_COUNT),
+    (0x390, "TIMER_CURRENT", "RO", "RO", TIMER_COUNT), (0x3E0, "TIMER_DIVIDE", "RW", "RW", TIMER_DIVIDE),
+    (0x3F0, "SELF_IPI", "", "WO", SELF_IPI))
+"""Local APIC registers: (xAPIC offset, name, xAPIC access, x2APIC access, layout in xAPIC mode).
+
+MSR = 0x800 + offset / 16."""
 
 APIC_OFFSET = {name: offset for offset, name, _, _, _ in APIC}
 """Offset of each local APIC register by name."""
@@ -198,6 +225,20 @@ IOAPIC_ID = Layout("I/O APIC ID", 32, "82093AA 3.2.1", reserved(28, 4), Field("i
 IOAPIC_VERSION = Layout("I/O APIC version", 32, "82093AA 3.2.2", reserved(24, 8),
                         Field("last", 16, 8, "pins minus 1", RO, "dec"), reserved(8, 8),
                         Field("version", 0, 8, "0x11, or 0x20 with an EOI register", RO))
+IOAPIC_ARBITRATION = Layout("I/O APIC arbitration", 32, "82093AA 3.2", reserved(28, 4),
+                            Field("id", 24, 4, "follows the ID", RO), reserved(0, 24))
+IOREGSEL = Layout("IOREGSEL", 32, "82093AA 3.1", reserved(8, 24), Field("index", 0, 8, "register behind IOWIN"))
+IOWIN = Layout("IOWIN", 32, "82093AA 3.1", Field("data", 0, 32, "the selected register"))
+IOAPIC_EOI = Layout("I/O APIC EOI", 32, "A 7.1", reserved(8, 24),
+                    Field("vector", 0, 8, "ends every level entry with this vector; version 0x20 and later", WO))
+
+# --- HPET timers (V 3.5) ---
+
+HPET_CONFIG = Layout("HPET timer configuration", 64, "V 3.5", Field("other16", 16, 48, "not interrupts"),
+                     flag("fsb_cap", 15, "FSB delivery is offered", RO), flag("fsb_en", 14, "FSB delivery is on"),
+                     Field("other0", 0, 14, "not a message's concern"))
+HPET_ROUTE = Layout("HPET FSB route", 64, "V 3.5", Field("address", 32, 32, "address of the message"),
+                    Field("data", 0, 32, "data of the message"))
 
 # --- PCI capabilities (PCI 6.8; A 8, 9) ---
 
@@ -213,6 +254,36 @@ MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", reserved
                              flag("mask", 0, "1: masked", reset=1))
 MSIX_TABLE = Layout("MSI-X table and PBA offset", 32, "PCI 6.8.2.4", Field("offset", 3, 29, "offset / 8", RO),
                     Field("bir", 0, 3, "which BAR", RO, "dec"))
+MSIX_ENTRY = Layout(
+    "MSI-X table entry", 128, "PCI 6.8.2", reserved(97, 31), flag("mask", 96, "1: masked", reset=1),
+    Field("data", 64, 32, "message data"), Field("upper", 32, 32, "message address, bits 63:32"),
+    Field("address", 2, 30, "message address, bits 31:2"), reserved(0, 2))
+MSIX_CAPABILITY = Layout(
+    "MSI-X capability", 96, "PCI 6.8.2", Field("pba", 64, 32, "see MSIX_TABLE", RO),
+    Field("table", 32, 32, "see MSIX_TABLE", RO), Field("control", 16, 16, "see MSIX_CONTROL"),
+    Field("next", 8, 8, "offset of the next capability", RO), Field("id", 0, 8, "0x11", RO, reset=0x11))
+
+
+def _msi_capability(wide: bool, maskable: bool) -> Layout:
+    data = 96 if wide else 64
+    upper = (Field("upper", 64, 32, "message address, bits 63:32"),) if wide else ()
+    masks = (reserved(data + 16, 16), Field("mask", data + 32, 32, "a mask bit for each message"),
+             Field("pending", data + 64, 32, "a pending bit for each message", RO)) if maskable else ()
+    return Layout(
+        f"MSI capability, {64 if wide else 32} bits{', masking' if maskable else ''}", data + (96 if maskable else 16),
+        "PCI 6.8.1", Field("id", 0, 8, "0x05", RO, reset=0x05),
+        Field("next", 8, 8, "offset of the next capability", RO),
+        Field("control", 16, 16, "see MSI_CONTROL"), reserved(32, 2), Field("address", 34, 30, "address, bits 31:2"),
+        *upper, Field("data", data, 16, "message data; the low bits give way to the message's number"), *masks)
+
+
+MSI_CAPABILITY = {(wide, maskable): _msi_capability(wide, maskable) for wide in (False, True)
+                  for maskable in (False, True)}
+"""The four forms of the MSI capability, by (64-bit address, per-vector masking): 10, 14, 20 and 24 bytes."""
+
+PCI_STATUS = Layout("PCI status", 16, "PCI 6.2", Field("other5", 5, 11, "not interrupts", RO),
+                    flag("capabilities", 4, "there is a list of capabilities", RO), flag("intx", 3, "INTx status", RO),
+                    Field("other0", 0, 3, "not interrupts", RO))
 PCI_COMMAND = Layout(
     "PCI command", 16, "PCI 6.2.2", reserved(11, 5), flag("intx_off", 10, "INTx disable"),
     Field("other3", 3, 7, "not interrupts"), flag("master", 2, "bus master: messages may go out"),
