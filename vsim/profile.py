@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vsim.bits import get, put
-from vsim.registers import CAP, ECAP
+from vsim.registers import CAP, ECAP, GCMD
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +170,22 @@ class Options:
         _one_of("placement", self.placement, ("xen", "qemu"))
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
         _one_of("apic_id_step", self.apic_id_step, (1, 2))
-        if not 1 <= self.ioapic_pins <= 240:
-            raise ValueError(f"ioapic_pins is {self.ioapic_pins}; the limit is 1 to 240")
+        _one_of("gcmd_order", tuple(sorted(self.gcmd_order)), (tuple(sorted(f.name for f in GCMD)),))
+        _within("ioapic_pins", self.ioapic_pins, 1, 240)
+        _within("ioapic_version", self.ioapic_version, 0, 0xFF)
+        _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
+        _within("iedata_bits", self.iedata_bits, 16, 32)
+        _within("max_units", self.max_units, 1, 256)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value:#x}; the limit is {low:#x} to {high:#x}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +195,13 @@ class Capabilities:
     cap: int = 0x22260286
     ecap: int = 0xF0001A
     address_width: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse words that no register holds, and fault records that leave the register page (V 1.2)."""
+        _within("cap", self.cap, 0, (1 << 64) - 1)
+        _within("ecap", self.ecap, 0, (1 << 64) - 1)
+        _within("address width", self.width, 12, 64)
+        _within("end of the fault records", self.fault_offset + 16 * self.fault_records, 0, 4096)
 
     @property
     def width(self) -> int:

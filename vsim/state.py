@@ -240,16 +240,36 @@ class Machine:
             raise ValueError("saved machine: vcpus or winner is out of range")
         if self.quirks != self.profile.quirk_word:
             raise ValueError("saved machine: quirks disagree with the profile")
+        if max(self.tick, self.serials, self.serial, self.doomed, self.created) >> 62:
+            raise ValueError("saved machine: a counter is over its limit 2^62")
+        self._check_places()
         for key, words in state["cache"].items():
             self.cache[_natural("cache", int(key))] = _four(words)
         self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
         for number, page in state["ram"]["pages"].items():
             words4k = _unpack("ram", "I", page)
-            if len(words4k) != PAGE_WORDS or not 0 <= int(number) < self.ram.size >> 12:
+            if len(words4k) != PAGE_WORDS or not self.ram.holds(int(number) << 12, 4096):
                 raise ValueError(f"saved machine: RAM page {str(number)[:20]} does not fit")
             for place, word in enumerate(words4k):
                 if word:
                     self.ram.write_word(int(number) << 12 | place << 2, word)
+
+    def _check_places(self) -> None:
+        """Refuse values with which a device would look outside of its arrays."""
+        records = self.profile.capabilities.fault_records
+        if any(self.latch[at + Latch.NEXT_RECORD] >= records for at in range(0, len(self.latch), LATCH_WORDS)):
+            raise ValueError(f"saved machine: a next fault record is not below {records}")
+        up = [int(wire) for wire in self.direct]
+        for function, wire in zip(self.bus.functions, self.wires, strict=False):
+            gsi = self.bus.gsi(function.bdf)
+            if wire and 0 <= gsi < len(up):
+                up[gsi] += wire
+        if up != list(self.lines) or max(*self.direct, *self.wires) > 1:
+            raise ValueError("saved machine: lines are not the sum of the wires that hold them up")
+        for place, function in enumerate(self.bus.functions):
+            words = self.pba[self.bus.pba_starts[place]:self.bus.pba_starts[place + 1]]
+            if words and words[-1] >> (function.msix_count - 1) % 64 + 1:
+                raise ValueError(f"saved machine: a pending bit of function {place} is of no message")
 
 
 def _pack(values: array[int]) -> str:
