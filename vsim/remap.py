@@ -38,13 +38,17 @@ class Verdict(NamedTuple):
     data: int
 
 
-_OUTCOME = (0, *(int(CHECKS[name].outcome) for name in NAMES[1:]))
-_QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
+OUTCOME = (0, *(int(CHECKS[name].outcome) for name in NAMES[1:]))
+QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
+"""By a check's number: its outcome, and whether FPD keeps the fault from the record."""
 _REQUEST = tuple(chain.REQUEST[order] for order in ORDERS)
 _ENTRY = tuple(chain.ENTRY[order] for order in ORDERS)
 _SOURCELESS = MODE_BIT["sourceless"]
 _PI = MODE_BIT["pi"]
 _IM_IGNORED = MODE_BIT["im_ignored"]
+_IM = IRTE.im.mask
+FPD = IRTE.fpd.mask
+"""Fault processing disable, in the low word of an entry."""
 _INDEXED = (Reason.INDEX_OVER,)
 
 
@@ -77,7 +81,7 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
     base = latch[at + Latch.BASE_PAGE]
     check = _REQUEST[order](low, upper, data, mode, latch[at + Latch.ENTRIES], base, latch[at + Latch.WIDTH])
     if check:
-        outcome = _OUTCOME[check]
+        outcome = OUTCOME[check]
         index = -1 if outcome not in _INDEXED else chain.index_of(low, data, mode)
         return Verdict(check, outcome, index, ABSENT, False, False, 0, address, data)
     if requester < 0:
@@ -92,25 +96,26 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
     check = _ENTRY[order](low, upper, data, requester, mode, readable, w0, w1, w2, w3)
     if check:
         fetched = readable and not cached
-        return Verdict(check, _OUTCOME[check], index, words or ABSENT, cached, fetched, 0, address, data)
-    if _posted(w0, mode):
+        return Verdict(check, OUTCOME[check], index, words or ABSENT, cached, fetched, 0, address, data)
+    if posts(w0, mode):
         return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, 0, 0, 0)
     destination, out_upper, out, out_data = chain.message_of(w0, w1, mode)
     return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, destination, out_upper << 32 | out, out_data)
 
 
-def _posted(w0: int, mode: int) -> bool:
-    return bool(w0 & IRTE.im.mask and mode & _PI and not mode & _IM_IGNORED)
+def posts(w0: int, mode: int) -> bool:
+    """Whether an entry that no check refuses, with the low word w0, leads to a posted-interrupt descriptor."""
+    return w0 & _IM != 0 and mode & (_PI | _IM_IGNORED) == _PI
 
 
 def posted(verdict: Verdict, mode: int) -> bool:
     """Whether a verdict without refusal goes to a posted-interrupt descriptor."""
-    return verdict.check == 0 and _posted(verdict.words[0], mode)
+    return verdict.check == 0 and posts(verdict.words[0], mode)
 
 
 def qualified(verdict: Verdict) -> bool:
     """Whether the fault is kept from the record by the entry's FPD (V 5.3)."""
-    return _QUALIFIED[verdict.check] and bool(verdict.words[0] & IRTE.fpd.mask)
+    return QUALIFIED[verdict.check] and bool(verdict.words[0] & FPD)
 
 
 def entry_of(words: Words) -> int:

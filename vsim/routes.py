@@ -50,7 +50,7 @@ class Routes:
         if model in (0xF, 0):
             (self.xapic_flat if model else self.xapic_clusters).append((m.ldr[vcpu] >> 24, vcpu))
 
-    def physical(self, destination: int, narrow: bool) -> list[int]:
+    def physical(self, destination: int, narrow: int) -> list[int]:
         """vCPUs with this APIC ID. narrow: the message carries an 8-bit destination."""
         if destination == BROADCAST32:
             return sorted(self.x2 + self.xapic)
@@ -60,7 +60,7 @@ class Routes:
             found = self.xapic + (self.x2 if narrow and self.ff else self.x2_ids.get(destination, []))
         return sorted(found) if len(found) > 1 else found
 
-    def logical(self, destination: int, narrow: bool) -> list[int]:
+    def logical(self, destination: int, narrow: int) -> list[int]:
         """vCPUs whose logical address has a bit in common."""
         if destination == BROADCAST32 or (narrow and self.ff and destination == BROADCAST8):
             return sorted(self.x2 + self.xapic)
@@ -97,7 +97,7 @@ def of(m: Machine) -> Routes:
     return table  # type: ignore[no-any-return]
 
 
-def match(m: Machine, destination: int, logical: int, narrow: bool) -> list[int]:
+def match(m: Machine, destination: int, logical: int, narrow: int) -> list[int]:
     """The vCPUs that a destination names, in ascending order; enabled or not."""
     table = of(m)
     return table.logical(destination, narrow) if logical else table.physical(destination, narrow)

@@ -7,6 +7,7 @@ of word 8 * vcpu + v // 32.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from vsim import routes
 from vsim.formats import Dlm
@@ -51,6 +52,54 @@ def ppr_of(tpr: int, in_service: int) -> int:
     return in_service & 0xF0
 
 
+def offered(irr: array[int], isr: array[int], tpr: int, vcpu: int) -> int:
+    """The vector that a vCPU would take now, -1 when none is pending or all are held back by PPR."""
+    vector = highest(irr, vcpu)
+    if vector < 0 or vector & 0xF0 <= ppr_of(tpr, highest(isr, vcpu)) & 0xF0:
+        return -1
+    return vector
+
+
+def take(irr: array[int], isr: array[int], vcpu: int, vector: int) -> None:
+    """The vCPU takes a vector: from IRR to ISR."""
+    at, bit = 8 * vcpu + (vector >> 5), 1 << (vector & 31)
+    irr[at] = irr[at] & ~bit
+    isr[at] = isr[at] | bit
+
+
+def clear(words: array[int], vcpu: int, vector: int) -> None:
+    """Clear the bit of a vector."""
+    at = 8 * vcpu + (vector >> 5)
+    words[at] = words[at] & ~(1 << (vector & 31))
+
+
+def is_set(words: array[int], vcpu: int, vector: int) -> bool:
+    """Whether the bit of a vector is set."""
+    return words[8 * vcpu + (vector >> 5)] >> (vector & 31) & 1 == 1
+
+
+def arrival(low: int, upper: int, data: int, ext_dest: int) -> tuple[int, int, int, int, int, int, int]:
+    """A message's fields: (destination, logical, delivery mode, hint, level, vector, narrow); arrays do as well.
+
+    upper: address bits 63:32, whose bits 31:8 are those of the destination; 0 makes the message narrow: 8 bits of
+    destination, or 15 where the extended destination ID is offered (ext_dest = 1).
+    """
+    narrow = (upper == 0) * 1
+    destination = low >> 12 & 0xFF | upper & 0xFFFFFF00 | (low << 3 & 0x7F00) * narrow * ext_dest
+    return destination, low >> 2 & 1, data >> 8 & 7, low >> 3 & 1, data >> 15 & 1, data & 0xFF, narrow
+
+
+def least(ready: Sequence[int], first: int, count: int, last: int, tpr: array[int], isr: array[int]) -> int:
+    """The vCPU of ready[first : first + count] with the lowest PPR; among equals the next one behind `last` (A 6.1)."""
+    best = -1
+    for place in range(first, first + count):
+        vcpu = ready[place]
+        rank = ppr_of(tpr[vcpu], highest(isr, vcpu)) << 17 | (vcpu <= last) << 16 | vcpu
+        if best < 0 or rank < best:
+            best = rank
+    return best & 0xFFFF
+
+
 def ppr(m: Machine, vcpu: int) -> int:
     """The processor priority register of a vCPU."""
     return ppr_of(m.tpr[vcpu], highest(m.isr, vcpu))
@@ -58,8 +107,7 @@ def ppr(m: Machine, vcpu: int) -> int:
 
 def pending(m: Machine, vcpu: int) -> int:
     """The vector that the vCPU would take now, -1 when none is pending or all are held back by PPR."""
-    vector = highest(m.irr, vcpu)
-    return vector if vector >= 0 and vector & 0xF0 > ppr(m, vcpu) & 0xF0 else -1
+    return offered(m.irr, m.isr, m.tpr[vcpu], vcpu)
 
 
 def enabled(m: Machine, vcpu: int) -> bool:
@@ -77,16 +125,11 @@ def receive(m: Machine, address: int, data: int) -> list[int]:
 
     Returns the vCPUs that took it (a vector accepted or merged, or a signal).
     """
-    destination = address >> 12 & 0xFF | address >> 32 & 0xFFFFFF00
-    narrow = not address >> 32
-    if narrow and m.profile.options.ext_dest:
-        destination |= address << 3 & 0x7F00
-    return deliver(m, destination, address >> 2 & 1, data >> 8 & 7, address >> 3 & 1, data >> 15 & 1, data & 0xFF,
-                   narrow)
+    return deliver(m, *arrival(address & 0xFFFFFFFF, address >> 32, data, m.profile.options.ext_dest))
 
 
 def deliver(m: Machine, destination: int, logical: int, mode: int, hint: int, level: int, vector: int,
-            narrow: bool = False) -> list[int]:
+            narrow: int = 0) -> list[int]:
     """Deliver to every match, or to one of them for lowest priority or a redirection hint (A 6.1)."""
     targets = routes.match(m, destination, logical, narrow)
     if mode > 1:
@@ -106,9 +149,7 @@ def arbitrate(m: Machine, ready: list[int]) -> int:
     """The winner among several: lowest PPR, first found behind the last winner (A 6.1)."""
     if m.quirks & LOWEST_IS_FIRST:
         return ready[0]
-    last = m.winner
-    turn = [vcpu for vcpu in ready if vcpu > last] + [vcpu for vcpu in ready if vcpu <= last]
-    m.winner = min(turn, key=lambda vcpu: ppr(m, vcpu))
+    m.winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
     return m.winner
 
 
@@ -170,10 +211,8 @@ def error(m: Machine, vcpu: int, bit: int, about: int) -> None:
 def acknowledge(m: Machine, vcpu: int) -> int:
     """The vCPU takes its highest vector (IRR to ISR); -1 when IRR is empty, the spurious vector when held back."""
     vector = pending(m, vcpu)
-    at, bit = 8 * vcpu + (vector >> 5), 1 << (vector & 31)
     if vector >= 0:
-        m.irr[at] &= ~bit
-        m.isr[at] |= bit
+        take(m.irr, m.isr, vcpu, vector)
         m.emit(_VLAPIC | vcpu, Act.TAKEN, vector)
         return vector
     if highest(m.irr, vcpu) < 0:
@@ -187,9 +226,8 @@ def end(m: Machine, vcpu: int) -> int:
     vector = highest(m.isr, vcpu)
     if vector < 0:
         return -1
-    at, bit = 8 * vcpu + (vector >> 5), 1 << (vector & 31)
-    m.isr[at] &= ~bit
-    broadcast = bool(m.tmr[at] & bit) and not m.svr[vcpu] & _SVR_SUPPRESS
+    clear(m.isr, vcpu, vector)
+    broadcast = is_set(m.tmr, vcpu, vector) and not m.svr[vcpu] & _SVR_SUPPRESS
     m.emit(_VLAPIC | vcpu, Act.ENDED, vector, int(broadcast))
     return vector if broadcast else -1
 
