@@ -11,7 +11,11 @@ numpy arrays alike. No value in it is wider than 63 bits: a 128-bit entry is the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import CodeType
+from typing import Any
 
 from vsim.bits import Field
 from vsim.formats import (
@@ -201,6 +205,45 @@ def operand_names(condition: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(r"[a-z_][a-z_0-9]*", condition)))
 
 
+def stage_rows(order: str, stage: str) -> tuple[str, ...]:
+    """The checks of a stage ("request" or "entry") in an order; "request-late" moves one to the entry stage."""
+    late = {"request-reserved": "entry"} if order == "request-late" else {}
+    return tuple(name for name in ORDERS[order] if late.get(name, CHECKS[name].stage) == stage)
+
+
+@cache
+def _steps(order: str, stage: str) -> tuple[tuple[str, int, CodeType], ...]:
+    """What `matching` evaluates, in turn: (operand, 0, its expression) or ("", a check's number, its condition)."""
+    out: dict[str, tuple[int, CodeType]] = {}
+
+    def define(name: str) -> None:
+        if name in OPERANDS and name not in out:
+            for other in operand_names(OPERANDS[name][0]):
+                define(other)
+            out[name] = 0, compile(OPERANDS[name][0], name, "eval")
+    for row in stage_rows(order, stage):
+        for operand in operand_names(CHECKS[row].condition):
+            define(operand)
+        out[row] = NAMES.index(row), compile(CHECKS[row].condition, row, "eval")
+    return tuple((name, *step) for name, step in out.items())
+
+
+def matching(order: str, stage: str, words: Mapping[str, Any]) -> Any:
+    """The first check (number in NAMES) of a stage to end each request, or 0: what `chain` decides, for arrays too.
+
+    words: the raw words by name (see OPERANDS), ints or numpy arrays of signed 64-bit integers.
+    """
+    known: dict[str, Any] = {**words, "__builtins__": {}}
+    found: Any = 0
+    for name, number, code in _steps(order, stage):
+        value = eval(code, known)
+        if number:
+            found = found + (found == 0) * (value * number)
+        else:
+            known[name] = value
+    return found
+
+
 _SIGNATURE = {
     "request": ("address", "upper", "data", "mode", "entries", "base_page", "width"),
     "entry": ("address", "upper", "data", "requester", "mode", "readable", "w0", "w1", "w2", "w3"),
@@ -223,11 +266,7 @@ def _function(order: str, stage: str) -> list[str]:
     out = [f"def {stage}_{order.replace('-', '_')}({names}) -> int:",
            f'    """The first {stage} check (number in checks.NAMES) to end the request, order "{order}"; or 0."""']
     known: set[str] = set()
-    late = [name for name in ORDERS[order] if CHECKS[name].stage == stage or
-            (stage == "entry" and order == "request-late" and name == "request-reserved")]
-    if stage == "request" and order == "request-late":
-        late.remove("request-reserved")
-    for name in late:
+    for name in stage_rows(order, stage):
         for operand in operand_names(CHECKS[name].condition):
             _define(operand, known, out)
         out += [f"    if {CHECKS[name].condition}:", f"        return {NAMES.index(name)}"]
