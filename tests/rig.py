@@ -38,10 +38,10 @@ def acts(events, *names):
 class Rig:
     """One machine, its unit at BASE. options: of the profile; unit: `Capabilities.having`; quirks: ids."""
 
-    def __init__(self, quirks=(), unit=None, capabilities=None, vcpus=8, name="spec", **options):
+    def __init__(self, quirks=(), unit=None, capabilities=None, vcpus=8, name="spec", bus=None, **options):
         chosen = profile(name).with_options(**options).with_quirks(*quirks)
         chosen = chosen.with_capabilities(capabilities or chosen.capabilities.having(**unit or {}))
-        self.m = Machine(chosen, vcpus=vcpus, ram_size=4 << 20)
+        self.m = Machine(chosen, vcpus=vcpus, ram_size=4 << 20, bus=bus)
         for vcpu in range(vcpus):
             self.m.svr[vcpu] = 0x1FF
         self.do(c.Domctl(viommu.create_op(BASE)))
@@ -55,7 +55,7 @@ class Rig:
         if isinstance(register, int):
             return register, 4
         name, _, more = register.partition("+")
-        return OFFSET[name] + int(more or 0, 0), 4 if more else WIDTH[name]
+        return OFFSET[name] + int(more or "0"), 4 if more else WIDTH[name]
 
     def write(self, register, value, width=0):
         offset, natural = self.place(register)

@@ -137,6 +137,8 @@ _ROWS = (
            "A compatibility-format request passes the table by."),
     _check("request-reserved", "request", "(upper != 0) | (shv == 1) & (data_upper != 0)", Reason.REQUEST_RESERVED,
            "5.1.4.1", "Upper address bits are set, or data bits 31:16 are set while the subhandle is valid."),
+    _check("table-absent", "request", "entries == 0", Reason.TABLE_ERROR, "5.1.4.1",
+           "Remapping is on, and no table was ever latched by SIRTP."),
     _check("index-over", "request", "index >= entries", Reason.INDEX_OVER, "5.1.3",
            "The index is not below the number of entries, 2^(S+1)."),
     _check("entry-beyond-width", "request", "(entry_page >> width) != 0", Reason.INDEX_OVER, "5.1.4.1",

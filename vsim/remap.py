@@ -49,7 +49,7 @@ _IM_IGNORED = MODE_BIT["im_ignored"]
 _IM = IRTE.im.mask
 FPD = IRTE.fpd.mask
 """Fault processing disable, in the low word of an entry."""
-_INDEXED = (Reason.INDEX_OVER,)
+_INDEXED = (Reason.INDEX_OVER, Reason.TABLE_ERROR)
 
 
 def static_mode(profile: Profile, posting: bool) -> int:
