@@ -1,0 +1,283 @@
+"""The scene: what stands where, which way an interrupt goes, and events folded into tokens."""
+
+import json
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rig import Rig
+
+from vsim import commands as c
+from vsim import viommu
+from vsim.formats import Reason, msi_message
+from vsim.machine import step
+from vsim.pci import Bridge, Bus, Function
+from vsim.profile import profile
+from vsim.state import Machine
+from vsim.trace import Event
+from widgets import tokens
+from widgets.scene import clusters, entry, scene, slots, tile_of, way
+from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
+
+NIC, SERIAL = 0x0018, 0x0020
+BUS = Bus([Function(NIC, "nic", msix_count=4), Function(SERIAL, "serial", pin=1),
+           Function(0x0100, "disk", msi_count=1)])
+SIZES = (1, 8, 288, 512, 1024, 4096)
+
+
+def machine(vcpus=8, devices=3, unit=True, **options):
+    bus = BUS if devices == 3 else Bus([Function(8 * n, msix_count=1, pin=1 + n % 4) for n in range(devices)])
+    m = Machine(profile("spec").with_options(**options), vcpus=vcpus, bus=bus)
+    if unit:
+        step(m, c.Domctl(viommu.create_op()))
+    return m
+
+
+def rig(**more):
+    return Rig(bus=BUS, **more).start(eime=0)
+
+
+def boxes(s, name):
+    """Everything of an arrangement that takes room, by name."""
+    where = s[name]
+    out = {f"device {n}": (x - 4, y - 4, 8, 8) for n, (x, y) in enumerate(where["chips"])}
+    out |= {f"router {n}": box for n, box in enumerate(where["routers"])}
+    out |= {f"unit {n}": box for n, box in enumerate(where["units"])}
+    side = 4 * where["cell"] + 3 * where["gap"]
+    return out | {f"tile {n}": (x, y - 12, side, side + 12) for n, (x, y) in enumerate(where["tiles"])}
+
+
+def overlap(one, two):
+    return all(one[n] < two[n] + two[n + 2] and two[n] < one[n] + one[n + 2] for n in (0, 1))
+
+
+def inside(box, point):
+    return box[0] < point[0] < box[0] + box[2] and box[1] < point[1] < box[1] + box[3]
+
+
+# --- what stands where ---
+
+
+@pytest.mark.parametrize("vcpus", SIZES)
+@pytest.mark.parametrize("each", [1, 2])
+def test_every_vcpu_has_the_slot_of_its_apic_id(vcpus, each):
+    m = machine(vcpus, apic_id_step=each)
+    rows = clusters(m)
+    found = {vcpu: (row[0], slot) for row in rows for slot, vcpu in enumerate(row[1:]) if vcpu >= 0}
+    assert found == {vcpu: divmod(vcpu * each, 16) for vcpu in range(vcpus)}
+    assert len(rows) == -(-vcpus * each // 16)
+
+
+def test_a_tile_of_xen_s_numbering_is_half_empty():
+    assert clusters(machine(288))[0][1:] == [0, -1, 1, -1, 2, -1, 3, -1, 4, -1, 5, -1, 6, -1, 7, -1]
+    assert len(clusters(machine(288))) == 36
+
+
+@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("devices", [0, 1, 32, 200])
+@pytest.mark.parametrize("vcpus", SIZES)
+def test_nothing_overlaps_and_nothing_leaves_the_picture(vcpus, devices, name):
+    s = scene(machine(vcpus, devices))
+    wide, high = s[name]["size"]
+    placed = boxes(s, name)
+    assert [key for key, (x, y, w, h) in placed.items() if x < 0 or y < 0 or x + w > wide or y + h > high] == []
+    few = {key: box for key, box in placed.items() if not key.startswith("tile") or int(key.split()[1]) < 40}
+    assert [pair for pair in combinations(few, 2) if overlap(few[pair[0]], few[pair[1]])] == []
+
+
+@pytest.mark.parametrize("entries, each, cells", [(2, 1, 2), (256, 1, 256), (512, 2, 256), (65536, 256, 256)])
+def test_a_cell_of_a_large_table_stands_for_several_entries(entries, each, cells):
+    r = Rig()
+    r.start(s=entries.bit_length() - 2)
+    s = scene(r.m)
+    assert s["units"] == [[entries, each, cells]]
+    columns, rows = s["wide"]["tables"][0]
+    assert columns * rows >= cells
+
+
+def test_without_a_unit_there_is_no_table_and_before_latching_no_entry():
+    assert scene(machine(unit=False))["units"] == []
+    assert scene(machine())["units"] == [[0, 1, 0]]
+
+
+def test_a_bridge_without_interrupts_is_no_sender():
+    bus = Bus([Function(0x08, bridge=Bridge("pcie", 1, 1)), Function(0x100, "nic", msi_count=1)])
+    s = scene(Machine(profile("spec"), bus=bus))
+    assert [row[:2] for row in s["devices"]] == [[0x100, "nic"]]
+
+
+def test_a_scene_is_json_and_says_domain_and_profile():
+    s = scene(machine(), "<b>big</b>")
+    assert json.loads(json.dumps(s))["tiles"] == s["tiles"]
+    assert s["title"] == ["<b>big</b>", "spec"]
+
+
+# --- events folded into tokens ---
+
+
+def only(s, events, clock=0):
+    (token,) = fold(s, events, clock)
+    return token._replace(t_ms=0)
+
+
+def test_a_remapped_interrupt_ends_at_its_vlapic():
+    r = rig()
+    r.entry(5, vector=0x41, dst=6 << 8)
+    s = scene(r.m)
+    assert only(s, r.msi(5, NIC)) == Token(0, 0, Places(s).vlapic + 3, 5, Outcome.REMAPPED, 0x41)
+    assert only(s, r.msi(5, NIC)).outcome == Outcome.REMAPPED | Flag.MERGED
+
+
+def test_a_compatibility_interrupt_names_no_entry():
+    r = rig(name="qemu-10")
+    address, data = msi_message(4, 0x50)
+    s = scene(r.m)
+    assert only(s, r.raw(address, data, NIC)) == Token(
+        0, 0, Places(s).vlapic + 4, 0, Outcome.COMPATIBILITY | Flag.NO_ENTRY, 0x50)
+
+
+@pytest.mark.parametrize("request_, irte, flags, reason", [
+    (lambda r: r.msi(9, NIC), 9, 0, Reason.NOT_PRESENT),
+    (lambda r: r.msi(9000, NIC), 9000, 0, Reason.INDEX_OVER),
+    (lambda r: r.raw(0xFEE00000, 0x41, NIC), 0, Flag.NO_ENTRY, Reason.COMPATIBILITY),
+])
+def test_a_blocked_interrupt_tells_its_reason(request_, irte, flags, reason):
+    r = rig()
+    assert only(scene(r.m), request_(r)) == Token(0, 0, NOBODY, irte, Outcome.BLOCKED | flags, reason)
+
+
+def test_the_unit_s_own_fault_event_is_a_token_of_its_own():
+    r = rig()
+    r.write("FEDATA", 0x33)
+    r.write("FEADDR", 0xFEE00000)
+    r.write("FECTL", 0)
+    s = scene(r.m)
+    first, second = fold(s, r.msi(9, NIC))
+    assert (first.outcome, second.outcome & 7) == (Outcome.BLOCKED, Outcome.DIRECT)
+    assert (second.src, second.dst, second.vector) == (Places(s).unit, Places(s).vlapic, 0x33)
+
+
+def test_an_interrupt_for_nobody_is_blocked_past_the_table():
+    r = rig()
+    r.entry(5, vector=0x41, dst=200 << 8)
+    token = only(scene(r.m), r.msi(5, NIC))
+    assert (token.dst, token.outcome, token.irte) == (NOBODY, Outcome.BLOCKED | Flag.PAST, 5)
+
+
+def test_a_logical_destination_gives_a_token_for_each_target():
+    r = rig()
+    r.entry(5, vector=0x41, dst=0xFF << 8, dm=1)
+    s = scene(r.m)
+    assert [t.dst - Places(s).vlapic for t in fold(s, r.msi(5, NIC))] == list(range(8))
+
+
+def test_an_ipi_is_neither_remapped_nor_compatible():
+    r = rig()
+    r.do(c.ApicWrite(0, 0x310, 4 << 24))
+    s = scene(r.m)
+    token = only(s, r.do(c.ApicWrite(0, 0x300, 0x61)))
+    assert (token.src, token.dst, token.outcome & 7) == (Places(s).vlapic, Places(s).vlapic + 2, Outcome.DIRECT)
+
+
+def test_a_pin_with_one_device_is_that_device_s():
+    m = machine(unit=False)
+    gsi = BUS.gsi(SERIAL)
+    for register, value in ((0x10 + 2 * gsi, 0x31), (0x11 + 2 * gsi, 0)):
+        step(m, c.Mmio(0xFEC00000, 4, register))
+        step(m, c.Mmio(0xFEC00010, 4, value))
+    m.svr[0] = 0x1FF
+    s = scene(m)
+    token = only(s, step(m, c.Intx(SERIAL, 1)))
+    assert s["devices"][token.src][0] == SERIAL
+    assert token.outcome == Outcome.COMPATIBILITY | Flag.NO_ENTRY | Flag.PIN
+
+
+def test_machine_time_runs_on_from_the_clock_that_is_given():
+    r = rig()
+    s = scene(r.m)
+    events = [*r.msi(9, NIC), *r.msi(9, NIC)]
+    first, second = fold(s, events, clock=5_000_000)
+    assert first.t_ms == 5
+    assert second.t_ms == pytest.approx(5 + sum(e.cost for e in events if e.serial == events[0].serial) / 1e6)
+
+
+@given(st.lists(st.builds(Event, *[st.integers(0, 3)] * 2, st.sampled_from([1 << 24 | NIC, 2 << 24, 3 << 24, 4 << 24,
+       5 << 24 | 3, 6 << 24]), st.integers(1, 40), *[st.integers(0, 2**64 - 1)] * 3, st.integers(0, 9)), max_size=40))
+def test_any_events_fold_into_tokens_that_pack(events):
+    s = scene(machine())
+    out = list(fold(s, events))
+    assert [t[1:] for t in unpack(pack(out))] == [t[1:] for t in out]
+
+
+@given(st.lists(st.builds(Token, st.floats(0, 1e6, width=32), *[st.integers(0, 0xFFFF)] * 3,
+                          *[st.integers(0, 255)] * 2)))
+def test_packed_tokens_unpack(many):
+    data = pack(many)
+    assert len(data) == tokens.HEADER.size + 12 * len(many)
+    assert unpack(data) == many
+
+
+@pytest.mark.parametrize("data", [b"", b"\x02\x0c\0\0\0\0\0\0", b"\x01\x0c\0\0\x01\0\0\0", b"\x01\x0c\0\0\0\0\0\0x"])
+def test_other_bytes_are_not_tokens(data):
+    with pytest.raises(ValueError, match="tokens"):
+        unpack(data)
+
+
+# --- the way of a token ---
+
+
+@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("vcpus", SIZES)
+def test_a_delivered_token_ends_in_the_middle_of_its_slot(vcpus, name):
+    s = latched(vcpus)
+    where, first = s[name], Places(s).vlapic
+    for vcpu, (x, y, w, h) in list(slots(s, where).items())[:: max(1, vcpus // 50)]:
+        points = way(s, where, Token(0, 0, first + vcpu, 7, Outcome.REMAPPED, 0x41))
+        assert points[0] == where["chips"][0]
+        assert points[-1] == pytest.approx((x + w / 2, y + h / 2))
+
+
+def latched(vcpus):
+    r = Rig(bus=BUS, vcpus=vcpus).start(s=15)
+    return scene(r.m)
+
+
+@pytest.mark.parametrize("name", ["wide", "tall"])
+def test_a_way_along_the_gutters_crosses_no_other_tile(name):
+    s = latched(1024)
+    where = s[name]
+    tiles = {number: box for number, box in enumerate(boxes(s, name).values(), start=-6) if number >= 0}
+    for vcpu in (0, 300, 1023):
+        points = way(s, where, Token(0, 0, Places(s).vlapic + vcpu, 7, Outcome.REMAPPED, 0x41))
+        own, _ = tile_of(s, vcpu)
+        for (ax, ay), (bx, by) in pairwise(points):
+            middle = ((ax + bx) / 2, (ay + by) / 2)
+            assert [n for n, box in tiles.items() if n != own and inside(box, middle)] == []
+
+
+@pytest.mark.parametrize("name", ["wide", "tall"])
+def test_a_compatibility_token_goes_round_the_table(name):
+    s = latched(8)
+    token = Token(0, 0, Places(s).vlapic, 0, Outcome.COMPATIBILITY | Flag.NO_ENTRY, 0x41)
+    assert [p for p in way(s, s[name], token) if inside(s[name]["units"][0], p)] == []
+
+
+@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("index, cell", [(0, 0), (255, 0), (256, 1), (65535, 255)])
+def test_a_blocked_token_stops_at_the_cell_of_its_entry(name, index, cell):
+    s = latched(8)
+    x, y, w, h = entry(s[name], 0, cell)
+    end = way(s, s[name], Token(0, 0, NOBODY, index, Outcome.BLOCKED, 0x22))[-1]
+    assert end == pytest.approx((x + w / 2, y + h / 2))
+
+
+@pytest.mark.parametrize("outcome", [*Outcome, Outcome.BLOCKED | Flag.PAST, Outcome.BLOCKED | Flag.NO_ENTRY])
+@pytest.mark.parametrize("unit", [True, False])
+def test_every_token_has_a_way_in_both_arrangements(outcome, unit):
+    s = scene(machine(unit=unit))
+    places = Places(s)
+    for src in range(places.count):
+        for dst in (NOBODY, places.vlapic):
+            token = Token(0, src, dst, 9, outcome, 0x22)
+            assert all(way(s, s[name], token) for name in ("wide", "tall"))

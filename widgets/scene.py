@@ -1,0 +1,190 @@
+"""The picture of a machine as data: what there is, where it stands, which ways lead from place to place.
+
+A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the text form all draw:
+
+- `title`: domain, profile; `vlapics`: their number; `ids`: APIC ID by vCPU.
+- `devices`: rows [requester id, name, GSI or -1, unit or -1]; `routers`: names; `units`: rows [entries of the
+  table, entries that one cell stands for, cells].
+- `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
+- `wide`, `tall`: two arrangements (`arrange`), or with a layout of the caller's `free` for both.
+
+`entry`, `slots` and `way` say the geometry that follows from it; `map.js` says the same for the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from vsim.pci import Bus, Function
+from vsim.state import LATCH_WORDS, Latch, Machine
+from widgets import arrange
+from widgets.arrange import LANE, SIDE, Box, Point
+from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
+
+Scene = dict[str, Any]
+Arrangement = dict[str, Any]
+VERSION = 1
+CELLS = 256  #: most cells of a remapping table; beyond, one stands for several entries
+SLOTS = 16  #: APIC IDs of a cluster
+ROUTERS = ("vIOAPIC", "vMSI")
+RAIL = 6.0  #: from the border of a unit's box to the rails beside its table
+CURVE = 10  #: straight pieces of a curve between columns
+
+
+def scene(m: Machine, name: str = "", layout: Mapping[Any, Point] | None = None) -> Scene:
+    """The scene of a machine. name: of its domain. layout: positions of the nodes of `topology.graph(m)`, y upwards,
+
+    as networkx's layouts give them; by default the tiles of `arrange`.
+    """
+    devices = [[f.bdf, f.name, m.bus.gsi(f.bdf), m.unit_of(m.bus.requester(f.bdf))] for f in senders(m.bus)]
+    units = [_table(m, unit) for unit in range(m.units)]
+    tiles = clusters(m)
+    counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
+    return {
+        "version": VERSION, "title": [name or "no name", m.profile.name], "vlapics": m.vcpus,
+        "ids": m.apic_id.tolist(), "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles,
+        "wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}
+
+
+def senders(bus: Bus) -> list[Function]:
+    """The functions that can raise an interrupt, in the order of their ids; bridges without one are ways, not ends."""
+    able = [f for f in bus.functions if f.msi_count or f.msix_count or f.pin or not f.bridge]
+    return sorted(able, key=lambda f: f.bdf)
+
+
+def clusters(m: Machine) -> list[list[int]]:
+    """A row for each x2APIC cluster that has a member: its number, then the vCPU of each of its 16 slots or -1."""
+    rows: dict[int, list[int]] = {}
+    for vcpu, number in enumerate(m.apic_id):
+        rows.setdefault(number // SLOTS, [-1] * SLOTS)[number % SLOTS] = vcpu
+    return [[cluster, *rows[cluster]] for cluster in sorted(rows)]
+
+
+def _table(m: Machine, unit: int) -> list[int]:
+    """Entries of a unit's table (0: none latched), entries that a cell stands for, cells; -1 entries: no such unit."""
+    if not m.live(unit):
+        return [-1, 1, 0]
+    entries = m.latch[LATCH_WORDS * unit + Latch.ENTRIES]
+    each = max(1, ceil(entries / CELLS))
+    return [entries, each, entries // each]
+
+
+# --- the geometry that follows ---
+
+
+def entry(where: Arrangement, unit: int, cell: int) -> Box:
+    """The box of a cell of a unit's table."""
+    x, y, wide, high = field(where["units"][unit], where["flow"])
+    columns, rows = where["tables"][unit]
+    w, h = wide / columns, high / rows
+    return x + cell % columns * w, y + cell // columns * h, w, h
+
+
+def field(box: Box, flow: str) -> Box:
+    """The part of a unit's box that its table fills: rails run on both sides of it, along the flow."""
+    x, y, w, h = box
+    across, along = (12.0, 10.0) if flow == "right" else (10.0, 12.0)
+    return x + across, y + along, w - 2 * across, h - 2 * along
+
+
+def slots(scene: Scene, where: Arrangement) -> dict[int, Box]:
+    """vCPU -> the box of its slot."""
+    out: dict[int, Box] = {}
+    cell, pitch = where["cell"], where["cell"] + where["gap"]
+    for row, (x, y) in zip(scene["tiles"], where["tiles"], strict=True):
+        for slot, vcpu in enumerate(row[1:]):
+            if vcpu >= 0:
+                out[vcpu] = (x + slot % SIDE * pitch, y + slot // SIDE * pitch, cell, cell)
+    return out
+
+
+def tile_of(scene: Scene, vcpu: int) -> tuple[int, int]:
+    """(tile, slot) of a vCPU. KeyError when there is none."""
+    for number, row in enumerate(scene["tiles"]):
+        if row[0] == scene["ids"][vcpu] // SLOTS:
+            return number, scene["ids"][vcpu] % SLOTS
+    raise KeyError(vcpu)
+
+
+def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
+    """The polyline of one interrupt from its sender to its end, in the arrangement's coordinates."""
+    places, kind = Places(scene), token.outcome & 7
+    start = _start(scene, where, places, token)
+    if kind == Outcome.DIRECT:
+        return (start or [where["trunks"][0][0]]) + _to_slot(scene, where, places, token.dst)
+    router = places.ioapic if token.outcome & Flag.PIN else places.vmsi
+    inlet, outlet = ports(where["routers"][router - len(scene["devices"])], where["flow"], LANE)
+    points = [*curve(start[0], inlet, where["flow"]), outlet] if start else [outlet]
+    stopped = kind == Outcome.BLOCKED and not token.outcome & Flag.PAST
+    if scene["units"] and (stopped or not token.outcome & Flag.NO_ENTRY):
+        points += _through_table(scene, where, outlet, token)
+        if stopped:
+            return points
+        points += where["trunks"][unit_of(scene, token)]
+    else:
+        points += where["bypass"][router - len(scene["devices"])][1:]
+    return points + _to_slot(scene, where, places, token.dst)
+
+
+def unit_of(scene: Scene, token: Token) -> int:
+    """The unit that an interrupt goes through: its sender's, else the first."""
+    return max(0, scene["devices"][token.src][3]) if token.src < len(scene["devices"]) else 0
+
+
+def ports(box: Box, flow: str, lane: float = 0.5) -> tuple[Point, Point]:
+    """Where ways enter and leave a box: on its two sides along the flow."""
+    x, y, w, h = box
+    if flow == "right":
+        return (x, y + lane * h), (x + w, y + lane * h)
+    return (x + lane * w, y), (x + lane * w, y + h)
+
+
+def curve(start: Point, end: Point, flow: str) -> list[Point]:
+    """The cubic curve that leaves and arrives along the flow, in `CURVE` straight pieces."""
+    (x, y), (wide, high) = start, (end[0] - start[0], end[1] - start[1])
+    steps = [step / CURVE for step in range(CURVE + 1)]
+    pairs = [(1.5 * t * (1 - t) + t ** 3, t * t * (3 - 2 * t)) for t in steps]  # along the flow, across it
+    if flow == "down":
+        pairs = [(across, along) for along, across in pairs]
+    return [(x + wide * a, y + high * b) for a, b in pairs]
+
+
+def _start(scene: Scene, where: Arrangement, places: Places, token: Token) -> list[Point]:
+    """From where an interrupt comes: a device's square, a unit's outlet, a vLAPIC's slot and its way to the spine."""
+    if token.src >= places.vlapic:
+        return _to_slot(scene, where, places, token.src)[::-1]
+    if token.src >= places.unit:
+        return [*where["trunks"][token.src - places.unit]]
+    return [where["chips"][token.src]] if token.src < places.ioapic else []
+
+
+def _through_table(scene: Scene, where: Arrangement, outlet: Point, token: Token) -> list[Point]:
+    """From a router's outlet along the rails to the entry's cell and, unless blocked there, to the unit's outlet."""
+    unit = unit_of(scene, token)
+    flow, box = where["flow"], where["units"][unit]
+    inlet, out = ports(box, flow)
+    cell = min(token.irte // scene["units"][unit][1], max(0, scene["units"][unit][2] - 1))
+    x, y, w, h = entry(where, unit, cell)
+    middle = (x + w / 2, y + h / 2)
+    rails = [(inlet[0] + RAIL, inlet[1]), (inlet[0] + RAIL, middle[1]), middle,
+             (out[0] - RAIL, middle[1]), (out[0] - RAIL, out[1])]
+    if flow == "down":
+        rails = [(inlet[0], inlet[1] + RAIL), (middle[0], inlet[1] + RAIL), middle,
+                 (middle[0], out[1] - RAIL), (out[0], out[1] - RAIL)]
+    if token.outcome & 7 == Outcome.BLOCKED and not token.outcome & Flag.PAST:
+        rails = rails[:1] if token.outcome & Flag.NO_ENTRY else rails[:3]
+    return [*curve(outlet, inlet, flow), *rails]
+
+
+def _to_slot(scene: Scene, where: Arrangement, places: Places, place: int) -> list[Point]:
+    """From the spine along the gutter below the tile and up its left side to the slot's middle; nowhere for nobody."""
+    if place == NOBODY:
+        return []
+    tile, slot = tile_of(scene, place - places.vlapic)
+    x, y = where["tiles"][tile]
+    cell, gap = where["cell"], where["gap"]
+    low = y + SIDE * cell + (SIDE - 1) * gap + where["drop"]
+    left, middle = x - where["side"], y + slot // SIDE * (cell + gap) + cell / 2
+    return [(where["spine"], low), (left, low), (left, middle), (x + slot % SIDE * (cell + gap) + cell / 2, middle)]

@@ -1,0 +1,176 @@
+"""Events folded into tokens: one record of 12 bytes for each interrupt and each vLAPIC that it reached.
+
+The full events stay in the kernel; a token holds what the live map needs to show an interrupt's way. Places are
+numbered by the scene: devices, then routers, then units, then vLAPICs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from enum import IntEnum, IntFlag
+from typing import Any, NamedTuple
+
+from vsim.formats import Reason
+from vsim.trace import Act, Event, Kind
+
+VERSION = 1
+HEADER = struct.Struct("<BBHI")
+"""Version, bytes of a record, 0, number of records."""
+RECORD = struct.Struct("<fHHHBB")
+NOBODY = 0xFFFF
+"""dst of a token that reached no vLAPIC."""
+
+
+class Outcome(IntEnum):
+    """What became of an interrupt: the first four in the order of `theme.OUTCOMES`, then what no table judges."""
+
+    REMAPPED = 0
+    POSTED = 1
+    COMPATIBILITY = 2
+    BLOCKED = 3
+    DIRECT = 4  # an IPI, or an event that a unit sends by itself
+
+
+class Flag(IntFlag):
+    """What else a token's outcome byte tells, above the `Outcome` in bits 2:0."""
+
+    PAST = 0x10     # blocked only behind the table: no local APIC took it
+    NO_ENTRY = 0x20  # irte means nothing
+    PIN = 0x40      # it came by a pin of the vIOAPIC, not as a device's message
+    MERGED = 0x80   # the vector was requested already
+
+
+class Token(NamedTuple):
+    """One interrupt as the map shows it.
+
+    t_ms: machine time at which it was sent. src, dst: places of the scene (dst `NOBODY` for none). irte: index of the
+    entry. outcome: `Outcome` | `Flag`. vector: as delivered; of a blocked one the fault reason.
+    """
+
+    t_ms: float
+    src: int
+    dst: int
+    irte: int
+    outcome: int
+    vector: int
+
+
+class Places:
+    """The numbers of a scene's places, by the nodes of events."""
+
+    def __init__(self, scene: dict[str, Any]) -> None:
+        devices, routers, units = len(scene["devices"]), len(scene["routers"]), len(scene["units"])
+        self._devices = {row[0]: place for place, row in enumerate(scene["devices"])}
+        self._pins = _only({row[2]: [] for row in scene["devices"]}, scene["devices"])
+        self.ioapic, self.vmsi, self.unit = devices, devices + routers - 1, devices + routers
+        self.vlapic = devices + routers + units
+        self.count = self.vlapic + scene["vlapics"]
+
+    def of(self, node: int) -> int:
+        """The place of a node; a requester that is no device of the scene is the vMSI."""
+        kind, number = node >> 24, node & 0xFFFFFF
+        if kind == Kind.DEVICE:
+            return self._devices.get(number, self.vmsi)
+        if kind == Kind.VIOAPIC:
+            return self._pins.get(number, self.ioapic)
+        if kind == Kind.VIOMMU:
+            return self.unit + number
+        return self.vlapic + number if kind == Kind.VLAPIC else self.vmsi
+
+
+def _only(pins: dict[int, list[int]], devices: list[Any]) -> dict[int, int]:
+    """Pin -> the device, for pins to which exactly one is wired."""
+    for place, row in enumerate(devices):
+        pins[row[2]].append(place)
+    return {pin: wired[0] for pin, wired in pins.items() if pin >= 0 and len(wired) == 1}
+
+
+_PAST = {Act.REMAPPED, Act.PASSED, Act.POSTED, Act.NOTIFIED}
+_TAKEN_IN = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: Flag.MERGED}
+_NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
+
+
+def fold(scene: dict[str, Any], events: Iterable[Event], clock: int = 0) -> Iterator[Token]:
+    """The tokens of events, in their order. clock: machine time in nanoseconds before the first event."""
+    places = Places(scene)
+    way: _Way | None = None
+    for event in events:
+        act = event.act
+        if act in (Act.SENT, Act.NOTIFIED):
+            if way is not None:
+                yield from way.lost()
+            way = _Way(places, event, clock)
+        elif way is not None and event.serial == way.serial:
+            yield from way.take(event)
+        clock += event.cost
+    if way is not None:
+        yield from way.lost()
+
+
+class _Way:
+    """One interrupt while its events come in."""
+
+    def __init__(self, places: Places, sent: Event, clock: int) -> None:
+        kind = sent.node >> 24
+        self.places, self.serial, self.t_ms = places, sent.serial, clock / 1e6
+        self.src = places.of(sent.node)
+        own = sent.act == Act.NOTIFIED or kind == Kind.VLAPIC
+        self.outcome: int = Outcome.DIRECT if own else Outcome.COMPATIBILITY
+        self.flags = Flag.NO_ENTRY | (Flag.PIN if kind == Kind.VIOAPIC else Flag(0))
+        self.irte = 0
+        self.past, self.told = own, False
+        self.vector = sent.high & 0xFF
+
+    def take(self, event: Event) -> Iterator[Token]:
+        """One more event of this interrupt; the tokens that it completes."""
+        act = Act(event.act)
+        if act in (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED):
+            self.irte, self.flags = event.index, self.flags & ~Flag.NO_ENTRY
+        self.past |= act in _PAST
+        if act == Act.REMAPPED:
+            self.outcome, self.vector = Outcome.REMAPPED, event.high & 0xFF
+        elif act == Act.POSTED:
+            self.outcome, self.vector = Outcome.POSTED, event.high & 0xFF
+        elif act == Act.BLOCKED:
+            yield self._blocked(event)
+        elif act == Act.DROPPED and not self.told:
+            yield self._token(NOBODY, Outcome.BLOCKED | self._where(), self.vector)
+        elif act in _TAKEN_IN:
+            vector = event.low if act == Act.SIGNALLED else event.index
+            yield self._token(self.places.of(event.node), self.outcome | _TAKEN_IN[act], vector)
+
+    def _where(self) -> int:
+        return Flag.PAST if self.past else 0
+
+    def _blocked(self, event: Event) -> Token:
+        if event.index not in _NO_ENTRY:
+            self.irte, self.flags = event.low, self.flags & ~Flag.NO_ENTRY
+        return self._token(NOBODY, Outcome.BLOCKED, event.index)
+
+    def _token(self, dst: int, outcome: int, vector: int) -> Token:
+        self.told = True
+        irte = 0 if self.flags & Flag.NO_ENTRY else self.irte & 0xFFFF
+        return Token(self.t_ms, self.src, dst, irte, outcome | self.flags, vector & 0xFF)
+
+    def lost(self) -> Iterator[Token]:
+        """The end of an interrupt that nobody told about: posted without a notification, or an illegal vector."""
+        if not self.told:
+            outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.BLOCKED
+            yield self._token(NOBODY, outcome | self._where(), self.vector)
+
+
+def pack(tokens: Iterable[Token]) -> bytes:
+    """Tokens as the page takes them: `HEADER`, then `RECORD`s, little endian."""
+    body = b"".join(RECORD.pack(*token) for token in tokens)
+    return HEADER.pack(VERSION, RECORD.size, 0, len(body) // RECORD.size) + body
+
+
+def unpack(data: bytes) -> list[Token]:
+    """The inverse of `pack` (t_ms in single precision). ValueError for another version or length."""
+    if len(data) < HEADER.size or data[:2] != bytes((VERSION, RECORD.size)):
+        raise ValueError(f"tokens begin with {data[:2].hex() or 'nothing'}; expected {VERSION:02x}{RECORD.size:02x}")
+    count = HEADER.unpack_from(data)[3]
+    if len(data) != HEADER.size + RECORD.size * count:
+        raise ValueError(f"{count} tokens need {HEADER.size + RECORD.size * count} bytes; there are {len(data)}")
+    return [Token(*row) for row in RECORD.iter_unpack(data[HEADER.size:])]
