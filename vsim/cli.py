@@ -47,7 +47,7 @@ class BuiltIn(NamedTuple):
 
 BUILT_IN = {
     "run": BuiltIn("vsim.run", "build the domain of an xl.cfg and interrupt every vCPU"),
-    "replay": BuiltIn("vsim.replay", "run recorded cases of real machines and compare"),
+    "replay": BuiltIn("vsim.replay_command", "run recorded cases of real machines and compare"),
     "decode": BuiltIn("vsim.decode", "show the fields of a value"),
     "bench": BuiltIn("vsim.bench", "measure the simulator on this computer"),
 }

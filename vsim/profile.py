@@ -92,6 +92,9 @@ IQA_IN_USE = _quirk(
 DLM_UNCHECKED = _quirk(
     "qemu.U1", "dlm_unchecked", "reserved delivery modes 3 and 6 pass", "reserved encodings (open)",
     "a message that no local APIC takes", "open")
+SVT3_MISMATCH = _quirk(
+    "qemu.U2", "svt3_mismatch", "SVT=3 is a failed source validation: 0x26", "a reserved encoding: 0x24 (open)",
+    "another reason is logged", "open")
 LOWEST_IS_FIRST = _quirk(
     "qemu.U3", "lowest_is_first", "lowest priority goes to the lowest APIC ID", "any of the set (open)",
     "no round robin", "open")
@@ -129,7 +132,8 @@ class Options:
     ECAP.MHMV is accepted. eime_reads_back: without ECAP.EIM, IRTA.EIME reads as written, though it never works.
     iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the registers IQERCD and FEUADDR/IEUADDR exist.
     ff_broadcast: an 8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC
-    targets compare the low 8 bits of a wider ID. ext_dest: compatibility messages carry 15 bits of destination.
+    targets compare the low 8 bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE
+    reach all clusters, as 0xFF does. ext_dest: compatibility messages carry 15 bits of destination.
     ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. apic_id_step: APIC ID of
     vCPU n is n times this. suppress_eoi: the local APICs offer EOI-broadcast suppression. placement: "xen" or
     "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with
@@ -149,6 +153,7 @@ class Options:
     event_upper: bool = True
     ff_broadcast: bool = False
     alias_ids: bool = False
+    cluster_f_broadcast: bool = False
     ext_dest: bool = False
     ioapic_pins: int = 48
     ioapic_version: int = 0x20
@@ -303,7 +308,7 @@ PROFILES: dict[str, Profile] = {
     "spec": Profile("spec"),
     "qemu-10": Profile(
         "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
-        Options(order="reserved-first", merge_faults=True, cache="none", svt3_reason=0x26, iec_any_mask=True,
+        Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
                 iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
                 apic_id_step=1, placement="qemu"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),

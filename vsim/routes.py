@@ -21,7 +21,7 @@ class Routes:
     def __init__(self, m: Machine) -> None:
         options = m.profile.options
         self.alias, self.ff = options.alias_ids, options.ff_broadcast
-        self.f_broadcasts = bool(m.quirks & CLUSTER_F_BROADCASTS)
+        self.f_broadcasts = options.cluster_f_broadcast or bool(m.quirks & CLUSTER_F_BROADCASTS)
         self.xapic: list[int] = []
         self.x2: list[int] = []
         self.xapic_ids: dict[int, list[int]] = {}

@@ -1,0 +1,89 @@
+"""`vsim replay FILE...`: recorded cases run on the machine, a table by category, and what differs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from vsim import replay
+from vsim.cases import Case
+from vsim.profile import PROFILES, QUIRKS, Profile, profile
+from vsim.replay import Difference
+
+STEPS_SHOWN = 6
+"""Steps before a difference that `-v` shows; those further back are counted."""
+
+OTHER_MARKS = {
+    "C1": "depends on caching: the recorded machine has no interrupt entry cache, so a changed entry acts at once; "
+          "with one it may be stale until it is invalidated",
+    "after": "only a consequence of an earlier marked step",
+}
+"""Marks of the recordings that are no quirk; the quirks explain the others."""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `vsim replay`."""
+    parser.description = "Run recorded cases of real machines and compare every step."
+    parser.epilog = "Exit status: 0 all passed, 1 some failed, 2 a file that cannot be used."
+    parser.add_argument("files", metavar="FILE", nargs="+", help="JSON Lines, plain or gzip")
+    parser.add_argument("--profile", default="spec", choices=sorted(PROFILES),
+                        help="what the machine behaves like (default: spec)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show where each failing case first differs")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play all files; 1 when a case failed. Every file is read before the first case is run."""
+    cases = [case for file in args.files for case in replay.load(file)]
+    passed, failed = play_all(cases, profile(args.profile), args.verbose)
+    print(table(passed, failed))
+    print(f"{passed.total()} passed, {failed.total()} failed")
+    return 1 if failed.total() else 0
+
+
+def play_all(cases: Iterable[Case], chosen: Profile, verbose: bool) -> tuple[Counter[str], Counter[str]]:
+    """Passed and failed cases by category; differences are printed as they are found when `verbose`."""
+    passed, failed = Counter[str](), Counter[str]()
+    for case in cases:
+        difference = replay.play(case, chosen)
+        (failed if difference else passed)[case.category] += 1
+        if difference and verbose:
+            print(shown(difference), end="\n\n")
+    return passed, failed
+
+
+def table(passed: Counter[str], failed: Counter[str]) -> str:
+    """A line for each category, in order of appearance; nothing but the heading without cases."""
+    names = list(dict.fromkeys([*passed, *failed]))
+    width = max(map(len, ["category", *names]))
+    lines = [f"{'category':{width}}  passed  failed"]
+    return "\n".join(lines + [f"{name:{width}}  {passed[name]:6}  {failed[name]:6}" for name in names])
+
+
+def shown(difference: Difference) -> str:
+    """A difference as text: the steps that lead there, both observations, the marks and what they mean."""
+    case, done = difference.case, difference.done
+    first = max(0, len(done) - STEPS_SHOWN)
+    lines = [f"{case.file}:{case.line}: {case.name} ({case.category}) differs at step {difference.step}"]
+    lines += [f"  steps 0 to {first - 1} as expected"] if first else []
+    lines += [f"  {number:4} {_text(step)}  {_text(found)}" for number, (step, found) in enumerate(done[first:], first)]
+    lines += [f"  {difference.step:>4} {_text(difference.command)}", f"       recorded: {_text(difference.recorded)}"]
+    if difference.expected != (difference.recorded,):
+        lines.append(f"       expected: {' or '.join(map(_text, difference.expected))}")
+    lines.append(f"       found:    {_text(difference.found)}")
+    return "\n".join(lines + [f"       {mark}: {explained(mark)}" for mark in difference.marks])
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value)
+
+
+def explained(mark: str) -> str:
+    """What a deviation code of the recordings means."""
+    quirk = QUIRKS.get(f"qemu.{mark}")
+    if quirk:
+        return f"the recorded machine: {quirk.does}; the specification: {quirk.should}"
+    return OTHER_MARKS.get(mark, "a code that this version does not know")
