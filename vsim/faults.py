@@ -45,7 +45,7 @@ def _event(m: Machine, unit: int, control: int) -> Message | None:
 def _send(m: Machine, unit: int, control: int) -> Message:
     at = PAGE_WORDS * unit + control
     m.regs[at] &= ~_IP
-    data, address, upper = m.regs[at + 1] & 0xFFFF, m.regs[at + 2], m.regs[at + 3]
+    data, address, upper = m.regs[at + 1], m.regs[at + 2], m.regs[at + 3]
     m.emit(node(Kind.VIOMMU, unit), Act.NOTIFIED, 0 if control == _FAULT else 1, upper << 32 | address, data)
     return Message(upper << 32 | address, data)
 

@@ -220,6 +220,52 @@ DESCRIPTOR_NAMES: dict[int, str] = {
     1: "context-cache", 2: "iotlb", 3: "device-iotlb", 4: "iec", 5: "wait", 6: "pasid-iotlb",
     7: "pasid-cache", 8: "device-piotlb", 9: "page-group-response"}
 
+_GRANULARITY = {1: "global", 2: "domain-selective", 3: "the finest: device or page"}
+PAGE_SELECTIVE = 3
+"""Granularity of an IOTLB invalidation that names pages."""
+
+CONTEXT_INV = Layout(
+    "context-cache invalidation descriptor", 128, "VT-d 6.5.2.1",
+    Field("type", 0, 4, "1", names=DESCRIPTOR_NAMES),
+    Field("g", 4, 2, "granularity", names=_GRANULARITY),
+    reserved(6, 3),
+    Field("type_high", 9, 3, "upper bits of the type, 0"),
+    reserved(12, 4),
+    Field("did", 16, 16, "domain"),
+    Field("sid", 32, 16, "requester", form="bdf"),
+    Field("fm", 48, 2, "function bits that are ignored"),
+    reserved(50, 78))
+
+IOTLB_INV = Layout(
+    "IOTLB invalidation descriptor", 128, "VT-d 6.5.2.3",
+    Field("type", 0, 4, "2", names=DESCRIPTOR_NAMES),
+    Field("g", 4, 2, "granularity", names=_GRANULARITY),
+    flag("dw", 6, "drain writes"),
+    flag("dr", 7, "drain reads"),
+    reserved(8, 1),
+    Field("type_high", 9, 3, "upper bits of the type, 0"),
+    reserved(12, 4),
+    Field("did", 16, 16, "domain"),
+    reserved(32, 32),
+    Field("am", 64, 6, "address mask: 2^am pages, at most 2^CAP.MAMV", form="dec"),
+    flag("ih", 70, "only leaf entries have changed"),
+    reserved(71, 5),
+    Field("address", 76, 52, "address, bits 63:12"))
+
+DEVICE_TLB_INV = Layout(
+    "device-TLB invalidation descriptor", 128, "VT-d 6.5.2.5",
+    Field("type", 0, 4, "3", names=DESCRIPTOR_NAMES),
+    reserved(4, 5),
+    Field("type_high", 9, 3, "upper bits of the type, 0"),
+    reserved(12, 4),
+    Field("mip", 16, 5, "invalidations that the device takes at once"),
+    reserved(21, 11),
+    Field("sid", 32, 16, "requester", form="bdf"),
+    reserved(48, 16),
+    flag("s", 64, "the address encodes a range"),
+    reserved(65, 11),
+    Field("address", 76, 52, "address, bits 63:12"))
+
 IEC = Layout(
     "IEC invalidation descriptor", 128, "VT-d 6.5.2.7",
     Field("type", 0, 4, "4", names=DESCRIPTOR_NAMES),

@@ -147,7 +147,7 @@ def _notified(m: Machine, unit: int, descriptor: int) -> int:
     return ndst if wide else ndst >> 8 & 0xFF
 
 
-def _send_pins(m: Machine, pins: list[int]) -> None:
+def _send_pins(m: Machine, pins: Iterable[int]) -> None:
     """Each of these pins sends its message."""
     for pin in pins:
         m.new_serial()

@@ -11,10 +11,10 @@ from collections.abc import Generator, Iterator
 from vsim import faults
 from vsim.bits import get
 from vsim.faults import Message
-from vsim.formats import IEC, WAIT, DescriptorType
+from vsim.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, PAGE_SELECTIVE, WAIT, DescriptorType
 from vsim.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
-from vsim.registers import ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
-from vsim.remap import Verdict, Words, entry_of
+from vsim.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
+from vsim.remap import ABSENT, Verdict, Words, entry_of
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from vsim.trace import Act, Kind, node
 
@@ -67,26 +67,21 @@ def _take(m: Machine, unit: int, iqa: int, head: int) -> Generator[Message, None
     """Do one descriptor; the generator's return value is the error, 0 for none."""
     wide = get(iqa, IQA.dw)
     words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (head << 4 + wide))
+    descriptor = entry_of(words or ABSENT)
+    kind = get(descriptor, IEC.type) | get(descriptor, IEC.type_high) << 4
+    m.latch[LATCH_WORDS * unit + Latch.LAST_TYPE] = kind
     if words is None:
         return FETCH
-    descriptor = entry_of(words)
-    kind = get(descriptor, IEC.type) | get(descriptor, IEC.type_high) << 4
-    known = kind in _DO and not (kind == DescriptorType.DEVICE_TLB and not _device_tlb(m, unit))
-    if not known:
+    if kind not in _DO:
         return TYPE
     m.emit(node(Kind.VIOMMU, unit), Act.DESCRIPTOR, kind, descriptor & _M64, descriptor >> 64)
-    m.latch[LATCH_WORDS * unit + Latch.LAST_TYPE] = kind
     if kind == DescriptorType.WAIT:
         return (yield from _wait(m, unit, descriptor))
     return _DO[kind](m, unit, descriptor)
 
 
-def _device_tlb(m: Machine, unit: int) -> bool:
-    return bool(_reg(m, unit, "ECAP") & ECAP.dt.mask or m.quirks & DEVICE_TLB_TAKEN)
-
-
 def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, int]:
-    """Status write, then the completion event (V 7.4)."""
+    """Status write, then the completion event (V 7.4). A status address outside memory stops the queue (as QEMU)."""
     write, interrupt = get(descriptor, WAIT.sw), get(descriptor, WAIT.iflag)
     drain = WAIT.pd.mask if not _reg(m, unit, "ECAP") & ECAP.pds.mask else 0
     if descriptor & (WAIT.reserved | drain):
@@ -100,7 +95,8 @@ def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, in
     if write:
         address, data = get(descriptor, WAIT.address) << 2, get(descriptor, WAIT.data)
         m.emit(node(Kind.VIOMMU, unit), Act.STATUS_WRITTEN, 0, address, data)
-        m.ram.write_word(address, data)
+        if not m.ram.write_word(address, data):
+            return FETCH
     if interrupt and (message := faults.completion(m, unit)) is not None:
         yield message
     return 0
@@ -142,13 +138,24 @@ def fill(m: Machine, unit: int, verdict: Verdict) -> bool:
 
 
 def _context(m: Machine, unit: int, descriptor: int) -> int:
-    """Context-cache invalidation: accepted, nothing to do."""
-    return 0 if descriptor >> 4 & 3 else RESERVED
+    """Context-cache invalidation: nothing to forget in a unit that remaps interrupts only (V 7.2)."""
+    return RESERVED if descriptor & CONTEXT_INV.reserved or not get(descriptor, CONTEXT_INV.g) else 0
 
 
 def _iotlb(m: Machine, unit: int, descriptor: int) -> int:
-    """IOTLB invalidation: accepted, nothing to do."""
-    return 0 if descriptor >> 4 & 3 else RESERVED
+    """IOTLB invalidation: nothing to forget; a mask of pages above CAP.MAMV is refused where pages can be named."""
+    granularity, cap = get(descriptor, IOTLB_INV.g), _reg(m, unit, "CAP")
+    if descriptor & IOTLB_INV.reserved or not granularity:
+        return RESERVED
+    by_page = granularity == PAGE_SELECTIVE and get(cap, CAP.psi)
+    return RESERVED if by_page and get(descriptor, IOTLB_INV.am) > get(cap, CAP.mamv) else 0
+
+
+def _device_tlb(m: Machine, unit: int, descriptor: int) -> int:
+    """Device-TLB invalidation: nothing to forget; unknown without ECAP.DT."""
+    if not _reg(m, unit, "ECAP") & ECAP.dt.mask and not m.quirks & DEVICE_TLB_TAKEN:
+        return TYPE
+    return RESERVED if descriptor & DEVICE_TLB_INV.reserved else 0
 
 
 def _nothing(m: Machine, unit: int, descriptor: int) -> int:
@@ -156,9 +163,10 @@ def _nothing(m: Machine, unit: int, descriptor: int) -> int:
 
 
 def _scalable(m: Machine, unit: int, descriptor: int) -> int:
-    """PASID device-TLB invalidation: known, and refused without scalable mode."""
+    """PASID-based invalidation: known, and refused without scalable mode."""
     return TYPE
 
 
-_DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _nothing,
-       DescriptorType.IEC: _iec, DescriptorType.WAIT: _nothing, DescriptorType.PASID_DEVICE_TLB: _scalable}
+_DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _device_tlb,
+       DescriptorType.IEC: _iec, DescriptorType.WAIT: _nothing, DescriptorType.PASID_IOTLB: _scalable,
+       DescriptorType.PASID_DEVICE_TLB: _scalable}

@@ -7,6 +7,8 @@ on bit 4 of the address.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from vsim.bits import get, put
 from vsim.formats import MSI_ADDRESS, MSI_DATA, RTE
 from vsim.profile import EDGE_REPEATS, LEVEL_UNSEEN
@@ -45,7 +47,7 @@ def read_index(m: Machine, index: int) -> int:
     return m.rte[pin] >> 32 * (index & 1) & 0xFFFFFFFF if 0 <= pin < len(m.rte) else 0
 
 
-def write(m: Machine, offset: int, value: int) -> list[int]:
+def write(m: Machine, offset: int, value: int) -> Iterable[int]:
     """A 32-bit write at a byte offset; the pins that send now."""
     m.emit(node(Kind.VIOAPIC), Act.WRITTEN, offset, value, 4)
     if offset == SELECT:
@@ -78,7 +80,18 @@ def write_entry(m: Machine, pin: int, entry: int) -> list[int]:
         entry &= ~_IRR
         m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, entry)
     m.rte[pin] = entry
-    return [pin] if entry & _LEVEL and _seen(m, pin) and _ready(entry) else []
+    if not _ready(entry):
+        return []
+    if entry & _LEVEL:
+        return [pin] if _seen(m, pin) else []
+    return [pin] if _left_over(m, pin) else []
+
+
+def _left_over(m: Machine, pin: int) -> bool:
+    """Quirk qemu.D16: a level that was seen and not yet lowered is sent once by an unmasked edge entry."""
+    left = bool(m.quirks & LEVEL_UNSEEN and m.seen[pin])
+    m.seen[pin] = m.seen[pin] & ~left
+    return left
 
 
 def _ready(entry: int) -> bool:
@@ -125,6 +138,8 @@ def _rose(m: Machine, pin: int) -> list[int]:
     if entry & _LEVEL and entry & _IRR:
         m.emit(node(Kind.VIOAPIC, pin), Act.DROPPED, Drop.PENDING, entry & 0xFFFFFFFF, entry >> 32)
         return []
+    if not entry & _LEVEL:
+        _left_over(m, pin)
     return [pin]
 
 
@@ -136,13 +151,14 @@ def begin(m: Machine, pin: int) -> tuple[int, int]:
     return message(m.rte[pin])
 
 
-def end(m: Machine, vector: int) -> list[int]:
-    """EOI, broadcast or by register: clear remote IRR of level entries with this vector; pins that send again."""
-    again = []
+def end(m: Machine, vector: int) -> Iterator[int]:
+    """EOI, broadcast or by register: clear remote IRR of level entries with this vector; pins that send again.
+
+    Each pin is yielded before the next one is looked at.
+    """
     for pin, entry in enumerate(m.rte):
         if get(entry, RTE.vector) == vector and entry & _LEVEL and entry & _IRR:
             m.rte[pin] = put(entry, RTE.irr, 0)
             m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, m.rte[pin], 1)
             if _seen(m, pin) and not entry & _MASK:
-                again.append(pin)
-    return again
+                yield pin

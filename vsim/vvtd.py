@@ -18,6 +18,7 @@ from vsim.registers import (
     CAP,
     ECAP,
     EVENT_ADDRESS,
+    EVENT_UPPER,
     FSTS,
     GCMD,
     GSTS,
@@ -154,7 +155,7 @@ def _masks(m: Machine) -> dict[int, int]:
     irta = IRTA.writable if eim else IRTA.writable & ~IRTA.eime.mask
     wide = caps.ecap & (ECAP.smts.mask | ECAP.adms.mask)
     iqa = IQA.writable if wide else IQA.writable & ~IQA.dw.mask
-    upper = 0xFFFFFFFF if options.event_upper else 0
+    upper = EVENT_UPPER.writable if options.event_upper and _offers_eim(m) else 0
     full = {"RTADDR": RTADDR.writable, "FEDATA": 0xFFFF, "IEDATA": (1 << options.iedata_bits) - 1,
             "FEADDR": EVENT_ADDRESS.writable, "IEADDR": EVENT_ADDRESS.writable, "FEUADDR": upper, "IEUADDR": upper,
             "IQT": IQT.writable, "IQA": iqa, "IRTA": irta}
@@ -266,7 +267,8 @@ def _qie(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
     here = node(Kind.VIOMMU, unit)
     tail, head = value(m, unit, OFFSET["IQT"], 8), value(m, unit, OFFSET["IQH"], 8)
     if on:
-        m.latch[at + Latch.IQA_USED] = value(m, unit, OFFSET["IQA"], 8)
+        narrow = (1 << m.profile.capabilities.width) - 1 if m.quirks & IQA_IN_USE else -1
+        m.latch[at + Latch.IQA_USED] = value(m, unit, OFFSET["IQA"], 8) & narrow
         _set_status(m, unit, GSTS.qies.mask, True)
         if tail:
             m.emit(here, Act.WARNED, Warn.TAIL_AT_ENABLE, tail)
@@ -278,7 +280,6 @@ def _qie(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
         return
     _set_status(m, unit, GSTS.qies.mask, False)
     _store(m, unit, OFFSET["IQH"], 8, 0)
-    m.latch[at + Latch.IQA_USED] = 0
 
 
 _DO = {"qie": _qie, "sirtp": _sirtp, "ire": _ire, "cfi": _cfi}
