@@ -21,6 +21,9 @@ from vsim.trace import Act, Kind, node
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
 """IQERCD.IQEI values: why the queue stopped."""
 
+WHOLE = 16
+"""Index mask that covers all 65,536 entries of a unit."""
+
 _M64 = (1 << 64) - 1
 _IQH, _IQT, _IQA = (OFFSET[name] // 4 for name in ("IQH", "IQT", "IQA"))
 
@@ -38,23 +41,20 @@ def length(iqa: int) -> int:
 def run(m: Machine, unit: int) -> Iterator[Message]:
     """Take descriptors until head equals tail, the queue is off, or an error stops it."""
     base = PAGE_WORDS * unit
+    emptied: set[tuple[int, int]] = set()
     while m.regs[base + OFFSET["GSTS"] // 4] & GSTS.qies.mask:
         if m.regs[base + OFFSET["FSTS"] // 4] & FSTS.iqe.mask or m.dead:
             return
         iqa = m.latch[LATCH_WORDS * unit + Latch.IQA_USED]
         wide = get(iqa, IQA.dw)
+        error = _misprogrammed(m, unit) if wide else 0
         head, tail = (m.regs[base + at] >> IQH.qh.low + wide for at in (_IQH, _IQT))
-        if head == tail:
+        if head == tail and not error:
             return
-        error = 0
-        if wide and not _reg(m, unit, "ECAP") & (ECAP.smts.mask | ECAP.adms.mask):
-            error = WIDTH
-        elif wide and m.regs[base + _IQT] & 1 << IQT.qt.low:
-            error = ALIGN
-        elif tail >= length(iqa):
-            error = TAIL
+        if tail >= length(iqa):
+            error = error or TAIL
         if not error:
-            error = yield from _take(m, unit, iqa, head)
+            error = yield from _take(m, unit, iqa, head, emptied)
         if error:
             message = faults.queue_error(m, unit, error, head)
             if message is not None:
@@ -63,8 +63,19 @@ def run(m: Machine, unit: int) -> Iterator[Message]:
         m.regs[base + _IQH] = (head + 1) % length(iqa) << IQH.qh.low + wide
 
 
-def _take(m: Machine, unit: int, iqa: int, head: int) -> Generator[Message, None, int]:
-    """Do one descriptor; the generator's return value is the error, 0 for none."""
+def _misprogrammed(m: Machine, unit: int) -> int:
+    """What is wrong with a queue of 256-bit descriptors: the unit has none, or the tail is odd (V 1.7); else 0."""
+    if not _reg(m, unit, "ECAP") & (ECAP.smts.mask | ECAP.adms.mask):
+        return WIDTH
+    at, odd = PAGE_WORDS * unit + _IQT, 1 << IQT.qt.low
+    if m.regs[at] & odd:
+        m.regs[at] &= ~odd
+        return ALIGN
+    return 0
+
+
+def _take(m: Machine, unit: int, iqa: int, head: int, emptied: set[tuple[int, int]]) -> Generator[Message, None, int]:
+    """Do one descriptor; the generator's return value is the error, 0 for none. emptied: see `_iec`."""
     wide = get(iqa, IQA.dw)
     words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (head << 4 + wide))
     descriptor = entry_of(words or ABSENT)
@@ -77,6 +88,8 @@ def _take(m: Machine, unit: int, iqa: int, head: int) -> Generator[Message, None
     m.emit(node(Kind.VIOMMU, unit), Act.DESCRIPTOR, kind, descriptor & _M64, descriptor >> 64)
     if kind == DescriptorType.WAIT:
         return (yield from _wait(m, unit, descriptor))
+    if kind == DescriptorType.IEC:
+        return _iec(m, unit, descriptor, emptied)
     return _DO[kind](m, unit, descriptor)
 
 
@@ -102,8 +115,12 @@ def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, in
     return 0
 
 
-def _iec(m: Machine, unit: int, descriptor: int) -> int:
-    """Forget entries (V 7.3): all of them, or 2^im from iidx with its low im bits ignored."""
+def _iec(m: Machine, unit: int, descriptor: int, emptied: set[tuple[int, int]]) -> int:
+    """Forget entries (V 7.3): all of them, or 2^im from iidx with its low im bits ignored.
+
+    emptied: ranges that this run has already emptied. Nothing is cached while descriptors are taken, so a guest
+    that repeats a wide invalidation 32,767 times makes the unit look at the cache once.
+    """
     first, mask = get(descriptor, IEC.iidx), get(descriptor, IEC.im)
     if descriptor & IEC.reserved:
         return RESERVED
@@ -111,20 +128,23 @@ def _iec(m: Machine, unit: int, descriptor: int) -> int:
         return RESERVED
     selective = get(descriptor, IEC.g)
     m.emit(node(Kind.VIOMMU, unit), Act.INVALIDATED, first, selective, mask)
-    forget(m, unit, first, mask if selective else 16)
+    mask = min(mask, WHOLE) if selective else WHOLE
+    if (mask, first >> mask) not in emptied:
+        emptied.add((mask, first >> mask))
+        forget(m, unit, first, mask)
     return 0
 
 
-def forget(m: Machine, unit: int, first: int = 0, mask: int = 16) -> None:
+def forget(m: Machine, unit: int, first: int = 0, mask: int = WHOLE) -> None:
     """Drop cached entries of a unit: those whose index equals `first` without its low `mask` bits."""
-    if not m.cache:
-        return
-    wanted = (unit << 16 | first) >> mask
-    if mask >= 16:
-        wanted = unit
-        mask = 16
-    for key in [key for key in m.cache if key >> mask == wanted]:
-        del m.cache[key]
+    mask = min(mask, WHOLE)
+    low = (unit << WHOLE | first) >> mask << mask
+    if 1 << mask < len(m.cache):
+        for key in range(low, low + (1 << mask)):
+            m.cache.pop(key, None)
+    else:
+        for key in [key for key in m.cache if key >> mask == low >> mask]:
+            del m.cache[key]
 
 
 def fill(m: Machine, unit: int, verdict: Verdict) -> bool:
@@ -168,5 +188,5 @@ def _scalable(m: Machine, unit: int, descriptor: int) -> int:
 
 
 _DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _device_tlb,
-       DescriptorType.IEC: _iec, DescriptorType.WAIT: _nothing, DescriptorType.PASID_IOTLB: _scalable,
+       DescriptorType.IEC: _nothing, DescriptorType.WAIT: _nothing, DescriptorType.PASID_IOTLB: _scalable,
        DescriptorType.PASID_DEVICE_TLB: _scalable}
