@@ -1,0 +1,254 @@
+"""Each event on the way of an interrupt as a sentence, with the section of the specification to read about it.
+
+`say` needs the machine as it was before the command: names, the table's address, a descriptor that has been changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vsim.bits import bdf_text, get
+from vsim.formats import (
+    DLM_NAMES,
+    DM_NAMES,
+    FRCD,
+    IRTE,
+    IRTE_POSTED,
+    MSI_ADDRESS,
+    MSI_DATA,
+    PID,
+    REASON_TEXT,
+    REMAP_ADDRESS,
+    REMAP_DATA,
+    RTE,
+    TM_NAMES,
+)
+from vsim.machine import remapping_on
+from vsim.registers import ESR, ICR
+from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.trace import Act, Drop, Event, Kind, Warn, node_text
+
+
+def number(event: Event) -> int:
+    """The number within an event's kind of node: a requester, pin, unit or vCPU."""
+    return event.node & 0xFFFFFF
+
+
+def apic_text(m: Machine, vcpu: int) -> str:
+    """A local APIC by its vCPU and ID, e.g. "vLAPIC 287 (APIC ID 574)"."""
+    return f"vLAPIC {vcpu} (APIC ID {m.apic_id[vcpu]})" if vcpu < m.vcpus else f"vLAPIC {vcpu}"
+
+
+def device_text(m: Machine, bdf: int) -> str:
+    """A function by its place and name, e.g. "device 03:00.0 (nic)"."""
+    place = m.bus.place(bdf)
+    name = m.bus.functions[place].name if place >= 0 else ""
+    return f"device {bdf_text(bdf)}" + (f" ({name})" if name else "")
+
+
+def entry_text(words: tuple[int, int, int, int] | None) -> str:
+    """An entry of the remapping table in the text form of its layout; "not readable" for None."""
+    if words is None:
+        return "not readable"
+    entry = sum(word << 32 * place for place, word in enumerate(words))
+    return (IRTE_POSTED if get(entry, IRTE.im) else IRTE).text(entry) if entry else "all bits 0"
+
+
+def words_of(event: Event) -> tuple[int, int, int, int]:
+    """The four words of the entry that a FETCHED or HIT event shows."""
+    mask = 0xFFFFFFFF
+    return event.low & mask, event.low >> 32, event.high & mask, event.high >> 32
+
+
+def message_text(m: Machine, address: int, data: int) -> str:
+    """Where a compatibility-format message goes: "vector 0x41, fixed, edge, to physical destination 0x23e (574)"."""
+    destination = get(address, MSI_ADDRESS.dest) | address >> 32 & 0xFFFFFF00
+    if m.profile.options.ext_dest and not address >> 32:
+        destination |= get(address, MSI_ADDRESS.ext) << 8
+    hint = ", redirection hint" if get(address, MSI_ADDRESS.rh) else ""
+    return (f"vector {get(data, MSI_DATA.vector):#x}, {DLM_NAMES[get(data, MSI_DATA.dlm)]}, "
+            f"{TM_NAMES[get(data, MSI_DATA.tm)]}{hint}, to {DM_NAMES[get(address, MSI_ADDRESS.dm)]} destination "
+            f"{destination:#x} ({destination})")
+
+
+def request_text(m: Machine, address: int, data: int, remappable: bool) -> str:
+    """A request with its fields, read in the remappable or in the compatibility format."""
+    form = (REMAP_ADDRESS, REMAP_DATA) if remappable else (MSI_ADDRESS, MSI_DATA)
+    return (f"address {address:#x} ({form[0].text(address)}), data {data:#x} ({form[1].text(data)}): "
+            + ("remappable format" if remappable else f"compatibility format, {message_text(m, address, data)}"))
+
+
+# --- the events ---
+
+
+def _sent(m: Machine, e: Event) -> str:
+    if e.node >> 24 == Kind.VLAPIC:
+        icr = ICR.text(e.high << 32 | e.low)
+        return f"vCPU {number(e)} sends an interprocessor interrupt; none passes through remapping. ICR: {icr}."
+    if e.node >> 24 == Kind.VIOAPIC:
+        who = f"I/O APIC pin {number(e)} sends, as requester {bdf_text(e.index)},"
+    else:
+        who = f"{_named(m, e)} writes"
+        if e.index != number(e):
+            who += f", as requester {bdf_text(e.index)} of a bridge above it,"
+    unit = m.unit_of(e.index)
+    remappable = bool(get(e.low, REMAP_ADDRESS.format)) and unit >= 0 and remapping_on(m, unit)
+    return f"{who} {request_text(m, e.low, e.high, remappable)}."
+
+
+def _fetched(m: Machine, e: Event) -> str:
+    where = (m.latch[LATCH_WORDS * number(e) + Latch.BASE_PAGE] << 12) + 16 * e.index
+    return f"{node_text(e.node)} reads entry {e.index} from memory at {where:#x}: {entry_text(words_of(e))}."
+
+
+def _hit(m: Machine, e: Event) -> str:
+    return f"{node_text(e.node)} finds entry {e.index} in its interrupt entry cache: {entry_text(words_of(e))}."
+
+
+def _remapped(m: Machine, e: Event) -> str:
+    return f"Entry {e.index} makes a new message of it, address {e.low:#x}, data {e.high:#x}: " \
+           f"{message_text(m, e.low, e.high)}."
+
+
+def _passed(m: Machine, e: Event) -> str:
+    through = "No vIOMMU takes the request" if e.node >> 24 == Kind.VMSI else f"{node_text(e.node)} lets it pass"
+    return f"{through}: it goes on as it is, in compatibility format, {message_text(m, e.low, e.high)}."
+
+
+def _posted(m: Machine, e: Event) -> str:
+    vector, notified = e.high & 0xFF, e.high >> 8
+    before = int.from_bytes(m.ram.read(e.low, 64) or b"", "little")
+    notice = f"and notifies with vector {get(before, PID.nv):#x}"
+    if not notified:
+        notice = "and sends no notification: " + (
+            "one is outstanding (ON=1)" if get(before, PID.on) else "they are suppressed (SN=1)")
+    return f"{node_text(e.node)} sets bit {vector:#x} in the posted-interrupt descriptor at {e.low:#x} {notice}."
+
+
+def _blocked(m: Machine, e: Event) -> str:
+    return f"The request is blocked, fault reason {e.index:#x}: {REASON_TEXT[e.index]}."
+
+
+def _recorded(m: Machine, e: Event) -> str:
+    return f"Fault record {e.index} now holds {FRCD.text(e.high << 64 | e.low)}."
+
+
+def _event_name(e: Event) -> str:
+    return "invalidation completion event" if e.index else "fault event"
+
+
+def _notified(m: Machine, e: Event) -> str:
+    return f"{node_text(e.node)} tells software by its {_event_name(e)}: {message_text(m, e.low, e.high)}."
+
+
+def _held(m: Machine, e: Event) -> str:
+    return f"The {_event_name(e)} is masked (IM=1); it waits (IP=1) until it is unmasked."
+
+
+def _accepted(m: Machine, e: Event) -> str:
+    return f"{apic_text(m, number(e))} accepts vector {e.index:#x}, {TM_NAMES[e.low]}: it is in IRR now."
+
+
+def _merged(m: Machine, e: Event) -> str:
+    return f"{apic_text(m, number(e))} merges vector {e.index:#x}: it was in IRR already, two interrupts become one."
+
+
+def _signalled(m: Machine, e: Event) -> str:
+    mode = ICR.dlm.names[e.index] if e.index == 6 else DLM_NAMES[e.index]
+    return f"{apic_text(m, number(e))} receives {mode} at once, past IRR and priorities."
+
+
+def _error(m: Machine, e: Event) -> str:
+    name = next((f.name for f in ESR if f.mask == e.index), "error").replace("_", " ")
+    return f"{apic_text(m, number(e))} notes an error for its ESR: {name} ({e.low:#x})."
+
+
+def _pended(m: Machine, e: Event) -> str:
+    return f"Message {e.index} of {device_text(m, e.low)} is masked: its pending bit is set, it goes out when unmasked."
+
+
+_DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
+    Drop.NOBODY: (lambda m, e: f"No local APIC matches destination {e.low:#x} ({e.low}): the interrupt is lost.",
+                  "SDM 11.6.2"),
+    Drop.DISABLED: (lambda m, e: f"{apic_text(m, number(e))} matches, and is switched off by software (SVR bit 8 is "
+                                 "0): the interrupt is lost.", "SDM 11.4.7.2"),
+    Drop.MODE: (lambda m, e: f"The delivery mode is reserved: no local APIC takes vector {e.high:#x}.", "SDM 11.6.1"),
+    Drop.NOT_INTERRUPT: (lambda m, e: f"Address {e.low:#x} is not 0xFEEx_xxxx: the write is no interrupt request.",
+                         "VT-d 5.1.2"),
+    Drop.NO_MESSAGE: (lambda m, e: f"{_named(m, e)} has no message {e.low}, or MSI and MSI-X are off: nothing is sent.",
+                      "PCI 6.8"),
+    Drop.NO_MASTER: (lambda m, e: f"{_named(m, e)} is no bus master (command register bit 2 is 0): nothing is sent.",
+                     "PCI 6.2.2"),
+    Drop.NOT_WAITING: (lambda m, e: f"{apic_text(m, number(e))} does not wait for a start-up IPI, and ignores it.",
+                       "SDM 11.4.3"),
+}
+
+
+def _named(m: Machine, e: Event) -> str:
+    return device_text(m, number(e)).capitalize()
+
+
+def _dropped(m: Machine, e: Event) -> str:
+    if e.index in _DROPS:
+        return _DROPS[e.index][0](m, e)
+    return f"{node_text(e.node)}: dropped ({Drop(e.index).name.lower().replace('_', ' ')})."
+
+
+_WARNINGS = {Warn.TRIGGER_MISMATCH: "trigger mode", Warn.VECTOR_MISMATCH: "vector"}
+
+
+def _warned(m: Machine, e: Event) -> str:
+    what = _WARNINGS.get(Warn(e.index))
+    if what is None:
+        return f"{node_text(e.node)}: {Warn(e.index).name.lower().replace('_', ' ')}."
+    return f"The {what} of the pin's entry ({RTE.text(e.low)}) is not that of the remapping entry: an EOI may not " \
+           "find the pin."
+
+
+def _constant(text: str) -> Callable[[Machine, Event], str]:
+    return lambda m, e: text
+
+
+SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
+    Act.SENT: (_sent, "VT-d 5.1.2"),
+    Act.PENDED: (_pended, "PCI 6.8"),
+    Act.FETCHED: (_fetched, "VT-d 5.1.3"),
+    Act.HIT: (_hit, "VT-d 6.5"),
+    Act.CACHED: (_constant("The entry is kept in the interrupt entry cache, until it is invalidated."), "VT-d 6.5"),
+    Act.REMAPPED: (_remapped, "VT-d 5.1.4"),
+    Act.PASSED: (_passed, "VT-d 5.1.2.1"),
+    Act.POSTED: (_posted, "VT-d 9.11"),
+    Act.BLOCKED: (_blocked, "VT-d 5.1.4.1"),
+    Act.RECORDED: (_recorded, "VT-d 11.4.14"),
+    Act.FOLDED: (lambda m, e: f"Fault record {e.index} of the same requester is pending: this fault is merged into it.",
+                 "VT-d 7"),
+    Act.OVERFLOWED: (_constant("No fault record is free: the fault is lost, and FSTS.PFO says so."), "VT-d 11.4.9"),
+    Act.SUPPRESSED: (_constant("FPD is 1 in the entry: the fault is not recorded."), "VT-d 9.9"),
+    Act.NOTIFIED: (_notified, "VT-d 11.4.10"),
+    Act.HELD: (_held, "VT-d 11.4.10"),
+    Act.ACCEPTED: (_accepted, "SDM 11.8.4"),
+    Act.MERGED: (_merged, "SDM 11.8.4"),
+    Act.SIGNALLED: (_signalled, "SDM 11.8.4"),
+    Act.IRR_SET: (lambda m, e: f"The pin is level-triggered: remote IRR of pin {e.index} is set until its EOI.",
+                  "82093AA 3.2.4"),
+    Act.APIC_ERROR: (_error, "SDM 11.5.3"),
+    Act.DROPPED: (_dropped, ""),
+    Act.WARNED: (_warned, "VT-d 5.1.5.1"),
+}
+"""How each act on the way of an interrupt is told, and where to read about it."""
+
+
+def say(m: Machine, event: Event) -> str:
+    """One event as a sentence. m: the machine before the command."""
+    told = SAYS.get(Act(event.act))
+    return told[0](m, event) if told else f"{node_text(event.node)}: {Act(event.act).name.lower()}."
+
+
+def section(event: Event) -> str:
+    """The section to read about an event, "" when there is none."""
+    if event.act == Act.DROPPED:
+        return _DROPS[event.index][1] if event.index in _DROPS else ""
+    if event.act == Act.SENT and event.node >> 24 == Kind.VLAPIC:
+        return "SDM 11.6.1"
+    told = SAYS.get(Act(event.act))
+    return told[1] if told else ""
