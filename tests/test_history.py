@@ -134,6 +134,12 @@ def test_the_machine_at_a_position_is_independent_of_the_history(commands, posit
     assert made.machine == before
 
 
+def test_time_never_wraps_round_nor_leaves_what_a_file_holds():
+    m = replayed([c.Tick((1 << 64) - 1), c.Tick((1 << 64) - 1), scenes.msi(1), c.Tick(5)])
+    assert 1 << 63 < m.clock < 1 << 64
+    assert History.load(io.StringIO(saved(History(m)))).machine == m
+
+
 def test_the_owner_of_the_first_machine_may_go_on_with_it():
     m = scenes.machine()
     made = History(m)
