@@ -117,8 +117,10 @@ def parse(table: bytes) -> Dmar:
     """
     wanted = length(table)
     smallest = _HEADER.size + _FACTS.size
-    if not smallest <= wanted <= len(table):
-        raise ValueError(f"length is {wanted}; expected {smallest} to {len(table)}")
+    if wanted < smallest:
+        raise ValueError(f"length is {wanted}; expected {smallest} or more")
+    if wanted > len(table):
+        raise ValueError(f"length is {wanted}; found {len(table)} bytes")
     table = table[:wanted]
     if sum(table) & 0xFF:
         raise ValueError(f"the bytes sum to {sum(table) & 0xFF:#x}; expected 0")

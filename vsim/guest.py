@@ -1,0 +1,308 @@
+"""A small kernel that does what Linux does with interrupts, by commands only (V 10, X 3.14).
+
+    guest = Guest(issue, Platform.of(machine, dmar), destination="cluster")
+    guest.boot()
+    source = guest.sources[bdf][0]
+    guest.affinity(source, 287)     # "" or the reason for a refusal
+    guest.take(issue(Signal(bdf, 0)))
+
+As a hypervisor's guest it uses x2APIC mode with or without a remapping unit: x2APIC itself needs none. What needs one
+are the destinations of devices: without it a message holds 8 bits of APIC ID. Linux leaves vCPUs with larger IDs
+offline then; this kernel starts them (IPIs reach them) and refuses to direct device interrupts to them.
+
+With remapping a level pin is programmed as Linux does it: the entry in the table is edge-triggered, the vector of the
+redirection entry is the number of the pin, and the handler ends the interrupt at the I/O APIC by hand. (Xen as a guest
+would copy vector and trigger mode into both and rely on the broadcast of the EOI.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from vsim import commands as c
+from vsim.bits import bdf_text
+from vsim.formats import Dlm
+from vsim.guest_cpu import DUTIES, Cpu, Issue, Platform
+from vsim.guest_iommu import MEMORY, Driver, Fault
+from vsim.guest_irq import Interrupts, Vectors
+from vsim.guest_ways import Source, Ways
+from vsim.pci import Function
+from vsim.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
+from vsim.trace import Event
+
+__all__ = ["DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Platform", "Source", "Taken", "Ways"]
+
+DESTINATIONS = ("physical", "cluster")
+"""Destination modes: physical APIC IDs, or x2APIC clusters (logical), which need 32-bit destinations."""
+MIB = 1 << 20
+
+_APIC_BASE_MSR = 0x1B
+_STORM = 4096           # interrupts served in one go before the kernel gives up
+_SPURIOUS = 0xFF
+
+
+class Taken(NamedTuple):
+    """One interrupt that a vCPU took; source None: the unit's fault event, or a vector that no handler knows there."""
+
+    vcpu: int
+    vector: int
+    source: Source | None
+
+
+def _msr_of(name: str) -> int:
+    return 0x800 + (APIC_OFFSET[name] >> 4)
+
+
+class Guest:
+    """The kernel. `issue` does a command on the machine and returns its events.
+
+    destination: one of `DESTINATIONS`, used where 32-bit destinations are to be had. skip: names of `DUTIES` to leave
+    out. memory: guest-physical address of the table, the queue and the status page, a multiple of 1 MiB.
+
+    After `boot`: `log`, lines as a kernel prints them; `ways`, how interrupts travel; `sources`, the interrupts of
+    each function by its requester id; `fault_vector`, the vector of the unit's fault event on vCPU 0; `faults`, the
+    fault records read so far; `strays`, (vCPU, vector) that nobody handles.
+    """
+
+    def __init__(self, issue: Issue, platform: Platform, destination: str = "physical", skip: Iterable[str] = (),
+                 memory: int = MIB) -> None:
+        """ValueError: an unknown destination mode or duty, or `memory` that is no free megabyte of RAM."""
+        if destination not in DESTINATIONS:
+            raise ValueError(f"destination is {destination!r}; allowed are {', '.join(DESTINATIONS)}")
+        self.platform, self.cpu = platform, Cpu(issue, skip)
+        self.log: list[str] = []
+        self.unit = Driver(self.cpu, _checked(memory, platform), self.log)
+        self.irq = Interrupts(self.cpu, platform.bus)
+        self.vectors = Vectors(len(platform.apic_ids))
+        self.ways = Ways(platform)
+        self.sources: dict[int, list[Source]] = {}
+        self.faults: list[Fault] = []
+        self.strays: list[tuple[int, int]] = []
+        self._wanted = destination
+        self._pins: dict[int, Source] = {}
+        self._handlers: dict[tuple[int, int], Source] = {}
+        self.fault_vector = -1
+        self._early: list[Taken] = []
+        self._turn = 0
+        self._reachable: list[int] = []
+
+    # --- boot ---
+
+    def boot(self) -> list[str]:
+        """Bring everything up: the unit, the I/O APIC, all vCPUs in x2APIC mode, every function. Returns the log."""
+        remapping = self.unit.find(self.platform.dmar) and self.unit.start()
+        wide = remapping and self.unit.eim
+        if self._wanted == "cluster" and not wide:
+            self.log.append("x2apic: no 32-bit destinations: physical mode")
+        self.ways = Ways(self.platform, remapping, wide, wide and self._wanted == "cluster", self.unit.ioapic,
+                         self.cpu.does("source"))
+        self.irq.find_ioapic()
+        self._start_vcpus()
+        self._reachable = [v for v in range(len(self.platform.apic_ids)) if not self.ways.refusal(v)]
+        if self.ways.remapping:
+            self.fault_vector = self.vectors.take(0)
+            self.unit.report_to(self.platform.apic_ids[0], self.fault_vector)
+        for function in self.platform.bus.functions:
+            if not function.bridge:
+                self._set_up(function)
+        return self.log
+
+    def _start_vcpus(self) -> None:
+        """vCPU 0 wakes the others by broadcasts, as an xAPIC cannot be named above ID 254; each then sets itself up."""
+        self._local_apic(0)
+        if len(self.platform.apic_ids) > 1:
+            self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.INIT, level=1))
+            self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.SIPI, level=1, vector=0x10))
+        for vcpu in range(1, len(self.platform.apic_ids)):
+            self._local_apic(vcpu)
+
+    def _local_apic(self, vcpu: int) -> None:
+        """x2APIC mode, then software enable (SDM 11.12.1, 11.9)."""
+        self.cpu.msr(vcpu, _APIC_BASE_MSR, APIC_BASE.make(base=0xFEE00, en=1, extd=1, bsp=int(vcpu == 0)))
+        if self.cpu.does("enable"):
+            self.cpu.msr(vcpu, _msr_of("SVR"), SVR.make(enable=1, vector=_SPURIOUS))
+
+    # --- setting up functions ---
+
+    def _set_up(self, function: Function) -> None:
+        """MSI-X, else MSI, else the pin: what a driver would ask for."""
+        if function.msix_count:
+            found = self._set_up_msix(function)
+        elif function.msi_count:
+            found = self._set_up_msi(function)
+        else:
+            found = self._set_up_pin(function)
+        self.sources[function.bdf] = found
+        wanted = function.msix_count or function.msi_count or int(function.pin > 0)
+        if len(found) < wanted:
+            self.log.append(f"{bdf_text(function.bdf)}: {len(found)} of {wanted} interrupts")
+
+    def _set_up_msix(self, function: Function) -> list[Source]:
+        found, messages = list[Source](), list[tuple[int, int]]()
+        for number in range(function.msix_count):
+            source = Source("msi-x", function.bdf, number)
+            if not self._place(source) or not self._enter(source):
+                break
+            found.append(source)
+            messages.append(self.ways.message(source))
+        self.irq.enable_msix(function.bdf, messages)
+        return found
+
+    def _set_up_msi(self, function: Function) -> list[Source]:
+        """As many messages as there is room for; without remapping one, as all of them would share one vCPU."""
+        count = function.msi_count if self.ways.remapping else 1
+        while count:
+            found = self._block(function.bdf, count)
+            if found:
+                self.irq.enable_msi(function.bdf, count, *self.ways.message(found[0]))
+                return found
+            count //= 2
+        return []
+
+    def _block(self, bdf: int, count: int) -> list[Source]:
+        """`count` (a power of two) messages of MSI, with remapping in a block of entries; none if one is too many."""
+        found = [source for source in (Source("msi", bdf, n) for n in range(count)) if self._place(source)]
+        first = self.unit.allocate(count) if self.ways.remapping and len(found) == count else -1
+        if len(found) < count or (self.ways.remapping and first < 0):
+            for source in found:
+                self._unbind(source.vcpu, source.vector)
+            return []
+        if self.ways.remapping:
+            self._fill(found, first)
+        return found
+
+    def _fill(self, sources: list[Source], first: int) -> None:
+        """New entries from `first` on; with caching mode these too have to be invalidated (V 7.7)."""
+        for index, source in enumerate(sources, first):
+            source.index, source.entry = index, self.ways.entry(source)
+            self.unit.install(index, source.entry)
+        if self.cpu.does("invalidate"):
+            self.unit.invalidate(first, len(sources).bit_length() - 1)
+
+    def _set_up_pin(self, function: Function) -> list[Source]:
+        gsi = self.platform.bus.gsi(function.bdf)
+        if not 0 <= gsi < self.irq.pins:
+            return []
+        self.irq.enable_pin(function.bdf)
+        source = self._pins.get(gsi)
+        if source is None:
+            source = Source("pin", function.bdf, gsi)
+            if not self._place(source) or not self._enter(source):
+                return []
+            self._pins[gsi] = source
+            self.irq.write_pin(gsi, self.ways.redirection(source))
+        source.sharers.append(function.bdf)
+        return [source]
+
+    def _place(self, source: Source) -> bool:
+        """A first vCPU and vector for a source, vCPUs taking turns; False when all vectors are taken."""
+        for _ in self._reachable:
+            vcpu = self._reachable[self._turn % len(self._reachable)]
+            self._turn += 1
+            vector = self.vectors.take(vcpu)
+            if vector >= 0:
+                self._bind(source, vcpu, vector)
+                return True
+        return False
+
+    def _bind(self, source: Source, vcpu: int, vector: int) -> None:
+        source.vcpu, source.vector = vcpu, vector
+        self._handlers[vcpu, vector] = source
+
+    def _enter(self, source: Source) -> bool:
+        """With remapping: an entry of the table for one source; False when the table is full."""
+        if not self.ways.remapping:
+            return True
+        index = self.unit.allocate(1)
+        if index < 0:
+            self._unbind(source.vcpu, source.vector)
+            return False
+        self._fill([source], index)
+        return True
+
+    def _unbind(self, vcpu: int, vector: int) -> None:
+        del self._handlers[vcpu, vector]
+        self.vectors.release(vcpu, vector)
+
+    # --- affinity ---
+
+    def affinity(self, source: Source, vcpu: int) -> str:
+        """Direct a source to a vCPU; "" when done, else the reason for which the kernel refuses (nothing changed)."""
+        why = self.ways.refusal(vcpu)
+        if why:
+            return f"APIC ID {self.platform.apic_ids[vcpu]} is {why}"
+        if vcpu == source.vcpu:
+            return ""
+        old = source.vcpu, source.vector
+        torn = not self.ways.remapping and not self.irq.maskable(source)
+        vector = self.vectors.take(vcpu, source.vcpu if torn else None)
+        if vector < 0:
+            return f"vCPU {vcpu} has no free vector"
+        self._bind(source, vcpu, vector)
+        if torn:
+            self._handlers[old[0], vector] = source     # half changed: the new vector at the old vCPU
+        self._redirect(source)
+        self._early = self.serve()
+        if torn:
+            del self._handlers[old[0], vector]
+        self._unbind(*old)
+        return ""
+
+    def _redirect(self, source: Source) -> None:
+        """With remapping the function does not notice; without it its message changes."""
+        if self.ways.remapping:
+            source.entry = self.ways.entry(source)
+            self.unit.change(source.index, source.entry)
+        elif source.kind == "pin":
+            self.irq.write_pin(source.number, self.ways.redirection(source))
+        else:
+            self.irq.rewrite(source, *self.ways.message(source))
+
+    # --- handlers ---
+
+    def take(self, events: list[Event]) -> list[Taken]:
+        """Serve the interrupts that arrived in the events of a command which the guest did not issue itself."""
+        self.cpu.note(events)
+        return self.serve()
+
+    def serve(self) -> list[Taken]:
+        """Every vCPU with something pending acknowledges, handles and ends it, until nothing is left."""
+        taken, self._early = self._early, []
+        arrived = self.cpu.arrived
+        for _ in range(_STORM):
+            if not arrived:
+                return taken
+            vcpu = next(iter(arrived))
+            vector = self.cpu.acknowledge(vcpu)
+            if vector < 0:
+                del arrived[vcpu]
+            else:
+                taken.append(self._handle(vcpu, vector))
+        self.log.append("irq: nobody cared: an interrupt storm")
+        arrived.clear()
+        return taken
+
+    def _handle(self, vcpu: int, vector: int) -> Taken:
+        """The handler of one interrupt: quiet the device, end it at the local APIC, then at the I/O APIC."""
+        source = self._handlers.get((vcpu, vector))
+        if source is None and (vcpu, vector) == (0, self.fault_vector):
+            self.faults += self.unit.drain_faults()
+        elif source is None:
+            self.strays.append((vcpu, vector))
+        for bdf in source.sharers if source else ():
+            self.cpu.do(c.Intx(bdf, 0))
+        if self.cpu.does("eoi"):
+            self.cpu.msr(vcpu, _msr_of("EOI"), 0)
+        if source and source.kind == "pin" and self.ways.remapping and self.cpu.does("ioapic-eoi"):
+            self.irq.end_pin(source.number, source.index)
+        return Taken(vcpu, vector, source)
+
+
+def _checked(memory: int, platform: Platform) -> int:
+    if memory <= 0 or memory % MIB:
+        raise ValueError(f"memory is {memory:#x}; it must be a multiple of 1 MiB")
+    if platform.dmar and memory + MEMORY > platform.ram_size:
+        raise ValueError(f"ram_size is {platform.ram_size:#x}; the table, queue and status page at {memory:#x} need "
+                         f"RAM up to {memory + MEMORY:#x}")
+    return memory

@@ -1,0 +1,252 @@
+"""The small kernel's driver of the remapping unit: what Linux does with it (V 2, 6.3, 7, 10.1, 10.2; X 3.14).
+
+All by commands: registers by memory-mapped accesses, table and queue by writes to memory. Nothing here raises for
+what the unit does; a step that fails is a line of `log` and an answer False.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vsim.acpi import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Dmar, length, parse
+from vsim.bits import bdf_text, get
+from vsim.formats import FRCD, IEC, REASON_TEXT, WAIT, DescriptorType
+from vsim.guest_cpu import Cpu
+from vsim.registers import CAP, ECAP, FECTL, FSTS, GCMD, GSTS, IQA, IQH, IQT, IRTA, OFFSET, ONE_SHOT
+
+ENTRIES = 1 << 16
+"""Entries of the table that Linux makes: 1 MiB (V 10.1)."""
+QUEUE_SLOTS = 256
+"""Descriptors of the invalidation queue: one page."""
+MEMORY = (ENTRIES + 2 * QUEUE_SLOTS) * 16
+"""Bytes that the driver needs: table, queue page, status page."""
+MAX_TABLE = 4096
+"""Longest DMAR that is read, in bytes."""
+
+_DONE = 2               # what a wait descriptor writes (V 7.4)
+_POLLS = 16             # reads of a status before giving up
+_ALL_ENTRIES = 16       # mask of an invalidation of everything
+
+
+class Fault(NamedTuple):
+    """One fault record as the guest read it: reason, interrupt index, requester."""
+
+    reason: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index
+    source: int
+
+    def __str__(self) -> str:
+        return (f"request of {bdf_text(self.source)}, index {self.index:#x}: reason {self.reason:#x}, "
+                f"{REASON_TEXT.get(self.reason, 'unknown')}")
+
+
+def read_dmar(cpu: Cpu, address: int) -> Dmar:
+    """The DMAR table in memory. ValueError when it is none, or a broken one."""
+    size = length(cpu.read(address, 8).to_bytes(8, "little"))
+    words = -(-min(max(size, 8), MAX_TABLE) // 8)
+    table = b"".join(cpu.read(address + 8 * word, 8).to_bytes(8, "little") for word in range(words))
+    return parse(table)
+
+
+class Driver:
+    """One remapping unit in use. `eim`: 32-bit destinations. `ioapic`: requester id of the I/O APIC.
+
+    `memory`: guest-physical address, a multiple of 1 MiB, of `MEMORY` bytes for table, queue and status.
+    """
+
+    def __init__(self, cpu: Cpu, memory: int, log: list[str]) -> None:
+        self.cpu, self.log = cpu, log
+        self.table, self.queue = memory, memory + 16 * ENTRIES
+        self.status = self.queue + 16 * QUEUE_SLOTS
+        self.base = self.tail = self.records = 0
+        self.record_base = self.mhmv = 0
+        self.eim = False
+        self.ioapic = -1
+        self._used = bytearray(ENTRIES)
+
+    # --- discovery ---
+
+    def find(self, address: int) -> bool:
+        """Read the DMAR at `address` (0: none) and the capabilities; whether the unit can remap (V 10.1)."""
+        try:
+            facts = read_dmar(self.cpu, address) if address else None
+        except ValueError as error:
+            return self._without(f"broken table: {error}")
+        if facts is None or not facts.units or not facts.flags & INTR_REMAP:
+            return self._without("no table of a unit that remaps interrupts")
+        self.base, self.ioapic = facts.units[0].base, facts.units[0].ioapic(IOAPIC_ID)
+        if self.ioapic < 0:
+            return self._without(f"firmware bug: ioapic {IOAPIC_ID} has no mapping iommu")
+        return self._capable(bool(facts.flags & X2APIC_OPT_OUT))
+
+    def _capable(self, opt_out: bool) -> bool:
+        cap, ecap = self.cpu.read(self.base + OFFSET["CAP"], 8), self.cpu.read(self.base + OFFSET["ECAP"], 8)
+        if not (get(ecap, ECAP.qi) and get(ecap, ECAP.ir)):
+            return self._without("the unit cannot remap interrupts: it lacks ECAP.IR or ECAP.QI")
+        self.eim = bool(get(ecap, ECAP.eim)) and not opt_out
+        if opt_out:
+            self.log.append("DMAR: x2apic is opted out of by the firmware: 8-bit destinations")
+        self.mhmv = get(ecap, ECAP.mhmv)
+        self.records, self.record_base = get(cap, CAP.nfr) + 1, self.base + 16 * get(cap, CAP.fro)
+        return True
+
+    def _without(self, why: str) -> bool:
+        self.log.append(f"DMAR: {why}")
+        return False
+
+    # --- registers ---
+
+    def read(self, name: str, width: int = 4) -> int:
+        """A register of the unit by name."""
+        return self.cpu.read(self.base + OFFSET[name], width)
+
+    def write(self, name: str, value: int, width: int = 4) -> None:
+        """Write a register of the unit by name."""
+        self.cpu.write(self.base + OFFSET[name], value, width)
+
+    def command(self, bit: int, on: bool = True) -> bool:
+        """Change one bit of GCMD and wait for its status: GSTS without the one-shot bits, one bit changed (V 2.1)."""
+        level = self.read("GSTS") & ~ONE_SHOT
+        self.write("GCMD", level | bit if on else level & ~bit)
+        for _ in range(_POLLS):
+            if bool(self.read("GSTS") & bit) == on:
+                return True
+        self.log.append(f"DMAR: GSTS never followed GCMD bit {bit.bit_length() - 1}")
+        return False
+
+    # --- bring-up ---
+
+    def start(self) -> bool:
+        """Queue, table, remapping: whether it is on (V 10.1). What a kernel before left on is turned off first."""
+        self._stop()
+        self.write("IQT", 0, 8)
+        self.write("IQA", IQA.make(base=self.queue >> IQA.base.low, qs=0), 8)
+        if not self.command(GCMD.qie.mask):
+            return False
+        steps = [self._point, self._flush, self._turn_on]
+        if not self.cpu.does("order"):
+            steps.reverse()
+        done = all(step() for step in steps)
+        if done and self.read("GSTS") & GSTS.cfis.mask:
+            done = self.command(GCMD.cfi.mask, False)
+        if done:
+            self.log.append(f"DMAR-IR: Enabled IRQ remapping in {'x2apic' if self.eim else 'xapic'} mode")
+        return done
+
+    def _stop(self) -> None:
+        """After a kernel that ran before (kexec): remapping and queue off, the memory for the table cleared."""
+        status = self.read("GSTS")
+        if status & GSTS.ires.mask:
+            self.command(GCMD.ire.mask, False)
+        if status & GSTS.qies.mask:
+            self.command(GCMD.qie.mask, False)
+        if status & GSTS.irtps.mask:
+            self.cpu.store(self.table, bytes(16 * ENTRIES))
+
+    def _point(self) -> bool:
+        size = ENTRIES.bit_length() - 2     # 2^(s+1) entries
+        self.write("IRTA", IRTA.make(base=self.table >> IRTA.base.low, eime=int(self.eim), s=size), 8)
+        return self.command(GCMD.sirtp.mask)
+
+    def _flush(self) -> bool:
+        return self.invalidate(0, _ALL_ENTRIES) if self.cpu.does("flush") else True
+
+    def _turn_on(self) -> bool:
+        return self.command(GCMD.ire.mask)
+
+    # --- the queue ---
+
+    def invalidate(self, index: int, mask: int = 0) -> bool:
+        """Empty the entry cache of 2^mask entries from `index` (16: of all), and wait; whether it was done."""
+        selective = mask < _ALL_ENTRIES
+        descriptor = IEC.make(type=DescriptorType.IEC, g=1, iidx=index, im=mask) if selective else IEC.make(
+            type=DescriptorType.IEC)
+        self._submit(descriptor)
+        return self._wait() if self.cpu.does("wait") else True
+
+    def _submit(self, descriptor: int) -> None:
+        self.cpu.store(self.queue + 16 * self.tail, descriptor.to_bytes(16, "little"))
+        self.tail = (self.tail + 1) % QUEUE_SLOTS
+        self.write("IQT", IQT.make(qt=self.tail), 8)
+
+    def _wait_descriptor(self) -> int:
+        return WAIT.make(type=DescriptorType.WAIT, sw=1, data=_DONE, address=self.status >> 2)
+
+    def _wait(self) -> bool:
+        """A wait with status write; a queue that stopped on an error is set going again once (V 7.6)."""
+        self.cpu.store(self.status, bytes(4))
+        self._submit(self._wait_descriptor())
+        if self._waited():
+            return True
+        self._recover()
+        if self._waited():
+            return True
+        self.log.append("DMAR: an invalidation never completed")
+        return False
+
+    def _waited(self) -> bool:
+        return any(self.cpu.read(self.status) == _DONE for _ in range(_POLLS))
+
+    def _recover(self) -> None:
+        """Put a wait in place of the bad descriptor and clear IQE, as Linux does."""
+        if not self.read("FSTS") & FSTS.iqe.mask:
+            return
+        head = get(self.read("IQH", 8), IQH.qh) % QUEUE_SLOTS
+        self.log.append(f"DMAR: VT-d detected Invalidation Queue Error at descriptor {head}")
+        self.cpu.store(self.queue + 16 * head, self._wait_descriptor().to_bytes(16, "little"))
+        self.write("FSTS", FSTS.iqe.mask)
+        self.write("IQT", IQT.make(qt=self.tail), 8)
+
+    # --- entries ---
+
+    def allocate(self, count: int) -> int:
+        """First of `count` free entries, aligned to their number; -1 when there are none (V 10.2).
+
+        A count that is no power of two, or that one invalidation cannot cover, has none.
+        """
+        if count & count - 1 or count.bit_length() - 1 > self.mhmv:
+            return -1
+        free = bytes(count)
+        at = self._used.find(free)
+        while at >= 0 and at % count:
+            at = self._used.find(free, -(-at // count) * count)
+        if at >= 0:
+            self._used[at:at + count] = b"\1" * count
+        return at
+
+    def install(self, index: int, entry: int) -> None:
+        """Write a new entry: the high half first, then the low half, which holds P (X 3.14)."""
+        data = entry.to_bytes(16, "little")
+        self.cpu.store(self.table + 16 * index + 8, data[8:])
+        self.cpu.store(self.table + 16 * index, data[:8])
+
+    def change(self, index: int, entry: int) -> bool:
+        """Write a live entry by one store of 16 bytes and make the unit forget the old one (V 7.7)."""
+        self.cpu.store(self.table + 16 * index, entry.to_bytes(16, "little"))
+        return self.invalidate(index) if self.cpu.does("invalidate") else True
+
+    # --- faults ---
+
+    def report_to(self, apic_id: int, vector: int) -> None:
+        """Send fault events to an APIC ID as `vector`, and unmask them (V 1.5)."""
+        self.write("FEDATA", vector)
+        self.write("FEADDR", 0xFEE00000 | (apic_id & 0xFF) << 12)
+        self.write("FEUADDR", apic_id & 0xFFFFFF00)
+        self.write("FECTL", FECTL.make(im=0))
+
+    def drain_faults(self) -> list[Fault]:
+        """The handler of the fault event: read the records in order, clear each, then the status (V 6.3)."""
+        if not self.cpu.does("clear-faults"):
+            return []
+        status, found = self.read("FSTS"), list[Fault]()
+        number = get(status, FSTS.fri) % self.records
+        for _ in range(self.records if status & FSTS.ppf.mask else 0):
+            at = self.record_base + 16 * number
+            record = self.cpu.read(at, 8) | self.cpu.read(at + 8, 8) << 64
+            if not get(record, FRCD.f):
+                break
+            self.cpu.write(at + 12, FRCD.f.mask >> 96)
+            found.append(Fault(get(record, FRCD.reason), get(record, FRCD.index), get(record, FRCD.sid)))
+            number = (number + 1) % self.records
+        self.write("FSTS", FSTS.pfo.mask | FSTS.ppf.mask | FSTS.pro.mask)
+        return found
