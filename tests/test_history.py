@@ -134,6 +134,10 @@ def test_the_machine_at_a_position_is_independent_of_the_history(commands, posit
     assert made.machine == before
 
 
+def test_a_history_without_commands_is_true():
+    assert History(scenes.machine())
+
+
 def test_time_never_wraps_round_nor_leaves_what_a_file_holds():
     m = replayed([c.Tick((1 << 64) - 1), c.Tick((1 << 64) - 1), scenes.msi(1), c.Tick(5)])
     assert 1 << 63 < m.clock < 1 << 64

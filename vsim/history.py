@@ -64,7 +64,12 @@ class History:
         return self._log
 
     def __len__(self) -> int:
+        """Commands of the log, those to be redone included."""
         return len(self._log)
+
+    def __bool__(self) -> bool:
+        """A history without commands is one all the same."""
+        return True
 
     def command_at(self, position: int) -> Command:
         """The command that leads from a position to the next. ValueError when the log ends before."""
