@@ -1,0 +1,169 @@
+"""Posted interrupts (V 4.3 to 4.5): one step of the algorithm after the other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rig import NIC, Rig, acts
+
+from vsim import commands as c
+from vsim.bits import get
+from vsim.formats import IRTE, IRTE_POSTED, PID
+from vsim.state import Apic
+from vsim.vlapic import set_mode
+
+WHERE = 0x6000
+NV = 0xF2
+
+
+def posting(entry=None, eime=1, mode=Apic.X2APIC, descriptor=None, **fields):
+    """A unit that posts entry 5 into a descriptor at WHERE; local APICs in the mode."""
+    rig = Rig(unit={"posting": True}).start(eime=eime)
+    for vcpu in range(8):
+        set_mode(rig.m, vcpu, mode)
+    rig.entry(5, IRTE_POSTED.make(**{"p": 1, "im": 1, "vector": 0xA1, "pda": WHERE >> 6, **(entry or {})}))
+    rig.ram(WHERE, descriptor if descriptor is not None else PID.make(**{"nv": NV, "ndst": 4, **fields}), 64)
+    return rig
+
+
+def descriptor(rig):
+    return int.from_bytes(rig.m.ram.read(WHERE, 64), "little")
+
+
+def test_the_example_of_v_4_3_names_its_descriptor():
+    entry = 0x0000000100040300_2345678000A1C001
+    assert get(entry, IRTE_POSTED.pda) << 6 == 0x1_2345_6780
+    assert (get(entry, IRTE_POSTED.urg), get(entry, IRTE_POSTED.vector)) == (1, 0xA1)
+
+
+def test_a_post_sets_its_bit_and_notifies():
+    rig = posting()
+    events = rig.msi(5)
+    assert acts(events, "POSTED") == [("POSTED", 5, WHERE, 0xA1 | 1 << 8)]
+    assert PID.split(descriptor(rig)) == {"pir": 1 << 0xA1, "on": 1, "sn": 0, "nv": NV, "ndst": 4}
+    assert [(e.node & 0xFFFFFF, e.index) for e in events if acts([e], "ACCEPTED")] == [(2, NV)]
+
+
+# V 4.5, step 4: X = (ON == 0) and (URG or SN == 0); if X, ON is set and a notification sent.
+@pytest.mark.parametrize("on, sn, urg, notifies, on_after", [
+    (0, 0, 0, 1, 1), (0, 0, 1, 1, 1), (0, 1, 0, 0, 0), (0, 1, 1, 1, 1),
+    (1, 0, 0, 0, 1), (1, 0, 1, 0, 1), (1, 1, 0, 0, 1), (1, 1, 1, 0, 1),
+])
+def test_who_is_notified(on, sn, urg, notifies, on_after):
+    rig = posting(entry={"urg": urg}, on=on, sn=sn)
+    events = rig.msi(5)
+    assert len(acts(events, "ACCEPTED")) == notifies
+    after = descriptor(rig)
+    assert (get(after, PID.on), get(after, PID.sn), get(after, PID.pir)) == (on_after, sn, 1 << 0xA1)
+
+
+def test_an_outstanding_notification_coalesces_and_no_vector_is_lost():
+    rig = posting()
+    for vector in (0x30, 0xFF, 0x00, 0x30):
+        rig.entry(6, IRTE_POSTED.make(p=1, im=1, vector=vector, pda=WHERE >> 6))
+        rig.m.cache.clear()
+        rig.msi(6)
+    assert get(descriptor(rig), PID.pir) == 1 << 0x30 | 1 << 0xFF | 1
+    assert sum(rig.m.irr) == 1 << NV % 32
+
+
+def test_the_virtual_vector_never_becomes_the_notification_vector():
+    rig = posting()
+    rig.msi(5)
+    assert get(descriptor(rig), PID.nv) == NV
+    assert [vector for vector in range(256) if rig.m.irr[8 * 2 + vector // 32] >> vector % 32 & 1] == [NV]
+
+
+@pytest.mark.parametrize("eime, mode, ndst, reached", [
+    (1, Apic.X2APIC, 4, [2]), (1, Apic.X2APIC, 0x400, []), (1, Apic.X2APIC, 0xFFFFFFFF, list(range(8))),
+    (0, Apic.XAPIC, 0x400, [2]), (0, Apic.XAPIC, 4, [0]), (0, Apic.XAPIC, 0xFF00, list(range(8))),
+])
+def test_the_destination_is_32_bits_or_bits_15_to_8(eime, mode, ndst, reached):
+    rig = posting(eime=eime, mode=mode, ndst=ndst)
+    assert [e.node & 0xFFFFFF for e in rig.msi(5) if acts([e], "ACCEPTED")] == reached
+
+
+def test_a_level_source_is_posted_as_an_edge():
+    rig = posting()
+    rig.msi(5)
+    assert sum(rig.m.tmr) == 0
+
+
+# --- faults ---
+
+
+def outcome(rig):
+    """(reason, recorded) of a request to entry 5; reason 0 when it was posted."""
+    events = rig.msi(5)
+    blocked = acts(events, "BLOCKED")
+    return (blocked[0][1] if blocked else 0), len(acts(events, "RECORDED"))
+
+
+@pytest.mark.parametrize("fpd", [0, 1])
+@pytest.mark.parametrize("pda", [(4 << 20) >> 6, (1 << 58) - 1, 0xFEC00000 >> 6])
+def test_a_descriptor_outside_memory_is_0x27(pda, fpd):
+    assert outcome(posting(entry={"pda": pda, "fpd": fpd})) == (0x27, 1 - fpd)
+
+
+@pytest.mark.parametrize("fpd", [0, 1])
+@pytest.mark.parametrize("bit", [258, 271, 280, 287, 320, 511])
+def test_a_reserved_bit_of_the_descriptor_is_0x28_and_nothing_is_posted(bit, fpd):
+    rig = posting(entry={"fpd": fpd}, descriptor=1 << bit)
+    assert outcome(rig) == (0x28, 1 - fpd)
+    assert descriptor(rig) == 1 << bit
+
+
+@pytest.mark.parametrize("place, reason", [
+    (2, 0x24), (7, 0x24), (8, 0), (11, 0), (12, 0x24), (13, 0x24), (14, 0), (24, 0x24), (31, 0x24), (32, 0x24),
+    (37, 0x24), (84, 0x24), (95, 0x24),
+])
+def test_a_posted_entry_has_its_own_reserved_bits(place, reason):
+    rig = posting()
+    rig.entry(5, IRTE_POSTED.make(p=1, im=1, vector=0xA1, pda=WHERE >> 6) | 1 << place)
+    assert outcome(rig)[0] == reason
+
+
+def test_without_the_capability_a_posted_entry_is_invalid_programming():
+    rig = Rig().start()
+    rig.entry(5, IRTE_POSTED.make(p=1, im=1, vector=0xA1, pda=WHERE >> 6))
+    assert outcome(rig) == (0x24, 1)
+
+
+def test_with_the_quirk_a_posted_entry_is_used_as_a_remapped_one():
+    rig = Rig(quirks=["qemu.D3"]).start()
+    rig.entry(5, IRTE.make(p=1, im=1, vector=0x41, dst=0))
+    assert acts(rig.msi(5), "ACCEPTED") == [("ACCEPTED", 0x41, 0, 0)]
+
+
+def test_the_source_is_checked_before_anything_is_posted():
+    rig = posting(entry={"svt": 1, "sid": NIC ^ 1})
+    before = descriptor(rig)
+    assert outcome(rig) == (0x26, 1)
+    assert descriptor(rig) == before
+
+
+def test_the_descriptor_itself_is_never_cached():
+    """V 4.5: it is read with ownership of the line each time; only the entry may be stale."""
+    rig = posting()
+    rig.msi(5)
+    rig.ram(WHERE, PID.make(nv=0x31, ndst=6), 64)
+    assert [(e.node & 0xFFFFFF, e.index) for e in rig.msi(5) if acts([e], "ACCEPTED")] == [(3, 0x31)]
+
+
+@given(st.integers(0, (1 << 512) - 1), st.integers(0, 255), st.booleans())
+def test_any_descriptor_is_posted_into_or_left_alone(value, vector, urgent):
+    rig = posting(entry={"vector": vector, "urg": int(urgent)}, descriptor=value)
+    events = rig.msi(5)
+    after = descriptor(rig)
+    if PID.reserved_set(value):
+        assert after == value and acts(events, "BLOCKED")[0][1] == 0x28
+    else:
+        assert get(after, PID.pir) == get(value, PID.pir) | 1 << vector
+        assert after & ~(PID.pir.mask | PID.on.mask) == value & ~(PID.pir.mask | PID.on.mask)
+        assert get(after, PID.on) >= get(value, PID.on)
+
+
+def test_a_pending_bit_survives_a_reset_of_the_platform():
+    rig = posting()
+    rig.msi(5)
+    rig.do(c.Reset())
+    assert get(descriptor(rig), PID.pir) == 1 << 0xA1
