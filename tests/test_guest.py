@@ -547,6 +547,24 @@ def test_what_breaks_without_a_duty_works_with_it(duty):
     assert BROKEN[duty]((duty,))
 
 
+def test_msi_without_a_mask_has_the_new_vector_at_the_old_vcpu_while_it_changes():
+    """Nothing can hold such a message back, so the half changed one has to be a good one as well."""
+    setup = Setup([Function(OLD, msi_count=1)], unit=False)
+    guest = setup.boot()
+    (source,) = guest.sources[OLD]
+    guest.vectors.take(5)     # so that the new vector differs from the old
+    old = source.vcpu
+
+    def during(command):
+        if isinstance(command, c.ConfigWrite) and command.offset == 0x44:     # the address; the data is written
+            guest.cpu.note(step(setup.machine, c.Signal(OLD, 0)))
+
+    setup.during = during
+    guest.affinity(source, 5)
+    assert [(t.vcpu, t.vector, t.source) for t in guest.serve()] == [(old, source.vector, source)]
+    assert guest.strays == [] and source.vcpu == 5
+
+
 def test_turning_remapping_on_before_the_table_is_latched_is_warned_of():
     setup = Setup()
     setup.boot("order")
