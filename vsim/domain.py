@@ -10,7 +10,6 @@ and disks take free slots of bus 0, each a function with pin A.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -114,7 +113,7 @@ def _attach(m: Machine, config: Config, wanted: ViommuConfig) -> tuple[commands.
     if failed:
         why = f" {refused.sentence}" if refused else ""
         raise ConfigError(config.file, wanted.line, wanted.column,
-                          f"the hypervisor refuses this viommu with {errno.errorcode.get(failed, failed)}.{why}")
+                          f"the hypervisor refuses this viommu with {viommu.Errno(failed).name}.{why}")
     flags = (acpi.INTR_REMAP if wanted.intremap else 0) | (0 if wanted.x2apic else acpi.X2APIC_OPT_OUT)
     options, width = m.profile.options, m.profile.capabilities.width
     table = commands.RamWrite(DMAR_AT, acpi.dmar(wanted.base or 0, width, flags, options.ioapic_sid))

@@ -7,7 +7,6 @@ failure of create collapses to EINVAL, and a destroyed unit is never forgotten. 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -19,6 +18,24 @@ from vsim.trace import Act, Kind, node
 PAGE = 4096
 LOCAL_APICS = (0xFEE00000, 0x100000)
 """Where the local APICs and messages live; no unit fits there."""
+
+
+class Errno(IntEnum):
+    """Error numbers of Xen's public interface, which are Linux's (X 2.1); Python's `errno` has the computer's own."""
+
+    ENOENT = 2
+    ENXIO = 6
+    E2BIG = 7
+    ENOMEM = 12
+    EFAULT = 14
+    EBUSY = 16
+    EEXIST = 17
+    ENODEV = 19
+    EINVAL = 22
+    ERANGE = 34
+    ENOSYS = 38
+    EOVERFLOW = 75
+    EOPNOTSUPP = 95
 
 
 class Op(IntEnum):
@@ -132,7 +149,7 @@ def _no_unit(m: Machine, v: Values) -> bool:
 
 _TYPES = ", ".join(f"{t.value} ({t.name})" for t in ViommuType)
 _CAPS = ", ".join(f"bit {c.value.bit_length() - 1} ({c.name})" for c in Caps)
-_E = errno
+_E = Errno
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(None, "option-off", lambda m, v: not m.profile.options.boot_viommu, _E.ENODEV, _E.EINVAL,
             "Xen was booted without the viommu option."),
@@ -217,13 +234,13 @@ def operate(m: Machine, body: bytes) -> tuple[int, bytes]:
     face = interface(m)
     here = node(Kind.XEN)
     if not face.size <= len(body) <= 128:
-        m.emit(here, Act.DOMCTL, _E.EFAULT, len(body))
-        return _E.EFAULT, body
+        m.emit(here, Act.DOMCTL, int(_E.EFAULT), len(body))
+        return int(_E.EFAULT), body
     command, values = decode(face.name, body)
     row = check(m, command, values)
-    failed = (row.coded if face.as_coded else row.errno) if row else 0
+    failed = int(row.coded if face.as_coded else row.errno) if row else 0
     if not failed and command not in face.parts:
-        failed = _E.EINVAL if face.as_coded else _E.ENOSYS
+        failed = int(_E.EINVAL if face.as_coded else _E.ENOSYS)
     answer = 0 if failed else _act(m, command, values)
     m.emit(here, Act.DOMCTL, failed, command, answer)
     return failed, body if failed else _copied_back(face, command, body, answer)
