@@ -7,6 +7,7 @@ limit), a strange one that it can carry is the guest's business.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -25,11 +26,12 @@ class Command:
         """Check every field against what the hardware can carry."""
         for place in fields(self):  # type: ignore[arg-type]
             value = getattr(self, place.name)
+            if type(value).__name__ != place.type:
+                expected = "bytes" if place.type == "bytes" else "an int"
+                raise ValueError(f"{self.name}.{place.name} is {str(value)[:40]!r}; expected {expected}")
             if isinstance(value, bytes):
                 _check_length(self.name, place.name, value)
                 continue
-            if type(value) is not int:
-                raise ValueError(f"{self.name}.{place.name} is {value!r}; expected an int")
             bits = _LIMITS.get(place.name, 64)
             if place.name == "width" and value not in range(1, 9):
                 raise ValueError(f"{self.name}.width is {value}; the limit is 1 to 8 bytes")
@@ -147,10 +149,27 @@ class Msr(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Cr8(Command):
+    """A vCPU writes CR8, the upper half of its task priority."""
+
+    name: ClassVar[str] = "cr8"
+    vcpu: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge(Command):
-    """A vCPU takes the interrupt that its local APIC offers."""
+    """A vCPU takes the interrupt that its local APIC offers, or an NMI."""
 
     name: ClassVar[str] = "ack"
+    vcpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Iret(Command):
+    """A vCPU returns from the handler of an NMI; other handlers end with a write to EOI."""
+
+    name: ClassVar[str] = "iret"
     vcpu: int
 
 
@@ -178,7 +197,7 @@ class Reset(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
-    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Pin, Intx, ApicWrite, Msr, Acknowledge, Tick,
+    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge, Iret, Tick,
     OutOfMemory, Reset)}
 """All commands by their tag."""
 
@@ -201,7 +220,7 @@ def from_row(row: Any) -> Command:
     values = []
     for place, value in zip(places, row[1:], strict=True):
         if place.type == "bytes":
-            if not isinstance(value, str):
+            if not isinstance(value, str) or not re.fullmatch("(?:[0-9a-f]{2})*", value):
                 raise ValueError(f"{row[0]}.{place.name} is {str(value)[:40]!r}; expected a hex string")
             value = bytes.fromhex(value)
         values.append(value)

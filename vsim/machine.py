@@ -331,6 +331,16 @@ def _msr(m: Machine, command: c.Msr) -> None:
         _broadcast_eoi(m, vlapic_regs.write_msr(m, command.vcpu, command.index, command.value))
 
 
+def _cr8(m: Machine, command: c.Cr8) -> None:
+    if _known_vcpu(m, command.vcpu):
+        vlapic_regs.write_cr8(m, command.vcpu, command.value)
+
+
+def _iret(m: Machine, command: c.Iret) -> None:
+    if _known_vcpu(m, command.vcpu):
+        vlapic.end_nmi(m, command.vcpu)
+
+
 def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
     if _known_vcpu(m, command.vcpu):
         vlapic.acknowledge(m, command.vcpu)
@@ -360,7 +370,8 @@ def _reset(m: Machine, command: c.Reset) -> None:
 _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
     c.Signal: _signal, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
-    c.Acknowledge: _acknowledge, c.Tick: _tick, c.OutOfMemory: _out_of_memory, c.Reset: _reset}
+    c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Tick: _tick,
+    c.OutOfMemory: _out_of_memory, c.Reset: _reset}
 
 
 def unit_register(m: Machine, name: str, unit: int = 0) -> int:

@@ -135,10 +135,10 @@ class Options:
     targets compare the low 8 bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE
     reach all clusters, as 0xFF does. ext_dest: compatibility messages carry 15 bits of destination.
     ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. apic_id_step: APIC ID of
-    vCPU n is n times this. suppress_eoi: the local APICs offer EOI-broadcast suppression. placement: "xen" or
-    "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with
-    the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order several changed command
-    bits act.
+    vCPU n is n times this. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the local APICs offer EOI-broadcast
+    suppression. placement: "xen" or "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv".
+    boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which
+    order several changed command bits act.
     """
 
     order: str = "spec"
@@ -159,6 +159,7 @@ class Options:
     ioapic_version: int = 0x20
     ioapic_sid: int = 0xFF00
     apic_id_step: int = 2
+    x2apic: bool = True
     suppress_eoi: bool = False
     placement: str = "xen"
     interface: str = "v1-corrected"
@@ -225,13 +226,13 @@ class Capabilities:
 
     def having(self, posting: bool | None = None, fault_records: int | None = None, eim: bool | None = None,
                caching_mode: bool | None = None) -> Capabilities:
-        """The same unit with posting, another number of fault records (1 to 224), EIM or caching mode."""
+        """The same unit with posting, another number of fault records (1 to 256, in one page), EIM or caching mode."""
         cap, ecap = self.cap, self.ecap
         if posting is not None:
             cap = put(cap, CAP.pi, int(posting))
         if fault_records is not None:
-            if not 1 <= fault_records <= 224:
-                raise ValueError(f"fault_records is {fault_records}; the limit is 1 to 224 (one page)")
+            if not 1 <= fault_records <= 256:
+                raise ValueError(f"fault_records is {fault_records}; the limit is 1 to 256")
             cap = put(cap, CAP.nfr, fault_records - 1)
         if caching_mode is not None:
             cap = put(cap, CAP.cm, int(caching_mode))

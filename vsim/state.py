@@ -59,7 +59,7 @@ class Apic(IntEnum):
 LVTS = 6
 
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
-                "waiting", "nmi")
+                "waiting", "nmi", "in_nmi")
 
 
 class Machine:
@@ -108,7 +108,8 @@ class Machine:
         self.lvt = array("I", [0x10000]) * (n * LVTS)
         self.apic_base = array("Q", [0xFEE00800]) * n
         self.apic_base[0] |= 0x100
-        self.waiting, self.nmi = array("B", [1]) * n, array("B", bytes(n))
+        self.waiting = array("B", [1]) * n
+        self.nmi, self.in_nmi = array("B", bytes(n)), array("B", bytes(n))
         self.waiting[0] = 0
         self.winner = 0
         self.config, self.msix, self.pba = self.bus.reset()

@@ -16,6 +16,10 @@ from vsim.registers import APIC_BASE, ESR, SVR
 from vsim.state import LVTS, Apic, Machine
 from vsim.trace import Act, Drop, Kind
 
+MESSAGE_RESERVED, IPI_RESERVED = (3, 6), (3, 7)
+"""Delivery modes that no message, and no interrupt command, can have: 6 is SIPI, 7 is ExtINT."""
+NMI_VECTOR = 2
+"""Exception vector of an NMI; its own vector field is ignored (SDM 11.8.4)."""
 LVT_ERROR_PLACE = 5
 """Place of the error entry among a unit's local vector table entries."""
 _SVR_ENABLE, _SVR_SUPPRESS = SVR.enable.mask, SVR.suppress.mask
@@ -132,10 +136,16 @@ def deliver(m: Machine, destination: int, logical: int, mode: int, hint: int, le
             narrow: int = 0) -> list[int]:
     """Deliver to every match, or to one of them for lowest priority or a redirection hint (A 6.1)."""
     targets = routes.match(m, destination, logical, narrow)
+    return hand_to(m, targets, destination, mode, hint & logical, level, vector)
+
+
+def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: int, level: int, vector: int,
+            reserved: tuple[int, int] = MESSAGE_RESERVED) -> list[int]:
+    """Hand an interrupt to these units, each if it is enabled; share: to one of them. reserved: unknown modes."""
     if mode > 1:
-        return _signal_all(m, targets, mode, vector, destination)
+        return _signal_all(m, targets, mode, vector, destination, reserved)
     ready = [vcpu for vcpu in targets if enabled(m, vcpu)]
-    if len(ready) > 1 and (mode == Dlm.LOWEST or (hint and logical and not m.quirks & RH_IGNORED)):
+    if len(ready) > 1 and (mode == Dlm.LOWEST or (share and not m.quirks & RH_IGNORED)):
         ready = [arbitrate(m, ready)]
     for vcpu in ready:
         take_in(m, vcpu, vector, level, destination)
@@ -164,8 +174,9 @@ def take_in(m: Machine, vcpu: int, vector: int, level: int, destination: int) ->
         m.emit(here, Act.MERGED, vector, level, destination)
 
 
-def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destination: int) -> list[int]:
-    if mode in (3, 6):
+def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destination: int,
+                reserved: tuple[int, int]) -> list[int]:
+    if mode in reserved:
         m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.MODE, destination, vector)
         return []
     for vcpu in targets:
@@ -185,7 +196,7 @@ def signal(m: Machine, vcpu: int, mode: int, vector: int, destination: int) -> N
         m.nmi[vcpu] = 1
     elif mode == Dlm.INIT:
         reset(m, vcpu)
-        m.waiting[vcpu] = 1
+        m.waiting[vcpu] = int(not m.apic_base[vcpu] & APIC_BASE.bsp.mask)
     elif mode == Dlm.SIPI:
         m.waiting[vcpu] = 0
 
@@ -209,7 +220,16 @@ def error(m: Machine, vcpu: int, bit: int, about: int) -> None:
 
 
 def acknowledge(m: Machine, vcpu: int) -> int:
-    """The vCPU takes its highest vector (IRR to ISR); -1 when IRR is empty, the spurious vector when held back."""
+    """The vCPU takes what is most urgent: an NMI, else its highest vector (IRR to ISR).
+
+    Returns the vector, -1 when there is none, the spurious vector when all are held back.
+    """
+    if m.nmi[vcpu] and not m.in_nmi[vcpu]:
+        m.nmi[vcpu], m.in_nmi[vcpu] = 0, 1
+        m.emit(_VLAPIC | vcpu, Act.TAKEN, NMI_VECTOR, Dlm.NMI)
+        return NMI_VECTOR
+    if m.apic_mode[vcpu] == Apic.DISABLED:
+        return -1
     vector = pending(m, vcpu)
     if vector >= 0:
         take(m.irr, m.isr, vcpu, vector)
@@ -219,6 +239,13 @@ def acknowledge(m: Machine, vcpu: int) -> int:
         return -1
     m.emit(_VLAPIC | vcpu, Act.SPURIOUS, m.svr[vcpu] & 0xFF)
     return m.svr[vcpu] & 0xFF
+
+
+def end_nmi(m: Machine, vcpu: int) -> None:
+    """IRET: the one NMI that may have come in the meantime can be taken (SDM 6.7.1)."""
+    if m.in_nmi[vcpu]:
+        m.in_nmi[vcpu] = 0
+        m.emit(_VLAPIC | vcpu, Act.ENDED, NMI_VECTOR)
 
 
 def end(m: Machine, vcpu: int) -> int:
@@ -233,12 +260,12 @@ def end(m: Machine, vcpu: int) -> int:
 
 
 def reset(m: Machine, vcpu: int) -> None:
-    """INIT: registers as after reset; ID, and the mode, stay (SDM 11.4.7.3)."""
+    """INIT: registers as after reset, no NMI pending; ID, and the mode, stay (SDM 11.4.7.3)."""
     for words in (m.irr, m.isr, m.tmr):
         for word in range(8):
             words[8 * vcpu + word] = 0
     for values, initial in ((m.tpr, 0), (m.esr, 0), (m.esr_pending, 0), (m.icr_low, 0), (m.icr_high, 0),
-                            (m.dfr, 0xFFFFFFFF), (m.svr, 0xFF)):
+                            (m.dfr, 0xFFFFFFFF), (m.svr, 0xFF), (m.nmi, 0), (m.in_nmi, 0)):
         values[vcpu] = initial
     for place in range(LVTS):
         m.lvt[LVTS * vcpu + place] = 0x10000
@@ -256,9 +283,14 @@ def x2apic_ldr(apic_id: int) -> int:
 
 
 def set_mode(m: Machine, vcpu: int, mode: Apic) -> None:
-    """Put a unit into a mode; leaving "disabled" resets it, entering x2APIC derives the LDR (A 2)."""
+    """Put a unit into a mode; leaving "disabled" resets it, entering x2APIC derives the LDR (A 2).
+
+    Either makes the ID what it was at first: only an xAPIC can be given another one.
+    """
     before = m.apic_mode[vcpu]
     m.apic_mode[vcpu] = mode
+    if mode == Apic.X2APIC or before == Apic.DISABLED:
+        m.apic_id[vcpu] = m.profile.options.apic_id_step * vcpu
     if before == Apic.DISABLED and mode != Apic.DISABLED:
         reset(m, vcpu)
     if mode == Apic.X2APIC:

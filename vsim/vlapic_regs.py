@@ -9,7 +9,7 @@ from __future__ import annotations
 from vsim import routes, vlapic
 from vsim.bits import get
 from vsim.formats import Dlm
-from vsim.registers import APIC, APIC_BASE, ESR, ICR, SVR, TPR
+from vsim.registers import APIC, APIC_BASE, APIC_OFFSET, ESR, ICR, SVR, TPR
 from vsim.state import LVTS, Apic, Machine
 from vsim.trace import Act, Kind, node
 
@@ -162,12 +162,27 @@ def _write_base(m: Machine, vcpu: int, value: int) -> None:
     wanted = modes.get((get(value, APIC_BASE.en), get(value, APIC_BASE.extd)))
     now = Apic(m.apic_mode[vcpu])
     moved = get(value, APIC_BASE.base) != get(m.apic_base[vcpu], APIC_BASE.base)
-    if value & APIC_BASE.reserved or wanted is None or wanted not in _NEXT[now] or moved:
+    lacking = wanted == Apic.X2APIC and not m.profile.options.x2apic
+    if value & APIC_BASE.reserved or lacking or wanted is None or wanted not in _NEXT[now] or moved:
         m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, APIC_BASE_MSR, value, 13)
         return
     m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, APIC_BASE_MSR, value, 8)
     if wanted != now:
         vlapic.set_mode(m, vcpu, wanted)
+
+
+def read_cr8(m: Machine, vcpu: int) -> int:
+    """CR8: bits 7:4 of the task priority; there whether the unit is enabled or not (A 2, 4)."""
+    return m.tpr[vcpu] >> 4
+
+
+def write_cr8(m: Machine, vcpu: int, value: int) -> None:
+    """CR8: sets TPR[7:4] and clears TPR[3:0]; #GP when a bit above 3 is set (SDM 11.8.6)."""
+    if value >> 4:
+        m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, APIC_OFFSET["TPR"], value, 13)
+        return
+    m.tpr[vcpu] = value << 4
+    m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, APIC_OFFSET["TPR"], m.tpr[vcpu], 8)
 
 
 # --- interprocessor interrupts (A 6) ---
@@ -189,21 +204,17 @@ def _send(m: Machine, vcpu: int, icr: int) -> None:
     if mode in (Dlm.FIXED, Dlm.LOWEST) and vector < 16:
         vlapic.error(m, vcpu, ESR.send_illegal.mask, vector)
     elif mode == Dlm.INIT and get(icr, ICR.tm) and not get(icr, ICR.level):
-        return
+        return  # the "deassert" of old units: no effect
     elif shorthand:
-        _send_to(m, _shorthand(m, vcpu, shorthand), mode, vector)
+        _send_to(m, _shorthand(m, vcpu, shorthand), m.apic_id[vcpu], mode, vector)
     else:
         wide = m.apic_mode[vcpu] == Apic.X2APIC
         destination = get(icr, ICR.dest) if wide else get(icr, ICR.dest) >> 24
-        _send_addressed(m, destination, icr, not wide)
+        _send_to(m, routes.match(m, destination, get(icr, ICR.dm), not wide), destination, mode, vector)
 
 
-def _send_addressed(m: Machine, destination: int, icr: int, narrow: bool) -> None:
-    mode, vector = get(icr, ICR.dlm), get(icr, ICR.vector)
-    if mode == Dlm.SIPI:
-        _send_to(m, routes.match(m, destination, get(icr, ICR.dm), narrow), mode, vector)
-    else:
-        vlapic.deliver(m, destination, get(icr, ICR.dm), mode, 0, 0, vector, narrow)
+def _send_to(m: Machine, targets: list[int], destination: int, mode: int, vector: int) -> None:
+    vlapic.hand_to(m, targets, destination, mode, 0, 0, vector, vlapic.IPI_RESERVED)
 
 
 def _shorthand(m: Machine, vcpu: int, shorthand: int) -> list[int]:
@@ -211,14 +222,3 @@ def _shorthand(m: Machine, vcpu: int, shorthand: int) -> list[int]:
         return [vcpu]
     return [other for other in range(m.vcpus)
             if m.apic_mode[other] != Apic.DISABLED and (shorthand == 2 or other != vcpu)]
-
-
-def _send_to(m: Machine, targets: list[int], mode: int, vector: int) -> None:
-    if mode == Dlm.LOWEST:
-        ready = [vcpu for vcpu in targets if vlapic.enabled(m, vcpu)]
-        targets = [vlapic.arbitrate(m, ready)] if ready else []
-    for vcpu in targets:
-        if mode > 1:
-            vlapic.signal(m, vcpu, mode, vector, m.apic_id[vcpu])
-        elif vlapic.enabled(m, vcpu):
-            vlapic.take_in(m, vcpu, vector, 0, m.apic_id[vcpu])
