@@ -6,9 +6,14 @@ from array import array
 
 import pytest
 import scenes
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vsim.machine import run
+from vsim import commands as c
+from vsim import viommu
+from vsim.machine import run, step
 from vsim.profile import Capabilities, Options
+from vsim.ram import Ram
 from vsim.state import LATCH_WORDS, Latch, Machine
 
 
@@ -84,3 +89,137 @@ def test_capabilities_that_no_register_page_can_have_are_refused(change, message
 def test_options_that_no_code_knows_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Options(**change)
+
+
+# --- a machine is a value ---
+
+
+def test_a_copy_is_equal_and_shares_nothing_that_can_change():
+    m = booted()
+    other = m.copy()
+    assert other == m and other is not m
+    for name in Machine.__slots__:
+        mine, theirs = getattr(m, name), getattr(other, name)
+        if isinstance(mine, (array, dict, list, Ram)):
+            assert mine is not theirs or name == "_routes", name
+    assert Machine.load(other.save()) == m
+
+
+@pytest.mark.parametrize("command", [
+    scenes.msi(1), scenes.entry(1, vector=0x51, dst=2), c.Pin(3, 1), c.Acknowledge(1), c.Tick(5), c.OutOfMemory(2),
+    c.Domctl(viommu.encode("v1", viommu.Op.DESTROY, viommu_id=0)), c.Msr(0, 0x808, 0x20), c.Reset(),
+    c.ConfigWrite(scenes.NIC, 4, 2, 6), scenes.register("FEDATA", 0x99)], ids=lambda command: command.name)
+def test_a_command_on_a_copy_leaves_the_original(command):
+    m = booted()
+    before, text = m.copy(), m.save()
+    other = m.copy()
+    step(other, command)
+    assert other != m
+    assert m == before and m.save() == text
+
+
+@pytest.mark.parametrize("change, places", [
+    (lambda m: m.irr.__setitem__(9, 5), ["irr[9]: 0x0 != 0x5"]),
+    (lambda m: m.rte.__setitem__(47, 7), ["rte[47]: 0x10000 != 0x7"]),
+    (lambda m: m.apic_id.__setitem__(0, 1), ["apic_id[0]: 0x0 != 0x1"]),
+    (lambda m: m.ram.write_word(0, 1), ["ram"]), (lambda m: m.cache.clear(), ["cache"]),
+    (lambda m: m.scope.__setitem__(3, 0), ["scope"]), (lambda m: setattr(m, "doomed", 3), ["doomed"]),
+    (lambda m: setattr(m, "clock", 0), ["clock"]), (lambda m: m.regs.extend([0]), ["regs"]),
+    (lambda m: setattr(m, "profile", m.profile.with_options(ext_dest=True)), ["profile"]),
+])
+def test_a_difference_names_the_places(change, places):
+    m = booted()
+    other = m.copy()
+    change(other)
+    assert m.difference(other) == places
+    assert m != other
+
+
+def test_a_difference_of_many_places_is_cut_short():
+    m = booted()
+    other = m.copy()
+    other.isr = array("I", [1]) * len(m.isr)
+    assert len(m.difference(other)) == 8
+
+
+def test_machines_are_not_equal_to_other_things():
+    assert booted() != "machine"
+    assert booted() == booted()
+
+
+@pytest.mark.parametrize("vcpus", [0, -1, 4097])
+def test_the_number_of_vcpus_has_a_limit(vcpus):
+    with pytest.raises(ValueError, match=f"vcpus is {vcpus}; the limit is 1 to 4096"):
+        Machine(scenes.profile("spec"), vcpus)
+
+
+@pytest.mark.parametrize("step_, ids", [(2, [0, 2, 4, 6]), (1, [0, 1, 2, 3])])
+def test_the_apic_id_is_the_vcpu_times_one_or_two(step_, ids):
+    assert Machine(scenes.profile("spec").with_options(apic_id_step=step_), 4).apic_id.tolist() == ids
+
+
+def test_events_are_no_part_of_the_value():
+    m = booted()
+    other = m.copy()
+    other.emit(1, 1)
+    other.clock = m.clock
+    assert m == other
+
+
+def test_the_size_counts_arrays_pages_and_cached_entries():
+    m = Machine(scenes.profile("spec"), 1)
+    before = m.size()
+    m.ram.write_word(0, 1)
+    m.cache[5] = (0, 0, 0, 0)
+    assert m.size() == before + 4096 + 16
+    assert Machine(scenes.profile("spec"), 2).size() - Machine(scenes.profile("spec"), 1).size() < 400
+
+
+ANY = st.one_of(
+    st.builds(c.Msi, st.sampled_from([scenes.NIC, scenes.DISK]), st.integers(0xFEE00000, 0xFEEFFFFF),
+              st.integers(0, 0xFFFFFFFF)),
+    st.builds(c.Mmio, st.integers(scenes.UNIT, scenes.UNIT + 0x230), st.sampled_from([4, 8]),
+              st.integers(0, (1 << 64) - 1)),
+    st.builds(c.RamWrite, st.integers(0, 4 << 20), st.binary(min_size=1, max_size=40)),
+    st.builds(c.Pin, st.integers(0, 50), st.integers(0, 1)), st.builds(c.Acknowledge, st.integers(0, 8)),
+    st.builds(c.Msr, st.integers(0, 7), st.integers(0x800, 0x83F), st.integers(0, 0xFFFFFFFF)),
+    st.builds(c.OutOfMemory, st.integers(0, 3)), st.builds(c.Intx, st.just(scenes.DISK), st.integers(0, 1)))
+
+
+@given(st.lists(ANY, max_size=12), st.lists(ANY, max_size=4))
+def test_save_then_load_is_the_identity_and_goes_on_alike(first, then):
+    m = booted()
+    run(m, first)
+    loaded = Machine.load(m.save())
+    assert loaded == m and loaded.save() == m.save()
+    assert run(loaded, then) == run(m, then)
+    assert loaded == m
+
+
+@given(st.data())
+def test_a_damaged_file_is_refused_or_a_machine_that_still_works(data):
+    state = json.loads(booted().save())
+    name = data.draw(st.sampled_from(sorted(state)))
+    part = state[name]
+    if isinstance(part, dict) and data.draw(st.booleans()):
+        name = data.draw(st.sampled_from(sorted(part) or ["none"]))
+    else:
+        part = state
+    junk = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=3),
+                     st.dictionaries(st.text(max_size=4), st.integers(), max_size=2))
+    if data.draw(st.booleans()):
+        part[name] = data.draw(junk)
+    else:
+        part.pop(name, None)
+    try:
+        m = Machine.load(json.dumps(state))
+    except ValueError:
+        return
+    run(m, [scenes.msi(1), c.Pin(3, 1), c.Domctl(viommu.create_op()), c.Acknowledge(0), c.Reset(), scenes.msi(1)])
+    assert Machine.load(m.save()) == m
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_no_machine(text):
+    with pytest.raises(ValueError, match=r"."):
+        Machine.load(text)
