@@ -121,6 +121,10 @@ WIDE_WRITE_ABORTS = _quirk(
     "two 32-bit writes in ascending order", "the virtual machine is gone", "known, no case")
 
 
+INTERFACES = ("v1", "v1-corrected")
+"""Names of the domctl's versions; their structures and refusals are in `viommu`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Choices that are open, and facts of the platform; none of them departs from a specification.
@@ -174,6 +178,7 @@ class Options:
         _one_of("cache", self.cache, ("none", "present", "everything"))
         _one_of("svt3_reason", self.svt3_reason, (0x24, 0x26))
         _one_of("placement", self.placement, ("xen", "qemu"))
+        _one_of("interface", self.interface, INTERFACES)
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
         _one_of("apic_id_step", self.apic_id_step, (1, 2))
         _one_of("gcmd_order", tuple(sorted(self.gcmd_order)), (tuple(sorted(f.name for f in GCMD)),))
