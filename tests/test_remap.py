@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import NIC, TABLE, Rig, acts
 
+from vsim import commands as c
 from vsim import remap
 from vsim.checks import CHECKS, NAMES, PASS
 from vsim.formats import IRTE, Reason, remap_message
-from vsim.trace import Warn
+from vsim.state import Apic
+from vsim.trace import Act, Warn
+from vsim.vlapic import set_mode
 
 GOOD = {"vector": 0x41, "dst": 0x100}
 
@@ -253,6 +256,47 @@ def test_a_write_elsewhere_is_no_interrupt_request(address):
     rig = Rig().start()
     assert [row[0] for row in acts(rig.raw(address, 0x41))] == ["SENT", "DROPPED"]
     assert rig.has("FSTS") == 0
+
+
+# --- without remapping: the extended destination ID (V 11) ---
+
+
+def extended(**options):
+    """A machine of 512 vCPUs in x2APIC mode, APIC ID n for vCPU n, whose unit does not remap."""
+    rig = Rig(vcpus=512, apic_id_step=1, **options)
+    for vcpu in range(512):
+        set_mode(rig.m, vcpu, Apic.X2APIC)
+    return rig
+
+
+def taken(events):
+    return [e.node & 0xFFFFFF for e in events if e.act == Act.ACCEPTED]
+
+
+@pytest.mark.parametrize("address, offered, reached", [
+    (0xFEE2C020, True, [300]), (0xFEE2C020, False, [44]), (0xFEEFFFE0, True, []),        # destinations 300 and 0x7FFF
+    (0xFEEFF020, True, [511]), (0xFEE2C030, True, [44]),        # bit 4 set: those bits are a handle
+])
+def test_an_extended_destination_is_fifteen_bits_of_a_compatibility_message(address, offered, reached):
+    assert taken(extended(ext_dest=offered).raw(address, 0x41)) == reached
+
+
+@pytest.mark.parametrize("high, offered, reached", [
+    (0x2C020000, True, [300]), (0x2C020000, False, [44]), (0xFFFE0000, True, []), (0x2C030000, True, [44]),
+])
+def test_an_extended_destination_in_a_redirection_entry(high, offered, reached):
+    rig = extended(ext_dest=offered)
+    for index, value in ((0x1B, high), (0x1A, 0x41)):
+        rig.do(c.Mmio(0xFEC00000, 4, index))
+        rig.do(c.Mmio(0xFEC00010, 4, value))
+    assert taken(rig.do(c.Pin(5, 1))) == reached
+
+
+def test_a_remapped_message_knows_no_extended_destination():
+    rig = extended(ext_dest=True).start()
+    rig.entry(5, vector=0x41, dst=300)
+    assert taken(rig.msi(5)) == [300]
+    assert [row[1] for row in acts(rig.raw(0xFEE2C020, 0x41), "BLOCKED")] == [Reason.COMPATIBILITY]
 
 
 # --- asking ---

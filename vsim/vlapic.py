@@ -86,10 +86,11 @@ def arrival(low: int, upper: int, data: int, ext_dest: int) -> tuple[int, int, i
     """A message's fields: (destination, logical, delivery mode, hint, level, vector, narrow); arrays do as well.
 
     upper: address bits 63:32, whose bits 31:8 are those of the destination; 0 makes the message narrow: 8 bits of
-    destination, or 15 where the extended destination ID is offered (ext_dest = 1).
+    destination, or 15 where the extended destination ID is offered (ext_dest = 1) and the format bit is 0 (V 11).
     """
     narrow = (upper == 0) * 1
-    destination = low >> 12 & 0xFF | upper & 0xFFFFFF00 | (low << 3 & 0x7F00) * narrow * ext_dest
+    extended = narrow * ext_dest * (1 - (low >> 4 & 1))
+    destination = low >> 12 & 0xFF | upper & 0xFFFFFF00 | (low << 3 & 0x7F00) * extended
     return destination, low >> 2 & 1, data >> 8 & 7, low >> 3 & 1, data >> 15 & 1, data & 0xFF, narrow
 
 
