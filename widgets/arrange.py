@@ -83,7 +83,7 @@ def table(cells: int, along: int) -> tuple[int, int]:
 
 def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
     """The arrangement from left to right. cells: for every unit the cells of its table (none: no unit)."""
-    shape = wall(tiles, WIDE - 484, 540, 44, 3.4)
+    shape = wall(tiles, WIDE - 484, 540, 84, 3.4)
     height = max(540.0, ceil(tiles / shape.columns) * shape.pitch[1])
     middle, bottom = HEAD + height / 2, HEAD + height
     stacks = ceil(devices / COLUMN)
@@ -92,7 +92,7 @@ def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, 
     boxes = [(200.0, round(y - 24, 2), 74.0, 48.0)
              for y in spread(routers, middle - height / 4, middle + height / 4, height / 2)]
     units = _stack(len(cells), 326.0, 112.0, HEAD, min(height - 60, 460.0), middle - 14)
-    low = max((box[1] + box[3] for box in units), default=middle) + 26
+    low = max((box[1] + box[3] for box in units), default=middle) + 38
     spine = 458.0
     ports = [(x + w, y + h / 2) for x, y, w, h in units] or [(438.0, middle)]
     first = round(HEAD + (height - ceil(tiles / shape.columns) * shape.pitch[1]) / 2, 2) if tiles < 3 else HEAD
@@ -108,7 +108,7 @@ def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, 
 
 def tall(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
     """The arrangement from top to bottom."""
-    shape = wall(tiles, TALL - 40, 420, 36, 4.0)
+    shape = wall(tiles, TALL - 40, 420, 84, 4.0)
     rows = ceil(devices / COLUMN)
     xs = spread(ceil(devices / max(1, rows)), 30, TALL - 30, 60)
     chips = [(xs[each % len(xs)], HEAD + 12 + 14 * (each // len(xs))) for each in range(devices)]
@@ -142,5 +142,29 @@ def _wall(shape: Wall, tiles: int, left: float, top: float) -> dict[str, Any]:
     places = [(round(left + each % shape.columns * shape.pitch[0], 2),
                round(top + LABEL + each // shape.columns * shape.pitch[1], 2)) for each in range(tiles)]
     drop = (shape.pitch[1] - LABEL - shape.tile) / 2
-    return {"tiles": places, "columns": shape.columns, "cell": shape.cell, "gap": shape.gap,
+    return {"free": False, "tiles": places, "columns": shape.columns, "cell": shape.cell, "gap": shape.gap,
             "drop": round(drop, 2), "side": round((shape.pitch[0] - shape.tile) / 2, 2)}
+
+
+def free(chips: list[Point], routers: list[Point], units: list[Point], slots: list[Point], tiles: int
+         ) -> dict[str, Any]:
+    """The arrangement of a caller's own layout (y upwards), stretched to the room there is; ways run straight."""
+    size = (WIDE, 640.0)
+    every = [*chips, *routers, *units, *slots]
+    low = [min(point[axis] for point in every) for axis in (0, 1)]
+    high = [max(point[axis] for point in every) for axis in (0, 1)]
+    span = [(high[axis] - low[axis]) or 1.0 for axis in (0, 1)]
+
+    def place(point: Point) -> Point:
+        x, y = ((point[axis] - low[axis]) / span[axis] for axis in (0, 1))
+        return round(60 + x * (size[0] - 120), 2), round(size[1] - 30 - y * (size[1] - 90), 2)
+
+    cell = max(4.0, min(18.0, 300 / len(slots) ** 0.5))
+    boxes = [[(x - w / 2, y - 15, w, 30.0) for x, y in map(place, points)]
+             for points, w in ((routers, 74.0), (units, 84.0))]
+    return {
+        "flow": "right", "free": True, "size": list(size), "chips": [place(each) for each in chips],
+        "routers": boxes[0], "units": boxes[1], "tables": [(1, 1)] * len(units),
+        "slots": [place(each) for each in slots],
+        "cell": round(cell, 2), "gap": 0.0, "tiles": [None] * tiles, "columns": 1, "spine": 0.0, "drop": 0.0,
+        "side": 0.0, "trunks": [], "bypass": [], "heads": {}}

@@ -2,23 +2,26 @@
 
 A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the text form all draw:
 
-- `title`: domain, profile; `vlapics`: their number; `ids`: APIC ID by vCPU.
-- `devices`: rows [requester id, name, GSI or -1, unit or -1]; `routers`: names; `units`: rows [entries of the
+- `title`: domain, profile; `reasons`: fault reasons in words; `vlapics`: their number; `ids`: APIC ID by vCPU.
+- `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
   table, entries that one cell stands for, cells].
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
-- `wide`, `tall`: two arrangements (`arrange`), or with a layout of the caller's `free` for both.
+- `wide`, `tall`: two arrangements (`arrange`); with a layout of the caller's the same `free` one.
 
 `entry`, `slots` and `way` say the geometry that follows from it; `map.js` says the same for the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
+from vsim import topology
+from vsim.formats import REASON_TEXT
 from vsim.pci import Bus, Function
 from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.trace import Kind, node, node_text
 from widgets import arrange
 from widgets.arrange import LANE, SIDE, Box, Point
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
@@ -27,25 +30,41 @@ Scene = dict[str, Any]
 Arrangement = dict[str, Any]
 VERSION = 1
 CELLS = 256  #: most cells of a remapping table; beyond, one stands for several entries
-SLOTS = 16  #: APIC IDs of a cluster
+SLOTS = topology.SLOTS
 ROUTERS = ("vIOAPIC", "vMSI")
 RAIL = 6.0  #: from the border of a unit's box to the rails beside its table
 CURVE = 10  #: straight pieces of a curve between columns
 
 
-def scene(m: Machine, name: str = "", layout: Mapping[Any, Point] | None = None) -> Scene:
-    """The scene of a machine. name: of its domain. layout: positions of the nodes of `topology.graph(m)`, y upwards,
+def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | None = None) -> Scene:
+    """The scene of a machine. name: of its domain.
 
-    as networkx's layouts give them; by default the tiles of `arrange`.
+    layout: a position for every node of `topology.graph(m)`, y upwards, as networkx's layouts give them; by default
+    everything stands as in `arrange`. ValueError for a layout that leaves a node out.
     """
-    devices = [[f.bdf, f.name, m.bus.gsi(f.bdf), m.unit_of(m.bus.requester(f.bdf))] for f in senders(m.bus)]
+    devices = [_device(m, function) for function in senders(m.bus)]
     units = [_table(m, unit) for unit in range(m.units)]
     tiles = clusters(m)
-    counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
-    return {
+    ids = {vcpu: SLOTS * row[0] + slot for row in tiles for slot, vcpu in enumerate(row[1:]) if vcpu >= 0}
+    out: Scene = {
         "version": VERSION, "title": [name or "no name", m.profile.name], "vlapics": m.vcpus,
-        "ids": m.apic_id.tolist(), "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles,
-        "wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}
+        "reasons": {str(int(reason)): text for reason, text in REASON_TEXT.items()},
+        "ids": [ids[vcpu] for vcpu in range(m.vcpus)],
+        "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles}
+    if layout is not None:
+        nodes = [[node(Kind.DEVICE, row[0]) for row in devices], [topology.VIOAPIC, topology.VMSI],
+                 [node(Kind.VIOMMU, unit) for unit in range(m.units)],
+                 [node(Kind.VLAPIC, vcpu) for vcpu in range(m.vcpus)]]
+        free = arrange.free(*([_position(layout, each) for each in group] for group in nodes), len(tiles))
+        return out | {"wide": free, "tall": free}
+    counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
+    return out | {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}
+
+
+def _position(layout: Mapping[int, Sequence[float]], each: int) -> Point:
+    if each not in layout:
+        raise ValueError(f"the layout has no position for {node_text(each)}; it needs one for every node of the graph")
+    return float(layout[each][0]), float(layout[each][1])
 
 
 def senders(bus: Bus) -> list[Function]:
@@ -56,10 +75,12 @@ def senders(bus: Bus) -> list[Function]:
 
 def clusters(m: Machine) -> list[list[int]]:
     """A row for each x2APIC cluster that has a member: its number, then the vCPU of each of its 16 slots or -1."""
-    rows: dict[int, list[int]] = {}
-    for vcpu, number in enumerate(m.apic_id):
-        rows.setdefault(number // SLOTS, [-1] * SLOTS)[number % SLOTS] = vcpu
-    return [[cluster, *rows[cluster]] for cluster in sorted(rows)]
+    return [[tile.cluster, *(-1 if vcpu is None else vcpu for vcpu in tile.slots)]
+            for tile in topology.tiles(m).values()]
+
+
+def _device(m: Machine, f: Function) -> list[Any]:
+    return [f.bdf, f.name, m.bus.gsi(f.bdf), m.unit_of(m.bus.requester(f.bdf)), f.msix_count or f.msi_count]
 
 
 def _table(m: Machine, unit: int) -> list[int]:
@@ -93,6 +114,8 @@ def slots(scene: Scene, where: Arrangement) -> dict[int, Box]:
     """vCPU -> the box of its slot."""
     out: dict[int, Box] = {}
     cell, pitch = where["cell"], where["cell"] + where["gap"]
+    if where["free"]:
+        return {vcpu: (x - cell / 2, y - cell / 2, cell, cell) for vcpu, (x, y) in enumerate(where["slots"])}
     for row, (x, y) in zip(scene["tiles"], where["tiles"], strict=True):
         for slot, vcpu in enumerate(row[1:]):
             if vcpu >= 0:
@@ -111,6 +134,8 @@ def tile_of(scene: Scene, vcpu: int) -> tuple[int, int]:
 def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     """The polyline of one interrupt from its sender to its end, in the arrangement's coordinates."""
     places, kind = Places(scene), token.outcome & 7
+    if where["free"]:
+        return _straight(where, places, token)
     start = _start(scene, where, places, token)
     if kind == Outcome.DIRECT:
         return (start or [where["trunks"][0][0]]) + _to_slot(scene, where, places, token.dst)
@@ -126,6 +151,22 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     else:
         points += where["bypass"][router - len(scene["devices"])][1:]
     return points + _to_slot(scene, where, places, token.dst)
+
+
+def _straight(where: Arrangement, places: Places, token: Token) -> list[Point]:
+    """The way in a free arrangement: from middle to middle."""
+    start = [token.src] if token.src < places.ioapic or token.src >= places.unit else []
+    direct = token.outcome & 7 == Outcome.DIRECT
+    router = [] if direct else [places.ioapic if token.outcome & Flag.PIN else places.vmsi]
+    unit = [] if direct or not where["units"] else [places.unit]
+    end = [] if token.dst == NOBODY else [token.dst]
+    middles = [*where["chips"], *(middle(box) for box in (*where["routers"], *where["units"])), *where["slots"]]
+    return [middles[place] for place in [*start, *router, *unit, *end]] or [middles[places.vmsi]]
+
+
+def middle(box: Box) -> Point:
+    """The middle of a box."""
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 
 def unit_of(scene: Scene, token: Token) -> int:

@@ -88,12 +88,18 @@ def _only(pins: dict[int, list[int]], devices: list[Any]) -> dict[int, int]:
 
 _PAST = {Act.REMAPPED, Act.PASSED, Act.POSTED, Act.NOTIFIED}
 _TAKEN_IN = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: Flag.MERGED}
+_TOLD = {*_PAST, *_TAKEN_IN, Act.FETCHED, Act.HIT, Act.BLOCKED, Act.DROPPED}
 _NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
-def fold(scene: dict[str, Any], events: Iterable[Event], clock: int = 0) -> Iterator[Token]:
+def fold(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0) -> Iterator[Token]:
     """The tokens of events, in their order. clock: machine time in nanoseconds before the first event."""
-    places = Places(scene)
+    return (token for _, token in ticked(scene, events, clock))
+
+
+def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0) -> Iterator[tuple[int, Token]]:
+    """The tokens of `fold`, each with the tick of the command that sent it."""
+    places = scene if isinstance(scene, Places) else Places(scene)
     way: _Way | None = None
     for event in events:
         act = event.act
@@ -101,7 +107,7 @@ def fold(scene: dict[str, Any], events: Iterable[Event], clock: int = 0) -> Iter
             if way is not None:
                 yield from way.lost()
             way = _Way(places, event, clock)
-        elif way is not None and event.serial == way.serial:
+        elif act in _TOLD and way is not None and event.serial == way.serial:
             yield from way.take(event)
         clock += event.cost
     if way is not None:
@@ -113,7 +119,7 @@ class _Way:
 
     def __init__(self, places: Places, sent: Event, clock: int) -> None:
         kind = sent.node >> 24
-        self.places, self.serial, self.t_ms = places, sent.serial, clock / 1e6
+        self.places, self.serial, self.tick, self.t_ms = places, sent.serial, sent.tick, clock / 1e6
         self.src = places.of(sent.node)
         own = sent.act == Act.NOTIFIED or kind == Kind.VLAPIC
         self.outcome: int = Outcome.DIRECT if own else Outcome.COMPATIBILITY
@@ -122,9 +128,9 @@ class _Way:
         self.past, self.told = own, False
         self.vector = sent.high & 0xFF
 
-    def take(self, event: Event) -> Iterator[Token]:
+    def take(self, event: Event) -> Iterator[tuple[int, Token]]:
         """One more event of this interrupt; the tokens that it completes."""
-        act = Act(event.act)
+        act = event.act
         if act in (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED):
             self.irte, self.flags = event.index, self.flags & ~Flag.NO_ENTRY
         self.past |= act in _PAST
@@ -143,17 +149,17 @@ class _Way:
     def _where(self) -> int:
         return Flag.PAST if self.past else 0
 
-    def _blocked(self, event: Event) -> Token:
+    def _blocked(self, event: Event) -> tuple[int, Token]:
         if event.index not in _NO_ENTRY:
             self.irte, self.flags = event.low, self.flags & ~Flag.NO_ENTRY
         return self._token(NOBODY, Outcome.BLOCKED, event.index)
 
-    def _token(self, dst: int, outcome: int, vector: int) -> Token:
+    def _token(self, dst: int, outcome: int, vector: int) -> tuple[int, Token]:
         self.told = True
         irte = 0 if self.flags & Flag.NO_ENTRY else self.irte & 0xFFFF
-        return Token(self.t_ms, self.src, dst, irte, outcome | self.flags, vector & 0xFF)
+        return self.tick, Token(self.t_ms, self.src, dst, irte, outcome | self.flags, vector & 0xFF)
 
-    def lost(self) -> Iterator[Token]:
+    def lost(self) -> Iterator[tuple[int, Token]]:
         """The end of an interrupt that nobody told about: posted without a notification, or an illegal vector."""
         if not self.told:
             outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.BLOCKED

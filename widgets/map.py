@@ -1,0 +1,279 @@
+"""The live map: a machine's scene in the page, and the interrupts that travel in it.
+
+`LiveMap` takes events and sends tokens, at most one binary message every `PAUSE` seconds; `map.js` draws and moves
+them. `Map` is the view of a `Lab`. Nothing that the page does changes a machine's results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets as t
+
+from vsim.state import Machine
+from vsim.trace import Event
+from widgets import page, tally
+from widgets.scene import scene
+from widgets.tally import Tally
+from widgets.tokens import RECORD, Outcome, Places, Token, pack, ticked
+
+if TYPE_CHECKING:
+    from widgets.lab import Lab
+
+PAUSE = 0.1
+"""Seconds between two messages to the page."""
+DRAWN = 400
+"""Tokens of one message that are drawn; more are counted, and the page says how many."""
+TAPE = 4096
+"""Tokens kept for the page: what a reload or a second view begins with."""
+LOGGED = 1_000_000
+"""Tokens remembered, so that going back has the counts of before; older ones stay counted for good."""
+
+
+class LiveMap(anywidget.AnyWidget):
+    """The map of one machine. `show` what happened, `load` another state, `flush` what waits."""
+
+    _esm = page.MODULE
+    _css = page.style()
+    scene = t.Dict(help="what the page draws (`widgets.scene`)").tag(sync=True)
+    present = t.Dict(help="counts, pending interrupts and fault records; filled in when the page asks").tag(sync=True)
+    tape = t.Bytes(help="the last tokens; filled in when the page asks").tag(sync=True)
+    device = t.Int(-1, help="requester id of the selected device, -1 for none").tag(sync=True)
+    irte = t.Int(-1, help="index of the selected entry, -1 for none").tag(sync=True)
+    vlapic = t.Int(-1, help="selected vCPU, -1 for none").tag(sync=True)
+    playing = t.Bool(True, help="whether tokens move").tag(sync=True)
+    speed = t.Float(1.0, min=0.1, max=4.0, help="how fast tokens move; the machine's results do not depend on it").tag(
+        sync=True)
+    driven = t.Bool(False, help="step buttons ask the kernel instead of the page's own recording").tag(sync=True)
+    replay = t.Bool(False, help="whether the page plays the tape from its start").tag(sync=True)
+    theme = t.Unicode("", help='"light", "dark", or "" for the host\'s').tag(sync=True)
+
+    def __init__(self, machine: Machine, events: Sequence[Event] = (), name: str = "",
+                 layout: Mapping[int, Sequence[float]] | None = None, **traits: Any) -> None:
+        """events: what has happened so far. name: the domain's. layout: as for `scene.scene`."""
+        self._lock = threading.RLock()
+        self._name, self._layout, self._machine = name, layout, machine
+        self._steps: list[Callable[[int], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent_at, self._sent_pending = 0.0, b""
+        self._outbox: list[Token] = []
+        self._begin(machine)
+        self._record(machine, list(events))
+        super().__init__(scene=self._scene, present={"stamp": self._stamp}, **traits)
+        self.on_msg(self._heard)
+
+    def _begin(self, m: Machine) -> None:
+        """Nothing has happened yet."""
+        self._log, self._ticks, self._done = bytearray(), array("Q"), 0
+        self._look(m)
+
+    def _look(self, m: Machine) -> None:
+        """The machine's scene, with empty counts; the page begins anew with what it gets next."""
+        self._scene, self._shape = scene(m, self._name, self._layout), tally.shape(m)
+        self._tally, self._places = Tally(self._scene), Places(self._scene)
+        self._stamp = getattr(self, "_stamp", 0) + 1
+
+    # --- what happened ----------------------------------------------------------------------------------------
+
+    def show(self, machine: Machine, events: list[Event]) -> None:
+        """Events have happened, and `machine` is what they made of it. Tokens go out with the next message."""
+        with self._lock:
+            self._machine = machine
+            if tally.shape(machine) != self._shape:
+                self._reshape()
+            self._outbox += self._record(machine, events)
+            if time.monotonic() - self._sent_at >= PAUSE:
+                self.flush()
+            else:
+                self._later()
+
+    def load(self, machine: Machine, events: list[Event] | None = None) -> None:
+        """Another state. events: all that led to it; by default those that are known, up to the machine's tick."""
+        with self._lock:
+            self._machine = machine
+            self._outbox.clear()
+            if events is not None:
+                self._begin(machine)
+                self._record(machine, events)
+            elif tally.shape(machine) != self._shape:
+                self._done = bisect_right(self._ticks, machine.tick)
+                self._reshape()
+                return
+            else:
+                self._move(bisect_right(self._ticks, machine.tick))
+            self._stamp += 1
+            self._resend()
+
+    def _record(self, m: Machine, events: list[Event]) -> list[Token]:
+        """Count events and log their tokens; what had been undone is forgotten."""
+        clock = m.clock - sum(event.cost for event in events)
+        pairs = list(ticked(self._places, events, max(0, clock)))
+        tokens = [token for _, token in pairs]
+        del self._log[self._done * RECORD.size:], self._ticks[self._done:]
+        self._ticks.extend(tick for tick, _ in pairs)
+        self._log += b"".join(RECORD.pack(*token) for token in tokens)
+        self._tally.add(tokens)
+        surplus = max(0, len(self._ticks) - LOGGED)
+        del self._log[:surplus * RECORD.size], self._ticks[:surplus]
+        self._done = len(self._ticks)
+        return tokens
+
+    def _logged(self, start: int, stop: int) -> list[Token]:
+        return [Token(*row) for row in RECORD.iter_unpack(self._log[start * RECORD.size:stop * RECORD.size])]
+
+    def _move(self, done: int) -> None:
+        """Count as if only the first `done` logged tokens had been seen."""
+        if done < self._done:
+            self._tally.add(self._logged(done, self._done), -1)
+        else:
+            self._tally.add(self._logged(self._done, done))
+        self._done = done
+
+    def _reshape(self) -> None:
+        """The machine has another unit or another table: another scene, with the same interrupts counted."""
+        self._outbox.clear()
+        self._look(self._machine)
+        self._tally.add(self._logged(0, self._done))
+        with self.hold_sync():
+            self.scene = self._scene
+            self._resend()
+
+    # --- to the page ------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what waits, as one message."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            now = tally.pending(self._machine)
+            if not self._outbox and now == self._sent_pending:
+                return
+            drawn, more = thin(self._outbox, DRAWN)
+            counts = b"".join(count.to_bytes(4, "little") for count in more.values())
+            self._outbox = []
+            self._sent_at = time.monotonic()
+            content = {"kind": "tokens", "clock": self._machine.clock / 1e6, "records": tally.records(self._machine)}
+            same = now == self._sent_pending
+            self._sent_pending = now
+            self.send(content, [pack(drawn), pack(more), counts, b"" if same else now])
+
+    def _later(self) -> None:
+        """Send after the pause, where an event loop runs; elsewhere the next `show` or `flush` does it."""
+        if self._timer is None:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(PAUSE, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def _resend(self) -> None:
+        """The page begins anew with the counts of now."""
+        with self.hold_sync():
+            self.present = {"stamp": self._stamp}
+            self.tape = self._tape()
+
+    def _tape(self) -> bytes:
+        return pack(self._logged(max(0, self._done - TAPE), self._done))
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """The traits as the page gets them: the counts and the tape are those of now."""
+        with self._lock:
+            state: dict[str, Any] = super().get_state(key, drop_defaults)
+            if "present" in state:
+                self._outbox.clear()  # they are in these counts
+                self._sent_pending = tally.pending(self._machine)
+                state["present"] = {"stamp": self._stamp, "clock": self._machine.clock / 1e6,
+                                    "pending": self._sent_pending, "records": tally.records(self._machine),
+                                    **self._tally.state()}
+            if "tape" in state:
+                state["tape"] = self._tape()
+            return state
+
+    # --- from the page ----------------------------------------------------------------------------------------
+
+    def on_step(self, callback: Callable[[int], None]) -> None:
+        """Call `callback(by)` when a reader steps forward (1) or back (-1); steps are then the kernel's."""
+        self._steps.append(callback)
+        self.driven = True
+
+    def _heard(self, _: Any, content: Any, buffers: Any) -> None:
+        """A message of the page: a view has opened, or a step button was pressed."""
+        del buffers
+        if not isinstance(content, dict):
+            return
+        if content.get("kind") == "hello":
+            with self._lock:
+                if content.get("total") != sum(self._tally.total):
+                    self._stamp += 1
+                    self._resend()
+        elif content.get("kind") == "step" and content.get("by") in (1, -1):
+            for callback in self._steps:
+                callback(content["by"])
+
+    def to_html(self, path: str | Path | None = None, theme: str = "") -> str:
+        """One file that replays the recorded tokens without kernel and network; also written to `path` if given."""
+        with self._lock:
+            text = page.to_html(self._scene, self._logged(max(0, self._done - page.MOST), self._done), theme,
+                                device=self.device, irte=self.irte, vlapic=self.vlapic, speed=self.speed)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def close(self) -> None:
+        """End the view in every page."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().close()
+
+
+def thin(tokens: list[Token], most: int) -> tuple[list[Token], Counter[Token]]:
+    """At most `most` of the tokens, evenly spread, and the others as counts of equal ways."""
+    if len(tokens) <= most:
+        return tokens, Counter()
+    chosen = {place * len(tokens) // most for place in range(most)}
+    others = (_class_of(token) for place, token in enumerate(tokens) if place not in chosen)
+    return [tokens[place] for place in sorted(chosen)], Counter(others)
+
+
+def _class_of(token: Token) -> Token:
+    """A token that stands for all on the same way; a blocked one keeps its reason."""
+    return token._replace(t_ms=0.0, vector=token.vector if token.outcome & 7 == Outcome.BLOCKED else 0)
+
+
+class Map(LiveMap):
+    """The map of a `Lab`: shows what is issued, goes back with its cursor, shares its selection."""
+
+    title = "Map"
+
+    def __init__(self, lab: Lab) -> None:
+        """A new view; `close` ends it."""
+        self.lab = lab
+        with lab.lock:
+            super().__init__(lab.machine, lab.history.events(), lab.title)
+            self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "irte", "vlapic")]
+            lab.observe(self._changed)
+
+    def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+        if kind == "issued":
+            self.show(machine, events)
+        elif kind == "moved":
+            self.load(machine)
+        else:
+            self.load(machine, self.lab.history.events())
+
+    def close(self) -> None:
+        """End the view and forget the Lab."""
+        self.lab.unobserve(self._changed)
+        while self._links:
+            self._links.pop().unlink()
+        super().close()

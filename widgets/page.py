@@ -1,0 +1,89 @@
+"""The live map as one HTML file that replays recorded events: no kernel, no network, the same `map.js`."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from widgets import theme
+from widgets.scene import Scene
+from widgets.tokens import Token, pack
+
+HERE = Path(__file__).resolve().parent
+MODULE = HERE / "map.js"
+MOST = 100_000
+"""Tokens of one page at most."""
+
+# A stand-in for the widget's model, and the start. `scene` and `tape` come from the page's own data.
+_START = """
+const data = JSON.parse(document.getElementById("vsim-data").textContent), calls = {};
+const state = { present: {}, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, speed: 1, theme: "",
+  device: -1, irte: -1, vlapic: -1, driven: false, replay: true, scene: data.scene,
+  tape: new DataView(Uint8Array.from(atob(data.tape), (each) => each.charCodeAt(0)).buffer), ...data.state };
+const model = {
+  get: (name) => state[name],
+  set: (name, value) => {
+    const old = state[name];
+    state[name] = value;
+    if (old !== value) (calls["change:" + name] ?? []).forEach((call) => call());
+  },
+  on: (name, call) => (calls[name] ??= []).push(call),
+  off: (name, call) => { calls[name] = (calls[name] ?? []).filter((each) => each !== call); },
+  save_changes: () => {}, send: () => {},
+  receive: (content, buffers) => (calls["msg:custom"] ?? []).forEach((call) => call(content, buffers)),
+};
+const el = document.getElementById("map");
+el.model = model;
+el.close = render({ model, el });
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+{style}
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0; }}
+.vsim-map {{ min-height: 100vh; }}
+</style>
+</head>
+<body>
+<main id="map"></main>
+<script type="application/json" id="vsim-data">{data}</script>
+<script type="module">
+{module}
+{start}
+</script>
+</body>
+</html>
+"""
+
+
+def to_html(scene: Scene, tokens: Iterable[Token], theme_name: str = "", **state: object) -> str:
+    """A page that replays tokens (`tokens.fold`) in a scene.
+
+    theme_name: "light", "dark", or by default what the reader prefers. state: initial values of other traits of
+    `LiveMap` (speed, device, irte, vlapic, playing). ValueError for more than `MOST` tokens.
+    """
+    many = list(tokens)
+    if len(many) > MOST:
+        raise ValueError(f"{len(many)} tokens; the limit of a page is {MOST}")
+    if theme_name:
+        theme.palette(theme_name)
+    data = {"scene": scene, "tape": b64encode(pack(many)).decode(), "state": {"theme": theme_name, **state}}
+    return _PAGE.format(
+        title=escape(f"{scene['title'][0]}: a replay"), style=style(), start=_START,
+        module=MODULE.read_text(encoding="utf-8"), data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def style() -> str:
+    """The style sheet of the map: the theme's properties and `map.css`."""
+    return theme.css() + (HERE / "map.css").read_text(encoding="utf-8")
