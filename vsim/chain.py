@@ -34,247 +34,262 @@ def message_of(w0: int, w1: int, mode: int) -> tuple[int, int, int, int]:
 def request_spec(address: int, upper: int, data: int, mode: int, entries: int, base_page: int, width: int) -> int:
     """The first request check (number in checks.NAMES) to end the request, order "spec"; or 0."""
     ires = (mode >> 0 & 1)
-    if ires == 0:
-        return 1
     format = (address >> 4 & 0x1)
+    drops_when_off = (mode >> 12 & 1)
+    if (ires == 0) & (format == 1) & (drops_when_off == 1):
+        return 1
+    if ires == 0:
+        return 2
     eime = (mode >> 1 & 1)
     cfis = (mode >> 2 & 1)
     compat_passes = (mode >> 7 & 1)
     if (format == 0) & ((eime == 1) | (cfis == 0)) & (compat_passes == 0):
-        return 2
-    if format == 0:
         return 3
+    if format == 0:
+        return 4
     shv = (address >> 3 & 0x1)
     data_upper = (data >> 16 & 0xffff)
-    if (upper != 0) | (shv == 1) & (data_upper != 0):
-        return 4
-    if entries == 0:
+    msi_unchecked = (mode >> 14 & 1)
+    if (upper != 0) | (shv == 1) & (data_upper != 0) & (msi_unchecked == 0):
         return 5
+    index_off_by_one = (mode >> 13 & 1)
+    if (entries == 0) & (index_off_by_one == 0):
+        return 6
     handle = ((address >> 5 & 0x7fff) | (address >> 2 & 0x1) << 15)
     subhandle = (data >> 0 & 0xffff)
     index_wraps = (mode >> 11 & 1)
     index = ((handle + shv * subhandle) & (0x1ffff - index_wraps * 0x10000))
-    if index >= entries:
-        return 6
+    if index >= entries + index_off_by_one:
+        return 7
     entry_page = (base_page + (index >> 8))
     if (entry_page >> width) != 0:
-        return 7
+        return 8
     return 0
 
 
 def entry_spec(address: int, upper: int, data: int, requester: int, mode: int, readable: int, w0: int, w1: int, w2: int, w3: int) -> int:
     """The first entry check (number in checks.NAMES) to end the request, order "spec"; or 0."""
     if readable == 0:
-        return 8
+        return 9
     p = (w0 >> 0 & 0x1)
     if p == 0:
-        return 9
+        return 10
     svt = (w2 >> 18 & 0x3)
     sourceless = (mode >> 6 & 1)
     sid = (w2 >> 0 & 0xffff)
     sq = (w2 >> 16 & 0x3)
     sq_ignored = ((sq >= 1) * 4 | (sq >= 2) * 2 | (sq >= 3) * 1)
     if (svt == 1) & (sourceless == 0) & (((requester ^ sid) & (0xffff ^ sq_ignored)) != 0):
-        return 10
+        return 11
     bus_reversed = (mode >> 8 & 1)
     bus = (requester >> 8)
     sid_high = (sid >> 8)
     sid_low = (sid & 0xff)
     if (svt == 2) & (sourceless == 0) & (bus_reversed == 0) & ((bus < sid_high) | (bus > sid_low)):
-        return 11
-    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
         return 12
+    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
+        return 13
     svt3_mismatch = (mode >> 4 & 1)
     if (svt == 3) & (sourceless == 0) & (svt3_mismatch == 1):
-        return 13
+        return 14
     im = (w0 >> 15 & 0x1)
     im_ignored = (mode >> 9 & 1)
     remapped_reserved = (w0 & 0xff007000 | w2 & 0xfff00000 | w3 & 0xffffffff)
     if ((im == 0) | (im_ignored == 1)) & (remapped_reserved != 0):
-        return 14
+        return 15
     eime = (mode >> 1 & 1)
     dst_unchecked = (mode >> 10 & 1)
     dst = (w1 >> 0 & 0xffffffff)
     dst_reserved = (dst & 0xffff00ff)
     if ((im == 0) | (im_ignored == 1)) & (eime == 0) & (dst_unchecked == 0) & (dst_reserved != 0):
-        return 15
+        return 16
     dlm_passes = (mode >> 5 & 1)
     dlm = (w0 >> 5 & 0x7)
     if ((im == 0) | (im_ignored == 1)) & (dlm_passes == 0) & ((dlm == 3) | (dlm == 6)):
-        return 16
+        return 17
     pi = (mode >> 3 & 1)
     if (im == 1) & (pi == 0) & (im_ignored == 0):
-        return 17
+        return 18
     posted_reserved = (w0 & 0xff0030fc | w1 & 0x3f | w2 & 0xfff00000)
     if (im == 1) & (im_ignored == 0) & (posted_reserved != 0):
-        return 18
-    if (svt == 3) & (svt3_mismatch == 0):
         return 19
+    if (svt == 3) & (svt3_mismatch == 0):
+        return 20
     return 0
 
 
 def request_reserved_first(address: int, upper: int, data: int, mode: int, entries: int, base_page: int, width: int) -> int:
     """The first request check (number in checks.NAMES) to end the request, order "reserved-first"; or 0."""
     ires = (mode >> 0 & 1)
-    if ires == 0:
-        return 1
     format = (address >> 4 & 0x1)
+    drops_when_off = (mode >> 12 & 1)
+    if (ires == 0) & (format == 1) & (drops_when_off == 1):
+        return 1
+    if ires == 0:
+        return 2
     eime = (mode >> 1 & 1)
     cfis = (mode >> 2 & 1)
     compat_passes = (mode >> 7 & 1)
     if (format == 0) & ((eime == 1) | (cfis == 0)) & (compat_passes == 0):
-        return 2
-    if format == 0:
         return 3
+    if format == 0:
+        return 4
     shv = (address >> 3 & 0x1)
     data_upper = (data >> 16 & 0xffff)
-    if (upper != 0) | (shv == 1) & (data_upper != 0):
-        return 4
-    if entries == 0:
+    msi_unchecked = (mode >> 14 & 1)
+    if (upper != 0) | (shv == 1) & (data_upper != 0) & (msi_unchecked == 0):
         return 5
+    index_off_by_one = (mode >> 13 & 1)
+    if (entries == 0) & (index_off_by_one == 0):
+        return 6
     handle = ((address >> 5 & 0x7fff) | (address >> 2 & 0x1) << 15)
     subhandle = (data >> 0 & 0xffff)
     index_wraps = (mode >> 11 & 1)
     index = ((handle + shv * subhandle) & (0x1ffff - index_wraps * 0x10000))
-    if index >= entries:
-        return 6
+    if index >= entries + index_off_by_one:
+        return 7
     entry_page = (base_page + (index >> 8))
     if (entry_page >> width) != 0:
-        return 7
+        return 8
     return 0
 
 
 def entry_reserved_first(address: int, upper: int, data: int, requester: int, mode: int, readable: int, w0: int, w1: int, w2: int, w3: int) -> int:
     """The first entry check (number in checks.NAMES) to end the request, order "reserved-first"; or 0."""
     if readable == 0:
-        return 8
+        return 9
     p = (w0 >> 0 & 0x1)
     if p == 0:
-        return 9
+        return 10
     im = (w0 >> 15 & 0x1)
     im_ignored = (mode >> 9 & 1)
     remapped_reserved = (w0 & 0xff007000 | w2 & 0xfff00000 | w3 & 0xffffffff)
     if ((im == 0) | (im_ignored == 1)) & (remapped_reserved != 0):
-        return 14
+        return 15
     eime = (mode >> 1 & 1)
     dst_unchecked = (mode >> 10 & 1)
     dst = (w1 >> 0 & 0xffffffff)
     dst_reserved = (dst & 0xffff00ff)
     if ((im == 0) | (im_ignored == 1)) & (eime == 0) & (dst_unchecked == 0) & (dst_reserved != 0):
-        return 15
+        return 16
     dlm_passes = (mode >> 5 & 1)
     dlm = (w0 >> 5 & 0x7)
     if ((im == 0) | (im_ignored == 1)) & (dlm_passes == 0) & ((dlm == 3) | (dlm == 6)):
-        return 16
+        return 17
     pi = (mode >> 3 & 1)
     if (im == 1) & (pi == 0) & (im_ignored == 0):
-        return 17
+        return 18
     posted_reserved = (w0 & 0xff0030fc | w1 & 0x3f | w2 & 0xfff00000)
     if (im == 1) & (im_ignored == 0) & (posted_reserved != 0):
-        return 18
+        return 19
     svt = (w2 >> 18 & 0x3)
     svt3_mismatch = (mode >> 4 & 1)
     if (svt == 3) & (svt3_mismatch == 0):
-        return 19
+        return 20
     sourceless = (mode >> 6 & 1)
     sid = (w2 >> 0 & 0xffff)
     sq = (w2 >> 16 & 0x3)
     sq_ignored = ((sq >= 1) * 4 | (sq >= 2) * 2 | (sq >= 3) * 1)
     if (svt == 1) & (sourceless == 0) & (((requester ^ sid) & (0xffff ^ sq_ignored)) != 0):
-        return 10
+        return 11
     bus_reversed = (mode >> 8 & 1)
     bus = (requester >> 8)
     sid_high = (sid >> 8)
     sid_low = (sid & 0xff)
     if (svt == 2) & (sourceless == 0) & (bus_reversed == 0) & ((bus < sid_high) | (bus > sid_low)):
-        return 11
-    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
         return 12
-    if (svt == 3) & (sourceless == 0) & (svt3_mismatch == 1):
+    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
         return 13
+    if (svt == 3) & (sourceless == 0) & (svt3_mismatch == 1):
+        return 14
     return 0
 
 
 def request_request_late(address: int, upper: int, data: int, mode: int, entries: int, base_page: int, width: int) -> int:
     """The first request check (number in checks.NAMES) to end the request, order "request-late"; or 0."""
     ires = (mode >> 0 & 1)
-    if ires == 0:
-        return 1
     format = (address >> 4 & 0x1)
+    drops_when_off = (mode >> 12 & 1)
+    if (ires == 0) & (format == 1) & (drops_when_off == 1):
+        return 1
+    if ires == 0:
+        return 2
     eime = (mode >> 1 & 1)
     cfis = (mode >> 2 & 1)
     compat_passes = (mode >> 7 & 1)
     if (format == 0) & ((eime == 1) | (cfis == 0)) & (compat_passes == 0):
-        return 2
-    if format == 0:
         return 3
-    if entries == 0:
-        return 5
+    if format == 0:
+        return 4
+    index_off_by_one = (mode >> 13 & 1)
+    if (entries == 0) & (index_off_by_one == 0):
+        return 6
     handle = ((address >> 5 & 0x7fff) | (address >> 2 & 0x1) << 15)
     shv = (address >> 3 & 0x1)
     subhandle = (data >> 0 & 0xffff)
     index_wraps = (mode >> 11 & 1)
     index = ((handle + shv * subhandle) & (0x1ffff - index_wraps * 0x10000))
-    if index >= entries:
-        return 6
+    if index >= entries + index_off_by_one:
+        return 7
     entry_page = (base_page + (index >> 8))
     if (entry_page >> width) != 0:
-        return 7
+        return 8
     return 0
 
 
 def entry_request_late(address: int, upper: int, data: int, requester: int, mode: int, readable: int, w0: int, w1: int, w2: int, w3: int) -> int:
     """The first entry check (number in checks.NAMES) to end the request, order "request-late"; or 0."""
     if readable == 0:
-        return 8
+        return 9
     p = (w0 >> 0 & 0x1)
     if p == 0:
-        return 9
+        return 10
     im = (w0 >> 15 & 0x1)
     im_ignored = (mode >> 9 & 1)
     remapped_reserved = (w0 & 0xff007000 | w2 & 0xfff00000 | w3 & 0xffffffff)
     if ((im == 0) | (im_ignored == 1)) & (remapped_reserved != 0):
-        return 14
+        return 15
     eime = (mode >> 1 & 1)
     dst_unchecked = (mode >> 10 & 1)
     dst = (w1 >> 0 & 0xffffffff)
     dst_reserved = (dst & 0xffff00ff)
     if ((im == 0) | (im_ignored == 1)) & (eime == 0) & (dst_unchecked == 0) & (dst_reserved != 0):
-        return 15
+        return 16
     dlm_passes = (mode >> 5 & 1)
     dlm = (w0 >> 5 & 0x7)
     if ((im == 0) | (im_ignored == 1)) & (dlm_passes == 0) & ((dlm == 3) | (dlm == 6)):
-        return 16
+        return 17
     pi = (mode >> 3 & 1)
     if (im == 1) & (pi == 0) & (im_ignored == 0):
-        return 17
+        return 18
     posted_reserved = (w0 & 0xff0030fc | w1 & 0x3f | w2 & 0xfff00000)
     if (im == 1) & (im_ignored == 0) & (posted_reserved != 0):
-        return 18
+        return 19
     svt = (w2 >> 18 & 0x3)
     svt3_mismatch = (mode >> 4 & 1)
     if (svt == 3) & (svt3_mismatch == 0):
-        return 19
+        return 20
     sourceless = (mode >> 6 & 1)
     sid = (w2 >> 0 & 0xffff)
     sq = (w2 >> 16 & 0x3)
     sq_ignored = ((sq >= 1) * 4 | (sq >= 2) * 2 | (sq >= 3) * 1)
     if (svt == 1) & (sourceless == 0) & (((requester ^ sid) & (0xffff ^ sq_ignored)) != 0):
-        return 10
+        return 11
     bus_reversed = (mode >> 8 & 1)
     bus = (requester >> 8)
     sid_high = (sid >> 8)
     sid_low = (sid & 0xff)
     if (svt == 2) & (sourceless == 0) & (bus_reversed == 0) & ((bus < sid_high) | (bus > sid_low)):
-        return 11
-    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
         return 12
-    if (svt == 3) & (sourceless == 0) & (svt3_mismatch == 1):
+    if (svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low)):
         return 13
+    if (svt == 3) & (sourceless == 0) & (svt3_mismatch == 1):
+        return 14
     shv = (address >> 3 & 0x1)
     data_upper = (data >> 16 & 0xffff)
-    if (upper != 0) | (shv == 1) & (data_upper != 0):
-        return 4
+    msi_unchecked = (mode >> 14 & 1)
+    if (upper != 0) | (shv == 1) & (data_upper != 0) & (msi_unchecked == 0):
+        return 5
     return 0
 
 

@@ -30,7 +30,7 @@ from vsim.formats import (
 )
 
 MODE = ("ires", "eime", "cfis", "pi", "svt3_mismatch", "dlm_passes", "sourceless", "compat_passes", "bus_reversed",
-        "im_ignored", "dst_unchecked", "index_wraps")
+        "im_ignored", "dst_unchecked", "index_wraps", "drops_when_off", "index_off_by_one", "msi_unchecked")
 """Bits of the `mode` word from bit 0: state of the unit (ires, eime, cfis), its capability pi, options, the
 requester without source-id, and quirks by name."""
 
@@ -127,7 +127,12 @@ def _check(name: str, stage: str, condition: str, outcome: int, section: str, se
     return Check(name, condition, outcome, qualified, stage, section, sentence)
 
 
+DROP = -2
+"""Outcome of a row that ends the decision by losing the request without a fault."""
+
 _ROWS = (
+    _check("dropped-while-off", "request", "(ires == 0) & (format == 1) & (drops_when_off == 1)", DROP, "5.1.4",
+           "Remapping is off and the device model drops remappable messages (Xen)."),
     _check("remapping-off", "request", "ires == 0", PASS, "5.1.4",
            "Remapping is off: the request is delivered as compatibility format, whatever bit 4 says."),
     _check("compatibility-blocked", "request",
@@ -135,11 +140,12 @@ _ROWS = (
            "A compatibility-format request is blocked: EIME is 1, or CFIS is 0."),
     _check("compatibility-passes", "request", "format == 0", PASS, "5.1.4",
            "A compatibility-format request passes the table by."),
-    _check("request-reserved", "request", "(upper != 0) | (shv == 1) & (data_upper != 0)", Reason.REQUEST_RESERVED,
-           "5.1.4.1", "Upper address bits are set, or data bits 31:16 are set while the subhandle is valid."),
-    _check("table-absent", "request", "entries == 0", Reason.TABLE_ERROR, "5.1.4.1",
+    _check("request-reserved", "request",
+           "(upper != 0) | (shv == 1) & (data_upper != 0) & (msi_unchecked == 0)", Reason.REQUEST_RESERVED, "5.1.4.1",
+           "Upper address bits are set, or data bits 31:16 are set while the subhandle is valid."),
+    _check("table-absent", "request", "(entries == 0) & (index_off_by_one == 0)", Reason.TABLE_ERROR, "5.1.4.1",
            "Remapping is on, and no table was ever latched by SIRTP."),
-    _check("index-over", "request", "index >= entries", Reason.INDEX_OVER, "5.1.3",
+    _check("index-over", "request", "index >= entries + index_off_by_one", Reason.INDEX_OVER, "5.1.3",
            "The index is not below the number of entries, 2^(S+1)."),
     _check("entry-beyond-width", "request", "(entry_page >> width) != 0", Reason.INDEX_OVER, "5.1.4.1",
            "The entry's address is above the host address width."),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vsim import commands as c
-from vsim import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd, xen_bind, xen_paths, xen_vvtd
 from vsim.bits import get, put
 from vsim.checks import MODE_BIT, PASS
 from vsim.faults import Message
@@ -52,8 +52,11 @@ def run(m: Machine, commands: Iterable[c.Command]) -> list[Event]:
 def request(m: Machine, requester: int, address: int, data: int, source: int) -> None:
     """One interrupt request, from a write to its end at the local APICs. requester: -1 without a source-id."""
     m.emit(source, Act.SENT, requester & 0xFFFF, address, data)
-    if address & FEE_MASK != FEE:
+    if m.profile.options.model == "vtd" and address & FEE_MASK != FEE:
         m.emit(source, Act.DROPPED, Drop.NOT_INTERRUPT, address, data)
+        return
+    if m.profile.options.model != "vtd":
+        _series_request(m, requester, address, data, source)
         return
     unit = m.unit_of(requester)
     if unit < 0:
@@ -75,6 +78,14 @@ def request(m: Machine, requester: int, address: int, data: int, source: int) ->
         vlapic.receive(m, verdict.address, verdict.data)
     else:
         _post(m, unit, requester, verdict)
+
+
+def _series_request(m: Machine, requester: int, address: int, data: int, source: int) -> None:
+    """The hooks of the series: pins hand over their entry, everybody else a message."""
+    if source >> 24 == Kind.VIOAPIC:
+        xen_paths.pin(m, source, m.rte[source & 0xFFFFFF])
+    else:
+        xen_paths.inject(m, requester, address, data)
 
 
 def _pass(m: Machine, requester: int, address: int, data: int, here: int) -> None:
@@ -212,14 +223,30 @@ def _mmio(m: Machine, command: c.Mmio) -> None:
     if unit >= 0:
         _exit(m, unit, address)
         if not _straddles(m, unit, address, width):
-            for message in vvtd.write(m, unit, address - m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], width, value):
-                vlapic.receive(m, *message)
+            _unit_write(m, unit, address - m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], width, value)
     elif vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
         _ioapic_write(m, address - vioapic.BASE, width, value)
     elif (table := m.bus.table_at(address)) is not None:
         _table_write(m, table[0], address - m.bus.bar(table[0]), width, value)
     elif not m.ram.write(address, value.to_bytes(width, "little")):
         m.emit(node(Kind.QEMU), Act.DROPPED, Drop.UNCLAIMED, address, value)
+
+
+def _unit_write(m: Machine, unit: int, offset: int, width: int, value: int) -> None:
+    if m.profile.options.model == "vtd":
+        for message in vvtd.write(m, unit, offset, width, value):
+            vlapic.receive(m, *message)
+    else:
+        _series_outputs(m, xen_vvtd.write(m, unit, offset, width, value))
+
+
+def _series_outputs(m: Machine, outputs: Iterable[Message | xen_vvtd.Refresh]) -> None:
+    """What a unit of the series makes happen: events sent, and routing of bound messages worked out again."""
+    for out in outputs:
+        if isinstance(out, Message):
+            xen_paths.event(m, out.address, out.data)
+        else:
+            xen_bind.refresh(m, None if out.index < 0 else out.index)
 
 
 def _table_write(m: Machine, place: int, offset: int, width: int, value: int) -> None:
@@ -240,7 +267,12 @@ def read(m: Machine, address: int, width: int) -> int:
     unit = unit_at(m, address)
     if unit >= 0:
         base = m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE]
-        return 0 if _straddles(m, unit, address, width) else vvtd.read(m, unit, address - base, width)
+        if _straddles(m, unit, address, width):
+            return 0
+        if m.profile.options.model == "vtd":
+            return vvtd.read(m, unit, address - base, width)
+        got = xen_vvtd.read(m, unit, address - base, width)
+        return (1 << 8 * width) - 1 if got is None else got
     if vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
         return vioapic.read(m, address - vioapic.BASE) if width == 4 else 0
     if (table := m.bus.table_at(address)) is not None:
@@ -256,6 +288,8 @@ def _mmio_read(m: Machine, command: c.MmioRead) -> None:
         _exit(m, unit, command.address)
     here = _VIOMMU | unit if unit >= 0 else node(Kind.RAM)
     m.emit(here, Act.READ, command.address & 0xFFF, read(m, command.address, command.width), command.width)
+    if unit >= 0 and m.profile.options.model != "vtd":
+        _series_outputs(m, xen_vvtd.after_read(m, unit))
 
 
 # --- the other commands ---

@@ -10,113 +10,87 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from vsim import xen_quirks
 from vsim.bits import get, put
+from vsim.quirks import QUIRKS, Quirk, quirk
 from vsim.registers import CAP, ECAP, GCMD
 
-
-@dataclass(frozen=True, slots=True)
-class Quirk:
-    """One departure from the specification.
-
-    id: origin and number ("qemu.D5"); name: the condition's name in the code; does: what the implementation does;
-    should: what the specification asks for; observed: what a guest notices; sure: how sure the reference is.
-    bit: the quirk's place in a machine's quirk word.
-    """
-
-    id: str
-    name: str
-    does: str
-    should: str
-    observed: str
-    sure: str
-    bit: int
-
-
-QUIRKS: dict[str, Quirk] = {}
-"""All quirks by id."""
-
-
-def _quirk(id_: str, name: str, does: str, should: str, observed: str, sure: str) -> int:
-    QUIRKS[id_] = Quirk(id_, name, does, should, observed, sure, 1 << len(QUIRKS))
-    return QUIRKS[id_].bit
-
-
-COMPAT_PASSES = _quirk(
+COMPAT_PASSES = quirk(
     "qemu.D1", "compat_passes", "compatibility-format requests always pass; GCMD.CFI is ignored",
     "blocked with 0x25 while IRES=1 if EIME=1 or CFIS=0", "unmapped MSIs of a device still arrive", "sure")
-BUS_REVERSED = _quirk(
+BUS_REVERSED = quirk(
     "qemu.D2", "bus_reversed", "SVT=2 takes SID[15:8] as the last bus and SID[7:0] as the first",
     "first bus in SID[15:8], last in SID[7:0]", "devices behind a bridge with several buses are blocked", "sure")
-IM_IGNORED = _quirk(
+IM_IGNORED = quirk(
     "qemu.D3", "im_ignored", "IRTE bit 15 (IM) is ignored", "reserved without posted interrupts: 0x24",
     "a posted entry is used as a remapped one", "sure")
-DST_UNCHECKED = _quirk(
+DST_UNCHECKED = quirk(
     "qemu.D4", "dst_unchecked", "EIME=0: DST bits 63:48 and 39:32 are ignored", "reserved: 0x24",
     "an ID written to the wrong place goes unnoticed", "sure")
-INDEX_WRAPS = _quirk(
+INDEX_WRAPS = quirk(
     "qemu.D5", "index_wraps", "handle + subhandle wraps at 16 bits", "out of range: 0x21",
     "an index past 0xffff finds entry 0", "likely")
-REQUEST_LATE = _quirk(
+REQUEST_LATE = quirk(
     "qemu.D6", "request_late", "reserved data bits of a request are checked after the entry",
     "the request is checked first: 0x20", "another reason is logged for a doubly wrong request", "likely")
-EIME_ALWAYS = _quirk(
+EIME_ALWAYS = quirk(
     "qemu.D7", "eime_always", "IRTA.EIME works although ECAP.EIM=0", "EIME is reserved and stays 0",
     "32-bit destinations on a unit that does not offer them", "sure")
-IOAPIC_UNVERIFIED = _quirk(
+IOAPIC_UNVERIFIED = quirk(
     "qemu.D8", "ioapic_unverified", "I/O APIC requests have no source-id: SVT does not apply, faults log 0xffff",
     "source-id ff:00.0 is checked and logged", "an entry with a foreign SID still serves the I/O APIC", "sure")
-RESUME_ON_TAIL = _quirk(
+RESUME_ON_TAIL = quirk(
     "qemu.D9", "resume_on_tail", "after IQE is cleared the queue goes on at the next IQT write only",
     "it goes on when IQE is cleared", "a driver that only clears IQE waits for ever", "likely")
-EMPTY_WAIT_ERROR = _quirk(
+EMPTY_WAIT_ERROR = quirk(
     "qemu.D10", "empty_wait_error", "a wait descriptor with neither SW nor IF is an error", "valid",
     "a plain ordering point stops the queue", "likely")
-QIE_STICKS = _quirk(
+QIE_STICKS = quirk(
     "qemu.D11", "qie_sticks", "QIE can be cleared only if the last descriptor was a wait",
     "it can be cleared when the queue is drained", "GSTS.QIES stays 1", "likely")
-DEVICE_TLB_TAKEN = _quirk(
+DEVICE_TLB_TAKEN = quirk(
     "qemu.D12", "device_tlb_taken", "a device-TLB descriptor is accepted with ECAP.DT=0", "IQE",
     "a driver's mistake goes unnoticed", "likely")
-IP_LINGERS = _quirk(
+IP_LINGERS = quirk(
     "qemu.D14", "ip_lingers", "clearing the last F bit leaves FECTL.IP set until FSTS is written",
     "IP is cleared once everything is serviced", "unmasking sends an event for a fault already served", "likely")
-EDGE_REPEATS = _quirk(
+EDGE_REPEATS = quirk(
     "qemu.D15", "edge_repeats", "an edge pin raised while high counts again", "one edge",
     "one interrupt too many", "sure")
-LEVEL_UNSEEN = _quirk(
+LEVEL_UNSEEN = quirk(
     "qemu.D16", "level_unseen", "a pin high in edge mode is not seen after a change to level", "the level is seen",
     "a shared line stays dead until it falls", "sure")
-IQA_IN_USE = _quirk(
+IQA_IN_USE = quirk(
     "qemu.D17", "iqa_in_use", "IQA reads back the base in use, 0 before QIE", "what was written",
     "a driver that verifies its write fails", "sure")
-DLM_UNCHECKED = _quirk(
+DLM_UNCHECKED = quirk(
     "qemu.U1", "dlm_unchecked", "reserved delivery modes 3 and 6 pass", "reserved encodings (open)",
     "a message that no local APIC takes", "open")
-SVT3_MISMATCH = _quirk(
+SVT3_MISMATCH = quirk(
     "qemu.U2", "svt3_mismatch", "SVT=3 is a failed source validation: 0x26", "a reserved encoding: 0x24 (open)",
     "another reason is logged", "open")
-LOWEST_IS_FIRST = _quirk(
+LOWEST_IS_FIRST = quirk(
     "qemu.U3", "lowest_is_first", "lowest priority goes to the lowest APIC ID", "any of the set (open)",
     "no round robin", "open")
-CLUSTER_F_BROADCASTS = _quirk(
+CLUSTER_F_BROADCASTS = quirk(
     "qemu.U4", "cluster_f_broadcasts", "xAPIC cluster mode: destinations 0xF1..0xFE reach all clusters",
     "only 0xFF is a broadcast (open)", "an IPI to cluster 15 reaches everybody", "open")
-MIXED_NARROWS = _quirk(
+MIXED_NARROWS = quirk(
     "qemu.U5", "mixed_narrows", "once an xAPIC CPU was looked at only 8 bits of a logical destination count",
     "32 bits for each x2APIC target", "machines that mix the two modes lose interrupts", "slip")
-RH_IGNORED = _quirk(
+RH_IGNORED = quirk(
     "qemu.K1", "rh_ignored", "the redirection hint does not change who takes a message",
     "RH=1 with a logical destination chooses one of the set", "several CPUs take one interrupt", "known, no case")
-LOW_VECTORS_TAKEN = _quirk(
+LOW_VECTORS_TAKEN = quirk(
     "qemu.K2", "low_vectors_taken", "the local APIC accepts vectors 0 to 15",
     "receive-illegal-vector error, dropped", "no ESR bit, an interrupt in the exception range", "known, no case")
-DISABLED_TAKES = _quirk(
+DISABLED_TAKES = quirk(
     "qemu.K3", "disabled_takes", "the local APIC takes interrupts with SVR bit 8 clear",
     "a software-disabled unit accepts no new fixed interrupt", "IRR fills while disabled", "known, no case")
-WAIT_BOTH_ABORTS = _quirk(
+WAIT_BOTH_ABORTS = quirk(
     "qemu.K4", "wait_both_aborts", "a wait descriptor with SW and IF both set ends the emulator", "both are done",
     "the virtual machine is gone", "known, no case")
-WIDE_WRITE_ABORTS = _quirk(
+WIDE_WRITE_ABORTS = quirk(
     "qemu.K5", "wide_write_aborts", "an 8-byte write to FECTL, IEADDR and other 32-bit registers ends the emulator",
     "two 32-bit writes in ascending order", "the virtual machine is gone", "known, no case")
 
@@ -129,11 +103,15 @@ INTERFACES = ("v1", "v1-corrected")
 class Options:
     """Choices that are open, and facts of the platform; none of them departs from a specification.
 
+    model: the unit's device model, "vtd" (the specification's) or a version of the series, "xen-v1" and so on.
     order: the check order of an entry that is wrong in two ways, "spec" (source-id first) or "reserved-first".
     merge_faults: fold a fault into a pending record of the same requester. cache: which entries the interrupt
     entry cache keeps, "none", "present" or "everything" (V 7.7). svt3_reason: 0x24 or 0x26 for SVT=3.
     dlm_passes: reserved delivery modes 3 and 6 of an entry are handed on. iec_any_mask: an IEC mask above
     ECAP.MHMV is accepted. eime_reads_back: without ECAP.EIM, IRTA.EIME reads as written, though it never works.
+    matching: how destinations name local APICs: "architecture", "xen" (Xen 4.10's rules, X 5.5), or
+    "everybody" and "nobody" for recordings made with a stub. built_viommu: Xen was built with the feature.
+    pv_word: the memory that quirk xen.D3 reads.
     iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the registers IQERCD and FEUADDR/IEUADDR exist.
     ff_broadcast: an 8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC
     targets compare the low 8 bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE
@@ -145,6 +123,7 @@ class Options:
     order several changed command bits act.
     """
 
+    model: str = "vtd"
     order: str = "spec"
     merge_faults: bool = False
     cache: str = "everything"
@@ -158,6 +137,7 @@ class Options:
     ff_broadcast: bool = False
     alias_ids: bool = False
     cluster_f_broadcast: bool = False
+    matching: str = "architecture"
     ext_dest: bool = False
     ioapic_pins: int = 48
     ioapic_version: int = 0x20
@@ -169,14 +149,18 @@ class Options:
     interface: str = "v1-corrected"
     domain_type: str = "hvm"
     boot_viommu: bool = True
+    built_viommu: bool = True
+    pv_word: int = 0
     max_units: int = 1
     gcmd_order: tuple[str, ...] = ("qie", "sirtp", "ire", "cfi", "te", "srtp", "eafl", "sfl", "wbf")
 
     def __post_init__(self) -> None:
         """Refuse values that no code knows."""
+        _one_of("model", self.model, ("vtd", "xen-v1", "xen-v3", "xen-v4"))
         _one_of("order", self.order, ("spec", "reserved-first"))
         _one_of("cache", self.cache, ("none", "present", "everything"))
         _one_of("svt3_reason", self.svt3_reason, (0x24, 0x26))
+        _one_of("matching", self.matching, ("architecture", "xen", "everybody", "nobody"))
         _one_of("placement", self.placement, ("xen", "qemu"))
         _one_of("interface", self.interface, INTERFACES)
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
@@ -318,6 +302,12 @@ PROFILES: dict[str, Profile] = {
                 iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
                 apic_id_step=1, placement="qemu"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
+    **{f"xen-{version}": Profile(
+        f"xen-{version}", Capabilities(cap, ecap),
+        Options(model=f"xen-{version}", cache="none", ioapic_version=0x11, iqercd=False,
+                matching="xen", interface=version),
+        xen_quirks.of_version(version))
+        for version, cap, ecap in (("v1", 0xC22260206, 0x1A), ("v3", 0x22260206, 0x1A), ("v4", 0xC260206, 0xF0001A))},
 }
 """The named profiles."""
 
@@ -327,3 +317,6 @@ def profile(name: str) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+__all__ = ["PROFILES", "QUIRKS", "Capabilities", "Options", "Profile", "Quirk", "profile"]

@@ -44,6 +44,7 @@ QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
 _REQUEST = tuple(chain.REQUEST[order] for order in ORDERS)
 _ENTRY = tuple(chain.ENTRY[order] for order in ORDERS)
 _SOURCELESS = MODE_BIT["sourceless"]
+_UNCHECKED = MODE_BIT["sourceless"] | MODE_BIT["svt3_mismatch"]
 _PI = MODE_BIT["pi"]
 _IM_IGNORED = MODE_BIT["im_ignored"]
 _IM = IRTE.im.mask
@@ -61,7 +62,7 @@ def static_mode(profile: Profile, posting: bool) -> int:
         mode |= MODE_BIT["dlm_passes"]
     for id_ in profile.quirks:
         name = "dlm_passes" if QUIRKS[id_].name == "dlm_unchecked" else QUIRKS[id_].name
-        mode |= MODE_BIT.get(name, 0)
+        mode |= _UNCHECKED if name == "sid_unchecked" else MODE_BIT.get(name, 0)
     return mode
 
 

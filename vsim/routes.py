@@ -81,6 +81,19 @@ class Routes:
         return found + [vcpu for ldr, vcpu in self.xapic_clusters
                         if ldr & small & 0xF and (everywhere or ldr >> 4 == small >> 4)]
 
+    def xen(self, destination: int, logical: int) -> list[int]:
+        """Xen's rules: broadcast only physical, 8 bits for xAPIC targets and 32 for x2APIC ones (X 5.5)."""
+        if not logical:
+            found = list(self.x2) if destination == BROADCAST32 else self.x2_ids.get(destination, [])
+            found = found + (self.xapic if destination == BROADCAST8 else self.xapic_ids.get(destination, []))
+            return sorted(set(found))
+        bits = destination & 0xFFFF
+        found = [vcpu for mine, vcpu in self.x2_clusters.get(destination >> 16, []) if mine & bits]
+        small = destination & 0xFF
+        found += [vcpu for ldr, vcpu in self.xapic_flat if ldr & small]
+        found += [vcpu for ldr, vcpu in self.xapic_clusters if ldr & small & 0xF and ldr >> 4 == small >> 4]
+        return sorted(found)
+
     def _narrowed(self, destination: int, found: list[int]) -> list[int]:
         """Quirk qemu.U5: after the first xAPIC target only 8 bits of the destination are left."""
         before = [vcpu for vcpu in found if vcpu < self.narrows]
@@ -99,5 +112,10 @@ def of(m: Machine) -> Routes:
 
 def match(m: Machine, destination: int, logical: int, narrow: int) -> list[int]:
     """The vCPUs that a destination names, in ascending order; enabled or not."""
+    rule = m.profile.options.matching
+    if rule in ("everybody", "nobody"):
+        return [0] if rule == "everybody" else []
     table = of(m)
+    if rule == "xen":
+        return table.xen(destination, logical)
     return table.logical(destination, narrow) if logical else table.physical(destination, narrow)

@@ -13,7 +13,7 @@ import json
 import sys
 from array import array
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsim.pci import Bus
 from vsim.profile import Profile
@@ -42,9 +42,12 @@ class Latch(IntEnum):
     IQA_USED = 9        # queue address as taken at QIE
     ORDER = 10          # number of the check order, in checks.ORDERS
     WIDTH = 11          # host address width in bits, minus 12
+    TABLE_PAGES = 12    # pages of the table that are mapped for good (series, version 4)
+    QUEUE_PAGES = 13    # the same for the queue
+    LATCHED_EIME = 14   # EIME as latched, where the model reads it live
 
 
-LATCH_WORDS = 12
+LATCH_WORDS = 15
 
 
 class Apic(IntEnum):
@@ -62,16 +65,30 @@ _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_
                 "waiting", "nmi", "in_nmi")
 
 
+class Bound(NamedTuple):
+    """A passed-through message that is bound: what the guest programmed, and the routing kept of it (X 4.4).
+
+    vcpu: the one that a host interrupt would be sent to, -1 for none. posted: 1 when hardware posts it.
+    """
+
+    address: int
+    data: int
+    vcpu: int = -1
+    vector: int = 0
+    posted: int = 0
+
+
 class Machine:
     """A machine as a value. `vcpus`: 1 to 4,096; `ram_size`: bytes; `bus`: its PCI functions.
 
     Attributes are documented in the module. `events` is the list that `step` fills, or None while tracing is off.
     """
 
-    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "bus", "cache", "clock", "config", "costs", "created",
-                 "dead", "direct", "doomed", "events", "ioapic", "irr", "isr", "latch", "lines", "lvt", "msix", "pba",
-                 "profile", "quirks", "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr",
-                 "vcpus", "winner", "wires")
+    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "bound", "bus", "cache", "clock", "config", "costs",
+                 "created", "dead", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr", "latch",
+                 "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
+                 "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "vcpus", "winner",
+                 "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
@@ -84,6 +101,10 @@ class Machine:
         self.costs = array("Q", [ACTS[Act(a)].ns if a in ACTS else 0 for a in range(len(Act) + 1)])
         self.events: list[Event] | None = []
         self.tick = self.serials = self.serial = self.clock = self.dead = self.doomed = self.created = 0
+        self.nobody = self.handlers = 0
+        self.pages: dict[int, int] = {}
+        self.bound: tuple[Bound, ...] = ()
+        self.posting = self.pinned = 0
         self.power_on()
 
     def power_on(self) -> None:
@@ -203,6 +224,8 @@ class Machine:
             elif isinstance(value, int):
                 state[name] = value
         state["cache"] = {str(k): list(v) for k, v in self.cache.items()}
+        state["pages"] = {str(k): v for k, v in self.pages.items()}
+        state["bound"] = [list(bound) for bound in self.bound]
         state["scope"] = {str(k): v for k, v in self.scope.items()}
         state["ram"] = {"size": self.ram.size, "pages": {str(n): _pack(p) for n, p in self.ram.used().items()}}
         return json.dumps(state, separators=(",", ":"))
@@ -247,6 +270,8 @@ class Machine:
         for key, words in state["cache"].items():
             self.cache[_natural("cache", int(key))] = _four(words)
         self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
+        self.pages = {int(k): _natural("pages", v) for k, v in state["pages"].items()}
+        self.bound = tuple(_bound(row) for row in state["bound"])
         for number, page in state["ram"]["pages"].items():
             words4k = _unpack("ram", "I", page)
             if len(words4k) != PAGE_WORDS or not self.ram.holds(int(number) << 12, 4096):
@@ -294,6 +319,12 @@ def _natural(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 64:
         raise ValueError(f"saved machine: {name} is not a number from 0 to 2^64-1")
     return value
+
+
+def _bound(row: Any) -> Bound:
+    if not isinstance(row, list) or len(row) != 5 or not all(type(v) is int and -1 <= v < 1 << 64 for v in row):
+        raise ValueError("saved machine: a bound message is not five numbers")
+    return Bound(*row)
 
 
 def _four(words: Any) -> tuple[int, int, int, int]:

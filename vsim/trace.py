@@ -83,6 +83,10 @@ class Act(IntEnum):
     WARNED = 38
     STOPPED = 39
     STORMED = 40
+    RETURNED = 41
+    EVENT_CHANNEL = 42
+    MIGRATED = 43
+    HOST_ENTRY = 44
 
 
 class Meaning(NamedTuple):
@@ -136,6 +140,10 @@ ACTS: dict[Act, Meaning] = {
     Act.ROUND_TRIP: Meaning("why", "0", "0", 8000, _ASSUMED),
     Act.WARNED: Meaning("why, see Warn", "value", "0", 0, _ASSUMED),
     Act.STOPPED: Meaning("why", "0", "0", 0, _ASSUMED),
+    Act.RETURNED: Meaning("0 the vIOMMU's own, 1 to the caller", "result, 64 bits signed", "0", 0, _ASSUMED),
+    Act.EVENT_CHANNEL: Meaning("pirq", "0", "0", 500, _ASSUMED),
+    Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
+    Act.HOST_ENTRY: Meaning("bound message", "posted", "vector", 500, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
 """Meaning and cost of every act. Every figure is assumed until a measurement replaces it (`Machine.costs`)."""
@@ -159,6 +167,8 @@ class Drop(IntEnum):
     NOT_WAITING = 13    # SIPI to a vCPU that does not wait for one
     DEAD = 14           # the machine is dead until reset
     PENDING = 15        # level interrupt while remote IRR is set
+    UNWRITABLE = 17     # a status write to a page that cannot be written
+    OFF = 16            # remappable while remapping is off, and the device model drops such messages
 
 
 class Warn(IntEnum):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from vsim import vioapic, vvtd
+from vsim import vioapic, vvtd, xen_quirks, xen_vvtd
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import Act, Kind, node
 
@@ -88,9 +88,15 @@ _V1 = {
     Op.DESTROY: (Part("viommu_id", 8, 4),),
     Op.QUERY_CAPS: (Part("type", 8, 8), Part("caps", 16, 8, True)),
 }
+_V3_CREATE = (Part("type", 8, 8), Part("base_address", 16, 8), Part("capabilities", 24, 8),
+              Part("viommu_id", 32, 4, True))
+_V4_CREATE = (Part("type", 8, 1), *_V3_CREATE[1:])
 INTERFACES: dict[str, Interface] = {
     "v1": Interface("v1", 48, _V1, True),
     "v1-corrected": Interface("v1-corrected", 48, _V1, False),
+    "v2": Interface("v2", 48, _V1, True),
+    "v3": Interface("v3", 40, {Op.CREATE: _V3_CREATE, Op.DESTROY: (Part("viommu_id", 8, 4),)}, False),
+    "v4": Interface("v4", 40, {Op.CREATE: _V4_CREATE}, False),
 }
 """The versions of the operation, by the machine option `interface`."""
 
@@ -237,6 +243,10 @@ def operate(m: Machine, body: bytes) -> tuple[int, bytes]:
         m.emit(here, Act.DOMCTL, int(_E.EFAULT), len(body))
         return int(_E.EFAULT), body
     command, values = decode(face.name, body)
+    if face.name in SERIES_TYPE:
+        failed, answer = _series(m, command, values)
+        m.emit(here, Act.DOMCTL, failed, command, answer)
+        return failed, body if failed else _copied_back(face, command, body, answer)
     row = check(m, command, values)
     failed = int(row.coded if face.as_coded else row.errno) if row else 0
     if not failed and command not in face.parts:
@@ -246,9 +256,85 @@ def operate(m: Machine, body: bytes) -> tuple[int, bytes]:
     return failed, body if failed else _copied_back(face, command, body, answer)
 
 
+SERIES_TYPE = {"v3": 0, "v4": 0}
+"""The type value of VT-d in versions whose checks follow the later order."""
+
+
+def _series(m: Machine, command: int, v: Values) -> tuple[int, int]:
+    """Versions 3 and 4: (errno, answer), in their order of checks (X 2.3)."""
+    face = interface(m)
+    options = m.profile.options
+    if not options.built_viommu:
+        return (0 if m.quirks & xen_quirks.STUB_SUCCESS else _E.EOPNOTSUPP), 0
+    if not options.boot_viommu and face.name == "v3":
+        return _E.ENODEV, 0
+    if command not in face.parts:
+        return _E.ENOSYS, 0
+    if command == Op.DESTROY:
+        return (0, 0) if destroy_for_domain(m) == 0 else (_E.EINVAL, 0)
+    union = options.domain_type == "pv" and m.quirks & xen_quirks.PV_UNION
+    if options.pv_word if union else any(m.live(unit) for unit in range(m.units)):
+        return _E.E2BIG, 0
+    if v["type"] != SERIES_TYPE[face.name]:
+        return _E.EINVAL, 0
+    if _no_memory(m, v):
+        return _E.ENOMEM, 0
+    odd = v["base_address"] & PAGE - 1 or v["capabilities"] & 0xFFFFFFFF & ~int(Caps.IRQ_REMAPPING)
+    if m.profile.options.domain_type == "pv" or odd:
+        return _E.EINVAL, 0
+    if _no_memory(m, v):
+        return _without_state(m, v)
+    m.created += 1
+    add_handler(m)
+    return 0, vvtd.create(m, v["base_address"], xen_vvtd.model(m).trapped, v["capabilities"])
+
+
+def _without_state(m: Machine, v: Values) -> tuple[int, int]:
+    """The back end is out of memory: refused, or taken for a success that has no state (quirk xen.D1)."""
+    if not m.quirks & xen_quirks.POSITIVE_ENOMEM:
+        return _E.ENOMEM, 0
+    m.created += 1
+    unit = vvtd.create(m, v["base_address"], 0, v["capabilities"])
+    m.latch[LATCH_WORDS * unit + Latch.LIVE] = 2
+    return 0, unit
+
+
+HANDLERS = 32
+"""MMIO handlers that a domain has room for (NR_IO_HANDLERS)."""
+
+
+def add_handler(m: Machine) -> None:
+    """Register the page's handler; a domain that runs out of room is crashed."""
+    m.handlers += 1
+    if m.handlers > HANDLERS:
+        m.emit(node(Kind.XEN), Act.STOPPED, 3)
+
+
+def toolstack_type(value: int, faithful: bool) -> int:
+    """The 64-bit type of libxc in version 4's 8-bit member: cut (quirk xen.D43), or refused with ValueError."""
+    if value > 0xFF and not faithful:
+        raise ValueError(f"type is {value:#x}; the limit is 0xff")
+    return value & 0xFF
+
+
+def toolstack_accepts(offered: int, wanted: int, faithful: bool) -> bool:
+    """Whether the toolstack goes on with these capabilities: tested the wrong way round under quirk xen.D39."""
+    return (offered & wanted) == (offered if faithful else wanted)
+
+
+def destroy_for_domain(m: Machine) -> int:
+    """The domain's unit goes when the domain goes: 0, or ENODEV when there is none."""
+    units = [unit for unit in range(m.units) if m.live(unit)]
+    for unit in units:
+        vvtd.destroy(m, unit)
+        m.handlers -= 0 if m.quirks & xen_quirks.HANDLER_LEAK else 1
+    return 0 if units else _E.ENODEV
+
+
 def _act(m: Machine, command: int, values: Values) -> int:
     if command == Op.CREATE:
         m.created += 1
+        add_handler(m)
         return vvtd.create(m, values["base_address"], values["length"], values["capabilities"])
     if command == Op.DESTROY:
         vvtd.destroy(m, values["viommu_id"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from vsim import routes
+from vsim import routes, xen_quirks
 from vsim.formats import Dlm
 from vsim.profile import DISABLED_TAKES, LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
 from vsim.registers import APIC_BASE, ESR, SVR
@@ -145,12 +145,15 @@ def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: 
     """Hand an interrupt to these units, each if it is enabled; share: to one of them. reserved: unknown modes."""
     if mode > 1:
         return _signal_all(m, targets, mode, vector, destination, reserved)
-    ready = [vcpu for vcpu in targets if enabled(m, vcpu)]
-    if len(ready) > 1 and (mode == Dlm.LOWEST or (share and not m.quirks & RH_IGNORED)):
+    fixed_to_all = m.quirks & xen_quirks.DELIVER_DISABLED and mode == Dlm.FIXED
+    ready = targets if fixed_to_all else [vcpu for vcpu in targets if enabled(m, vcpu)]
+    alone = mode == Dlm.LOWEST and len(ready) == 1 and m.profile.options.model != "vtd"     # Xen remembers it too
+    if alone or (len(ready) > 1 and (mode == Dlm.LOWEST or (share and not m.quirks & RH_IGNORED))):
         ready = [arbitrate(m, ready)]
     for vcpu in ready:
         take_in(m, vcpu, vector, level, destination)
     if not ready:
+        m.nobody += 1
         m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.DISABLED if targets else Drop.NOBODY,
                destination, vector)
     return ready
@@ -160,13 +163,16 @@ def arbitrate(m: Machine, ready: list[int]) -> int:
     """The winner among several: lowest PPR, first found behind the last winner (A 6.1)."""
     if m.quirks & LOWEST_IS_FIRST:
         return ready[0]
-    m.winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
-    return m.winner
+    winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
+    m.winner = winner & 0xFF if m.quirks & xen_quirks.RR_U8 else winner
+    return winner
 
 
 def take_in(m: Machine, vcpu: int, vector: int, level: int, destination: int) -> None:
     """A fixed interrupt arrives at one unit: accepted, merged, or an illegal vector (SDM 11.5.3)."""
     here = _VLAPIC | vcpu
+    if m.quirks & xen_quirks.TMR_STICKY and not level:
+        level = int(is_set(m.tmr, vcpu, vector))
     if vector < 16 and not m.quirks & LOW_VECTORS_TAKEN:
         error(m, vcpu, ESR.receive_illegal.mask, vector)
     elif accept(m.irr, m.tmr, vcpu, vector, level):
@@ -270,7 +276,7 @@ def reset(m: Machine, vcpu: int) -> None:
         values[vcpu] = initial
     for place in range(LVTS):
         m.lvt[LVTS * vcpu + place] = 0x10000
-    m.ldr[vcpu] = x2apic_ldr(m.apic_id[vcpu]) if m.apic_mode[vcpu] == Apic.X2APIC else 0
+    m.ldr[vcpu] = derived_ldr(m, vcpu) if m.apic_mode[vcpu] == Apic.X2APIC else 0
     m.changed_apics()
 
 
@@ -281,6 +287,11 @@ def x2apic_ldr(apic_id: int) -> int:
     '0x3f8000'
     """
     return (apic_id >> 4 & 0xFFFF) << 16 | 1 << (apic_id & 0xF)
+
+
+def derived_ldr(m: Machine, vcpu: int) -> int:
+    """A unit's x2APIC logical address; under quirk xen.D34 from the vCPU's number."""
+    return x2apic_ldr(vcpu if m.quirks & xen_quirks.LDR_FROM_VCPU else m.apic_id[vcpu])
 
 
 def set_mode(m: Machine, vcpu: int, mode: Apic) -> None:
@@ -295,7 +306,7 @@ def set_mode(m: Machine, vcpu: int, mode: Apic) -> None:
     if before == Apic.DISABLED and mode != Apic.DISABLED:
         reset(m, vcpu)
     if mode == Apic.X2APIC:
-        m.ldr[vcpu] = x2apic_ldr(m.apic_id[vcpu])
+        m.ldr[vcpu] = derived_ldr(m, vcpu)
     bits = {Apic.DISABLED: 0, Apic.XAPIC: APIC_BASE.en.mask, Apic.X2APIC: APIC_BASE.en.mask | APIC_BASE.extd.mask}
     m.apic_base[vcpu] = m.apic_base[vcpu] & ~(APIC_BASE.en.mask | APIC_BASE.extd.mask) | bits[mode]
     m.changed_apics()

@@ -35,6 +35,8 @@ from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from vsim.trace import Act, Drop, Kind, Warn, node
 
 _WIDE = {offset for offset, width, _, _ in UNIT if width == 8}
+SERIES_MODE = sum(MODE_BIT[name] for name in ("compat_passes", "dlm_passes", "dst_unchecked", "msi_unchecked"))
+"""Mode bits of the 2017 series: the format bit alone decides, the rest of a message is not looked at (X 3.6)."""
 _RESET = {"VER": VER.reset, "FECTL": 1 << 31, "IECTL": 1 << 31}
 _GSTS = OFFSET["GSTS"] // 4
 
@@ -52,7 +54,9 @@ def create(m: Machine, base: int, size: int, caps: int) -> int:
         _store(m, unit, OFFSET[name], 8 if OFFSET[name] in _WIDE else 4, value)
     queue.forget(m, unit)
     posting = bool(get(profile.capabilities.cap, CAP.pi))
-    values = {Latch.MODE: remap.static_mode(profile, posting), Latch.ORDER: remap.order_number(profile),
+    series = profile.options.model != "vtd"
+    mode = remap.static_mode(profile, posting) | (SERIES_MODE if series else 0)
+    values = {Latch.MODE: mode, Latch.ORDER: remap.order_number(profile),
               Latch.WIDTH: profile.capabilities.width - 12, Latch.MMIO_BASE: base, Latch.MMIO_LENGTH: size,
               Latch.CAPS: caps, Latch.LIVE: 1}
     for place in Latch:
