@@ -212,7 +212,11 @@ def test_plain_and_packed_files_read_alike(tmp_path):
         (text(HEAD | {"ram": 100}), "1:1", "impossible machine"),
         (text(HEAD | {"smp": 0}), "1:1", "impossible machine"),
         ('{"cap": 0, "ecap": 0, "ram": 1e999}', "1:1", "not a number"),
-        (text({"xen": "v4", "ram": 1, "cap": 2, "ecap": 3}), "1:1", "not supported"),
+        (text({"xen": "RFC", "ram": 4096}), "1:1", "allowed: series v1 or v4"),
+        (text({"xen": "series v4", "ram": 1}), "1:1", "RAM size"),
+        (text({"xen": "series v4"}, {"k": "x", "s": [["zap"]], "o": [[]]}), "2:1", "allowed: r1"),
+        (text({"xen": "series v4"}, {"k": "x", "s": [["cpus", 0, 1]], "o": [[]]}), "2:1", "0 vCPUs"),
+        (text({"xen": "series v4"}, {"k": "x", "s": [["w4", 4]], "o": [[]]}), "2:1", "allowed: 2"),
         (text(HEAD, {"k": "x", "s": []}), "2:1", "without 'o'"),
         (text(HEAD, CASE | {"s": [["zap"]]}), "2:1", "allowed: w4"),
         (text(HEAD, CASE | {"s": [[["w4"], 1, 2]]}), "2:1", "allowed: w4"),
@@ -360,7 +364,7 @@ def test_every_mark_of_the_recordings_is_explained():
     assert "does not know" in replay_command.explained("Z9")
 
 
-@pytest.mark.parametrize("name, content", [("bad.jsonl", "{\n"), ("xen.jsonl", '{"xen": "v1"}\n')])
+@pytest.mark.parametrize("name, content", [("bad.jsonl", "{\n"), ("xen.jsonl", '{"xen": "RFC"}\n')])
 def test_a_bad_file_is_status_2_and_nothing_is_run(tmp_path, capsys, name, content):
     path = tmp_path / name
     path.write_text(content)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsim import chain, machine, recorded, viommu, vlapic
+from vsim import chain, machine, recorded, replay_xen, viommu, vlapic
 from vsim import commands as c
 from vsim.cases import MAX_STEPS, Case, CaseError, number_of, read_rows, rows_of
 from vsim.profile import Capabilities, Profile
@@ -78,7 +78,7 @@ def _cases(rows: Iterable[tuple[int, dict[str, Any]]], file: str) -> list[Case]:
     cases = []
     for number, row in rows:
         if head:
-            _check_case(row, file, number)
+            _check_case(row, file, number, "xen" in head)
             cases.append(Case(file, number, head, row))
         else:
             head = _head(row, file, number)
@@ -87,8 +87,7 @@ def _cases(rows: Iterable[tuple[int, dict[str, Any]]], file: str) -> list[Case]:
 
 def _head(row: dict[str, Any], file: str, number: int) -> dict[str, Any]:
     if "xen" in row:
-        raise CaseError(file, number, 1, f"found cases recorded from Xen ({str(row['xen'])[:60]}), which are not "
-                                         "supported by this version; allowed: cases recorded from QEMU")
+        return _xen_head(row, file, number)
     if "runs" not in row and not {"cap", "ecap", "ram"} <= row.keys():
         raise CaseError(file, number, 1, "found no machine; expected cap, ecap and ram, or runs, in the first line")
     try:
@@ -102,9 +101,21 @@ def _head(row: dict[str, Any], file: str, number: int) -> dict[str, Any]:
     return head
 
 
-def _check_case(row: dict[str, Any], file: str, number: int) -> None:
+def _xen_head(row: dict[str, Any], file: str, number: int) -> dict[str, Any]:
+    try:
+        replay_xen.version_of(row)
+        Machine(Profile("check"), 1, number_of(row.get("ram", DEFAULT_RAM)))
+    except _WRONG as error:
+        raise CaseError(file, number, 1, f"found {error}") from None
+    return row
+
+
+def _check_case(row: dict[str, Any], file: str, number: int, xen: bool) -> None:
     """Check every value and try every step without a machine, so that a bad file is refused before anything runs."""
     try:
+        if xen:
+            replay_xen.check_case(row)
+            return
         _check_marks(row)
         if row.get("k") == "lapic":
             _check_lapic(row)
@@ -165,6 +176,9 @@ def _capable(profile: Profile, head: dict[str, Any]) -> Profile:
 
 def machine_for(case: Case, profile: Profile) -> Machine:
     """The recorded machine under a profile, with its unit created."""
+    if profile.options.model != "vtd":
+        raise CaseError(case.file, case.line, 1, "found a case recorded from QEMU; the series' device model takes "
+                                                 "recordings of its own only")
     profile = _capable(profile, case.head)
     if not imitates(profile):
         profile = profile.with_options(**CHOICES)
@@ -175,6 +189,8 @@ def machine_for(case: Case, profile: Profile) -> Machine:
 
 def play(case: Case, profile: Profile) -> Difference | None:
     """Run a case; the first difference, or None."""
+    if "xen" in case.head:
+        return _play_xen(case, profile)
     if case.body.get("k") == "lapic":
         return _play_lapic(case, profile)
     m = machine_for(case, profile)
@@ -189,6 +205,20 @@ def play(case: Case, profile: Profile) -> Difference | None:
     end, found = case.body.get("end", {}), recorded.end_registers(m)
     wanted = _wanted(case, "end", end, exact)
     return None if found == wanted else Difference(case, "end", "registers", (wanted,), found, end, tuple(done))
+
+
+def _play_xen(case: Case, profile: Profile) -> Difference | None:
+    """A recording of the series: every step exactly, under the profile of its version (ValueError under another)."""
+    version = replay_xen.version_of(case.head)
+    if profile.options.model != f"xen-{version}":
+        raise CaseError(case.file, case.line, 1, f"found a case recorded from Xen's series {version}; replay it with "
+                                                 f"--profile xen-{version}")
+    done: list[tuple[Any, Any]] = []
+    for step, command, seen, found in replay_xen.play(case.head, case.body, profile):
+        if found != seen:
+            return Difference(case, step, command, (seen,), found, seen, tuple(done))
+        done.append((command, found))
+    return None
 
 
 def _wanted(case: Case, step: str, seen: Any, exact: bool) -> Any:

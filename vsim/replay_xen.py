@@ -5,15 +5,16 @@ There are no deviations here: the recording is what the faithful machine must do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from vsim import commands as c
 from vsim import machine, viommu, vlapic, xen_bind, xen_paths, xen_save, xen_vvtd
-from vsim.profile import Profile, profile
+from vsim.cases import limited
+from vsim.profile import Profile
 from vsim.registers import OFFSET
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state import LATCH_WORDS, MAX_VCPUS, PAGE_WORDS, Apic, Latch, Machine
 from vsim.trace import Act, Drop, Event, Kind, node
 
 BASE = 0xFED90000
@@ -25,10 +26,10 @@ _RESET = {"FECTL": 1 << 31, "IECTL": 1 << 31}
 class Bench:
     """One case being played: the machine, the last save record, the page kinds and the bound messages."""
 
-    def __init__(self, head: dict[str, Any], raw: bool) -> None:
-        version = "v1" if "v1" in head["xen"] else "v4"
-        self.profile = profile(f"xen-{version}").with_options(matching="everybody")
-        self.ram = number(head["ram"])
+    def __init__(self, head: dict[str, Any], chosen: Profile, raw: bool) -> None:
+        version = version_of(head)
+        self.profile = chosen.with_options(matching="everybody")
+        self.ram = number(head.get("ram", 64 << 20))
         self.saved = b""
         self.posting = False
         self.cpus = False
@@ -47,7 +48,7 @@ class Bench:
         """The domctl."""
         self.base = base
         version = self.m.profile.options.interface
-        values = {"type": type_, "base_address": base, "capabilities": caps}
+        values = {"type": type_ & 0xFF if version == "v4" else type_, "base_address": base, "capabilities": caps}
         if version == "v1":
             values["length"] = 4096
         body = bytearray(viommu.encode(version, 0, **values))
@@ -60,7 +61,50 @@ def number(value: Any) -> int:
     return int(value, 16) if isinstance(value, str) else int(value)
 
 
-# --- steps ----------------------------------------------------------------------------------------------------
+# --- reading ---
+
+_LIMITS = {"offset": 4095, "word": (1 << 64) - 1, "data": 0xFFFFFFFF, "small": 1 << 16, "gfn": 1 << 40, "kind": 2,
+           "flag": 1, "vcpus": MAX_VCPUS, "cmd": 0xFFFFFFFF}
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    **{f"r{w}": ("offset",) for w in (1, 2, 4, 8)}, **{f"w{w}": ("offset", "word") for w in (1, 2, 4, 8)},
+    "m16": ("word", "word", "word"), "mr": ("word", "small"), "msi": ("word", "data"), "rte": ("word",),
+    "imsi": ("word", "data"), "irte": ("word",), "gvec": ("word",), "create": ("word", "word", "word", "cmd"),
+    "destroy": (), "save": (), "load": (), "loadshort": (), "new": (), "page": ("gfn", "kind", "small"),
+    "oom": ("small",), "pv": (), "nomatch": ("flag",), "cpus": ("vcpus", "flag"), "lapic": ("vcpus", "flag"),
+    "bind": ("word", "data"), "gmsi": ("small",), "post": ("flag",)}
+"""What each step takes, by the limit of its values."""
+
+
+def version_of(head: dict[str, Any]) -> str:
+    """The version that a recording is of, "v1" or "v4". ValueError for any other."""
+    words = str(head.get("xen"))[:60].split()
+    for version in ("v1", "v4"):
+        if version in words:
+            return version
+    raise ValueError(f"a recording of {' '.join(words)!r}; allowed: series v1 or v4")
+
+
+def check_case(row: dict[str, Any]) -> None:
+    """Check the values of every step, so that a bad file is refused before anything runs. ValueError, KeyError."""
+    if len(row["s"]) != len(row["o"]) or len(row["s"]) > 20_000:
+        raise ValueError("s and o that are not lists of one length (at most 20000)")
+    for step in row["s"]:
+        _check_step(step)
+
+
+def _check_step(step: Any) -> None:
+    if not isinstance(step, list) or not step or not isinstance(step[0], str) or step[0] not in _ARGUMENTS:
+        raise ValueError(f"step {str(step)[:60]}; allowed: {', '.join(_ARGUMENTS)}")
+    kinds = _ARGUMENTS[step[0]]
+    if len(step) != len(kinds) + 1:
+        raise ValueError(f"step {str(step)[:60]} with {len(step) - 1} values; allowed: {len(kinds)}")
+    for kind, value in zip(kinds, step[1:], strict=True):
+        limited(value, _LIMITS[kind])
+    if step[0] == "cpus" and not step[1]:
+        raise ValueError("a domain of 0 vCPUs; allowed: 1 to 4096")
+
+
+# --- steps ---
 
 
 def _access(width: int, write: bool) -> Callable[[Bench, list[Any]], list[Any]]:
@@ -198,6 +242,8 @@ def _cpus(b: Bench, s: list[Any]) -> list[Any]:
 
 
 def _lapic(b: Bench, s: list[Any]) -> list[Any]:
+    if s[1] >= b.m.vcpus:
+        return [["no vCPU"]]
     if s[2]:
         b.m.svr[s[1]] |= 0x100
     else:
@@ -215,6 +261,8 @@ def _gmsi(b: Bench, s: list[Any]) -> list[Any]:
 
 
 def _bound(b: Bench, place: int) -> list[Any]:
+    if place >= len(b.m.bound):
+        return ["no binding"]
     found = b.m.bound[place]
     return ["G", found.vcpu, found.vector, found.posted]
 
@@ -233,7 +281,7 @@ STEPS: dict[str, Callable[[Bench, list[Any]], list[Any]]] = {
 """The steps of a recording."""
 
 
-# --- observing ------------------------------------------------------------------------------------------------
+# --- observing ---
 
 
 def _message(b: Bench, e: Event) -> list[Any] | None:
@@ -328,20 +376,16 @@ def end_state(m: Machine) -> dict[str, Any]:
     return out | {name: value for name, value in state.items() if value}
 
 
-def play(head: dict[str, Any], body: dict[str, Any], base: Profile | None = None) -> tuple[str, Any, Any, Any] | None:
-    """Run a case: None, or (step, command, recorded, found) of the first difference."""
-    b = Bench(head, bool(body.get("raw")))
-    if base is not None:
-        b.profile = replace(base, options=b.profile.options)
+def play(head: dict[str, Any], body: dict[str, Any], chosen: Profile) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Run a case step by step: (number, command, recorded, found) of each, the last for the final state."""
+    b = Bench(head, chosen, bool(body.get("raw")))
     for place, (step, seen) in enumerate(zip(body["s"], body["o"], strict=True)):
         before = registers(b.m)
         found = STEPS[step[0]](b, step)
         fatal = found and found[-1] in (["CRASH"], ["HANG"])
         if not fatal:
             found = found + changed(before, registers(b.m))
-        if found != seen:
-            return str(place), step, seen, found
+        yield str(place), step, seen, found
         if fatal:
             break
-    found_end = None if b.m.dead else end_state(b.m)
-    return None if found_end == body["end"] else ("end", "state", body["end"], found_end)
+    yield "end", "state", body["end"], None if b.m.dead else end_state(b.m)
