@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vsim import chain, remap
 from vsim import commands as c
-from vsim.checks import CHECKS, MODE, MODE_BIT, NAMES, ORDERS
+from vsim.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
 from vsim.explain import CheckRow, ending, explain, explain_in, unreachable, walk, why
 from vsim.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
 from vsim.history import History
@@ -40,12 +40,13 @@ def present(**fields):
 
 
 FAILING = [
+    ("dropped-while-off", values(mode=MODE_BIT["drops_when_off"]), {"ires": 0, "format": 1, "drops_when_off": 1}),
     ("remapping-off", values(mode=0), {"ires": 0}),
     ("compatibility-blocked", values(address=0xFEE00000), {"format": 0, "eime": 1, "cfis": 0, "compat_passes": 0}),
     ("compatibility-passes", values(address=0xFEE00000, mode=XAPIC | MODE_BIT["cfis"]), {"format": 0}),
-    ("request-reserved", values(upper=1), {"upper": 1, "shv": 0, "data_upper": 0}),
-    ("table-absent", values(entries=0), {"entries": 0}),
-    ("index-over", values(entries=2), {"index": 3, "entries": 2}),
+    ("request-reserved", values(upper=1), {"upper": 1, "shv": 0, "data_upper": 0, "msi_unchecked": 0}),
+    ("table-absent", values(entries=0), {"entries": 0, "index_off_by_one": 0}),
+    ("index-over", values(entries=2), {"index": 3, "entries": 2, "index_off_by_one": 0}),
     ("entry-beyond-width", values(base_page=1 << 27), {"entry_page": 1 << 27, "width": 27}),
     ("table-unreadable", values(readable=0), {"readable": 0}),
     ("not-present", values(0), {"p": 0}),
@@ -98,7 +99,7 @@ def test_a_good_request_passes_every_check_in_every_order():
 
 def test_a_check_is_written_in_one_line():
     row = ending(walk("spec", values(entries=2)))
-    assert str(row) == "index-over: failed (index=0x3 entries=0x2)"
+    assert str(row) == "index-over: failed (index=0x3 entries=0x2 index_off_by_one=0x0)"
     assert str(walk("spec", values(entries=2))[-1]) == "source-type: not reached"
 
 
@@ -309,7 +310,7 @@ def test_a_quirk_that_changes_the_decision_changes_the_checks():
 
 
 def test_reasons_are_those_of_the_fault_table():
-    assert {row.reason for row in walk("spec", values())} <= {-1, *Reason}
+    assert {row.reason for row in walk("spec", values())} <= {DROP, PASS, *Reason}
 
 
 # --- what a message cannot name ---
