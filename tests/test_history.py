@@ -319,7 +319,7 @@ def test_bytes_that_are_not_utf8_are_refused_with_their_place(tmp_path):
 def test_an_interface_version_that_nobody_knows_is_refused():
     head = json.loads(saved().partition("\n")[0])
     head["machine"]["profile"]["options"]["interface"] = "v9"
-    with pytest.raises(SessionError, match=r"interface is 'v9'; allowed are v1, v1-corrected"):
+    with pytest.raises(SessionError, match="interface is 'v9'; allowed are 'v1', 'v1-corrected'"):
         History.load(io.StringIO(json.dumps(head) + "\n" + saved().partition("\n")[2]))
 
 

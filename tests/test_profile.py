@@ -45,7 +45,7 @@ CODES = {*(f"D{n}" for n in range(1, 18) if n != 13), "U1", "U2", "U3", "U4", "U
 
 
 def test_there_is_a_quirk_for_every_deviation():
-    assert {id_.removeprefix("qemu.") for id_ in QUIRKS} == CODES
+    assert {id_.removeprefix("qemu.") for id_ in QUIRKS if id_.startswith("qemu.")} == CODES
 
 
 def test_a_quirk_is_a_whole_row_with_a_bit_of_its_own():
@@ -77,7 +77,7 @@ def test_a_quirk_of_the_checks_is_a_bit_of_the_units_mode():
 
 
 def test_unknown_quirks_are_refused():
-    with pytest.raises(ValueError, match=r"no quirk 'qemu\.D99'; there are qemu\.D1, "):
+    with pytest.raises(ValueError, match=r"no quirk 'qemu\.D99'; there are .*qemu\.D1, "):
         SPEC.with_quirks("qemu.D99")
 
 

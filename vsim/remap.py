@@ -44,7 +44,9 @@ QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
 _REQUEST = tuple(chain.REQUEST[order] for order in ORDERS)
 _ENTRY = tuple(chain.ENTRY[order] for order in ORDERS)
 _SOURCELESS = MODE_BIT["sourceless"]
-_UNCHECKED = MODE_BIT["sourceless"] | MODE_BIT["svt3_mismatch"]
+_MEANS = {"dlm_unchecked": MODE_BIT["dlm_passes"], "posted_as_remapped": MODE_BIT["im_ignored"],
+          "sid_unchecked": MODE_BIT["sourceless"] | MODE_BIT["svt3_mismatch"]}
+"""Quirks that set other bits of the mode word than one of their own name."""
 _PI = MODE_BIT["pi"]
 _IM_IGNORED = MODE_BIT["im_ignored"]
 _IM = IRTE.im.mask
@@ -61,8 +63,8 @@ def static_mode(profile: Profile, posting: bool) -> int:
     if profile.options.dlm_passes:
         mode |= MODE_BIT["dlm_passes"]
     for id_ in profile.quirks:
-        name = "dlm_passes" if QUIRKS[id_].name == "dlm_unchecked" else QUIRKS[id_].name
-        mode |= _UNCHECKED if name == "sid_unchecked" else MODE_BIT.get(name, 0)
+        name = QUIRKS[id_].name
+        mode |= _MEANS.get(name, MODE_BIT.get(name, 0))
     return mode
 
 

@@ -21,7 +21,6 @@ from vsim.commands import COMMANDS, Command, from_row, to_row
 from vsim.source import TextError, read
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import ACTS, Act
-from vsim.viommu import INTERFACES
 
 VERSION = 1
 MAX_BYTES = 64 << 20
@@ -214,9 +213,6 @@ def _machine(head: dict[str, Any], file: str) -> Machine:
     except ValueError as error:
         raise SessionError(file, 1, 1, str(error)) from None
     _check_latches(machine, file)
-    interface = machine.profile.options.interface
-    if interface not in INTERFACES:
-        raise SessionError(file, 1, 1, f"interface is {interface[:40]!a}; allowed are {', '.join(INTERFACES)}")
     _set_costs(machine, head.get("costs"), file)
     return machine
 

@@ -180,7 +180,7 @@ class Machine:
             value = getattr(self, name)
             if isinstance(value, array):
                 value = value[:]
-            elif isinstance(value, Ram) or name in ("cache", "scope"):
+            elif isinstance(value, Ram) or name in ("cache", "pages", "scope"):
                 value = value.copy()
             elif name == "events":
                 value = [] if value is not None else None

@@ -34,7 +34,7 @@ DROPS_WHEN_OFF = quirk(
     "xen.D8", "drops_when_off", "a remappable message is dropped while remapping is off",
     "deliver as compatibility format (unverified in hardware)", "no interrupt, no fault", "run (f)", "all")
 IM_IGNORED = quirk(
-    "xen.D9", "im_ignored", "a posted-mode entry is used as a remapped one", "fault 0x24",
+    "xen.D9", "posted_as_remapped", "a posted-mode entry is used as a remapped one", "fault 0x24",
     "the interrupt arrives with the virtual vector", "run", "all")
 SID_UNCHECKED = quirk(
     "xen.D10", "sid_unchecked", "the source-id is not checked", "SVT and SQ checks, fault 0x26",
