@@ -1,0 +1,212 @@
+"""What every panel has: it follows a `Lab`, it tells its own errors, and it goes when its cell runs again.
+
+A callback of a widget is nobody's to catch: what it raises ends in a log that no reader sees. `Panel.guarded` takes
+the lab's lock, runs the callback, and writes what went wrong into the panel's own line, as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from vsim.machine import Machine
+from vsim.trace import Event
+from widgets import theme
+
+if TYPE_CHECKING:
+    from widgets.lab import Lab
+
+PAUSE = 0.2
+"""Seconds between two drawings of one panel while changes keep coming; the last state is always drawn."""
+
+CSS = """
+.vsim-panel{container-type:inline-size;color:var(--vsim-text);font-size:var(--vsim-font);padding:2px 6px 8px;
+ overflow:hidden}
+.vsim-panel .widget-html-content,.vsim-panel .jupyter-widgets{line-height:1.45}
+.vsim-panel h4{margin:6px 0 2px;font-size:var(--vsim-font);font-weight:600}
+.vsim-panel p{margin:2px 0}
+.vsim-panel code,.vsim-panel pre,.vsim-mono input,.vsim-mono textarea,.vsim-mono select{
+ font-family:var(--jp-code-font-family,ui-monospace,monospace)!important;font-size:12px}
+.vsim-panel code{background:none;color:inherit;padding:0}
+.vsim-panel pre{margin:2px 0;padding:6px 8px;background:var(--vsim-panel);color:var(--vsim-text);
+ border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
+.vsim-panel table{border-collapse:collapse;margin:2px 0;font-size:12px;color:var(--vsim-text)}
+.vsim-panel :is(td,th){padding:2px 8px 2px 0;text-align:left;vertical-align:top;white-space:normal}
+.vsim-panel th{color:var(--vsim-muted);font-weight:400}
+.vsim-panel tr{background:none!important;border-bottom:1px solid var(--vsim-slot)}
+@container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:anywhere;padding-right:5px}}
+.vsim-muted{color:var(--vsim-muted)}
+.vsim-bad{color:var(--vsim-blocked);font-weight:600}
+.vsim-good{color:var(--vsim-posted);font-weight:600}
+.vsim-warn{color:var(--vsim-compatibility);font-weight:600}
+.vsim-wrong :is(input,textarea){outline:2px solid var(--vsim-blocked)!important}
+.vsim-message:empty{display:none}
+.vsim-flow{display:flex;flex-flow:row wrap;gap:2px 10px;align-items:center}
+.vsim-panel button.jupyter-button{width:auto;padding:0 12px}
+.vsim-panel :is(button,input,select,textarea,summary,[tabindex]):focus-visible{
+ outline:2px solid var(--vsim-remapped)!important;outline-offset:1px}
+.vsim-panel summary{cursor:pointer;color:var(--vsim-muted)}
+"""
+
+def sheet(*more: str) -> W.HTML:
+    """The style sheet of a panel, as the widget that carries it to the page."""
+    return W.HTML(f"<style>{theme.css()}{CSS}{''.join(more)}</style>", layout=W.Layout(display="none"))
+
+
+def line(text: str, kind: str = "") -> str:
+    """One sentence as HTML; kind: "bad", "good", "warn", "muted" or none. The text is escaped."""
+    return f'<p class="{f"vsim-{kind}" if kind else ""}">{escape(text)}</p>'
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
+    """A table as HTML; every cell is text. caption: for screen readers."""
+    top = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(each)}</td>" for each in row) + "</tr>" for row in rows)
+    return f'<table aria-label="{escape(caption)}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def flow(*children: W.Widget) -> W.Box:
+    """Controls side by side, in as many lines as the width asks for."""
+    box = W.Box(children)
+    box.add_class("vsim-flow")
+    return box
+
+
+class Panel(W.VBox):
+    """A part of the bench. A subclass builds its controls in `build` and draws the machine in `draw`.
+
+    `lab` is what it follows; `title` names it on a tab. Nothing is drawn while `shown` is False.
+    """
+
+    title = ""
+    css = ""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.status = W.HTML()
+        self.status.add_class("vsim-message")
+        self._shown, self._stale, self._drawn_at = True, False, 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._events: list[Event] = []
+        self._followed: list[tuple[Callable[[Any], None], str]] = []
+        super().__init__()
+        self.add_class("vsim")
+        self.add_class("vsim-panel")
+        with lab.lock:
+            self.children = (sheet(self.css), *self.build(), self.status)
+            self.draw(lab.machine, [])
+            lab.observe(self._changed)
+
+    # --- for subclasses ---------------------------------------------------------------------------------------
+
+    def build(self) -> tuple[W.Widget, ...]:
+        """The controls, made once."""
+        return ()
+
+    def draw(self, m: Machine, events: list[Event]) -> None:
+        """Show the machine as it is; events: those of the last change."""
+
+    def button(self, text: str, action: Callable[[], None], tip: str, style: str = "") -> W.Button:
+        """A button whose action is guarded. style: "primary", "danger" or none."""
+        made = W.Button(description=text, tooltip=tip, button_style=style, layout=W.Layout(width="auto"))
+        made.on_click(lambda _: self.guarded(action))
+        return made
+
+    def watch(self, control: Any, action: Callable[[], None], name: str = "value") -> None:
+        """Call a guarded action when a trait of a control changes."""
+        control.observe(lambda _: self.guarded(action), name)
+
+    def follow(self, trait: str, action: Callable[[], None]) -> None:
+        """Call a guarded action when the shared selection changes, as long as the panel is open."""
+        def heard(_: Any) -> None:
+            self.guarded(action)
+        self.lab.selection.observe(heard, trait)
+        self._followed.append((heard, trait))
+
+    def guarded(self, action: Callable[[], None]) -> bool:
+        """Do it under the lab's lock; an error becomes a sentence in the panel. Whether it went well."""
+        with self.lab.lock:
+            try:
+                self.say("")
+                action()
+            except ValueError as error:
+                self.say(str(error), "bad")
+            except Exception as error:
+                self.say(f"{type(error).__name__}: {error}", "bad")
+            else:
+                return True
+            return False
+
+    def say(self, text: str, kind: str = "") -> None:
+        """One sentence in the panel's own line; "" empties it."""
+        self.status.value = f'<div role="status">{line(text[:2000], kind)}</div>' if text else ""
+
+    # --- following the lab ------------------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> bool:
+        """Whether the panel is drawn; a hidden tab is not."""
+        return self._shown
+
+    @shown.setter
+    def shown(self, on: bool) -> None:
+        self._shown = on
+        if on and self._stale:
+            self._draw_now()
+
+    def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+        """Draw, at once or a little later: never more often than once in `PAUSE`."""
+        self._events = events
+        if not self._shown:
+            self._stale = True
+        elif (loop := _loop()) is None:
+            self._draw_now()
+        elif self._timer is None:
+            wait = self._drawn_at + PAUSE - loop.time()
+            if wait <= 0:
+                self._draw_now()
+            else:
+                self._timer = loop.call_later(wait, self._draw_now)
+
+    def _draw_now(self) -> None:
+        with self.lab.lock:
+            self._timer, self._stale = None, False
+            loop = _loop()
+            self._drawn_at = loop.time() if loop else 0.0
+            try:
+                self.draw(self.lab.machine, self._events)
+            except Exception as error:
+                self.say(f"{type(error).__name__} while drawing: {error}", "bad")
+
+    def close(self) -> None:
+        """Leave the lab, and take every control along: a closed view holds nothing in the page."""
+        self.lab.unobserve(self._changed)
+        for heard, trait in self._followed:
+            self.lab.selection.unobserve(heard, trait)
+        self._followed = []
+        if self._timer is not None:
+            self._timer.cancel()
+        close_all(self)
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def close_all(widget: W.Widget) -> None:
+    """Close a widget with its children, layouts and styles."""
+    for child in getattr(widget, "children", ()):
+        if type(child).close is not W.Widget.close:
+            child.close()
+        close_all(child)
+    for part in ("layout", "style"):
+        if isinstance(getattr(widget, part, None), W.Widget):
+            getattr(widget, part).close()
+    W.Widget.close(widget)

@@ -1,0 +1,142 @@
+"""The bits of a word, drawn: a pure function to a string, and the widget that lets a reader flip a bit.
+
+The page only reports which bit was asked for; whether it flips is the kernel's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from itertools import groupby
+
+import anywidget
+import traitlets
+
+from vsim.bits import Access, Field, Layout, get
+
+CSS = """
+.vsim-strip{margin:2px 0 6px;font-family:var(--jp-code-font-family,ui-monospace,monospace);max-width:1000px}
+.vsim-word{display:grid;grid-template-columns:52px repeat(32,minmax(0,1fr));margin-bottom:4px}
+.vsim-word>b{font-weight:400;font-size:11px;color:var(--vsim-muted);align-self:start;padding-top:3px}
+.vsim-word>i{font:inherit;font-size:11px;line-height:1.1;color:var(--vsim-muted);text-align:center;padding:2px 0;
+ margin:1px 1px 0;border-top:2px solid var(--vsim-line);overflow-wrap:anywhere;overflow:hidden}
+.vsim-word>i.none{border:0}
+.vsim-word>i.tall{writing-mode:vertical-rl;justify-self:center;border-top:0;border-right:2px solid var(--vsim-line);
+ margin-top:2px;padding:0 1px}
+.vsim-bit{all:unset;box-sizing:border-box;text-align:center;font-size:12px;line-height:20px;height:20px;
+ color:var(--vsim-text);background:var(--vsim-panel);border:1px solid var(--vsim-slot);border-left-width:0;min-width:0}
+.vsim-bit.first{border-left:2px solid var(--vsim-line)}
+.vsim-bit.on{background:var(--vsim-remapped);color:var(--vsim-background);font-weight:700}
+.vsim-bit.rsvd{color:var(--vsim-muted);background:repeating-linear-gradient(135deg,transparent 0 3px,
+ var(--vsim-slot) 3px 4px)}
+.vsim-bit.rsvd.on{background:var(--vsim-blocked);color:var(--vsim-background)}
+.vsim-bit.diff{text-decoration:underline;text-decoration-thickness:3px;text-underline-offset:2px}
+button.vsim-bit{cursor:pointer}
+button.vsim-bit:hover{outline:2px solid var(--vsim-ring);outline-offset:-2px}
+button.vsim-bit:focus-visible{outline:2px solid var(--vsim-ring)!important;outline-offset:-2px!important}
+@container (max-width:640px){.vsim-word>:is(i,u){display:none}
+ .vsim-word{grid-template-columns:repeat(32,minmax(0,1fr))}.vsim-word>b{grid-column:1/-1;padding:0}.vsim-bit{font-size:10px}}
+"""
+
+_SCRIPT = """
+const step = {ArrowLeft: 1, ArrowRight: -1, ArrowUp: 32, ArrowDown: -32};
+export default {render({model, el}) {
+  const bits = () => [...el.querySelectorAll("button[data-bit]")];
+  const draw = () => {
+    const held = el.contains(document.activeElement) ? document.activeElement.dataset.bit : null;
+    el.innerHTML = model.get("html");
+    if (held != null) focus(+held);
+  };
+  const focus = bit => {
+    const target = el.querySelector(`button[data-bit="${bit}"]`);
+    if (!target) return;
+    bits().forEach(each => { each.tabIndex = -1; });
+    target.tabIndex = 0;
+    target.focus();
+  };
+  el.addEventListener("click", event => {
+    const bit = event.target.closest("button[data-bit]");
+    if (bit) { model.send({flip: +bit.dataset.bit}); focus(+bit.dataset.bit); }
+  });
+  el.addEventListener("keydown", event => {
+    const here = document.activeElement?.dataset?.bit;
+    if (here == null || !(event.key in step)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    focus(+here + step[event.key]);
+  });
+  model.on("change:html", draw);
+  draw();
+  return () => model.off("change:html", draw);
+}};
+"""
+
+
+def strip(layout: Layout, word: int, before: int | None = None, editable: bool = False) -> str:
+    """The bits of `word` as HTML, 32 a line, the highest first, with the fields' names below.
+
+    before: a word to compare with; bits that differ are underlined. editable: bits are buttons.
+    """
+    drawing = _Drawing(layout, word, word if before is None else before, editable)
+    body = "".join(drawing.line(low) for low in reversed(range(0, layout.width, 32)))
+    label = escape(f"{layout.name}, {layout.width} bits, {layout.section}", quote=True)
+    return f'<div class="vsim-strip" role="group" aria-label="{label}">{body}</div>'
+
+
+def described(place: Field, word: int) -> str:
+    """What a reader sees of a field: place, value, its name, access and meaning."""
+    value = get(word, place)
+    named = f" ({place.names[value]})" if value in place.names else ""
+    return f"{place.name} [{place.bits}] = {value:#x}{named}; {place.access.value}. {place.doc}"
+
+
+class _Drawing:
+    """One word on its way to HTML."""
+
+    def __init__(self, layout: Layout, word: int, before: int, editable: bool) -> None:
+        self.word, self.before, self.editable, self.top = word, before, editable, layout.width - 1
+        self.owner = {low + at: place for place in layout.fields for low, width in place.pieces for at in range(width)}
+
+    def line(self, low: int) -> str:
+        """32 bits from `low` upwards, or as many as there are: their numbers, the bits, the names."""
+        top = min(low + 31, self.top)
+        bits = range(top, low - 1, -1)
+        blank = f'<span style="grid-column:span {31 - top + low}"></span>' if top - low < 31 else ""
+        names = "".join(self._name(place, len(list(run))) for place, run in groupby(bits, self.owner.__getitem__))
+        return (f'<div class="vsim-word"><b>{top}:{low}</b>{blank}{"".join(map(self._bit, bits))}'
+                f'<u></u>{blank}{names}</div>')
+
+    def _bit(self, bit: int) -> str:
+        place, value = self.owner[bit], self.word >> bit & 1
+        marks = {"on": value, "rsvd": place.access is Access.RSVD, "diff": value != self.before >> bit & 1,
+                 "first": self.owner.get(bit + 1) is not place or bit % 32 == 31}
+        kind = " ".join(["vsim-bit", *(name for name, on in marks.items() if on)])
+        tip = escape(f"bit {bit}: {described(place, self.word)}", quote=True)
+        if not self.editable:
+            return f'<span class="{kind}" title="{tip}">{value}</span>'
+        return (f'<button type="button" class="{kind}" data-bit="{bit}" tabindex="{0 if bit == self.top else -1}" '
+                f'aria-pressed="{"true" if value else "false"}" aria-label="bit {bit}, {escape(place.name)}" '
+                f'title="{tip}">{value}</button>')
+
+    def _name(self, place: Field, width: int) -> str:
+        """The name below a run of bits; upright when it is too long for its width, none for reserved bits."""
+        name = "" if place.access is Access.RSVD else place.name
+        kind = "tall" if len(name) > 2 * width else "" if name else "none"
+        return f'<i class="{kind}" style="grid-column:span {width}">{escape(name)}</i>'
+
+
+class Strip(anywidget.AnyWidget):
+    """A strip whose bits can be flipped: `on_flip` is called with the number of the bit that was asked for."""
+
+    _esm = _SCRIPT
+    html = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, on_flip: Callable[[int], None]) -> None:
+        super().__init__()
+        self.on_msg(lambda _, content, __: _flip(on_flip, content))
+
+
+def _flip(on_flip: Callable[[int], None], content: object) -> None:
+    bit = content.get("flip") if isinstance(content, dict) else None
+    if type(bit) is int:
+        on_flip(bit)
