@@ -1,0 +1,128 @@
+"""The small guest of a Lab: it boots, moves interrupts and runs handlers, and it is taken back with the machine.
+
+A `Guest` keeps books (which vectors, which entries), as a kernel does in memory of its own. They are copied before and
+after everything that changes them, so that moving the cursor finds the books of that time again.
+"""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from vsim import acpi, commands, domain
+from vsim.bits import get
+from vsim.guest import Guest, Platform, Source
+from vsim.guest_iommu import QUEUE_SLOTS
+from vsim.machine import unit_register
+from vsim.registers import IQT
+from vsim.state import LATCH_WORDS, Latch
+from vsim.trace import Event
+
+if TYPE_CHECKING:
+    from widgets.lab import Lab
+
+KEPT = 200
+"""Copies of the books that are kept; further back than the oldest the guest has to boot again."""
+
+
+class Kernel:
+    """The guest of a Lab. guest: None until it boots. serving: its handlers run as soon as an interrupt arrives."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.guest: Guest | None = None
+        self.serving = True
+        self._books: list[tuple[int, Guest | None]] = [(0, None)]  # by position, ascending
+
+    # --- what it does -----------------------------------------------------------------------------------------
+
+    def boot(self, destination: str = "physical") -> list[str]:
+        """Boot, as one gesture; the log. ValueError for an unknown destination mode or too little memory."""
+        with self.lab.gesture():
+            self._note(self.guest)
+            guest = Guest(self.lab.issue, Platform.of(self.lab.machine, self._firmware()), destination)
+            guest.boot()
+            self.guest = guest
+            self._note(guest)
+        return guest.log
+
+    def _firmware(self) -> int:
+        """Address of the DMAR table: the toolstack's, or one written now for a unit that was created by hand."""
+        m = self.lab.machine
+        if m.ram.read(domain.DMAR_AT, 4) == b"DMAR":
+            return domain.DMAR_AT
+        if not m.live(0):
+            return 0
+        base, options = m.latch[LATCH_WORDS * 0 + Latch.MMIO_BASE], m.profile.options
+        table = acpi.dmar(base, m.profile.capabilities.width, acpi.INTR_REMAP, options.ioapic_sid)
+        self.lab.issue(commands.RamWrite(domain.DMAR_AT, table))
+        return domain.DMAR_AT
+
+    def affinity(self, source: Source, vcpu: int) -> str:
+        """Direct a source to a vCPU, as one gesture; "" or the guest's reason for a refusal. ValueError: no vCPU."""
+        guest = self._booted()
+        with self.lab.gesture():
+            self._note(guest)
+            self._look_at_queue(guest)
+            refused = guest.affinity(source, vcpu)
+            self._note(guest)
+        return refused
+
+    def take(self, events: list[Event]) -> None:
+        """Handlers run for what arrived in the events of a device's command, unless nobody serves."""
+        if self.guest is not None:
+            self.guest.cpu.note(events)
+            if self.serving:
+                self.serve()
+
+    def serve(self) -> int:
+        """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""
+        if self.guest is None:
+            return 0
+        with self.lab.gesture():
+            self._look_at_queue(self.guest)
+            return len(self.guest.serve())
+
+    def _booted(self) -> Guest:
+        if self.guest is None:
+            raise ValueError("no guest runs: boot it first")
+        return self.guest
+
+    def _look_at_queue(self, guest: Guest) -> None:
+        """Somebody else may have queued a descriptor, in the kernel's name: go on behind it."""
+        m = self.lab.machine
+        if guest.ways.remapping and m.live(0):
+            guest.unit.tail = get(unit_register(m, "IQT"), IQT.qt) % QUEUE_SLOTS
+
+    # --- its books --------------------------------------------------------------------------------------------
+
+    def _note(self, guest: Guest | None) -> None:
+        """Keep a copy of the books for the position of now; those of a future that is gone are dropped."""
+        here = self.lab.position
+        while self._books and self._books[-1][0] >= here:
+            self._books.pop()
+        self._books.append((here, self._copy(guest)))
+        del self._books[:-KEPT]
+
+    def _copy(self, guest: Guest | None) -> Guest | None:
+        if guest is None:
+            return None
+        lab = self.lab
+        shared = {id(lab): lab, id(self): self, id(guest.platform): guest.platform}
+        return copy.deepcopy(guest, shared)
+
+    def moved(self) -> None:
+        """The cursor is elsewhere: take the books of that time. A boot half done is no boot."""
+        at = bisect_right(self._books, self.lab.position, key=lambda book: book[0]) - 1
+        self.guest = self._copy(self._books[at][1]) if at >= 0 else None
+
+    def copy_from(self, other: Kernel) -> None:
+        """Go on as the guest of another Lab does, on this one."""
+        self._books = [(position, self._adopt(other._copy(guest))) for position, guest in other._books]
+        self.guest, self.serving = self._adopt(other._copy(other.guest)), other.serving
+
+    def _adopt(self, guest: Guest | None) -> Guest | None:
+        if guest is not None:
+            guest.cpu._issue = self.lab.issue
+        return guest

@@ -1,0 +1,337 @@
+"""`Lab`: one machine with its history, and everything that looks at it.
+
+    lab = Lab.from_config("host.cfg")
+    lab.boot()
+    lab.fire("03:00.0", 0)
+    lab
+
+A Lab owns a `History` and its cursor. Panels observe it, send it commands, and decide nothing; several views of one
+Lab stay in step, and several Labs know nothing of one another. A *gesture* is what a person does at once: one command,
+or several that belong together (write an entry and invalidate it; boot; a storm). It is undone and redone as one.
+
+JupyterLab runs callbacks of widgets on more than one thread. `Lab.lock` is re-entrant and held during every change and
+while observers are told of it, so that all of them see all changes, in one order.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from traitlets import HasTraits, Int
+
+from vsim import commands, domain, lspci, xl
+from vsim.bits import bdf_text, parse_bdf
+from vsim.commands import Command
+from vsim.history import History
+from vsim.pci import Function
+from vsim.profile import Profile, profile
+from vsim.state import Machine
+from vsim.trace import Event
+from widgets import views
+from widgets.kernel import Kernel
+from widgets.storms import Storm
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from matplotlib.figure import Figure
+
+Observer = Callable[[str, list[Event], Machine], None]
+"""Called after a change with its kind ("issued" or "moved"), its events, and the machine as it is now."""
+
+
+class Selection(HasTraits):
+    """What is looked at, shared by all views of a Lab; -1 (serial: 0) stands for nothing."""
+
+    device = Int(-1, min=-1, max=0xFFFF, help="requester id of a device")
+    unit = Int(0, min=0, max=255, help="number of a vIOMMU")
+    irte = Int(-1, min=-1, max=0xFFFF, help="index in the remapping table")
+    vlapic = Int(-1, min=-1, max=4095, help="number of a vCPU")
+    serial = Int(0, min=0, help="number of an interrupt")
+
+
+class Lab:
+    """A machine on the bench. `machine` is copied: the Lab's own changes only by commands and by moving the cursor.
+
+    title: the domain's name. notes: what was assumed when it was built. kernel: the small guest on it.
+    """
+
+    def __init__(self, machine: Machine | None = None, *, history: History | None = None, title: str = "",
+                 notes: tuple[str, ...] = ()) -> None:
+        """ValueError unless exactly one of machine and history is given."""
+        if machine is None:
+            if history is None:
+                raise ValueError("a Lab is made of a machine or of a history; give one of them")
+        elif history is not None:
+            raise ValueError("a Lab is made of a machine or of a history; both are given")
+        else:
+            history = History(machine)
+        self.lock = threading.RLock()
+        self.history, self.title, self.notes = history, title or "unnamed", notes
+        self.selection = Selection()
+        self.last: list[Event] = []
+        self.storms: list[Storm] = []
+        self._gesture: list[Event] | None = None
+        self._groups: list[tuple[int, int]] = []  # (position before, position after) of gestures of several commands
+        self._observers: list[Observer] = []
+        self._news: deque[tuple[str, list[Event]]] = deque()
+        self._telling = False
+        self.kernel = Kernel(self)
+
+    @classmethod
+    def from_config(cls, config: str | os.PathLike[str], profile: str | Profile = "spec",
+                    lspci: str | os.PathLike[str] | None = None) -> Lab:
+        """The domain of an xl.cfg, as built by the toolstack, which is its first gesture.
+
+        config, lspci: a file's path, or the text itself (anything with a line break or a "="). Raises ConfigError or
+        LspciError, with line and column, for a mistake in a text, and ValueError for an unknown profile.
+        """
+        base = _profile(profile)
+        described = _read(config, xl.load, xl.parse)
+        built = domain.build(described, _read(lspci, *_HOST) if lspci is not None else None, base)
+        made = built.machine
+        lab = cls(Machine(made.profile, made.vcpus, made.ram.size, made.bus), title=built.config.name,
+                  notes=built.notes)
+        if built.commands:
+            lab.issue(*built.commands)
+        return lab
+
+    # --- what it is -------------------------------------------------------------------------------------------
+
+    @property
+    def machine(self) -> Machine:
+        """The machine at the cursor: to look at, never to change."""
+        return self.history.machine
+
+    @property
+    def position(self) -> int:
+        """How many commands have been done."""
+        return self.history.position
+
+    def __repr__(self) -> str:
+        m = self.machine
+        return (f"Lab({self.title!r}, profile {m.profile.name}, {m.vcpus} vCPUs, "
+                f"command {self.position} of {len(self.history)})")
+
+    def device(self, device: int | str) -> Function:
+        """A function by requester id, by "bus:device.function", or by its name. ValueError when none is meant."""
+        functions = self.machine.bus.functions
+        if isinstance(device, str):
+            named = [f for f in functions if f.name == device]
+            if len(named) == 1:
+                return named[0]
+            if named:
+                places = ", ".join(bdf_text(f.bdf) for f in named)
+                raise ValueError(f"device {device[:40]!a} is the name of several: {places}")
+            device = parse_bdf(device)
+        place = self.machine.bus.place(device)
+        if place < 0:
+            known = ", ".join(bdf_text(f.bdf) for f in functions[:8]) or "none"
+            raise ValueError(f"no device {bdf_text(device & 0xFFFF)}; devices are {known}"
+                             f"{', ...' if len(functions) > 8 else ''}")
+        return functions[place]
+
+    # --- changing it ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def gesture(self, since: int | None = None) -> Iterator[list[Event]]:
+        """What is issued inside is one gesture: undone as one, told once. Yields the list that its events go to.
+
+        since: the position at which the gesture began, when it goes on with what was done last.
+        """
+        with self.lock:
+            if self._gesture is not None:
+                yield self._gesture
+                return
+            start, self._gesture = self.position, []
+            self._forget_after(start)
+            try:
+                yield self._gesture
+            finally:
+                events, self._gesture = self._gesture, None
+                self._group(start if since is None else since)
+                if self.position != start:
+                    self._tell("issued", events)
+
+    def _forget_after(self, position: int) -> None:
+        """Groups that end behind the cursor go with the commands that a new one replaces."""
+        del self._groups[bisect_right(self._groups, position, key=lambda group: group[1]):]
+
+    def _group(self, start: int) -> None:
+        while self._groups and self._groups[-1][0] >= start:
+            self._groups.pop()
+        if self.position - start > 1:
+            self._groups.append((start, self.position))
+
+    def issue(self, command: Command, *more: Command) -> list[Event]:
+        """Do one command, or several as one gesture; their events. ValueError for what is no command."""
+        out: list[Event] = []
+        with self.gesture() as events:
+            for each in (command, *more):
+                done = self.history.issue(each)
+                out += done
+                events += done
+        return out
+
+    def boot(self, destination: str = "physical") -> list[str]:
+        """Boot the small guest; the lines of its log. destination: "physical" or "cluster" (`vsim.guest`)."""
+        return self.kernel.boot(destination)
+
+    def fire(self, device: int | str, message: int = 0) -> list[Event]:
+        """A device raises a message, or its pin when it has no messages; handlers of a booted guest run.
+
+        ValueError for a device or a message that there is not.
+        """
+        function = self.device(device)
+        count = function.msix_count or function.msi_count
+        if not 0 <= message < max(1, count):
+            raise ValueError(f"message is {message}; {bdf_text(function.bdf)} has 0 to {max(1, count) - 1}")
+        sent = commands.Signal(function.bdf, message) if count else commands.Intx(function.bdf, 1)
+        with self.gesture() as events:
+            self.kernel.take(self.issue(sent))
+        return events
+
+    def storm(self, rate: int = 1000, seconds: float = 1.0, seed: int = 1) -> Storm:
+        """All devices send, in an order that `seed` decides: one gesture of rate * seconds interrupts.
+
+        Where an event loop runs (a notebook) it goes on in the background, in slices; else it is done at once.
+        ValueError for a rate or length out of range, and when no device has a message switched on.
+        """
+        with self.lock:
+            storm = Storm(self, rate, seconds, seed)
+            self.storms.append(storm)
+        storm.start()
+        return storm
+
+    def undo(self) -> None:
+        """Take the last gesture back. ValueError when there is none."""
+        with self.lock:
+            here = self.position
+            if not here:
+                raise ValueError("nothing to undo: no command has been done")
+            self.goto(next((start for start, stop in reversed(self._groups) if start < here <= stop), here - 1))
+
+    def redo(self) -> None:
+        """Do the next undone gesture again. ValueError when there is none."""
+        with self.lock:
+            here = self.position
+            if here == len(self.history):
+                raise ValueError("nothing to redo: every command has been done")
+            self.goto(next((stop for start, stop in self._groups if start <= here < stop), here + 1))
+
+    def goto(self, position: int) -> None:
+        """Move the cursor to the state after that many commands. ValueError when there is no such position."""
+        with self.lock:
+            for storm in tuple(self.storms):
+                storm.stop()
+            self.history.goto(position)
+            self.kernel.moved()
+            self._tell("moved", [])
+
+    def branch(self) -> Lab:
+        """An independent Lab with the same past and future."""
+        with self.lock:
+            other = Lab(history=self.history.branch(), title=self.title, notes=self.notes)
+            other._groups = self._groups[:]
+            other.kernel.copy_from(self.kernel)
+            return other
+
+    def save(self, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> None:
+        """Write the session: a path, or an open file. ValueError when it is more than `load` takes."""
+        with self.lock:
+            self.history.save(place)
+
+    @classmethod
+    def load(cls, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Lab:
+        """The Lab of a saved session; its guest has to boot again before its handlers run. SessionError says what is
+        wrong with a file, with line and column.
+        """
+        named = isinstance(place, (str, os.PathLike))
+        return cls(history=History.load(place), title=Path(place).stem if named else "")
+
+    # --- who is told ------------------------------------------------------------------------------------------
+
+    def observe(self, callback: Observer) -> None:
+        """Call `callback(kind, events, machine)` after every change, with the lock held."""
+        with self.lock:
+            self._observers.append(callback)
+
+    def unobserve(self, callback: Observer) -> None:
+        """Call it no more; one that was never called is no mistake."""
+        with self.lock:
+            if callback in self._observers:
+                self._observers.remove(callback)
+
+    def _tell(self, kind: str, events: list[Event]) -> None:
+        """Tell every observer. A change that an observer makes is told after this one, to all."""
+        self.last = events
+        self._news.append((kind, events))
+        if self._telling:
+            return
+        self._telling, failures = True, list[Exception]()
+        try:
+            while self._news:
+                failures += self._tell_all(*self._news.popleft())
+        finally:
+            self._telling = False
+        if failures:
+            raise failures[0]
+
+    def _tell_all(self, kind: str, events: list[Event]) -> list[Exception]:
+        failures = []
+        for observer in tuple(self._observers):
+            try:
+                observer(kind, events, self.machine)
+            except Exception as error:  # one view's mistake must not keep the others from the news
+                failures.append(error)
+        return failures
+
+    # --- its views --------------------------------------------------------------------------------------------
+
+    def view(self, name: str) -> ipywidgets.Widget:
+        """A new view by name (`views.PARTS`): one that another run of the same cell made is closed."""
+        return views.make(self, name)
+
+    def figure(self, theme: str = "light", shape: str = "wide") -> Figure:
+        """The map as a matplotlib figure: theme "light" or "dark", shape "wide" or "tall" (`widgets.figures`)."""
+        return views.figure(self, theme, shape)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One file that replays the recorded events, without kernel and network; also written to a path."""
+        live = views.build(self, "map")
+        try:
+            return str(live.to_html(path))
+        finally:
+            live.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """`lab.map`, `lab.irt`, ...: a new view."""
+        if name in views.PARTS:
+            return self.view(name)
+        raise AttributeError(f"Lab has no {name!r}; views are {', '.join(views.PARTS)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *views.PARTS]
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The whole bench, with a still for readers without a kernel."""
+        return views.bundle(self.view("bench"), self)
+
+
+def _profile(given: str | Profile) -> Profile:
+    return given if isinstance(given, Profile) else profile(given)
+
+
+_HOST = (lspci.load, lspci.parse)
+
+
+def _read(given: str | os.PathLike[str], load: Callable[..., Any], parse: Callable[..., Any]) -> Any:
+    """A file's meaning, or a text's: a text has a line break or a "="."""
+    text = isinstance(given, str) and ("\n" in given or "=" in given)
+    return parse(given) if text else load(given)

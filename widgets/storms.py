@@ -1,0 +1,118 @@
+"""A storm on a Lab: every device sends, as many times a second as asked for, in an order that a seed decides.
+
+What happens to the machine depends on rate, length and seed alone. The clock of the page or of the kernel decides only
+when a slice is done: a slow page sees the same storm later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from vsim import msi
+from vsim.commands import Signal
+from vsim.state import Machine
+
+if TYPE_CHECKING:
+    from widgets.lab import Lab
+
+SLICE = 0.1
+"""Seconds of storm that are done at a time."""
+SERVED = 0.01
+"""Seconds of storm after which handlers run: what is pending meanwhile can be seen."""
+MAX_RATE, MAX_COUNT = 100_000, 1_000_000
+"""Most interrupts a second, and in one storm."""
+
+
+def ready(m: Machine) -> list[tuple[int, int]]:
+    """(requester id, message) of every message that would go out now."""
+    return [(function.bdf, number) for place, function in enumerate(m.bus.functions)
+            for number in range(function.msix_count or function.msi_count)
+            if msi.message(m.bus, m.config, m.msix, place, number)[0] == msi.READY]
+
+
+class Storm:
+    """One storm. sent: interrupts until now; count: of all of it; running: whether it goes on.
+
+    error: what ended it before its time, if a view did.
+    """
+
+    def __init__(self, lab: Lab, rate: int, seconds: float, seed: int) -> None:
+        if type(rate) is not int or not 1 <= rate <= MAX_RATE:
+            raise ValueError(f"rate is {rate!r}; the limit is 1 to {MAX_RATE} interrupts a second")
+        if not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
+            raise ValueError(f"seconds is {seconds!r}; the limit is 1 to {MAX_COUNT} interrupts in one storm")
+        self.lab, self.rate, self.count = lab, rate, int(rate * seconds)
+        self.sources = ready(lab.machine)
+        if not self.sources:
+            raise ValueError("no device has a message switched on: boot the guest first")
+        self.sent, self.running = 0, True
+        self._random = random.Random(seed)
+        self._task: asyncio.Task[None] | None = None
+        self._slices, self._span = 0, (-1, -1)  # slices done; positions before and after those without a break
+        self.error: Exception | None = None
+
+    def start(self) -> None:
+        """Begin: in the background where an event loop runs, else all of it now."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            while self.running:
+                self.slice()
+        else:
+            self.slice()
+            self._task = loop.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while self.running:
+            due = max(due + SLICE, loop.time())
+            await asyncio.sleep(due - loop.time())
+            try:
+                self.slice()
+            except Exception as error:  # of a view: the storm ends, and `error` says why
+                self.error = error
+
+    def slice(self) -> None:
+        """Do the next `SLICE` of it; slices that follow one another are one gesture."""
+        with self.lab.lock:
+            if not self.running:
+                return
+            self._slices += 1
+            start = self.lab.position if self._span[1] != self.lab.position else self._span[0]
+            try:
+                with self.lab.gesture(start):
+                    self._send(min(self.count, int(self.rate * SLICE * self._slices)))
+            except BaseException:
+                self.stop()
+                raise
+            self._span = start, self.lab.position
+            if self.sent >= self.count:
+                self.stop()
+
+    def _send(self, until: int) -> None:
+        part = max(1, int(self.rate * SERVED))
+        kernel, guest = self.lab.kernel, self.lab.kernel.guest
+        while self.sent < until:
+            for _ in range(min(part, until - self.sent)):
+                events = self.lab.issue(Signal(*self._random.choice(self.sources)))
+                self.sent += 1
+                if guest is not None:
+                    guest.cpu.note(events)
+            if kernel.serving:
+                kernel.serve()
+
+    def stop(self) -> None:
+        """End it here; what has been sent stays."""
+        self.running = False
+        if self in self.lab.storms:
+            self.lab.storms.remove(self)
+
+    def __await__(self) -> Generator[object, None, Storm]:
+        """Wait for its end."""
+        if self._task is not None:
+            yield from self._task.__await__()
+        return self

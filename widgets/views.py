@@ -1,0 +1,120 @@
+"""The views of a `Lab` by name, and the order in which they go: a cell that runs again closes what it showed before.
+
+Without that every run of a cell leaves the models of its old view in the page and in the kernel. A view belongs to
+the cell that made it; hosts that do not name their cells keep the last few views.
+"""
+
+from __future__ import annotations
+
+import base64
+import weakref
+from collections import deque
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from matplotlib.figure import Figure
+
+    from widgets.lab import Lab
+
+PARTS: dict[str, tuple[str, str]] = {
+    "bench": ("widgets.bench", "Bench"),
+    "controls": ("widgets.controls", "Controls"),
+    "map": ("widgets.map", "Map"),
+    "timeline": ("widgets.timeline", "Timeline"),
+    "domctl": ("widgets.domctl", "DomctlPanel"),
+    "irt": ("widgets.irt", "IrtPanel"),
+    "registers": ("widgets.registers", "RegistersPanel"),
+    "vlapics": ("widgets.vlapics", "VlapicsPanel"),
+    "guest": ("widgets.guests", "GuestPanel"),
+}
+"""Module and class of every view; a class is called with the Lab."""
+UNNAMED_KEPT = 8
+"""Views that are kept open where the host does not name its cells."""
+
+_made: dict[str, tuple[str, list[weakref.ref[Any]]]] = {}  # by cell: the run that made them, and the views
+_unnamed: deque[weakref.ref[Any]] = deque()
+
+
+def there(name: str) -> bool:
+    """Whether a view's module is installed."""
+    return find_spec(PARTS[name][0]) is not None
+
+
+def build(lab: Lab, name: str) -> ipywidgets.Widget:
+    """A new view that its maker closes. ValueError for a name that is none."""
+    if name not in PARTS:
+        raise ValueError(f"no view {name!r}; views are {', '.join(PARTS)}")
+    module, kind = PARTS[name]
+    view: ipywidgets.Widget = getattr(import_module(module), kind)(lab)
+    return view
+
+
+def make(lab: Lab, name: str) -> ipywidgets.Widget:
+    """A new view for the cell that is running. ValueError for a name that is none."""
+    view = build(lab, name)
+    remember(view, *running_cell())
+    return view
+
+
+def running_cell() -> tuple[str, str]:
+    """The cell that is running and the run, as the host names them; "" where it does not."""
+    if find_spec("IPython") is None:
+        return "", ""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    parent = kernel.get_parent() if kernel is not None else {}
+    return str(parent.get("metadata", {}).get("cellId", "")), str(parent.get("header", {}).get("msg_id", ""))
+
+
+def remember(view: Any, cell: str, run: str) -> None:
+    """Note that a cell's run made a view, and close those that its earlier runs made."""
+    if not cell:
+        _unnamed.append(weakref.ref(view))
+        while len(_unnamed) > UNNAMED_KEPT:
+            _close(_unnamed.popleft())
+        return
+    before, made = _made.get(cell, ("", []))
+    if before != run:
+        for old in made:
+            _close(old)
+        made = []
+    _made[cell] = run, [*made, weakref.ref(view)]
+
+
+def _close(kept: weakref.ref[Any]) -> None:
+    view = kept()
+    if view is not None:
+        view.close()
+
+
+def bundle(view: ipywidgets.Widget, lab: Lab) -> dict[str, Any]:
+    """What a notebook stores of a view: its model for a live page, words and a still for everybody else."""
+    data: dict[str, Any] = dict(view._repr_mimebundle_() or {})
+    data["text/plain"] = repr(lab)
+    picture = still(lab)
+    if picture:
+        data["image/png"] = base64.b64encode(picture).decode()
+    return data
+
+
+def still(lab: Lab) -> bytes:
+    """The map as a PNG, with the way of the last interrupt; b"" where there is no module that draws it."""
+    if find_spec("widgets.figures") is None:
+        return b""
+    from widgets import figures
+
+    return figures.to_png(figure(lab), 1.0)
+
+
+def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Figure:
+    """The map as a matplotlib figure. theme: "light" or "dark"; shape: "wide" or "tall"."""
+    from widgets import figures, scene, tokens
+
+    with lab.lock:
+        drawn = scene.scene(lab.machine, lab.title)
+        past = list(tokens.fold(drawn, lab.last, lab.machine.clock))
+    return figures.still(drawn, past[-1] if past else None, past, theme, shape)
