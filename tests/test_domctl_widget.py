@@ -1,0 +1,217 @@
+"""The hypercall by hand: form, bytes and xl line are one; the answer is foretold, then given with its bytes."""
+
+import errno
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vsim import commands as c
+from vsim import viommu, xl
+from vsim.profile import profile
+from vsim.state import Machine
+from vsim.viommu import Op
+from widgets.domctl import dump, foretold, from_xl, named, undump, xl_line
+from widgets.lab import Lab
+
+CREATE = viommu.create_op()
+M64 = (1 << 64) - 1
+
+
+@pytest.fixture
+def panel():
+    made = Lab(Machine(profile("spec"), vcpus=2)).domctl
+    yield made
+    made.close()
+
+
+def fields(panel, op=Op.CREATE):
+    return {name: int(control.value, 16) for name, control in panel.controls[op].items()}
+
+
+# --- bytes and lines ---
+
+
+@given(st.binary(max_size=128))
+def test_a_dump_reads_back(data):
+    assert undump(dump(data)) == data
+
+
+@pytest.mark.parametrize("text, data", [("", b""), ("0102 ff", b"\1\2\xff"), ("00  aa bb\n02: cc", b"\xaa\xbb\xcc")])
+def test_bytes_may_be_written_in_several_ways(text, data):
+    assert undump(text) == data
+
+
+@pytest.mark.parametrize("text, said", [
+    ("00  01 0g", "line 1, column 8: '0g'"), ("01\n123", "line 2, column 1: '123'"), ("ff" * 129, "found 129"),
+    ("__import__('os')", "is no pair of hex digits"), ("00  <b>", "column 5: '<b>'")])
+def test_bytes_that_are_none_are_refused_with_their_place(text, said):
+    with pytest.raises(ValueError) as caught:
+        undump(text)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("remap, caps", [(1, 1), (0, 0)])
+def test_the_xl_line_and_the_hypercall_say_the_same(remap, caps):
+    values = viommu.decode("v1", viommu.create_op(capabilities=caps))[1]
+    line, _ = xl_line(values)
+    assert line == f'viommu = "type=vtd,intremap={remap}"'
+    assert from_xl(line) == {name: values[name] for name in ("type", "base_address", "length", "capabilities")}
+    assert xl.parse(line).viommu.intremap is bool(caps)
+
+
+@pytest.mark.parametrize("change, said", [({"type": 7}, "no name for type 0x7"), ({"length": 8}, "length 0x1000"),
+                                          ({"base_address": 0}, "base_address 0xfed90000"),
+                                          ({"capabilities": 3}, "no other capability")])
+def test_what_xl_cannot_say_is_told(change, said):
+    values = viommu.decode("v1", CREATE)[1] | change
+    assert any(said in note for note in xl_line(values)[1])
+
+
+# --- the form ---
+
+
+def test_the_form_begins_with_the_toolstacks_defaults(panel):
+    assert panel.body == CREATE == undump(panel.bytes.value)
+    assert fields(panel) == {"type": 1, "base_address": 0xFED90000, "length": 4096, "capabilities": 1}
+    assert "It will be done." in panel.before.value
+
+
+@pytest.mark.parametrize("name, typed, value", [("type", "2", 2), ("base_address", "0xfec0_0000", 0xFEC00000),
+                                                ("length", "8192", 8192), ("capabilities", "0x8000000000000001",
+                                                                           1 << 63 | 1)])
+def test_a_member_changes_bytes_and_line(panel, name, typed, value):
+    panel.controls[Op.CREATE][name].value = typed
+    assert viommu.decode("v1", panel.body)[1][name] == value
+    assert undump(panel.bytes.value) == panel.body
+    assert panel.xl.value == xl_line(viommu.decode("v1", panel.body)[1])[0]
+
+
+@given(st.fixed_dictionaries({"type": st.integers(0, M64), "base_address": st.integers(0, M64),
+                              "length": st.integers(0, M64), "capabilities": st.integers(0, M64)}))
+def test_bytes_change_the_form(values):
+    panel = Lab(Machine(profile("spec"), vcpus=1)).domctl
+    panel.bytes.value = viommu.encode("v1", Op.CREATE, **values).hex()
+    assert fields(panel) == values
+    assert panel.before.value
+    panel.close()
+
+
+def test_the_line_changes_the_form(panel):
+    panel.xl.value = 'viommu="type=vtd,intremap=0"'
+    assert fields(panel)["capabilities"] == 0
+    panel.xl.value = "type=vtd,intremap=1,x2apic=0"
+    assert fields(panel)["capabilities"] == 1
+
+
+@pytest.mark.parametrize("line, said", [
+    ("viommu = 'type=amd'", "1:11: viommu type is 'amd'"), ("nothing", "viommu key is 'nothing'"),
+    ("vcpus = 4", "viommu key is 'vcpus'"), ("viommu = \"type=vtd", "xl line:1")])
+def test_a_wrong_line_is_told_and_changes_nothing(panel, line, said):
+    panel.xl.value = line
+    assert said in panel.status.value.replace("&#x27;", "'")
+    assert panel.body == CREATE
+
+
+@pytest.mark.parametrize("typed, said", [("0x1ffffffffffffffff", "over its limit"), ("forty", "is not a number"),
+                                         ("<b>", "&lt;b&gt;")])
+def test_a_wrong_member_is_told_at_its_control(panel, typed, said):
+    control = panel.controls[Op.CREATE]["base_address"]
+    control.value = typed
+    assert said in panel.status.value and "<b>" not in panel.status.value
+    assert "vsim-wrong" in control._dom_classes and panel.body == CREATE
+    control.value = "0x1000"
+    assert panel.status.value == "" and "vsim-wrong" not in control._dom_classes
+
+
+@pytest.mark.parametrize("op, shown", [(Op.CREATE, True), (Op.DESTROY, False), (Op.QUERY_CAPS, False)])
+def test_each_sub_command_has_its_members_and_only_create_a_line(panel, op, shown):
+    panel.op.value = op
+    assert [name for name, form in panel.forms.items() if form.layout.display != "none"] == [op]
+    assert viommu.decode("v1", panel.body)[0] == op
+    assert panel.xl.disabled is not shown
+
+
+def test_bytes_of_an_unknown_sub_command_stay_bytes(panel):
+    panel.bytes.value = "ff" * 48
+    assert panel.body == b"\xff" * 48
+    assert "no sub-command 0xffffffff" in panel.before.value
+
+
+# --- issuing it ---
+
+
+def test_create_is_done_and_answered_with_its_bytes(panel):
+    panel.issue()
+    assert panel.lab.machine.live(0)
+    assert "viommu id" not in panel.answer.value and "viommu_id = 0x0" in panel.answer.value
+    assert dump(CREATE) in panel.answer.value
+    assert "E2BIG" in panel.before.value
+
+
+def test_query_shows_the_capabilities(panel):
+    panel.op.value = Op.QUERY_CAPS
+    panel.controls[Op.QUERY_CAPS]["type"].value = "1"
+    panel.issue()
+    assert "caps = 0x1" in panel.answer.value
+
+
+def test_destroy_removes_it(panel):
+    panel.issue()
+    panel.op.value = Op.DESTROY
+    panel.issue()
+    assert not panel.lab.machine.live(0) and "Done: 0." in panel.answer.value
+
+
+REFUSED = [({"type": 9}, errno.ENOENT, "No device model"), ({"length": 1}, errno.ERANGE, "not 4096"),
+           ({"capabilities": 6}, errno.EOPNOTSUPP, "does not exist"),
+           ({"base_address": 0x1000}, errno.EEXIST, "guest memory"),
+           ({"base_address": 0xFED90010}, errno.EINVAL, "multiple of 4096"),
+           ({"base_address": 0xFEE00000}, errno.EBUSY, "another device")]
+
+
+@pytest.mark.parametrize("change, number, why", REFUSED)
+def test_a_refusal_is_foretold_with_its_reason_and_then_happens(panel, change, number, why):
+    before = panel.lab.machine.copy()
+    for name, value in change.items():
+        panel.controls[Op.CREATE][name].value = hex(value)
+    assert named(number) in panel.before.value and why in panel.before.value
+    assert panel.lab.machine == before
+    panel.issue()
+    assert f"Refused: -{named(number)}" in panel.answer.value and why in panel.answer.value
+    assert not panel.lab.machine.live(0)
+
+
+@given(st.binary(min_size=0, max_size=128))
+def test_whatever_is_foretold_is_what_happens(body):
+    lab = Lab(Machine(profile("spec"), vcpus=1))
+    before = lab.machine.copy()
+    said, _ = foretold(lab.machine, body)
+    assert lab.machine == before
+    done = lab.issue(c.Domctl(body))[0]
+    assert ("will be done" in said) == (done.index == 0)
+    assert done.index == 0 or errno.errorcode[done.index] in said
+
+
+def test_version_1_as_coded_says_that_it_has_one_errno():
+    lab = Lab(Machine(profile("spec").with_options(interface="v1"), vcpus=1))
+    panel = lab.domctl
+    panel.controls[Op.CREATE]["length"].value = "1"
+    assert "EINVAL" in panel.before.value and "one errno" in panel.before.value
+    panel.close()
+
+
+def test_a_failed_allocation_is_foretold_and_not_used_up(panel):
+    panel.lab.issue(c.OutOfMemory(1))
+    assert "ENOMEM" in panel.before.value and panel.lab.machine.doomed == 1
+    panel.issue()
+    assert "ENOMEM" in panel.answer.value and panel.lab.machine.doomed == 0
+
+
+def test_a_dead_machine_answers_nothing(panel):
+    m = panel.lab.machine.copy()
+    m.dead = 1
+    dead = Lab(m).domctl
+    dead.issue()
+    assert "The machine is dead" in dead.answer.value
+    dead.close()
