@@ -1,0 +1,345 @@
+"""The remapping table: found, edited, foretold, written, invalidated or forgotten; the stale entry is seen and used."""
+
+import pytest
+
+from vsim import commands as c
+from vsim.bits import get
+from vsim.formats import IEC, IRTE, IRTE_POSTED, remap_message
+from vsim.machine import unit_register
+from vsim.profile import profile
+from vsim.registers import IQT
+from vsim.state import Latch
+from vsim.trace import Act
+from widgets.entries import (
+    BY_DEVICE,
+    BY_INDEX,
+    BY_VCPU,
+    EVERYTHING,
+    base,
+    cached,
+    entries,
+    find,
+    invalidate_commands,
+    stale,
+    stored,
+    targets,
+    used,
+    verdict,
+    with_entry,
+    write_commands,
+)
+from widgets.irt import _FREE
+from widgets.lab import Lab
+
+CONFIG = """name = "host"
+vcpus = 8
+memory = 64
+viommu = "type=vtd,intremap=1,x2apic=1"
+pci = ["03:00.0", "04:00.0"]
+"""
+NIC = 0x0300
+
+
+@pytest.fixture
+def lab():
+    made = Lab.from_config(CONFIG)
+    made.boot()
+    made.fire(NIC, 2)
+    return made
+
+
+@pytest.fixture
+def panel(lab):
+    made = lab.irt
+    made.choose(index_of(lab, 2))
+    yield made
+    made.close()
+
+
+def index_of(lab, message, bdf=NIC):
+    return lab.kernel.guest.sources[bdf][message].index
+
+
+def happened(events):
+    return [Act(event.act).name for event in events]
+
+
+# --- finding ---
+
+
+def test_every_entry_of_the_guest_is_in_use(lab):
+    mine = sorted(s.index for found in lab.kernel.guest.sources.values() for s in found)
+    assert find(lab.machine, 0, EVERYTHING, "") == mine == list(used(lab.machine, 0))
+
+
+@pytest.mark.parametrize("bdf, name", [(NIC, "03:00.0"), (0x400, " 4:0.0 ")])
+def test_entries_are_found_by_the_device_that_they_let_in(lab, bdf, name):
+    assert find(lab.machine, 0, BY_DEVICE, name) == [s.index for s in lab.kernel.guest.sources[bdf]]
+
+
+@pytest.mark.parametrize("vcpu", range(8))
+def test_entries_are_found_by_the_vcpu_that_they_reach(lab, vcpu):
+    mine = sorted(s.index for found in lab.kernel.guest.sources.values() for s in found if s.vcpu == vcpu)
+    assert find(lab.machine, 0, BY_VCPU, str(vcpu)) == mine
+
+
+@pytest.mark.parametrize("destination", ["physical", "cluster"])
+def test_targets_are_who_takes_it(destination):
+    lab = Lab.from_config(CONFIG)
+    lab.boot(destination)
+    for message in range(12):
+        entry = stored(lab.machine, 0, index_of(lab, message))
+        reached = [e.node & 0xFFFFFF for e in lab.fire(NIC, message) if e.act == Act.ACCEPTED]
+        assert targets(lab.machine, 0, entry) == reached
+
+
+@pytest.mark.parametrize("by, text, said", [
+    (BY_INDEX, "65536", "over its limit 0xffff"), (BY_INDEX, "x", "is not a number"),
+    (BY_DEVICE, "nic", "is not bus:device.function"), (BY_VCPU, "8", "over its limit 0x7"),
+    (BY_VCPU, "<b>", "is not a number")])
+def test_a_search_for_what_cannot_be_is_told(panel, by, text, said):
+    panel.by.value = by
+    panel.text.value = text
+    assert said in panel.status.value and "<b>" not in panel.status.value
+
+
+def test_a_search_fills_the_list_and_opens_the_first(panel):
+    panel.by.value = BY_DEVICE
+    panel.text.value = "04:00.0"
+    assert [index for _, index in panel.list.options] == find(panel.lab.machine, 0, BY_DEVICE, "04:00.0")
+    assert panel.index == panel.list.options[0][1]
+    assert "32 entries" in panel.found.value
+
+
+def test_an_entry_chosen_in_the_list_is_opened_and_shared(panel):
+    panel.list.value = panel.list.options[7][1]
+    assert panel.index == panel.lab.selection.irte == panel.list.options[7][1]
+    assert panel.editor.value == stored(panel.lab.machine, 0, panel.index)
+
+
+def test_an_entry_chosen_elsewhere_is_followed(panel):
+    panel.lab.selection.irte = 9
+    assert panel.index == panel.list.value == 9
+
+
+@pytest.mark.parametrize("index", [-1, 65536])
+def test_an_entry_outside_the_table_is_the_callers_mistake(panel, index):
+    with pytest.raises(ValueError, match="the table has 65536 entries"):
+        panel.choose(index)
+    with pytest.raises(ValueError, match="the table has 65536 entries"):
+        write_commands(panel.lab.machine, 0, index, 0)
+
+
+# --- editing, foretelling ---
+
+
+def edit(panel, **fields):
+    for name, value in fields.items():
+        panel.editor.controls[name].value = value
+
+
+def test_the_preview_says_three_things_once_the_entry_is_edited(panel):
+    assert "written without" not in panel.preview.value
+    edit(panel, vector="0x77")
+    said = panel.preview.value
+    assert said.count("Remapped by its cached copy") == 2 and "vector 0x77" in said
+    assert "written without invalidation" in said and "written and invalidated" in said
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"p": False}, "0x22, the entry is not present"),
+        ({"sid": "05:00.0"}, "ended by request"),
+        ({"dst": "0xffff"}, "no vCPU has it"),
+        ({"dlm": 3}, "0x24"),
+        ({"im": True}, "0x24"),
+        ({"dst": "6"}, "vCPU 3"),
+    ],
+)
+def test_the_verdict_follows_the_edit(panel, fields, said):
+    """The request stays that of the device: 03:00.0."""
+    panel.request.value = next(value for text, value in panel.request.options if text == "03:00.0 message 2")
+    edit(panel, **fields)
+    if said == "ended by request":
+        said = "0x26, the requester is not the source"
+    assert said in panel.preview.value
+    assert "The checks, in order" in panel.preview.value
+
+
+def test_foretelling_changes_nothing(panel):
+    before = panel.lab.machine.copy()
+    edit(panel, vector="0x77", p=False)
+    assert panel.lab.machine == before
+
+
+@pytest.mark.parametrize("box, typed, said", [("requester", "x", "requester: 'x' is not a number"),
+                                              ("address", "0x1" + "0" * 16, "address: 0x10000000000000000 is over"),
+                                              ("data", "<b>", "&lt;b&gt;")])
+def test_a_request_that_cannot_be_is_told(panel, box, typed, said):
+    panel.request.value = _FREE
+    getattr(panel, box).value = typed
+    assert said in panel.status.value.replace("&#x27;", "'")
+
+
+def test_any_request_can_be_tried(panel):
+    panel.request.value = _FREE
+    panel.address.value, panel.data.value, panel.requester.value = "0xfee02000", "0x41", "03:00.0"
+    assert "0x25" in panel.preview.value  # compatibility format is blocked in x2APIC mode
+    assert panel.chosen_request() == (NIC, 0xFEE02000, 0x41)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("fields", [{"vector": "0x77"}, {"p": False}, {"dst": "10"}, {"sid": "04:00.0"}])
+def test_what_is_foretold_is_what_happens(panel, told, fields):
+    """The sentence of the preview is the verdict on the same request after the commit."""
+    lab, request = panel.lab, (NIC, *remap_message(panel.index))
+    edit(panel, **fields)
+    said = verdict(with_entry(lab.machine, 0, panel.index, panel.editor.value, told), 0, request)
+    panel.commit(told)
+    assert verdict(lab.machine, 0, request)[0] == said[0]
+
+
+# --- committing ---
+
+
+def test_a_commit_with_invalidation_is_what_a_guest_does(panel):
+    here, tail = panel.lab.position, get(unit_register(panel.lab.machine, "IQT"), IQT.qt)
+    edit(panel, vector="0x77")
+    panel.commit(True)
+    done = panel.lab.history.commands[here:]
+    assert [type(command) for command in done] == [c.RamWrite, c.RamWrite, c.Mmio]
+    assert int.from_bytes(done[1].data, "little") == IEC.make(type=4, g=1, iidx=panel.index)
+    assert get(unit_register(panel.lab.machine, "IQT"), IQT.qt) == tail + 1
+    assert unit_register(panel.lab.machine, "IQH") == unit_register(panel.lab.machine, "IQT")
+    assert "INVALIDATED" in happened(panel.lab.last)
+    assert not stale(panel.lab.machine, 0, panel.index) and cached(panel.lab.machine, 0, panel.index) is None
+    panel.lab.undo()
+    assert panel.lab.position == here
+
+
+def test_a_forgotten_invalidation_leaves_the_old_entry_in_use(panel):
+    lab, old = panel.lab, get(panel.editor.value, IRTE.vector)
+    edit(panel, vector="0x77")
+    panel.commit(False)
+    assert stale(lab.machine, 0, panel.index)
+    assert "STALE" in panel.head.value and f"vector={old:#x}" in panel.head.value
+    assert "STALE COPY IN USE" in {i: t for t, i in panel.list.options}[panel.index]
+    events = lab.fire(NIC, 2)
+    assert "HIT" in happened(events)
+    assert [e.index for e in events if e.act == Act.ACCEPTED] == [old]
+    panel.invalidate()
+    assert "STALE" not in panel.head.value
+    assert [e.index for e in lab.fire(NIC, 2) if e.act == Act.ACCEPTED] == [0x77]
+
+
+def test_without_a_cache_no_copy_is_stale():
+    lab = Lab.from_config(CONFIG, profile=profile("spec").with_options(cache="none"))
+    lab.boot()
+    lab.fire(NIC, 2)
+    panel = lab.irt
+    panel.choose(index_of(lab, 2))
+    edit(panel, vector="0x77")
+    panel.commit(False)
+    assert "no old copy" in panel.answer.value and not stale(lab.machine, 0, panel.index)
+    panel.close()
+
+
+def test_the_guest_goes_on_behind_the_panels_descriptor(panel):
+    """Both write to one queue; a guest that overwrote the tail would lose its own invalidation."""
+    lab = panel.lab
+    edit(panel, vector="0x77")
+    panel.commit(True)
+    source = lab.kernel.guest.sources[NIC][5]
+    lab.fire(NIC, 5)
+    assert lab.kernel.affinity(source, 1) == ""
+    assert not stale(lab.machine, 0, source.index)
+    assert [e.node & 0xFFFFFF for e in lab.fire(NIC, 5) if e.act == Act.ACCEPTED] == [1]
+
+
+def test_the_tail_wraps_with_the_queue(lab):
+    m = lab.machine.copy()
+    m.regs[0x88 // 4] = 255 << 4
+    write = invalidate_commands(m, 0, 3)[1]
+    assert write.value == 0
+
+
+def test_with_the_queue_off_the_unit_cannot_be_told(lab):
+    lab.issue(c.Mmio(0xFED90018, 4, 1 << 25))  # GCMD without QIE
+    panel = lab.irt
+    here = lab.position
+    edit(panel, vector="0x77")
+    panel.guarded(lambda: panel.commit(True))
+    assert "queued invalidation is off" in panel.status.value
+    assert lab.position == here and panel.dirty
+    panel.commit(False)
+    assert lab.position == here + 1
+    panel.close()
+
+
+def test_the_previewed_request_can_be_sent(panel):
+    edit(panel, p=False)
+    panel.commit(True)
+    panel.fire()
+    blocked = [e for e in panel.lab.last if e.act == Act.BLOCKED]
+    assert [(e.index, e.low, e.high) for e in blocked] == [(0x22, panel.index, NIC)]
+
+
+def test_what_is_being_edited_survives_a_change_elsewhere(panel):
+    edit(panel, vector="0x77")
+    panel.lab.fire(0x400, 0)
+    assert panel.dirty and get(panel.editor.value, IRTE.vector) == 0x77
+
+
+def test_what_is_not_being_edited_follows_memory(panel):
+    m = panel.lab.machine
+    panel.lab.issue(c.RamWrite(base(m, 0) + 16 * panel.index, (0x55 << 16 | 1).to_bytes(16, "little")))
+    assert panel.editor.controls["vector"].value == "0x55" and not panel.dirty
+    panel.lab.undo()
+    assert panel.editor.controls["vector"].value != "0x55"
+
+
+def test_the_editor_takes_the_format_that_the_mode_bit_says(panel):
+    assert panel.editor.layout_of_bits is IRTE
+    edit(panel, im=True)
+    assert panel.editor.layout_of_bits is IRTE_POSTED and panel.dirty
+    edit(panel, im=False)
+    assert panel.editor.layout_of_bits is IRTE and not panel.dirty
+
+
+# --- when there is no table ---
+
+
+def test_before_the_boot_there_is_no_table():
+    lab = Lab.from_config(CONFIG)
+    panel = lab.irt
+    assert "No table is in use yet" in panel.head.value and panel.commit_with.disabled
+    panel.guarded(lambda: panel.commit(False))
+    assert "no entry is chosen" in panel.status.value
+    lab.boot()
+    assert panel.editor is not None and not panel.commit_with.disabled
+    lab.undo()
+    assert panel.editor is None and panel.commit_with.disabled
+    lab.undo()
+    assert "There is no vIOMMU" in panel.head.value
+    panel.close()
+
+
+def test_a_table_outside_memory_is_shown_as_such(lab):
+    m = lab.machine.copy()
+    m.latch[Latch.BASE_PAGE] = 1 << 30
+    assert stored(m, 0, 0) is None and entries(m, 0) == 65536
+    other = Lab(m)
+    panel = other.irt
+    panel.by.value, panel.text.value = BY_INDEX, "5"
+    assert "not memory" in panel.list.options[0][0]
+    panel.close()
+
+
+def test_a_full_table_is_listed_up_to_a_limit_and_that_is_said():
+    lab = Lab.from_config(CONFIG)
+    lab.boot()
+    lab.issue(c.RamWrite(base(lab.machine, 0), bytes(range(1, 17)) * 4096))
+    panel = lab.irt
+    assert len(panel.list.options) == 500 and "the first are listed" in panel.found.value
+    panel.close()
