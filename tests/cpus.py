@@ -2,7 +2,7 @@
 
 from vsim import commands as c
 from vsim import vioapic, vlapic_regs
-from vsim.formats import RTE
+from vsim.formats import RTE, msi_message
 from vsim.machine import read, step
 from vsim.profile import profile
 from vsim.registers import APIC_OFFSET, ICR
@@ -128,3 +128,17 @@ def line(m, pin, *levels):
 
 def ioapic_eoi(m, vector):
     return step(m, c.Mmio(vioapic.BASE + vioapic.EOI, 4, vector))
+
+
+# --- messages ---
+
+
+def message(m, dest, vector, **fields):
+    """A device's message; there is no remapping unit on its way."""
+    address, data = msi_message(dest, vector, **fields)
+    return step(m, c.Msi(0x18, address, data))
+
+
+def drops(events):
+    """Why something went no further, in order."""
+    return [e.index for e in events if e.act == Act.DROPPED]
