@@ -14,6 +14,7 @@ from vsim.explain import CheckRow, ending, explain, explain_in, unreachable, wal
 from vsim.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
 from vsim.history import History
 from vsim.machine import run, step
+from vsim.pci import Bus, Function
 from vsim.registers import PCI_COMMAND
 from vsim.trace import Act
 
@@ -341,3 +342,10 @@ def test_the_vcpu_that_was_perhaps_meant_is_named():
     told = explain(step(m, c.Msi(scenes.NIC, *msi_message(574 & 0xFF, 0x41))), before, 1)
     assert told.verdict.startswith("dropped: No local APIC matches destination 0x3e (62)")
     assert any(text.startswith("vLAPIC 159 (APIC ID 318) has the same low 8 bits. vCPU 159") for text in told.sentences)
+
+
+def test_a_devices_name_keeps_its_letters_at_the_start_of_a_sentence():
+    machine = scenes.machine()
+    machine.bus = Bus([Function(scenes.NIC, "Intel 82599ES", msix_count=4)])
+    events = step(machine, c.Signal(scenes.NIC, 0))
+    assert explain(events, machine, events[-1].serial).sentences[0].startswith("Device 03:00.0 (Intel 82599ES) has no")

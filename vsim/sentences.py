@@ -185,7 +185,8 @@ _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
 
 
 def _named(m: Machine, e: Event) -> str:
-    return device_text(m, number(e)).capitalize()
+    text = device_text(m, number(e))
+    return text[0].upper() + text[1:]
 
 
 def _dropped(m: Machine, e: Event) -> str:
