@@ -162,7 +162,7 @@ class Plate:
         lit = self._lit_label(words, pitch) if self.target >= 0 else (0.0, 0.0, -1.0)
         for tile in range(0, len(tiles)):
             x, y = tiles[tile]
-            free = y != lit[2] or x + wide + 5 < lit[0] or x > lit[1] + 5
+            free = y != lit[2] or x + wide + 5 < lit[0] or x > lit[1] + 9
             if free and tile % columns % ceil((wide + 7) / pitch) == 0:
                 self.page.text(x, self.top + y - 3, words[tile], colour=self.page.colours.muted)
 
@@ -171,7 +171,7 @@ class Plate:
         tile = tile_of(self.scene, self.target)[0]
         x, y = self.where["tiles"][tile]
         long, lead = f"cluster {words[tile]}", 2 * captions.BADGE + 4
-        label = long if self.page.measure(long, bold=True) + lead < pitch - 4 else f"0x{words[tile]}"
+        label = long if self.page.measure(long, bold=True) + lead < pitch - 14 else f"0x{words[tile]}"
         wide = lead + self.page.measure(label, bold=True)
         x = min(x, self.page.width - wide - 6)
         captions.badge(self.page, x + captions.BADGE, self.top + y - 8, self.last)

@@ -1,0 +1,184 @@
+"""One interrupt at a time: sent on a booted domain, then shown as a picture, as a table and in sentences.
+
+    trial = Trial("data/big.cfg", "data/big.lspci")
+    journey = trial.send("00:05.0", message=0, vcpu=287)
+    journey.picture()
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from vsim import commands, lspci, xl
+from vsim.bits import parse_bdf
+from vsim.domain import Device, build
+from vsim.explain import DELIVERED, FAILED, PASSED, CheckRow, explain
+from vsim.formats import IRTE
+from vsim.guest import Guest
+from vsim.guest_ways import Source
+from vsim.machine import step
+from vsim.profile import Profile, profile
+from vsim.registers import APIC_OFFSET, ICR
+from vsim.state import Machine
+from vsim.trace import Event
+from widgets import figures
+from widgets.scene import Scene, scene
+from widgets.tables import Table, Told
+from widgets.tokens import NOBODY, Places, Token, fold
+
+_MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"}
+_ICR_MSR = 0x800 + (APIC_OFFSET["ICR"] >> 4)
+
+
+class Picture:
+    """A figure that a notebook shows, with words for those who do not see it."""
+
+    def __init__(self, figure: Figure, words: str) -> None:
+        self.figure, self.words = figure, words
+
+    @classmethod
+    def of(cls, journey: Journey, theme: str = "light", shape: str = "wide") -> Picture:
+        """The still of a journey."""
+        return cls(figures.still(journey.drawn, journey.way, (), theme, shape), journey.verdict)
+
+    def save(self, path: str | os.PathLike[str], scale: float = 1.5) -> None:
+        """Write it as a .png (`scale` pixels to a CSS pixel), .svg or .pdf file. ValueError for another ending."""
+        Path(path).write_bytes(figures.ink.data(self.figure, Path(path).suffix[1:], scale))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
+        width, height = (int(side * self.figure.dpi) for side in self.figure.get_size_inches())
+        shown = {"image/png": {"width": width, "height": height, "alt": self.words}}
+        return {"image/png": b64encode(figures.to_png(self.figure)).decode(), "text/plain": self.words}, shown
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What became of one interrupt.
+
+    verdict: in a few words. sentences: its way. checks: those of the remapping unit, none where no unit took part.
+    reached: the vCPUs that accepted it. refused: nothing was sent, since the guest's kernel knew better.
+    """
+
+    drawn: Scene
+    verdict: str
+    sentences: tuple[str, ...]
+    checks: tuple[CheckRow, ...] = ()
+    way: Token | None = None
+    reached: tuple[int, ...] = ()
+    refused: bool = False
+
+    def picture(self, theme: str = "light", shape: str = "wide") -> Picture:
+        """The still with the way lit; theme and shape as `figures.still` has them."""
+        return Picture.of(self, theme, shape)
+
+    def told(self) -> Told:
+        """The way in sentences."""
+        return Told(self.sentences)
+
+    def why(self) -> Table:
+        """The why-panel: every check in order, what it looked at, how it came out."""
+        rows = [(_MARKS.get(row.outcome, "not reached"), row.name, _values(row), row.sentence,
+                 f"VT-d {row.section}" if row.section else "") for row in self.checks]
+        ends = [number for number, row in enumerate(self.checks) if row.outcome in (FAILED, DELIVERED)]
+        caption = self.verdict if rows else f"{self.verdict}. No remapping unit took part: nothing was checked."
+        return Table(("outcome", "check", "looked at", "stops here when", "section"), rows, caption, ends)
+
+
+def _values(row: CheckRow) -> str:
+    return "  ".join(f"{each.name}={each.value:#x}" for each in row.operands if each.value is not None)
+
+
+class Trial:
+    """A domain, built from its files and booted. `domain`, `guest` and `log` (of the boot) are there to look at."""
+
+    def __init__(self, config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None,
+                 base: Profile | None = None, **options: Any) -> None:
+        """config: an xl.cfg; host: text of lspci -vvv. options: of the profile, e.g. apic_id_step=1.
+
+        Raises ConfigError or LspciError with line and column for a mistake in a file.
+        """
+        found = lspci.load(host) if host is not None else None
+        wanted = (base or profile("spec")).with_options(**options)
+        self.domain = build(xl.load(config), found, wanted, wanted.options.apic_id_step)
+        self.guest = Guest(self._issue, self.domain.platform)
+        self.log = self.guest.boot()
+
+    @property
+    def machine(self) -> Machine:
+        """The machine, to look at."""
+        return self.domain.machine
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices whose interrupts the guest has set up."""
+        return tuple(device for device in self.domain.devices if self.guest.sources.get(device.bdf))
+
+    def _issue(self, command: commands.Command) -> list[Event]:
+        return step(self.domain.machine, command)
+
+    def source(self, device: str | int, message: int = 0) -> Source:
+        """An interrupt as the guest has set it up. ValueError when there is no such device or message."""
+        bdf = parse_bdf(device) if isinstance(device, str) else device
+        sources = self.guest.sources.get(bdf, [])
+        if not 0 <= message < len(sources):
+            raise ValueError(f"message is {message}; the limit for device {device} is {len(sources) - 1}")
+        return sources[message]
+
+    def send(self, device: str | int, message: int = 0, vcpu: int = 0) -> Journey:
+        """Direct a message to a vCPU as the guest's kernel does, then let the device send it."""
+        source = self.source(device, message)
+        bdf = parse_bdf(device) if isinstance(device, str) else device
+        refusal = self.guest.affinity(source, vcpu)
+        if refusal:
+            said = f"The guest's kernel does not direct it to vCPU {vcpu}: {refusal}.", "Nothing was sent."
+            return Journey(self._scene(), f"refused by the kernel: {refusal}", said, refused=True)
+        return self._go(commands.Intx(bdf, 1) if source.kind == "pin" else commands.Signal(bdf, source.number))
+
+    def raw(self, device: str | int, address: int, data: int) -> Journey:
+        """A device writes a message of anybody's making: 64-bit address, 32-bit data."""
+        return self._go(commands.Msi(parse_bdf(device) if isinstance(device, str) else device, address, data))
+
+    def ipi(self, sender: int, vcpu: int, vector: int = 0x41) -> Journey:
+        """One vCPU interrupts another by its x2APIC ICR, whose destination has 32 bits."""
+        target = self.machine.apic_id[vcpu]
+        return self._go(commands.Msr(sender, _ICR_MSR, ICR.make(dest=target, vector=vector, level=1)))
+
+    def entry(self, device: str | int, message: int, text: str, **changes: int) -> Journey:
+        """Send a message through another entry than its own, which is put back afterwards.
+
+        text: the entry, as IRTE.text writes it; changes: fields to set otherwise. ValueError for a mistake in them,
+        or when the message has no entry.
+        """
+        source = self.source(device, message)
+        if source.index < 0:
+            raise ValueError(f"message {message} of device {device} has no entry: there is no remapping")
+        entry = IRTE.make(**{**IRTE.split(IRTE.parse(text)), **changes})
+        self.guest.unit.change(source.index, entry)
+        journey = self._go(commands.Signal(source.bdf, source.number))
+        self.guest.unit.change(source.index, source.entry)
+        return journey
+
+    def _scene(self) -> Scene:
+        return scene(self.machine, self.domain.config.name)
+
+    def _go(self, command: commands.Command) -> Journey:
+        before = self.machine.copy()
+        events = self._issue(command)
+        self.guest.take(events)
+        drawn, serial = self._scene(), next(event.serial for event in events if event.serial)
+        told = explain(events, before, serial)
+        tokens = list(fold(drawn, [event for event in events if event.serial == serial]))
+        return Journey(drawn, told.verdict, told.sentences, told.checks, tokens[0] if tokens else None,
+                       _reached(drawn, tokens))
+
+
+def _reached(drawn: Scene, tokens: list[Token]) -> tuple[int, ...]:
+    """The vCPUs that took an interrupt, not those that took the fault event which it set off."""
+    first = Places(drawn).vlapic
+    return tuple(token.dst - first for token in tokens if token.dst != NOBODY and token.src == tokens[0].src)
