@@ -18,6 +18,7 @@ ROWS = [
     (c.ConfigWrite(0x18, 4, 2, 6), ["config", 0x18, 4, 2, 6]),
     (c.Msi(0x300, 0xFEE00010, 0), ["msi", 0x300, 0xFEE00010, 0]),
     (c.Signal(0x300, 63), ["signal", 0x300, 63]),
+    (c.Burst(7, 100, 1), ["burst", 7, 100, 1]),
     (c.Pin(16, 1), ["pin", 16, 1]),
     (c.Intx(0x18, 0), ["intx", 0x18, 0]),
     (c.ApicWrite(287, 0xF0, 0x1FF), ["apic", 287, 0xF0, 0x1FF]),

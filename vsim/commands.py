@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
-           "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20}
+           "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
+           "handlers": 1}
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
 
@@ -111,6 +112,19 @@ class Signal(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Burst(Command):
+    """Devices send `messages` messages, one after the other; `seed` decides which device and which message.
+
+    handlers 1: then every vCPU takes and ends what its local APIC offers; 0: it stays requested.
+    """
+
+    name: ClassVar[str] = "burst"
+    seed: int
+    messages: int
+    handlers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pin(Command):
     """An I/O APIC input goes up (level 1) or down (level 0)."""
 
@@ -197,8 +211,8 @@ class Reset(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
-    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge, Iret, Tick,
-    OutOfMemory, Reset)}
+    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge,
+    Iret, Tick, OutOfMemory, Reset)}
 """All commands by their tag."""
 
 

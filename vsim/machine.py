@@ -7,6 +7,7 @@ are checked when they are made (`commands`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ from vsim.faults import Message
 from vsim.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
 from vsim.profile import IOAPIC_UNVERIFIED
 from vsim.registers import GSTS, OFFSET
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
 from vsim.trace import Act, Drop, Event, Kind, Warn, node
 
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
@@ -330,6 +331,39 @@ def _signal(m: Machine, command: c.Signal) -> None:
         _send_messages(m, place, [command.message])
 
 
+def _burst(m: Machine, command: c.Burst) -> None:
+    """A generator of 64 bits (Knuth's) draws the device, then its message; a message that is off becomes number 0."""
+    able = [(place, f.msix_count or f.msi_count) for place, f in enumerate(m.bus.functions)
+            if f.msix_count or f.msi_count]
+    drawn = command.seed
+    for _ in range(command.messages if able else 0):
+        drawn = _drawn(drawn)
+        place, count = able[(drawn >> 33) % len(able)]
+        drawn = _drawn(drawn)
+        number = (drawn >> 33) % count
+        if msi.message(m.bus, m.config, m.msix, place, number)[0] == msi.OFF:
+            number = 0
+        _send_messages(m, place, [number])
+    if command.handlers:
+        _handle_all(m)
+
+
+def _drawn(state: int) -> int:
+    return state * 6364136223846793005 + 1442695040888963407 & (1 << 64) - 1
+
+
+def _handle_all(m: Machine) -> None:
+    """Every vCPU with a request takes and ends what it is offered, the lowest vCPU first, each at most 256 times."""
+    for vcpu in sorted({found.start() // 32 for found in re.finditer(rb"[^\0]", m.irr.tobytes())}):
+        for _ in range(256):
+            offered = vlapic.pending(m, vcpu)
+            if offered < 0 or m.apic_mode[vcpu] == Apic.DISABLED:
+                break
+            m.serial = 0
+            if vlapic.acknowledge(m, vcpu) == offered:  # else it was an NMI, which has no EOI
+                _broadcast_eoi(m, vlapic.end(m, vcpu))
+
+
 def _pin(m: Machine, command: c.Pin) -> None:
     _send_pins(m, vioapic.set_line(m, command.gsi, command.level))
 
@@ -403,7 +437,7 @@ def _reset(m: Machine, command: c.Reset) -> None:
 
 _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
-    c.Signal: _signal, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
+    c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
     c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Tick: _tick,
     c.OutOfMemory: _out_of_memory, c.Reset: _reset}
 
