@@ -116,7 +116,8 @@ class Options:
     ff_broadcast: an 8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC
     targets compare the low 8 bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE
     reach all clusters, as 0xFF does. ext_dest: compatibility messages carry 15 bits of destination.
-    ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. apic_id_step: APIC ID of
+    ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. rte_reserved: its entries keep
+    their reserved bits 47:17. apic_id_step: APIC ID of
     vCPU n is n times this. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the local APICs offer EOI-broadcast
     suppression. placement: "xen" or "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv".
     boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which
@@ -142,6 +143,7 @@ class Options:
     ioapic_pins: int = 48
     ioapic_version: int = 0x20
     ioapic_sid: int = 0xFF00
+    rte_reserved: bool = False
     apic_id_step: int = 2
     x2apic: bool = True
     suppress_eoi: bool = False
@@ -300,7 +302,7 @@ PROFILES: dict[str, Profile] = {
         "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
         Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
                 iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
-                apic_id_step=1, placement="qemu"),
+                rte_reserved=True, apic_id_step=1, placement="qemu"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
     **{f"xen-{version}": Profile(
         f"xen-{version}", Capabilities(cap, ecap),

@@ -71,7 +71,7 @@ def _write_index(m: Machine, index: int, value: int) -> list[int]:
         entry = entry & 0xFFFFFFFF | value << 32
     else:
         entry = entry & ~0xFFFFFFFF | entry & _KEPT | value & 0xFFFFFFFF & ~_KEPT
-    return write_entry(m, pin, entry)
+    return write_entry(m, pin, entry if m.profile.options.rte_reserved else entry & ~RTE.reserved)
 
 
 def write_entry(m: Machine, pin: int, entry: int) -> list[int]:
