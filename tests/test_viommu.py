@@ -13,7 +13,7 @@ from vsim.pci import Bus, Function
 from vsim.profile import profile
 from vsim.state import Machine
 from vsim.trace import Act
-from vsim.viommu import INTERFACES, REFUSALS, Caps, Errno, Op, ViommuType, create_op, decode, encode
+from vsim.viommu import CONDITIONS, INTERFACES, Caps, Errno, Op, create_op, decode, encode
 
 DECISIONS = Path(__file__).resolve().parent.parent / "DECISIONS.md"
 BASE = 0xFED90000
@@ -70,7 +70,9 @@ def test_members_are_where_the_reference_has_them(version, command):
 
 
 def test_values_of_enumerations():
-    assert ([int(op) for op in Op], [t.value for t in ViommuType], [cap.value for cap in Caps]) == ([0, 1, 2], [1], [1])
+    assert ([int(op) for op in Op], [cap.value for cap in Caps]) == ([0, 1, 2], [1])
+    assert {name: face.type_value for name, face in INTERFACES.items() if name != "rfc-v1"} == {
+        "v1": 1, "v1-corrected": 1, "rfc-v2": 1, "v2": 1, "v3": 0, "v4": 0}
 
 
 @pytest.mark.parametrize("number, name", [
@@ -141,7 +143,7 @@ def with_unit(m):
     assert create(m) == 0
 
 
-# (row of REFUSALS): options of the machine, what happens first, the structure.
+# (a check): options of the machine, what happens first, the structure.
 REACHED = {
     (None, "option-off"): ({"boot_viommu": False}, None, create_op()),
     (Op.CREATE, "type"): ({}, None, create_op(type=2)),
@@ -160,12 +162,16 @@ REACHED = {
 }
 
 
-def row_of(key):
-    return next(row for row in REFUSALS if (row.command, row.name) == key)
+CORRECTED = INTERFACES["v1-corrected"].checks
+
+
+def errno_of(version, key):
+    """The errno of a check, 0 where the version does not make it."""
+    return next((int(errno) for op, name, errno in INTERFACES[version].checks if (op, name) == key), 0)
 
 
 def test_every_refusal_is_reached_by_a_row_of_this_table():
-    assert set(REACHED) == {(row.command, row.name) for row in REFUSALS}
+    assert set(REACHED) == {(op, name) for op, name, _ in CORRECTED}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -175,17 +181,18 @@ def test_every_refusal_ends_with_its_errno(version, key):
     m = machine(version, **options)
     if first:
         first(m)
-    row = row_of(key)
-    assert operate(m, body)[0] == (row.coded if version == "v1" else row.errno)
+    assert operate(m, body)[0] == errno_of(version, key)
 
 
 def test_version_1_as_coded_has_one_errno_for_everything():
-    assert {int(row.coded) for row in REFUSALS} == {0, Errno.EINVAL}
+    assert {int(errno) for _, _, errno in INTERFACES["v1"].checks} == {Errno.EINVAL}
+    unchecked = {name for op, name, _ in CORRECTED if not errno_of("v1", (op, name))}
+    assert unchecked == {"aligned", "width", "ram", "device"}
 
 
 @pytest.mark.parametrize("command", Op)
 def test_corrected_every_failure_of_a_sub_command_has_its_own_errno(command):
-    found = [int(row.errno) for row in REFUSALS if row.command in (None, command)]
+    found = [int(errno) for op, _, errno in CORRECTED if op in (None, command)]
     assert len(found) == len(set(found)) and 0 not in found
 
 
@@ -205,7 +212,7 @@ def test_a_structure_that_cannot_be_copied_is_efault(length):
     ((Op.CREATE, "capabilities"), "bit 0 (IRQ_REMAPPING)"),
 ])
 def test_sentences_name_the_values_that_exist(key, named):
-    assert named in row_of(key).sentence
+    assert named in CONDITIONS[key[1]].sentence
 
 
 # --- life cycle ---
@@ -265,8 +272,8 @@ def test_the_region_is_trapped_where_it_was_created(base):
     (4 << 20, NIC.bar(0), "device"), (4 << 20, NIC.bar(0) + 4096, "device"),
 ])
 def test_where_a_unit_may_lie(ram_size, base, failed):
-    row = row_of((Op.CREATE, failed)) if failed else None
-    assert create(machine(ram_size=ram_size), base_address=base) == (row.errno if row else 0)
+    errno = errno_of("v1-corrected", (Op.CREATE, failed))
+    assert create(machine(ram_size=ram_size), base_address=base) == errno
 
 
 def test_the_limit_is_data():
@@ -345,8 +352,11 @@ def test_any_bytes_are_done_or_refused_and_a_refusal_changes_nothing(version, bo
 
 def table():
     """The refusals as DECISIONS.md has them."""
-    rows = [(row.command.name.lower().replace("_caps", "") if row.command is not None else "any", row.sentence,
-             Errno(row.errno).name, Errno(row.coded).name if row.coded else "not checked") for row in REFUSALS]
+    rows = []
+    for op, name, errno in CORRECTED:
+        coded = errno_of("v1", (op, name))
+        rows.append((op.name.lower().replace("_caps", "") if op is not None else "any", CONDITIONS[name].sentence,
+                     errno.name, Errno(coded).name if coded else "not checked"))
     rows += [("unknown", "There is no such sub-command.", "ENOSYS", "EINVAL"),
              ("any", "The structure is shorter than the version's, or longer than the union.", "EFAULT", "EFAULT")]
     return "\n".join(["| sub-command | refused when | corrected | version 1 as coded |", "| --- | --- | --- | --- |",

@@ -95,7 +95,7 @@ WIDE_WRITE_ABORTS = quirk(
     "two 32-bit writes in ascending order", "the virtual machine is gone", "known, no case")
 
 
-INTERFACES = ("v1", "v1-corrected", "v2", "v3", "v4")
+INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")
 """Names of the domctl's versions; their structures and refusals are in `viommu`."""
 
 

@@ -23,7 +23,8 @@ from vsim.trace import Act
 CHOICES: dict[str, Any] = {
     "order": "reserved-first", "merge_faults": True, "cache": "none", "svt3_reason": 0x26, "dlm_passes": True,
     "iec_any_mask": True, "iqercd": False, "event_upper": False, "ioapic_pins": 24, "ioapic_version": 0x20,
-    "rte_reserved": True, "apic_id_step": 1, "alias_ids": True, "cluster_f_broadcast": True, "eime_reads_back": True, "iedata_bits": 32}
+    "rte_reserved": True, "apic_id_step": 1, "alias_ids": True, "cluster_f_broadcast": True,
+    "eime_reads_back": True, "iedata_bits": 32}
 """What the specification leaves open, as the recorded machine chose it; a profile that imitates it has them itself."""
 
 DEFAULT_CAP, DEFAULT_ECAP, DEFAULT_RAM, DEFAULT_SMP = 0xD2008C222F0606, 0xF00F5A, 64 << 20, 8

@@ -78,7 +78,7 @@ def model(m: Machine) -> Model:
     return MODELS[m.profile.options.model]
 
 
-def _mapped(m: Machine) -> bool:
+def maps_for_good(m: Machine) -> bool:
     """Whether table and queue are mapped once and for all (version 4) instead of at each use."""
     return model(m).trapped == 0xD0
 
@@ -210,7 +210,7 @@ def _sirtp(m: Machine, unit: int, on: bool) -> None:
     _mode(m, unit, "eime", bool(get(irta, IRTA.eime)))
     m.latch[at + Latch.LATCHED_EIME] = get(irta, IRTA.eime)
     m.emit(node(Kind.VIOMMU, unit), Act.LATCHED, entries, irta, get(irta, IRTA.eime))
-    if _mapped(m):
+    if maps_for_good(m):
         map_table(m, unit)
 
 
@@ -240,7 +240,7 @@ def _unmap(m: Machine, place: int) -> None:
 
 def _mappable(m: Machine, gfn: int, pages: int) -> bool:
     """Whether every page is guest memory that can be typed writable."""
-    return all(m.ram.holds((gfn + n) << 12) and not m.pages.get(gfn + n, 0) for n in range(pages))
+    return pages <= 256 and all(m.ram.holds((gfn + n) << 12) and not m.pages.get(gfn + n, 0) for n in range(pages))
 
 
 def _ire(m: Machine, unit: int, on: bool) -> None:
@@ -265,14 +265,14 @@ def live_eime(m: Machine, unit: int) -> None:
 def table_readable(m: Machine, unit: int, index: int) -> bool:
     """Whether the entry's page is mapped, or can be mapped now."""
     at = LATCH_WORDS * unit
-    if _mapped(m):
+    if maps_for_good(m):
         return bool(m.latch[at + Latch.TABLE_PAGES])
     return _mappable(m, m.latch[at + Latch.BASE_PAGE] + (index >> 8), 1)
 
 
 def past_mapping(m: Machine, unit: int, index: int) -> bool:
     """Whether reading this entry leaves the mapped table: the hypervisor would fault (D12 with a full last page)."""
-    return _mapped(m) and index >> 8 >= m.latch[LATCH_WORDS * unit + Latch.TABLE_PAGES]
+    return maps_for_good(m) and index >> 8 >= m.latch[LATCH_WORDS * unit + Latch.TABLE_PAGES]
 
 
 # --- faults (X 3.10) ------------------------------------------------------------------------------------------
@@ -444,7 +444,7 @@ def _may_run(m: Machine, unit: int) -> bool:
 
 def _fetch(m: Machine, unit: int, head: int) -> tuple[int, int, int, int] | None:
     at = LATCH_WORDS * unit
-    if _mapped(m):
+    if maps_for_good(m):
         if head >> 8 >= m.latch[at + Latch.QUEUE_PAGES]:
             return None
         return m.ram.words4((m.latch[at + Latch.IQA_USED] >> 12 << 12) + 16 * head)

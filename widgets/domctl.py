@@ -6,28 +6,27 @@ change of one changes the others. Nothing is sent before "issue".
 
 from __future__ import annotations
 
-import errno
 import re
 from typing import Any
 
 import ipywidgets as W
 
 from vsim import commands, viommu, xl
+from vsim.interfaces import Caps, Errno, Op, Part
 from vsim.state import Machine
 from vsim.trace import Act, Event
-from vsim.viommu import Caps, Op, Part, ViommuType
 from widgets.fields import parse_number
 from widgets.panel import Panel, flow, line
 
 TITLES = {Op.CREATE: "create", Op.DESTROY: "destroy", Op.QUERY_CAPS: "query capabilities"}
 MEANING = {
-    "type": "device model: " + ", ".join(f"{each.value} is {each.name}" for each in ViommuType),
+    "type": "device model: " + "the value that means INTEL_VTD depends on the version (1, from version 3 on 0)",
     "base_address": "guest-physical address of the register page, a multiple of 4096",
     "length": "bytes of the register page: 4096",
     "capabilities": "asked for: " + ", ".join(f"bit {c.value.bit_length() - 1} is {c.name}" for c in Caps),
     "viommu_id": "number of the vIOMMU", "caps": "what the device model can do"}
 """Members of the structure in words (X 2.2)."""
-_XL_TYPES = {ViommuType.INTEL_VTD: "vtd"}
+_XL_TYPES = {1: "vtd"}
 MOST_BYTES = 128
 QUOTES = ("'", '"')
 
@@ -90,13 +89,13 @@ def foretold(m: Machine, body: bytes) -> tuple[str, str]:
     if not failed:
         return "It will be done.", "good"
     why = row.sentence if row else f"There is no sub-command {command:#x}."
-    coded = " (version 1 as coded has one errno for every failure)" if row and face.as_coded else ""
+    coded = " (version 1 as coded has one errno for every failure)" if row and len({errno for _, _, errno in face.checks}) == 1 else ""
     return f"It will be refused with {named(failed)}{coded}: {why}", "bad"
 
 
 def named(number: int) -> str:
     """An errno with its number, e.g. "ERANGE (34)"."""
-    return f"{errno.errorcode.get(number, 'unknown')} ({number})"
+    return f"{Errno(number).name if number in tuple(Errno) else 'unknown'} ({number})"
 
 
 class DomctlPanel(Panel):
