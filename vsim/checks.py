@@ -221,7 +221,7 @@ def stage_rows(order: str, stage: str) -> tuple[str, ...]:
 
 @cache
 def _steps(order: str, stage: str) -> tuple[tuple[str, int, CodeType], ...]:
-    """What `matching` evaluates, in turn: (operand, 0, its expression) or ("", a check's number, its condition)."""
+    """What `matching` evaluates, in turn: (operand, 0, its expression) or (check, its number, its condition)."""
     out: dict[str, tuple[int, CodeType]] = {}
 
     def define(name: str) -> None:
@@ -252,10 +252,11 @@ def matching(order: str, stage: str, words: Mapping[str, Any]) -> Any:
     return found
 
 
-_SIGNATURE = {
+SIGNATURE = {
     "request": ("address", "upper", "data", "mode", "entries", "base_page", "width"),
     "entry": ("address", "upper", "data", "requester", "mode", "readable", "w0", "w1", "w2", "w3"),
 }
+"""The raw words that a stage's chain takes, in order."""
 
 
 def _define(name: str, known: set[str], out: list[str]) -> None:
@@ -270,7 +271,7 @@ def _define(name: str, known: set[str], out: list[str]) -> None:
 
 def _function(order: str, stage: str) -> list[str]:
     """The source lines of one generated function: the rows of a stage in one order, as an if-chain."""
-    names = ", ".join(f"{name}: int" for name in _SIGNATURE[stage])
+    names = ", ".join(f"{name}: int" for name in SIGNATURE[stage])
     out = [f"def {stage}_{order.replace('-', '_')}({names}) -> int:",
            f'    """The first {stage} check (number in checks.NAMES) to end the request, order "{order}"; or 0."""']
     known: set[str] = set()
@@ -302,7 +303,7 @@ def source() -> str:
                      "What a good entry sends on: (destination, address 63:32, address 31:0, data) (V 5.1, step 10).")
     for order in ORDERS:
         body += _function(order, "request") + _function(order, "entry")
-    for stage in _SIGNATURE:
+    for stage in SIGNATURE:
         pairs = ", ".join(f'"{order}": {stage}_{order.replace("-", "_")}' for order in ORDERS)
         body += [f"{stage.upper()} = {{{pairs}}}", f'"""The {stage} chain of each order."""']
     return "\n".join(head + body) + "\n"

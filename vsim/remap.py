@@ -108,7 +108,7 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
 
 def posts(w0: int, mode: int) -> bool:
     """Whether an entry that no check refuses, with the low word w0, leads to a posted-interrupt descriptor."""
-    return w0 & _IM != 0 and mode & (_PI | _IM_IGNORED) == _PI
+    return (w0 & _IM != 0) & (mode & (_PI | _IM_IGNORED) == _PI)
 
 
 def posted(verdict: Verdict, mode: int) -> bool:
