@@ -35,6 +35,9 @@ EXCEPTIONS = {
     ("topology", "networkx", False),
     ("storm", "numpy", True),
     ("storm", "numba", True),
+    ("storm_engines", "numpy", True),
+    ("storm_engines", "numba", True),
+    ("storm_vectorised", "numpy", True),
     ("bench", "numpy", True),
     ("bench", "numba", True),
 }
@@ -188,7 +191,7 @@ def texts() -> Iterator[Path]:
 
 
 def is_text(path: Path) -> bool:
-    return path.suffix not in (".gz", ".png", ".pyc") and ".ipynb_checkpoints" not in path.parts
+    return path.suffix not in (".gz", ".png", ".pyc") and not {"__pycache__", ".ipynb_checkpoints"} & {*path.parts}
 
 
 @pytest.mark.parametrize(
