@@ -17,7 +17,7 @@ from vsim.guest_iommu import QUEUE_SLOTS
 from vsim.machine import unit_register
 from vsim.registers import IQT
 from vsim.state import LATCH_WORDS, Latch
-from vsim.trace import Event
+from vsim.trace import Act, Event
 
 if TYPE_CHECKING:
     from widgets.lab import Lab
@@ -75,6 +75,15 @@ class Kernel:
             self.guest.cpu.note(events)
             if self.serving:
                 self.serve()
+
+    def notice(self, events: list[Event]) -> None:
+        """Handlers have run already (a burst): what is left is to remember who waits, and to read fault records."""
+        if self.guest is None:
+            return
+        if not self.serving:
+            self.guest.cpu.note(events)
+        elif any(event.act == Act.NOTIFIED and not event.index for event in events):
+            self.guest.faults += self.guest.unit.drain_faults()
 
     def serve(self) -> int:
         """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from vsim import msi
-from vsim.commands import Signal
+from vsim.commands import Burst, Tick
 from vsim.state import Machine
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 SLICE = 0.1
 """Seconds of storm that are done at a time."""
-SERVED = 0.01
-"""Seconds of storm after which handlers run: what is pending meanwhile can be seen."""
-MAX_RATE, MAX_COUNT = 100_000, 1_000_000
+PART = 0.01
+"""Seconds of storm that one command holds: its messages, then the handlers; machine time goes on by as much."""
+MAX_RATE, MAX_COUNT = 100_000, 10_000_000
 """Most interrupts a second, and in one storm."""
 
 
-def ready(m: Machine) -> list[tuple[int, int]]:
-    """(requester id, message) of every message that would go out now."""
-    return [(function.bdf, number) for place, function in enumerate(m.bus.functions)
-            for number in range(function.msix_count or function.msi_count)
-            if msi.message(m.bus, m.config, m.msix, place, number)[0] == msi.READY]
+def ready(m: Machine) -> bool:
+    """Whether any message would go out now."""
+    return any(msi.message(m.bus, m.config, m.msix, place, number)[0] == msi.READY
+               for place, function in enumerate(m.bus.functions)
+               for number in range(function.msix_count or function.msi_count))
 
 
 class Storm:
@@ -45,8 +45,7 @@ class Storm:
         if not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
             raise ValueError(f"seconds is {seconds!r}; the limit is 1 to {MAX_COUNT} interrupts in one storm")
         self.lab, self.rate, self.count = lab, rate, int(rate * seconds)
-        self.sources = ready(lab.machine)
-        if not self.sources:
+        if not ready(lab.machine):
             raise ValueError("no device has a message switched on: boot the guest first")
         self.sent, self.running = 0, True
         self._random = random.Random(seed)
@@ -94,16 +93,13 @@ class Storm:
                 self.stop()
 
     def _send(self, until: int) -> None:
-        part = max(1, int(self.rate * SERVED))
-        kernel, guest = self.lab.kernel, self.lab.kernel.guest
+        """Messages up to number `until`, in commands of `PART` each."""
+        kernel, part = self.lab.kernel, max(1, round(self.rate * PART))
         while self.sent < until:
-            for _ in range(min(part, until - self.sent)):
-                events = self.lab.issue(Signal(*self._random.choice(self.sources)))
-                self.sent += 1
-                if guest is not None:
-                    guest.cpu.note(events)
-            if kernel.serving:
-                kernel.serve()
+            messages = min(part, until - self.sent)
+            burst = Burst(self._random.getrandbits(32), messages, int(kernel.serving))
+            kernel.notice(self.lab.issue(burst, Tick(round(messages * 1e9 / self.rate))))
+            self.sent += messages
 
     def stop(self) -> None:
         """End it here; what has been sent stays."""
