@@ -7,12 +7,13 @@ from typing import NamedTuple
 import ipywidgets as W
 
 from vsim import commands, vvtd
-from vsim.bits import Access, Field, Layout
+from vsim.bits import Access, Field, Layout, get
 from vsim.formats import FRCD
 from vsim.registers import GCMD, ONE_SHOT, UNIT
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import ACTS, Act, Event
 from widgets import fields, foresee
+from widgets.fields import whole_text
 from widgets.panel import Panel, flow, line
 
 CSS = fields.CSS + """
@@ -187,7 +188,7 @@ class RegistersPanel(Panel):
     def draw(self, m: Machine, events: list[Event]) -> None:
         """The list with the values of now; the editor keeps what is being typed and compares with what is stored."""
         live = m.live(self.unit)
-        self._fill([f"{r.offset:03x} {r.name:<8} {_digits(held(m, self.unit, r), r.width) if live else ''}"
+        self._fill([f"{r.offset:03x} {r.name:<8} {_shortly(r, held(m, self.unit, r)) if live else ''}"
                     for r in self._page])
         for control in (self.list, self.access, self.write_button, self.read_button):
             control.disabled = not live
@@ -215,9 +216,11 @@ class RegistersPanel(Panel):
                     f"{register.layout.section}", "muted")
 
 
-def _digits(value: int, width: int) -> str:
-    text = f"{value:0{2 * width}x}"
-    return " ".join(text[at:at + 8] for at in range(0, len(text), 8))
+def _shortly(register: Register, value: int) -> str:
+    """A value for the list: its digits, of a fault record what counts."""
+    if register.layout is FRCD:
+        return f"F=1 reason {get(value, FRCD.reason):#x}" if get(value, FRCD.f) else "F=0"
+    return whole_text(register.layout, value)[2:].replace("_", " ")
 
 
 def cost_of_reading(m: Machine) -> str:
