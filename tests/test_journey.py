@@ -180,6 +180,8 @@ def test_the_controls_are_the_interrupt_that_is_shown(panel):
     before = panel.picture.value
     panel.theme.value = "dark"
     assert panel.picture.value != before
+    panel.shape.value = "tall"
+    assert "max-width:480px" in panel.picture.value
 
 
 def test_another_device_brings_its_own_number_of_messages(panel):
@@ -197,7 +199,7 @@ def test_values_out_of_range_stay_in_the_range(panel):
 
 
 def test_labels_of_controls_have_room(panel):
-    controls = (panel.device, panel.message, panel.vcpu, panel.theme)
+    controls = (panel.device, panel.message, panel.vcpu, panel.theme, panel.shape)
     assert all(each.style.description_width == "70px" for each in controls)
 
 

@@ -24,7 +24,7 @@ _THEMES = ("light", "dark")
 class Chooser(W.VBox):
     """Controls for one interrupt on a `Trial`, and below them its picture, its sentences and its checks.
 
-    `device`, `message`, `vcpu` and `theme` are the controls; `journey` is what is shown, `error` what went wrong.
+    `device`, `message`, `vcpu`, `theme` and `shape` are the controls; `journey` is what is shown, `error` what went wrong.
     """
 
     def __init__(self, trial: Trial, device: int = 0, message: int = 0, vcpu: int | None = None) -> None:
@@ -45,11 +45,12 @@ class Chooser(W.VBox):
         self.vcpu = W.BoundedIntText(last if vcpu is None else vcpu, 0, last, description="vCPU", style=_LABELS,
                                      layout=narrow)
         self.theme = W.Dropdown(options=_THEMES, description="theme", style=_LABELS, layout=narrow)
+        self.shape = W.Dropdown(options=figures.SHAPES, description="shape", style=_LABELS, layout=narrow)
         self.picture, self.words, self.error = W.HTML(), W.HTML(), W.HTML()
-        row = W.Box([self.device, self.message, self.vcpu, self.theme], layout=W.Layout(flex_flow="row wrap"))
+        row = W.Box([self.device, self.message, self.vcpu, self.theme, self.shape], layout=W.Layout(flex_flow="row wrap"))
         super().__init__([row, self.error, self.picture, self.words])
         self.device.observe(self._device_changed, "value")
-        for control in (self.message, self.vcpu, self.theme):
+        for control in (self.message, self.vcpu, self.theme, self.shape):
             control.observe(self._changed, "value")
         self._changed()
 
@@ -74,9 +75,11 @@ class Chooser(W.VBox):
                 self.error.value = fault_line(error)
 
     def _show(self, journey: Journey) -> None:
-        png = figures.to_png(journey.picture(self.theme.value).figure, 1.5)
+        drawn = Picture.of(journey, self.theme.value, self.shape.value).figure
+        png, width = figures.to_png(drawn, 1.5), drawn.get_figwidth() * drawn.dpi
         source = f"data:image/png;base64,{b64encode(png).decode()}"
-        self.picture.value = f'<img alt="{escape(journey.verdict)}" src="{source}" style="width:100%;max-width:1120px">'
+        style = f"width:100%;max-width:{width:g}px"
+        self.picture.value = f'<img alt="{escape(journey.verdict)}" src="{source}" style="{style}">'
         self.words.value = (f"<p><b>{escape(journey.verdict)}</b></p>{journey.told()._repr_html_()}"
                             f"<details><summary>the checks</summary>{journey.why()._repr_html_()}</details>")
         self.journey = journey
@@ -85,5 +88,5 @@ class Chooser(W.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         if self.journey is None or not isinstance(bundle, dict):
             return bundle
-        still, shown = Picture.of(self.journey)._repr_mimebundle_()
+        still, shown = Picture.of(self.journey, self.theme.value, self.shape.value)._repr_mimebundle_()
         return {**still, **bundle}, shown
