@@ -24,7 +24,8 @@ _THEMES = ("light", "dark")
 class Chooser(W.VBox):
     """Controls for one interrupt on a `Trial`, and below them its picture, its sentences and its checks.
 
-    `device`, `message`, `vcpu`, `theme` and `shape` are the controls; `journey` is what is shown, `error` what went wrong.
+    `device`, `message`, `vcpu`, `theme` and `shape` are the controls; `journey` is what is shown, `error` tells what
+    went wrong.
     """
 
     def __init__(self, trial: Trial, device: int = 0, message: int = 0, vcpu: int | None = None) -> None:
@@ -47,10 +48,11 @@ class Chooser(W.VBox):
         self.theme = W.Dropdown(options=_THEMES, description="theme", style=_LABELS, layout=narrow)
         self.shape = W.Dropdown(options=figures.SHAPES, description="shape", style=_LABELS, layout=narrow)
         self.picture, self.words, self.error = W.HTML(), W.HTML(), W.HTML()
-        row = W.Box([self.device, self.message, self.vcpu, self.theme, self.shape], layout=W.Layout(flex_flow="row wrap"))
+        controls = [self.device, self.message, self.vcpu, self.theme, self.shape]
+        row = W.Box(controls, layout=W.Layout(flex_flow="row wrap"))
         super().__init__([row, self.error, self.picture, self.words])
         self.device.observe(self._device_changed, "value")
-        for control in (self.message, self.vcpu, self.theme, self.shape):
+        for control in controls[1:]:
             control.observe(self._changed, "value")
         self._changed()
 
@@ -58,7 +60,7 @@ class Chooser(W.VBox):
         return len(self.trial.guest.sources[self.device.value])
 
     def _device_changed(self, _: object) -> None:
-        """Another device has another number of messages; the smaller limit may move the value, and then draws."""
+        """Another device has another number of messages: the limit may move the value, which is drawn once."""
         with self._lock:
             self.message.unobserve(self._changed, "value")
             self.message.max = self._messages() - 1
