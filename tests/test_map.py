@@ -199,6 +199,13 @@ def test_pending_interrupts_and_records_are_the_machine_s(rig):
     assert records(rig.m) == []
 
 
+def test_the_page_is_told_whether_a_unit_remaps(shown):
+    made, rig, wire = shown
+    assert made.get_state("present")["present"]["states"] == ["remapping on"]
+    made.show(rig.m, [*rig.write("GCMD", 0), *rig.msi(5)])
+    assert wire.messages[-1][0]["states"] == ["remapping off"]
+
+
 def test_counts_can_be_taken_back(rig):
     s = scene(rig.m)
     tokens = [Token(0, 0, Places(s).vlapic, 5, Outcome.REMAPPED, 65), Token(0, 1, NOBODY, 9, Outcome.BLOCKED, 0x22),

@@ -7,6 +7,7 @@ const OUTCOMES = [
   ["remapped", "square"], ["posted", "diamond"], ["compatibility", "ring"], ["blocked", "cross"], ["direct", "dot"],
 ];
 const [REMAPPED, POSTED, COMPATIBILITY, BLOCKED, DIRECT] = OUTCOMES.keys();
+const SAID = ["remapped", "posted", "in compatibility format", "blocked", "sent directly"];
 const PAST = 0x10, NO_ENTRY = 0x20, PIN = 0x40;
 const NOBODY = 0xffff, LANE = 0.7, RAIL = 6, CURVE = 10, SIDE = 4;
 const FLIGHT = 1000;      // motion ms from sender to slot
@@ -57,7 +58,7 @@ function unpack(data) {
   const view = bytes(data);
   if (!view || view.byteLength < 8) return [];
   const [version, size, total] = [view.getUint8(0), view.getUint8(1), view.getUint32(4, true)];
-  if (version !== 1 || size !== 12 || view.byteLength < 8 + 12 * total) throw new Error("tokens of another version");
+  if (version !== 1 || size !== 12 || view.byteLength < 8 + 12 * total) return [];
   const out = new Array(total);
   for (let n = 0, at = 8; n < total; n++, at += 12) {
     out[n] = [view.getFloat32(at, true), view.getUint16(at + 4, true), view.getUint16(at + 6, true),
@@ -243,6 +244,7 @@ class Tally {
     this.recent = [];
     this.blocked = [];
     this.tops = [16, 16];
+    this.states = [];
     this.clock = 0;
   }
 
@@ -257,6 +259,7 @@ class Tally {
     }
     this.setPending(present.pending);
     this.clock = present.clock;
+    this.states = present.states ?? [];
   }
 
   setPending(data) {
@@ -472,7 +475,8 @@ class Painter {
     where.routers.forEach((box, n) => {
       this.box(box);
       const name = scene.routers[n], [x, y, w, h] = box;
-      if (ways.right) this.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true, align: "center", room: w * s - 6 });
+      if (where.free) this.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center", room: w * s + 20 });
+      else if (ways.right) this.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true, align: "center", room: w * s - 6 });
       else this.words(name, (x + 6) * s, (y + h / 2) * s + 4, { bold: true, room: w * LANE * s - 12 });
     });
     this.units(scene, where, ways, tally);
@@ -506,7 +510,7 @@ class Painter {
     if (scene.units.length) {
       const [a, b] = where.bypass[0].slice(-2);
       if (ways.right) this.words("compatibility format", (a[0] + 4) * this.scale, b[1] * this.scale + 13, { colour: "compatibility", room: (b[0] - a[0] - 8) * this.scale });
-      else this.words("compatibility format: past the table", (a[0] - 6) * this.scale, a[1] * this.scale + 14, { colour: "compatibility", align: "right", room: a[0] * this.scale / 2 });
+      else this.words("compatibility format", (a[0] - 6) * this.scale, a[1] * this.scale - 7, { colour: "compatibility", align: "right", room: a[0] * this.scale / 2 - 20 });
     }
   }
 
@@ -524,15 +528,15 @@ class Painter {
 
   chips(scene, where) {
     const s = this.scale, pen = this.base, right = where.flow === "right", n = where.chips.length;
-    const single = n < 2 || where.chips[0][right ? 0 : 1] === where.chips[n - 1][right ? 0 : 1];
-    const pitch = n > 1 ? Math.abs(where.chips[1][right ? 1 : 0] - where.chips[0][right ? 1 : 0]) * s : 200;
+    const single = n < 2 || where.free || where.chips[0][right ? 0 : 1] === where.chips[n - 1][right ? 0 : 1];
+    const pitch = where.free ? 54 : n > 1 ? Math.abs(where.chips[1][right ? 1 : 0] - where.chips[0][right ? 1 : 0]) * s : 200;
     const every = Math.ceil((right ? this.small + 3 : 52) / pitch), side = n > COLUMN_FULL ? 6 : 8;
     where.chips.forEach(([x, y], k) => {
       const [id, name] = scene.devices[k];
       pen.fillStyle = this.colour.muted;
       pen.fillRect(x * s - side / 2, y * s - side / 2, side, side);
       if (!single || k % every) return;
-      if (right) this.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right", room: x * s - 18 });
+      if (right && !where.free) this.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right", room: x * s - 18 });
       else this.words(bdf(id), x * s, y * s - 9, { align: "center", room: Math.max(50, pitch * every) - 2 });
     });
   }
@@ -542,18 +546,20 @@ class Painter {
     if (where.free) {
       where.units.forEach(([x, y, w, h], n) => {
         this.box([x, y, w, h]);
-        this.words(`vIOMMU ${n}`, (x + w / 2) * s, (y + h / 2) * s + 4, { bold: true, align: "center", room: w * s - 6 });
+        this.words(`vIOMMU ${n}`, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center", room: w * s + 20 });
       });
       return;
     }
     if (!scene.units.length) {
-      const [x, y] = where.trunks[0][0], box = ways.right ? [x - 112, y - 70, 112, 48] : [x - 70, y - 76, 140, 40];
+      const [x, y] = where.trunks[0][0], box = ways.right ? [x - 112, y - 70, 112, 48] : [x - 70, y - 52, 140, 40];
       this.box(box, { fill: "", edge: "muted", dash: [3, 3] });
       this.words("no vIOMMU", (box[0] + box[2] / 2) * s, (box[1] + box[3] / 2) * s + 4, { align: "center", colour: "muted", room: box[2] * s - 8 });
     }
     where.units.forEach((box, unit) => {
       const [entries, each, cells] = scene.units[unit], [x, y, w, h] = box;
       this.box(box, entries < 0 ? { dash: [3, 3] } : {});
+      const state = tally.states[unit], [left, top] = [ways.right ? x * s : x * s + 60, y * s - 7], room = { colour: "muted", whole: true, room: w * s - (ways.right ? 56 : 116) };
+      if (state) this.words(state, left, top, room) || this.words(state.split(" ").at(-1), left, top, room);
       for (let cell = 0; cell < cells; cell++) this.entry(ways, unit, cell, tally);
       const lines = entries < 0 ? ["destroyed"] : !entries ? ["no table yet"]
         : [`${count(entries)} entries`, each > 1 ? `${each} in a cell` : "one in a cell"];
@@ -644,11 +650,21 @@ class Painter {
     SHAPES[OUTCOMES[kind][1]](pen, x, y, r);
   }
 
+  haloed(pen, kind, x, y, r) {
+    pen.fillStyle = this.colour.background;
+    pen.fillRect(x - r - 1.5, y - r - 1.5, 2 * r + 3, 2 * r + 3);
+    this.mark(pen, kind, x, y, r);
+  }
+
   /** Everything that moves or is pointed at. */
   frame(view) {
     const pen = this.top, s = this.scale, { flights, now } = view;
     pen.clearRect(0, 0, this.width, this.height);
-    if (view.lit) this.line(view.lit.points, { colour: OUTCOMES[view.lit.kind][0], width: 2.5, pen });
+    if (view.lit) {
+      const { points, kind } = view.lit, [x, y] = points.at(-1);
+      this.line(points, { colour: OUTCOMES[kind][0], width: 2.5, pen });
+      if (!flights.size) this.haloed(pen, kind, x * s, y * s, this.token / 2 + 0.5);
+    }
     const dense = flights.size > 1200, room = Math.max(0.65, Math.min(1, view.where.cell * s / 9));
     const r = this.token / 2 * room * (dense ? 0.8 : 1), halo = !dense;
     for (let kind = 0; kind < OUTCOMES.length; kind++) {
@@ -942,7 +958,8 @@ class View {
       this.merged += times.getUint32(4 * n, true);
       this.arrive(token, times.getUint32(4 * n, true));
     });
-    if (content.records) this.records = content.records;
+    this.records = content.records ?? [];
+    if (String(content.states) !== String(this.tally.states)) this.tally.states = content.states ?? [], this.repaint();
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
     const width = Math.min(100, 1.5 * tokens.length) * this.speed;
     for (const token of tokens) this.queue.push([this.now + (token[0] - first) / span * width, token]);
@@ -1166,7 +1183,7 @@ class View {
     if (kind === BLOCKED && !(outcome & PAST)) return `${this.name(src)}${way}${entry}: blocked, reason ${hex(vector)}h: ${this.scene.reasons[vector] ?? "unknown"}`;
     if (kind === BLOCKED) return `${this.name(src)}${way}${entry}: no local APIC took vector ${hex(vector)}h`;
     const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, vector ${hex(vector)}h`;
-    return `${this.name(src)}${way}${entry}: ${kind === DIRECT ? "sent directly" : OUTCOMES[kind][0]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
+    return `${this.name(src)}${way}${entry}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
   }
 
   /** What the strip says of a place [what, number]: its name and its counts. */
@@ -1279,7 +1296,10 @@ class View {
 
   click(event) {
     const found = this.at(event);
-    if (found) this.choose(found);
+    if (!found) return;
+    this.choose(found);
+    this.active = { ...this.active, [found[0]]: found[1] };
+    this.lists[found[0]].focus({ preventScroll: true });
   }
 
   choose([what, n]) {
@@ -1304,7 +1324,8 @@ class View {
     this.hover = null;
     this.part.whole.hidden = tile === null;
     this.layout(true);
-    if (tile === null) this.lists.vlapic.focus();
+    if (tile !== null) this.active = { ...this.active, vlapic: this.scene.tiles[tile].slice(1).find((n) => n >= 0) };
+    this.lists.vlapic.focus({ preventScroll: true });
   }
 
   key(event) {
@@ -1322,7 +1343,7 @@ class View {
     this.focused = name;
     if (name) {
       this.active ??= {};
-      this.active[name] ??= name === "vlapic" && this.zoomed !== null ? this.scene.tiles[this.zoomed].slice(1).find((n) => n >= 0) : 0;
+      this.active[name] ??= 0;
       this.announce(name);
     }
     if (!this.request) this.draw();

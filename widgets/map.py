@@ -162,10 +162,15 @@ class LiveMap(anywidget.AnyWidget):
             counts = b"".join(count.to_bytes(4, "little") for count in more.values())
             self._outbox = []
             self._sent_at = time.monotonic()
-            content = {"kind": "tokens", "clock": self._machine.clock / 1e6, "records": tally.records(self._machine)}
+            content = {"kind": "tokens", **self._facts()}
             same = now == self._sent_pending
             self._sent_pending = now
             self.send(content, [pack(drawn), pack(more), counts, b"" if same else now])
+
+    def _facts(self) -> dict[str, Any]:
+        """What the page says of the machine besides counts: clock in ms, fault records, states of the units."""
+        m = self._machine
+        return {"clock": m.clock / 1e6, "records": tally.records(m), "states": tally.states(m)}
 
     def _later(self) -> None:
         """Send after the pause, where an event loop runs; elsewhere the next `show` or `flush` does it."""
@@ -191,8 +196,7 @@ class LiveMap(anywidget.AnyWidget):
             if "present" in state:
                 self._outbox.clear()  # they are in these counts
                 self._sent_pending = tally.pending(self._machine)
-                state["present"] = {"stamp": self._stamp, "clock": self._machine.clock / 1e6,
-                                    "pending": self._sent_pending, "records": tally.records(self._machine),
+                state["present"] = {"stamp": self._stamp, "pending": self._sent_pending, **self._facts(),
                                     **self._tally.state()}
             if "tape" in state:
                 state["tape"] = self._tape()

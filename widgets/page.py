@@ -38,6 +38,7 @@ const model = {
 const el = document.getElementById("map");
 el.model = model;
 el.close = render({ model, el });
+document.addEventListener("keydown", (event) => { if (!el.contains(event.target)) el.vsim.key(event); });
 """
 
 _PAGE = """<!doctype html>

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from vsim.bits import bdf_text, get
+from vsim.checks import MODE_BIT
 from vsim.formats import FRCD, REASON_TEXT
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from widgets.scene import Scene, unit_of
@@ -78,6 +79,12 @@ def _told(unit: int, number: int, value: int) -> str:
     reason = int(get(value, FRCD.reason))
     return (f"vIOMMU {unit}, record {number}: reason {reason:x}h, {REASON_TEXT.get(reason, 'unknown')}; "
             f"index {get(value, FRCD.index)}, source {bdf_text(int(get(value, FRCD.sid)))}; {value:#034x}")
+
+
+def states(m: Machine) -> list[str]:
+    """What each unit does now, in words; "" for one that is gone."""
+    return [("remapping on" if m.latch[LATCH_WORDS * unit + Latch.MODE] & MODE_BIT["ires"] else "remapping off")
+            if m.live(unit) else "" for unit in range(m.units)]
 
 
 def shape(m: Machine) -> list[tuple[bool, int]]:

@@ -1,0 +1,531 @@
+"""The live map in a real browser, on bare pages: what it draws, says, and lets a reader do."""
+
+import json
+import random
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from rig import Rig
+from test_scene import BUS, NIC, machine
+
+from vsim.pci import Bus, Function
+from widgets.bench_browser import ARGUMENTS, chromium
+from widgets.page import to_html
+from widgets.scene import scene, way
+from widgets.tally import Tally
+from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, pack
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason="no playwright"),
+]
+AXE = find_spec("axe_playwright_python")
+SIZES = (1, 8, 288, 512, 1024, 4096)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Open a page; at the end nothing may have gone wrong in it, and nothing may have been asked of a network."""
+    pages, wrong = [], []
+
+    def opened(s, tokens=(), width=1400, theme="", context=None, **state):
+        page = browser.new_page(viewport={"width": width, "height": 900}, bypass_csp=True, **context or {})
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
+        file = Path(tmp_path, f"{len(pages)}.html")
+        file.write_text(to_html(s, tokens, theme, **state), encoding="utf-8")
+        page.goto(file.as_uri())
+        page.wait_for_function("document.getElementById('map')?.vsim")
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+def latched(vcpus=288, devices=3, s=7):
+    bus = BUS if devices == 3 else Bus([Function(8 * n, f"dev{n}", msix_count=1, pin=1) for n in range(devices)])
+    return scene(Rig(bus=bus, vcpus=vcpus).start(s=s).m, "big")
+
+
+def some(s, number, seed=1):
+    """Tokens of every kind, 10 ms apart."""
+    rng, places, out = random.Random(seed), Places(s), []
+    for n in range(number):
+        outcome = rng.choice([*Outcome, Outcome.COMPATIBILITY | Flag.NO_ENTRY, Outcome.BLOCKED | Flag.PAST,
+                              Outcome.BLOCKED | Flag.NO_ENTRY, Outcome.REMAPPED | Flag.PIN])
+        kind = outcome & 7
+        src = places.vlapic if kind == Outcome.DIRECT else rng.randrange(len(s["devices"]))
+        dst = NOBODY if kind == Outcome.BLOCKED else places.vlapic + rng.randrange(s["vlapics"])
+        out.append(Token(10.0 * n, src, dst, rng.randrange(256), outcome, 0x22))
+    return out
+
+
+def js(page, expression, *args):
+    """An expression over `view`, the map of the page, and `args`."""
+    return page.evaluate(f"(args) => {{ const view = document.getElementById('map').vsim; return {expression}; }}",
+                         list(args))
+
+
+def receive(page, tokens, more=b"", counts=b"", pending=b""):
+    page.evaluate("""([clock, ...data]) => document.getElementById("map").model.receive(
+      { kind: "tokens", clock, records: ["record 0: <b>reason</b>"] },
+      data.map((each) => new DataView(Uint8Array.from(each).buffer)))""",
+                  [7.5, *(list(each) for each in (pack(tokens), more or pack([]), counts, pending))])
+
+
+# --- the same as the kernel's ---
+
+
+def traced(page, tokens):
+    """The ways of tokens as the page has them: x, y, x, y, ..."""
+    return js(page, """args[0].map(([, src, dst, irte, outcome]) => { view.ways.trace(src, dst, irte, outcome);
+      return [...view.ways.x.slice(0, view.ways.n)].flatMap((x, n) => [x, view.ways.y[n]]); })""",
+              [list(token) for token in tokens])
+
+
+@pytest.mark.parametrize("width, name", [(1400, "wide"), (480, "tall")])
+@pytest.mark.parametrize("vcpus", [8, 1024])
+def test_the_page_traces_the_same_ways_as_the_scene(show, vcpus, width, name):
+    s = latched(vcpus)
+    page = show(s, width=width)
+    tokens = some(s, 60)
+    for token, xs in zip(tokens, traced(page, tokens), strict=True):
+        assert xs == pytest.approx([x for point in way(s, s[name], token) for x in point], abs=0.02), token
+
+
+def test_the_page_traces_straight_ways_in_a_layout_of_the_caller_s(show):
+    m = Rig(bus=BUS).start(s=7).m
+    from vsim import topology
+    s = scene(m, layout={node: (n, n * n % 7) for n, node in enumerate(topology.graph(m))})
+    page = show(s, some(s, 20))
+    tokens = some(s, 30)
+    for token, xs in zip(tokens, traced(page, tokens), strict=True):
+        assert xs == pytest.approx([x for point in way(s, s["wide"], token) for x in point], abs=0.02), token
+
+
+def counted(page):
+    return js(page, """{ total: [...view.tally.total], sent: [...view.tally.sent], delivered: [...view.tally.delivered],
+      used: view.tally.used.map((each) => [...each]), refused: view.tally.refused.map((each) => [...each]) }""")
+
+
+def expected(s, tokens):
+    tally = Tally(s)
+    tally.add(tokens)
+    flat = {name: list(getattr(tally, name)) for name in ("total", "sent", "delivered")}
+    return flat | {name: [list(unit) for unit in getattr(tally, name)] for name in ("used", "refused")}
+
+
+def test_a_replay_counts_what_the_kernel_counts(show):
+    s = latched()
+    tokens = some(s, 300)
+    page = show(s, tokens, playing=False)
+    js(page, "view.seek(300)")
+    assert counted(page) == expected(s, tokens)
+    js(page, "view.seek(10)")
+    assert counted(page) == expected(s, tokens[:10])
+
+
+def test_a_view_that_opens_late_begins_with_the_kernel_s_counts(show):
+    s = latched()
+    page = show(s, replay=False)
+    tally = Tally(s)
+    tally.add(some(s, 50))
+    state = {"stamp": 2, "clock": 3.0, "pending": b"\x05", "records": [], **tally.state()}
+    page.evaluate("""(state) => { const data = (each) => new DataView(Uint8Array.from(each).buffer);
+      for (const name of ["sent", "delivered", "pending"]) state[name] = data(state[name]);
+      for (const name of ["used", "refused"]) state[name] = state[name].map(data);
+      document.getElementById("map").model.set("present", state); }""",
+                  json.loads(json.dumps(state, default=list)))
+    assert counted(page) == expected(s, some(s, 50))
+    assert js(page, "[...view.tally.pending].slice(0, 4)") == [1, 0, 1, 0]
+
+
+# --- tokens that come in ---
+
+
+def test_tokens_travel_and_arrive(show):
+    s = latched()
+    page = show(s, replay=False)
+    tokens = some(s, 40)
+    receive(page, tokens)
+    page.wait_for_function("document.getElementById('map').vsim.flights.size === 40")
+    assert js(page, "view.tally.total.reduce((a, b) => a + b)") == 0
+    page.wait_for_function("document.getElementById('map').vsim.flights.size === 0")
+    assert counted(page) == expected(s, tokens)
+    page.wait_for_function("!document.getElementById('map').vsim.request")  # and then nothing is drawn any more
+
+
+def test_what_cannot_be_drawn_is_counted_and_said(show):
+    s = latched()
+    page = show(s, replay=False)
+    tokens = some(s, 9000)
+    receive(page, tokens[:8000], pack(tokens[8000:]), b"".join((2).to_bytes(4, "little") for _ in tokens[8000:]))
+    page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 10000")
+    assert counted(page) == expected(s, tokens + tokens[8000:])
+    assert js(page, "view.merged") == 2000 + 8000 - 4096
+    page.get_by_text("merged: counted, not drawn").wait_for()
+
+
+def test_pending_outlines_follow_when_the_tokens_have_arrived(show):
+    s = latched()
+    page = show(s, replay=False)
+    receive(page, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65)], pending=b"\0\x02")
+    page.wait_for_function("document.getElementById('map').vsim.tally.pending[9] === 1")
+    assert js(page, "view.tally.delivered[9]") == 1
+
+
+def test_a_paused_map_keeps_what_comes_and_steps_through_it(show):
+    s = latched()
+    page = show(s, replay=False, playing=False)
+    receive(page, some(s, 3))
+    assert js(page, "view.flights.size") == 0
+    page.get_by_role("button", name="Step forward").click()
+    page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 1")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 3")
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"\x02\x0c\0\0\1\0\0\0", b"\x01\x0c\0\0\xff\xff\xff\xff", b"garbage of some length"])
+def test_bytes_that_are_no_tokens_do_no_harm(show, data):
+    s = latched(8)
+    page = show(s, replay=False)
+    page.evaluate("""(data) => document.getElementById("map").model.receive({ kind: "tokens", clock: 0, records: [] },
+      [data, data, [], []].map((each) => new DataView(Uint8Array.from(each).buffer)))""", list(data))
+    page.evaluate("document.getElementById('map').model.receive({ kind: 'something else' }, [])")
+    assert js(page, "view.flights.size + view.queue.length") == 0
+
+
+# --- time ---
+
+
+def test_a_replay_plays_to_its_end_and_again(show):
+    s = latched()
+    page = show(s, some(s, 5))
+    page.get_by_role("button", name="Play (space)").wait_for()
+    assert js(page, "view.next") == 5
+    page.keyboard.press("Space")
+    assert js(page, "[view.next < 5, view.playing]") == [True, True]
+
+
+def test_a_replay_steps_forward_and_back_and_says_what_happened(show):
+    s = latched()
+    page = show(s, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65), *some(s, 3)], playing=False)
+    page.keyboard.press(".")
+    page.wait_for_function("document.getElementById('map').vsim.tally.total[0] === 1")
+    assert page.locator(".vsim-strip").inner_text() == "00:03.0 nic, entry 5: remapped to vLAPIC 9, vector 41h"
+    page.keyboard.press(",")
+    assert js(page, "[view.next, view.tally.total[0]]") == [0, 0]
+
+
+def test_steps_are_asked_of_the_kernel_when_it_drives(show):
+    s = latched()
+    page = show(s, driven=True, replay=False)
+    page.evaluate("""() => { const el = document.getElementById("map"); el.sent = [];
+      el.model.send = (message) => el.sent.push(message); }""")
+    page.get_by_role("button", name="Step back").click()
+    page.get_by_role("button", name="Step forward").click()
+    assert page.evaluate("document.getElementById('map').sent") == [
+        {"kind": "step", "by": -1}, {"kind": "step", "by": 1}]
+
+
+def test_a_recording_without_pauses_is_slowed_down_and_says_so(show):
+    s = latched()
+    tokens = [token._replace(t_ms=n * 0.002) for n, token in enumerate(some(s, 60))]
+    page = show(s, tokens, playing=False)
+    assert page.get_by_text("of machine time").inner_text() == "1 s shows 118 µs of machine time"
+
+
+def test_the_speed_changes_how_fast_tokens_move(show):
+    page = show(latched())
+    page.get_by_label("Speed of the animation").select_option("0.25")
+    assert js(page, "view.speed") == 0.25
+
+
+def test_without_motion_every_interrupt_has_arrived_at_once(show):
+    s = latched()
+    page = show(s, replay=False, playing=True, context={"reduced_motion": "reduce"})
+    receive(page, some(s, 30))
+    assert js(page, "[view.flights.size, view.tally.total.reduce((a, b) => a + b)]") == [0, 30]
+    assert js(page, "view.lit.points.length") > 1
+
+
+def test_out_of_sight_nothing_is_drawn_and_everything_is_counted(show):
+    s = latched()
+    page = show(s, replay=False)
+    page.evaluate("document.getElementById('map').style.cssText = 'display: block; margin-top: 5000px'")
+    page.wait_for_function("document.getElementById('map').vsim.visible === false")
+    receive(page, some(s, 30))
+    assert js(page, "[view.flights.size, view.tally.total.reduce((a, b) => a + b), view.request]") == [0, 30, 0]
+
+
+# --- pointing and choosing ---
+
+
+def centre(page, what, number):
+    """The page's coordinates of a place."""
+    return js(page, """(() => { const area = view.stage.getBoundingClientRect(), s = view.painter.scale;
+      const [x, y, w, h] = view.boxOf([args[0], args[1]]);
+      return [area.left + (x + w / 2) * s, area.top + (y + h / 2) * s]; })()""", what, number)
+
+
+@pytest.mark.parametrize("width", [1400, 480])
+@pytest.mark.parametrize("what, number, trait, words", [
+    ("device", 0, NIC, "00:03.0 nic · 4 messages, GSI"),
+    ("irte", 9, 9, "entry 9 · 0 remapped or posted · 0 refused"),
+    ("vlapic", 287, 287, "vLAPIC 287 · APIC ID 23eh: cluster 23, slot e · 0 delivered"),
+])
+def test_pointing_names_a_place_and_clicking_selects_it(show, what, number, trait, words, width):
+    page = show(latched(), width=width)
+    page.mouse.move(*centre(page, what, number))
+    assert page.locator(".vsim-strip").inner_text().startswith(words.replace(", GSI", ""))
+    page.mouse.click(*centre(page, what, number))
+    assert page.evaluate(f"document.getElementById('map').model.get('{what}')") == trait
+    page.mouse.move(2, 2)
+    assert page.locator(".vsim-strip").inner_text().startswith(words.replace(", GSI", ""))
+    page.mouse.click(*centre(page, what, number))
+    assert page.evaluate(f"document.getElementById('map').model.get('{what}')") == -1
+
+
+def test_a_selection_of_the_kernel_is_shown(show):
+    page = show(latched())
+    page.evaluate("document.getElementById('map').model.set('vlapic', 100)")
+    assert page.locator(".vsim-strip").inner_text().startswith("vLAPIC 100")
+    assert js(page, "view.rings().length") == 1
+
+
+def test_a_selection_that_is_not_in_the_scene_is_ignored(show):
+    page = show(latched(), vlapic=4000, irte=60000, device=0xFFFF)
+    assert js(page, "view.rings().length") == 0
+
+
+def test_one_cluster_fills_the_wall_and_all_come_back(show):
+    page = show(latched())
+    page.mouse.dblclick(*centre(page, "vlapic", 287))
+    assert js(page, "[view.zoomed, view.where.tiles.filter(Boolean).length]") == [35, 1]
+    texts = js(page, "view.painter.texts.map((each) => each.text)")
+    assert "vCPU 287" in texts
+    assert "cluster 23: APIC IDs 230 to 23f" in texts
+    page.keyboard.press("Escape")
+    assert js(page, "view.zoomed") is None
+
+
+def test_tokens_for_other_clusters_end_at_the_spine_while_one_is_shown(show):
+    s = latched()
+    page = show(s, replay=False)
+    js(page, "view.zoom(3)")
+    receive(page, some(s, 40))
+    page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 40")
+    assert counted(page) == expected(s, some(s, 40))
+
+
+def test_the_keyboard_reaches_everything(show):
+    page = show(latched(), some(latched(), 5), playing=False)
+    seen = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        here = page.locator(":focus")
+        seen.append(here.get_attribute("aria-label") or here.evaluate("(each) => each.tagName"))
+    assert seen == [
+        "Step back (,)", "Play (space)", "Step forward (.)", "Speed of the animation", "Position in the recording",
+        "PCI devices", "Entries of the interrupt remapping table", "vLAPICs", "SUMMARY"]
+
+
+def test_arrows_walk_the_wall_over_empty_slots(show):
+    page = show(latched())
+    page.get_by_role("listbox", name="vLAPICs").focus()
+    option = page.get_by_role("listbox", name="vLAPICs").get_by_role("option")
+    walked = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "End", "Home", "ArrowUp"):
+        page.keyboard.press(key)
+        walked.append(option.inner_text().split(" · ")[0])
+    assert walked == [f"vLAPIC {n}" for n in (1, 8, 10, 3, 287, 0, 0)]
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.getElementById('map').model.get('vlapic')") == 0
+    assert option.get_attribute("aria-selected") == "true"
+
+
+def test_arrows_walk_devices_and_entries(show):
+    page = show(latched())
+    page.get_by_role("listbox", name="PCI devices").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_role("listbox", name="PCI devices").inner_text().startswith("00:04.0 serial")
+    page.get_by_role("listbox", name="Entries").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.getElementById('map').model.get('irte')") == 8
+
+
+def test_the_badge_opens_the_records(show):
+    s = latched()
+    page = show(s, replay=False)
+    assert page.get_by_role("button", name="blocked").count() == 0
+    receive(page, [Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22)])
+    page.get_by_role("button", name="1 blocked interrupt: show the records").click()
+    faults = page.locator(".vsim-faults").inner_text()
+    assert "record 0: <b>reason</b>" in faults
+    assert "00:03.0 nic, entry 9: blocked, reason 22h: the entry is not present (P=0)" in faults
+    page.keyboard.press("Escape")
+    assert not page.locator(".vsim-faults").is_visible()
+
+
+# --- words ---
+
+
+def test_names_with_markup_are_shown_as_text(show):
+    evil = "<img src=x onerror=alert(1)>"
+    s = scene(Rig(bus=Bus([Function(NIC, evil, msix_count=1)])).start(s=7).m, "<script>alert(2)</script>")
+    page = show(s, [Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22)], playing=False)
+    js(page, "view.seek(1)")
+    page.get_by_text("In words").click()
+    page.locator("tbody tr").first.wait_for()
+    assert page.locator("img, h3 script").count() == 0
+    assert page.locator("h3").inner_text() == "<script>alert(2)</script> · profile spec"
+    assert evil in page.locator("details").inner_text()
+
+
+def test_a_summary_for_screen_readers_tells_the_counts(show):
+    s = latched()
+    page = show(s, [Token(0, 0, Places(s).vlapic, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
+    js(page, "view.seek(3)")
+    assert page.get_by_role("status").inner_text() == "3 interrupts: 3 remapped. 0 vLAPICs with one pending."
+
+
+def test_a_table_says_in_words_what_the_picture_shows(show):
+    s = latched()
+    page = show(s, [Token(0, 0, Places(s).vlapic + 7, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
+    js(page, "view.seek(3)")
+    page.get_by_text("In words").click()
+    page.locator("tbody tr").first.wait_for()
+    rows = [row.inner_text().split("\t") for row in page.locator("tbody tr").all()]
+    assert ["remapped", "3"] in rows
+    assert ["7", "eh", "3", "no"] in rows
+    assert ["00:03.0 nic, entry 5: remapped to vLAPIC 7, vector 41h"] in rows
+
+
+# --- how it looks ---
+
+
+def test_the_theme_of_the_host_is_followed_live(show):
+    page = show(latched())
+    ground = "view.painter.colour.background"
+    light = js(page, ground)
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    page.wait_for_function(f"document.getElementById('map').vsim.painter.colour.background !== '{light}'")
+    dark = js(page, ground)
+    page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+    page.wait_for_function(f"document.getElementById('map').vsim.painter.colour.background === '{light}'")
+    page.evaluate("delete document.body.dataset.jpThemeLight")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"document.getElementById('map').vsim.painter.colour.background === '{dark}'")
+    page.evaluate("document.body.classList.add('vscode-light')")
+    page.wait_for_function(f"document.getElementById('map').vsim.painter.colour.background === '{light}'")
+    page.evaluate("document.getElementById('map').model.set('theme', 'dark')")
+    assert js(page, ground) == dark
+
+
+CLIPPED = """(() => {
+  const out = [], wide = document.documentElement.clientWidth, { texts, width, height } = view.painter;
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const box = ({ x, y, w, h }) => ({ left: x, top: y, right: x + w, bottom: y + h });
+  const less = (a) => ({ left: a.left + 0.5, top: a.top + 0.5, right: a.right - 0.5, bottom: a.bottom - 0.5 });
+  const pairs = (all) => all.forEach(([name, a], n) => all.slice(n + 1).forEach(([other, b]) => {
+    if (meet(a, b)) out.push(`overlap: ${name} / ${other}`);
+  }));
+  if (document.documentElement.scrollWidth > wide) out.push("the page scrolls sideways");
+  const badge = view.part.badge.getBoundingClientRect(), area = view.stage.getBoundingClientRect();
+  const words = texts.map((each) => [each.text, box(each)]);
+  for (const [name, a] of words) {
+    if (a.left < -0.5 || a.top < 0 || a.right > width + 0.5 || a.bottom > height) out.push(`clipped: ${name}`);
+  }
+  if (badge.width) {
+    words.push(["badge", less({ left: badge.left - area.left, top: badge.top - area.top,
+      right: badge.right - area.left, bottom: badge.bottom - area.top })]);
+  }
+  pairs(words);
+  const names = "header > *, .vsim-bar > *, .vsim-legend > li, .vsim-strip, .vsim-stage, details";
+  const parts = [...view.root.querySelectorAll(names)].filter((each) => each.checkVisibility())
+    .map((each) => [each.className || each.textContent, less(each.getBoundingClientRect())]);
+  for (const [name, a] of parts) if (a.left < 0 || a.right > wide) out.push(`outside: ${name}`);
+  pairs(parts);
+  return out;
+})()"""
+
+
+@pytest.mark.parametrize("width", [1400, 960, 480, 360])
+@pytest.mark.parametrize("vcpus", SIZES)
+def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
+    s = latched(vcpus, devices=32, s=15)
+    s["title"][0] = "a domain with quite a long name, as people have them"
+    page = show(s, some(s, 40), width=width, theme="dark" if vcpus == 288 else "light", playing=False)
+    js(page, "view.seek(40)")
+    assert js(page, CLIPPED) == []
+
+
+@pytest.mark.parametrize("width", [1400, 480])
+def test_words_fit_in_special_cases_too(show, width):
+    for s in (scene(machine(unit=False)), scene(machine(0 + 8, 0)), latched(8, 200), latched(8, 1)):
+        assert js(show(s, width=width), CLIPPED) == []
+    page = show(latched(), some(latched(), 9), width=width, playing=False)
+    js(page, "(view.seek(9), view.zoom(0))")
+    assert js(page, CLIPPED) == []
+
+
+@pytest.mark.parametrize("width", [1400, 960, 360])
+def test_the_state_of_a_unit_fits_beside_the_badge(show, width):
+    page = show(latched(), width=width, replay=False)
+    page.evaluate("""([data]) => document.getElementById("map").model.receive({ kind: "tokens", clock: 0,
+      states: ["remapping on"] }, [data, [], [], []].map((each) => new DataView(Uint8Array.from(each).buffer)))""",
+                  [list(pack([Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22)] * 999))])
+    page.wait_for_function("document.getElementById('map').vsim.tally.total[3] === 999")
+    page.get_by_role("button", name="999 blocked").wait_for()
+    assert any(each in js(page, "view.painter.texts.map((each) => each.text)") for each in ("remapping on", "on"))
+    assert js(page, CLIPPED) == []
+
+
+def test_a_window_that_gets_narrow_gets_the_other_arrangement(show):
+    page = show(latched())
+    assert js(page, "view.where.flow") == "right"
+    page.set_viewport_size({"width": 500, "height": 900})
+    page.wait_for_function("document.getElementById('map').vsim.where.flow === 'down'")
+    assert js(page, CLIPPED) == []
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe_playwright_python")
+@pytest.mark.parametrize("theme, width", [("light", 1400), ("dark", 480)])
+def test_axe_finds_nothing_serious(show, theme, width):
+    s = latched()
+    page = show(s, some(s, 40), width=width, theme=theme, playing=False)
+    js(page, "(view.seek(40), view.showFaults(true), view.part.words.open = true)")
+    page.get_by_role("listbox", name="vLAPICs").focus()
+    page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found
+            if each["impact"] in ("serious", "critical")] == []
+
+
+def test_a_closed_view_leaves_nothing_behind(show):
+    s = latched()
+    page = show(s, replay=False)
+    page.evaluate("document.getElementById('map').close()")
+    receive(page, some(s, 5))
+    page.evaluate("document.getElementById('map').model.set('vlapic', 5)")
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    assert page.locator(".vsim-map").count() == 0
+    assert js(page, "view.queue.length") == 0
