@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
            "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
-           "handlers": 1}
+           "handlers": 1, "place": 6}
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
 
@@ -188,6 +188,23 @@ class Iret(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Bind(Command):
+    """The toolstack binds a passed-through MSI: the message that the guest programmed (X 4.4)."""
+
+    name: ClassVar[str] = "bind"
+    address: int
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostIrq(Command):
+    """The host interrupt of a bound message arrives; `place` counts from 0 in the order of binding."""
+
+    name: ClassVar[str] = "hostirq"
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick(Command):
     """Time passes: nanoseconds."""
 
@@ -212,7 +229,7 @@ class Reset(Command):
 
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
     Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge,
-    Iret, Tick, OutOfMemory, Reset)}
+    Iret, Bind, HostIrq, Tick, OutOfMemory, Reset)}
 """All commands by their tag."""
 
 

@@ -19,7 +19,7 @@ from vsim.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
 from vsim.profile import IOAPIC_UNVERIFIED
 from vsim.registers import GSTS, OFFSET
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind, Warn, node
+from vsim.trace import Act, Drop, Event, Kind, Trip, Warn, node
 
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24
@@ -55,6 +55,8 @@ def request(m: Machine, requester: int, address: int, data: int, source: int) ->
     if m.profile.options.model == "vtd" and address & FEE_MASK != FEE:
         m.emit(source, Act.DROPPED, Drop.NOT_INTERRUPT, address, data)
         return
+    if m.profile.options.placement == "qemu":
+        _ask_qemu(m, source, requester)
     if m.profile.options.model != "vtd":
         _series_request(m, requester, address, data, source)
         return
@@ -78,6 +80,17 @@ def request(m: Machine, requester: int, address: int, data: int, source: int) ->
         vlapic.receive(m, verdict.address, verdict.data)
     else:
         _post(m, unit, requester, verdict)
+
+
+def _ask_qemu(m: Machine, source: int, requester: int) -> None:
+    """With the unit in QEMU, pins and passed-through devices of the hypervisor wait for it at every interrupt."""
+    if m.unit_of(requester) < 0:
+        return
+    place = m.bus.place(source & 0xFFFF) if source >> 24 == Kind.DEVICE else -1
+    if source >> 24 == Kind.VIOAPIC:
+        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, Trip.PIN, source & 0xFFFFFF)
+    elif place >= 0 and m.bus.functions[place].passthrough:
+        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, Trip.HOST_IRQ, source & 0xFFFF)
 
 
 def _series_request(m: Machine, requester: int, address: int, data: int, source: int) -> None:
@@ -188,6 +201,27 @@ def _broadcast_eoi(m: Machine, vector: int) -> None:
         _send_pins(m, vioapic.end(m, vector))
 
 
+def _end_bound(m: Machine, vcpu: int, vector: int) -> None:
+    """After an EOI: the end of the passed-through message that raised the vector, if any (X 4.5)."""
+    if m.bound and vector >= 0 and not vlapic.is_set(m.isr, vcpu, vector):
+        xen_bind.end(m, vcpu, vector)
+
+
+def _bind(m: Machine, command: c.Bind) -> None:
+    if m.profile.options.model == "vtd" or len(m.bound) >= xen_bind.MOST:
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.UNCLAIMED, command.address, command.data)
+    else:
+        xen_bind.bind(m, command.address, command.data)
+
+
+def _host_irq(m: Machine, command: c.HostIrq) -> None:
+    if command.place >= len(m.bound):
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.NO_MESSAGE, command.place)
+        return
+    m.new_serial()
+    xen_bind.arrive(m, command.place)
+
+
 # --- memory-mapped accesses ---
 
 
@@ -203,9 +237,9 @@ def unit_at(m: Machine, address: int) -> int:
 
 def _exit(m: Machine, unit: int, address: int) -> None:
     """A trapped access leaves the guest; with the device model in QEMU it goes on to there and back."""
-    m.emit(_VIOMMU | unit, Act.VM_EXIT, 0, address)
+    m.emit(_VIOMMU | unit, Act.VM_EXIT, Trip.REGISTER, address)
     if m.profile.options.placement == "qemu":
-        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, 0, address)
+        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, Trip.REGISTER, address)
 
 
 def _straddles(m: Machine, unit: int, address: int, width: int) -> bool:
@@ -398,12 +432,16 @@ def _known_vcpu(m: Machine, vcpu: int) -> bool:
 
 def _apic_write(m: Machine, command: c.ApicWrite) -> None:
     if _known_vcpu(m, command.vcpu):
+        serving = vlapic.highest(m.isr, command.vcpu)
         _broadcast_eoi(m, vlapic_regs.write(m, command.vcpu, command.register, command.value & 0xFFFFFFFF))
+        _end_bound(m, command.vcpu, serving)
 
 
 def _msr(m: Machine, command: c.Msr) -> None:
     if _known_vcpu(m, command.vcpu):
+        serving = vlapic.highest(m.isr, command.vcpu)
         _broadcast_eoi(m, vlapic_regs.write_msr(m, command.vcpu, command.index, command.value))
+        _end_bound(m, command.vcpu, serving)
 
 
 def _cr8(m: Machine, command: c.Cr8) -> None:
@@ -445,7 +483,7 @@ def _reset(m: Machine, command: c.Reset) -> None:
 _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
     c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
-    c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Tick: _tick,
+    c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Bind: _bind, c.HostIrq: _host_irq, c.Tick: _tick,
     c.OutOfMemory: _out_of_memory, c.Reset: _reset}
 
 

@@ -109,19 +109,19 @@ class Options:
     entry cache keeps, "none", "present" or "everything" (V 7.7). svt3_reason: 0x24 or 0x26 for SVT=3.
     dlm_passes: reserved delivery modes 3 and 6 of an entry are handed on. iec_any_mask: an IEC mask above
     ECAP.MHMV is accepted. eime_reads_back: without ECAP.EIM, IRTA.EIME reads as written, though it never works.
-    matching: how destinations name local APICs: "architecture", "xen" (Xen 4.10's rules, X 5.5), or
-    "everybody" and "nobody" for recordings made with a stub. built_viommu: Xen was built with the feature.
-    pv_word: the memory that quirk xen.D3 reads.
-    iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the registers IQERCD and FEUADDR/IEUADDR exist.
-    ff_broadcast: an 8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC
-    targets compare the low 8 bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE
-    reach all clusters, as 0xFF does. ext_dest: compatibility messages carry 15 bits of destination.
-    ioapic_pins, ioapic_version, ioapic_sid: model and requester id of the I/O APIC. rte_reserved: its entries keep
-    their reserved bits 47:17. apic_id_step: APIC ID of
-    vCPU n is n times this. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the local APICs offer EOI-broadcast
-    suppression. placement: "xen" or "qemu". interface: version of the domctl. domain_type: "hvm", "pvh" or "pv".
-    boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which
-    order several changed command bits act.
+    matching: how destinations name local APICs: "architecture", "xen" (Xen 4.10's rules, X 5.5), or "everybody"
+    and "nobody" for recordings made with a stub. built_viommu: Xen was built with the feature. pv_word: the
+    memory that quirk xen.D3 reads. iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the
+    registers IQERCD and FEUADDR/IEUADDR exist. ff_broadcast: an 8-bit destination 0xFF is a broadcast for
+    x2APIC targets (KVM's rule). alias_ids: xAPIC targets compare the low 8 bits of a wider ID.
+    cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE reach all clusters, as 0xFF does.
+    ext_dest: compatibility messages carry 15 bits of destination. ioapic_pins, ioapic_version, ioapic_sid:
+    model and requester id of the I/O APIC. rte_reserved: its entries keep their reserved bits 47:17.
+    apic_id_step: APIC ID of vCPU n is n times this. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the
+    local APICs offer EOI-broadcast suppression. placement: where the unit is emulated, "xen", "qemu" (beside
+    Xen), or "emulator" (the whole machine is one emulator's). interface: version of the domctl. domain_type:
+    "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one
+    domain. gcmd_order: in which order several changed command bits act.
     """
 
     model: str = "vtd"
@@ -163,7 +163,7 @@ class Options:
         _one_of("cache", self.cache, ("none", "present", "everything"))
         _one_of("svt3_reason", self.svt3_reason, (0x24, 0x26))
         _one_of("matching", self.matching, ("architecture", "xen", "everybody", "nobody"))
-        _one_of("placement", self.placement, ("xen", "qemu"))
+        _one_of("placement", self.placement, ("xen", "qemu", "emulator"))
         _one_of("interface", self.interface, INTERFACES)
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
         _one_of("apic_id_step", self.apic_id_step, (1, 2))
@@ -302,7 +302,7 @@ PROFILES: dict[str, Profile] = {
         "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
         Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
                 iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
-                rte_reserved=True, apic_id_step=1, placement="qemu"),
+                rte_reserved=True, apic_id_step=1, placement="emulator"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
     **{f"xen-{version}": Profile(
         f"xen-{version}", Capabilities(cap, ecap),

@@ -84,7 +84,7 @@ class Machine:
     Attributes are documented in the module. `events` is the list that `step` fills, or None while tracing is off.
     """
 
-    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "bound", "bus", "cache", "clock", "config", "costs",
+    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config", "costs",
                  "created", "dead", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr", "latch",
                  "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
                  "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "vcpus", "winner",
@@ -104,7 +104,7 @@ class Machine:
         self.nobody = self.handlers = 0
         self.pages: dict[int, int] = {}
         self.bound: tuple[Bound, ...] = ()
-        self.posting = self.pinned = 0
+        self.posting = self.pinned = self.awaiting = 0
         self.power_on()
 
     def power_on(self) -> None:

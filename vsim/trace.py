@@ -87,6 +87,7 @@ class Act(IntEnum):
     EVENT_CHANNEL = 42
     MIGRATED = 43
     HOST_ENTRY = 44
+    HOST_ENDED = 45
 
 
 class Meaning(NamedTuple):
@@ -136,14 +137,15 @@ ACTS: dict[Act, Meaning] = {
     Act.SPURIOUS: Meaning("vector", "0", "0", 1000, _ASSUMED),
     Act.REFUSED: Meaning("register or MSR", "value", "#GP vector 13", 100, _ASSUMED),
     Act.DROPPED: Meaning("why, see Drop", "address or value", "data", 0, _ASSUMED),
-    Act.VM_EXIT: Meaning("why", "0", "0", 1500, _ASSUMED),
-    Act.ROUND_TRIP: Meaning("why", "0", "0", 8000, _ASSUMED),
+    Act.VM_EXIT: Meaning("why, see Trip", "0", "0", 1500, _ASSUMED),
+    Act.ROUND_TRIP: Meaning("why, see Trip", "0", "0", 8000, _ASSUMED),
     Act.WARNED: Meaning("why, see Warn", "value", "0", 0, _ASSUMED),
     Act.STOPPED: Meaning("why", "0", "0", 0, _ASSUMED),
     Act.RETURNED: Meaning("0 the vIOMMU's own, 1 to the caller", "result, 64 bits signed", "0", 0, _ASSUMED),
     Act.EVENT_CHANNEL: Meaning("pirq", "0", "0", 500, _ASSUMED),
     Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
     Act.HOST_ENTRY: Meaning("bound message", "posted", "vector", 500, _ASSUMED),
+    Act.HOST_ENDED: Meaning("bound message", "vCPU", "vector", 300, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
 """Meaning and cost of every act. Every figure is assumed until a measurement replaces it (`Machine.costs`)."""
@@ -169,6 +171,16 @@ class Drop(IntEnum):
     PENDING = 15        # level interrupt while remote IRR is set
     UNWRITABLE = 17     # a status write to a page that cannot be written
     OFF = 16            # remappable while remapping is off, and the device model drops such messages
+
+
+class Trip(IntEnum):
+    """Why the guest was left (Act.VM_EXIT), or QEMU was asked and waited for (Act.ROUND_TRIP)."""
+
+    REGISTER = 0        # an access to the unit's register page
+    PIN = 1             # a pin's message must be remapped where the unit is
+    HOST_IRQ = 2        # a passed-through device's interrupt
+    INJECT = 3          # QEMU hands a message to the hypervisor
+    EOI = 4             # the end of an interrupt that the hypervisor must see
 
 
 class Warn(IntEnum):

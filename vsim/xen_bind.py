@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from vsim import routes, xen_paths
+from vsim import routes, vlapic, xen_paths
 from vsim import xen_quirks as q
 from vsim.bits import get
 from vsim.formats import MSI_DATA, Dlm
 from vsim.state import Bound, Machine
-from vsim.trace import Act, Kind, node
+from vsim.trace import Act, Kind, Trip, node
+
+MOST = 64
+"""Bound messages of one domain that are kept."""
 
 
 def bind(m: Machine, address: int, data: int) -> int:
@@ -48,13 +51,13 @@ def single(m: Machine, destination: int, logical: int) -> int:
     """The one vCPU that a destination names, -1 for none or several."""
     if m.vcpus == 1:
         return 0
-    found = routes.match(m, destination, logical, True)
+    found = routes.match(m, destination, logical, 1)
     return found[0] if len(found) == 1 else -1
 
 
 def hashed(m: Machine, destination: int, logical: int, vector: int) -> int:
     """Vector hashing: of the matching vCPUs number (vector mod count), -1 for none."""
-    found = routes.match(m, destination, logical, True)
+    found = routes.match(m, destination, logical, 1)
     return found[vector % len(found)] if found else -1
 
 
@@ -71,3 +74,42 @@ def refresh(m: Machine, index: int | None) -> None:
             m.emit(node(Kind.XEN), Act.MIGRATED, place, new.vcpu)
         if m.posting:
             m.emit(node(Kind.XEN), Act.HOST_ENTRY, place, new.posted, new.vector)
+
+
+def arrive(m: Machine, place: int) -> None:
+    """The host interrupt of a bound message: posted by hardware, or through the hook with the stored message."""
+    bound = m.bound[place]
+    if bound.posted:
+        m.emit(node(Kind.XEN), Act.HOST_ENTRY, place, 1, bound.vector)
+        vlapic.take_in(m, bound.vcpu, bound.vector, 0, m.apic_id[bound.vcpu])
+        return
+    m.emit(node(Kind.XEN), Act.VM_EXIT, Trip.HOST_IRQ, place)
+    if m.profile.options.placement == "qemu":
+        m.emit(node(Kind.QEMU), Act.ROUND_TRIP, Trip.HOST_IRQ, place)
+    m.awaiting |= 1 << place
+    xen_paths.inject(m, 0, bound.address, bound.data)
+
+
+def end(m: Machine, vcpu: int, vector: int) -> int:
+    """EOI of a vector on a vCPU: end the host interrupt of the first bound message that means them now; its place.
+
+    Each message is decoded from the *current* entry; -1 when none fits, and the host interrupt stays open (X 4.5).
+    """
+    for place, bound in enumerate(m.bound):
+        meant, found = _meant(m, bound)
+        if meant == vector and vcpu in found:
+            m.awaiting &= ~(1 << place)
+            if m.profile.options.placement == "qemu" and not bound.posted:
+                m.emit(node(Kind.QEMU), Act.ROUND_TRIP, Trip.EOI, place)
+            m.emit(node(Kind.XEN), Act.HOST_ENDED, place, vcpu, vector)
+            return place
+    return -1
+
+
+def _meant(m: Machine, bound: Bound) -> tuple[int, list[int]]:
+    """The vector and the vCPUs that a bound message means now; 32-bit destinations."""
+    if bound.address & xen_paths.MODE_BIT_FORMAT and xen_paths.present(m):
+        got = xen_paths.query(m, bound.address, bound.data, None)[1]
+        return (got.vector, routes.match(m, got.destination, got.mode, 0)) if got else (-1, [])
+    destination = bound.address >> 12 & 0xFF
+    return bound.data & 0xFF, routes.match(m, destination, bound.address >> 2 & 1, 1)
