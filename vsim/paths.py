@@ -1,4 +1,4 @@
-"""The ways of an interrupt through Xen with the unit in the hypervisor or in QEMU (X 4): steps, exits, round trips, cost.
+"""The ways of an interrupt through Xen, with the unit in the hypervisor or in QEMU: steps and costs (X 4).
 
 The document's first reason for a unit in the hypervisor is that an interrupt need not ask QEMU. `count` plays a path
 with the unit in either place and counts what really happened: VM exits, round trips, and the cost from the table of
@@ -82,7 +82,8 @@ PATHS: dict[str, Path] = {path.name: path for path in (
         ("The vIOMMU reads the entry and delivers; its result goes back to QEMU.", "X 4.2, 3a")), _emulated, True),
     Path("vIOAPIC pin", (
         ("A line rises; the edge routine sets remote IRR for a level pin.", "X 4.3, 1"),
-        ("The entry is remappable: the request goes to the vIOMMU, whose result nobody reads.", "X 4.3, 2")), _pin, False),
+        ("The entry is remappable: the request goes to the vIOMMU, whose result nobody reads.", "X 4.3, 2")),
+        _pin, False),
     Path("passed-through MSI", (
         ("The bind command stored the whole message; the routing was worked out from the entry.", "X 4.4"),
         ("The host interrupt arrives; the stored message goes to the vIOMMU.", "X 4.5"),
