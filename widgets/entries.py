@@ -162,12 +162,12 @@ _MARKS = {explain.PASSED: "✓ passed", explain.FAILED: "✗ failed", explain.DE
           explain.NOT_REACHED: "- not reached"}
 
 
-def checks_table(rows: tuple[CheckRow, ...]) -> str:
-    """The ordered checks with their operands, folded away."""
+def checks_table(rows: tuple[CheckRow, ...], opened: bool = False) -> str:
+    """The ordered checks with their operands, folded away unless opened."""
     lines = [(_MARKS[row.outcome], row.name, row.sentence,
               " ".join(f"{o.name}={o.value:#x}" for o in row.operands if o.value is not None),
               f"VT-d {row.section}") for row in rows]
     body = table(("outcome", "check", "it fails when", "operands", "section"), lines, "The checks in order")
     end = explain.ending(rows)
     title = escape(f"The checks, in order: {'all passed' if end is None else f'ended by {end.name}'}")
-    return f"<details><summary>{title}</summary>{body}</details>"
+    return f"<details{' open' if opened else ''}><summary>{title}</summary>{body}</details>"
