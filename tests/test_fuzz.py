@@ -24,7 +24,7 @@ from vsim.formats import FRCD, IEC, IRTE, IRTE_POSTED, PID, RTE, WAIT, Dlm
 from vsim.history import History
 from vsim.machine import FEE, step
 from vsim.pci import Bridge, Bus, Function
-from vsim.profile import QUIRKS, profile
+from vsim.profile import PROFILES, QUIRKS, profile
 from vsim.registers import APIC, FECTL, FSTS, GCMD, GSTS, ICR, IOAPIC_ID, OFFSET, UNIT
 from vsim.state import PAGE_WORDS, Apic, Machine
 from vsim.trace import Act
@@ -157,6 +157,7 @@ class Guest(RuleBasedStateMachine):
 
     def book(self, event, modes):
         """An accepted vector is taken once or merged; what is taken is ended once; INIT and a reset forget both."""
+        assert 0 <= min(event) and max(event) < 1 << 64
         vcpu = event.node & 0xFFFFFF
         if event.act == Act.ACCEPTED:
             assert event.index not in self.irr[vcpu]
@@ -465,6 +466,16 @@ def test_any_guest_for_long(batch):
     """20,000 runs, in batches, since hypothesis remembers every run of one search."""
     run_state_machine_as_test(Guest, settings=settings(
         max_examples=500, stateful_step_count=40, suppress_health_check=SUPPRESSED, derandomize=False))
+
+
+# --- what was found ---
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_machine_of_every_profile_is_saved_and_loaded(name):
+    """There are more quirks than bits in the words of a saved machine."""
+    m = Machine(profile(name), 2, RAM, BUS)
+    assert Machine.load(m.save()).difference(m) == []
 
 
 # --- the domctl ---

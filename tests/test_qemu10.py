@@ -14,7 +14,7 @@ from vsim.profile import profile
 from vsim.recorded import do
 from vsim.registers import FSTS, GSTS
 from vsim.replay import machine_for
-from vsim.trace import Act
+from vsim.trace import Act, Stop
 
 IQE = FSTS.iqe.mask
 
@@ -102,8 +102,9 @@ def test_k4_a_wait_with_status_write_and_interrupt_ends_the_emulator(without, de
 @pytest.mark.parametrize("register", ["FECTL", "IECTL", "IEADDR"])
 def test_k5_an_8_byte_write_to_a_32_bit_register_ends_the_emulator(without, dead, register):
     rig = qemu(*without)
-    rig.write(register, 0, width=8)
+    events = rig.write(register, 0, width=8)
     assert rig.m.dead == dead
+    assert acts(events, "STOPPED") == [("STOPPED", Stop.EMULATOR, 0, 0)] * dead
 
 
 def test_an_8_byte_write_of_the_fault_events_address_is_the_exception():

@@ -16,7 +16,7 @@ from vsim.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
 from vsim.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
 from vsim.remap import ABSENT, Verdict, Words, entry_of
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
+from vsim.trace import Act, Kind, Stop, node
 
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
 """IQERCD.IQEI values: why the queue stopped."""
@@ -101,7 +101,7 @@ def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, in
         return RESERVED
     if write and interrupt and m.quirks & WAIT_BOTH_ABORTS:
         m.dead = 1
-        m.emit(node(Kind.QEMU), Act.STOPPED, WAIT_BOTH_ABORTS)
+        m.emit(node(Kind.QEMU), Act.STOPPED, Stop.EMULATOR)
         return 0
     if not write and not interrupt and m.quirks & EMPTY_WAIT_ERROR:
         return RESERVED

@@ -254,7 +254,7 @@ class Machine:
                 if len(got) != len(value) and name not in grow:
                     raise ValueError(f"saved machine: {name} has {len(got)} places; expected {len(value)}")
                 setattr(self, name, got)
-            elif isinstance(value, int) and not isinstance(value, bool):
+            elif isinstance(value, int) and not isinstance(value, bool) and name != "quirks":
                 setattr(self, name, _natural(name, state[name]))
         if len(self.regs) // PAGE_WORDS != self.units or len(self.latch) % LATCH_WORDS or self.units > 256:
             raise ValueError("saved machine: regs and latch disagree on the number of units")
@@ -262,7 +262,7 @@ class Machine:
             raise ValueError("saved machine: apic_mode holds an unknown mode")
         if self.vcpus != len(self.apic_mode) or not 0 <= self.winner < self.vcpus:
             raise ValueError("saved machine: vcpus or winner is out of range")
-        if self.quirks != self.profile.quirk_word:
+        if state["quirks"] != self.quirks:
             raise ValueError("saved machine: quirks disagree with the profile")
         if max(self.tick, self.serials, self.serial, self.doomed, self.created) >> 62:
             raise ValueError("saved machine: a counter is over its limit 2^62")

@@ -140,7 +140,7 @@ ACTS: dict[Act, Meaning] = {
     Act.VM_EXIT: Meaning("why, see Trip", "0", "0", 1500, _ASSUMED),
     Act.ROUND_TRIP: Meaning("why, see Trip", "0", "0", 8000, _ASSUMED),
     Act.WARNED: Meaning("why, see Warn", "value", "0", 0, _ASSUMED),
-    Act.STOPPED: Meaning("why", "0", "0", 0, _ASSUMED),
+    Act.STOPPED: Meaning("why, see Stop", "0", "0", 0, _ASSUMED),
     Act.RETURNED: Meaning("0 the vIOMMU's own, 1 to the caller", "result, 64 bits signed", "0", 0, _ASSUMED),
     Act.EVENT_CHANNEL: Meaning("pirq", "0", "0", 500, _ASSUMED),
     Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
@@ -181,6 +181,15 @@ class Trip(IntEnum):
     HOST_IRQ = 2        # a passed-through device's interrupt
     INJECT = 3          # QEMU hands a message to the hypervisor
     EOI = 4             # the end of an interrupt that the hypervisor must see
+
+
+class Stop(IntEnum):
+    """What would go no further (Act.STOPPED)."""
+
+    HYPERVISOR = 1      # it would crash
+    LOOP = 2            # the hypervisor would loop for ever
+    DOMAIN = 3          # it is crashed
+    EMULATOR = 4        # the process that models the unit aborts
 
 
 class Warn(IntEnum):
