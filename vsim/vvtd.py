@@ -32,7 +32,7 @@ from vsim.registers import (
     VER,
 )
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Kind, Warn, node
+from vsim.trace import Act, Drop, Kind, Stop, Warn, node
 
 _WIDE = {offset for offset, width, _, _ in UNIT if width == 8}
 SERIES_MODE = sum(MODE_BIT[name] for name in ("compat_passes", "dlm_passes", "dst_unchecked", "msi_unchecked"))
@@ -113,7 +113,7 @@ def write(m: Machine, unit: int, offset: int, width: int, new: int) -> Iterator[
         return
     if m.quirks & WIDE_WRITE_ABORTS and not _is_record(m, offset) and offset in _NARROW_ONLY:
         m.dead = 1
-        m.emit(node(Kind.QEMU), Act.STOPPED, WIDE_WRITE_ABORTS)
+        m.emit(node(Kind.QEMU), Act.STOPPED, Stop.EMULATOR)
         return
     yield from _write_register(m, unit, offset, 4, new & 0xFFFFFFFF)
     yield from _write_register(m, unit, offset + 4, 4, new >> 32 & 0xFFFFFFFF)
