@@ -323,3 +323,21 @@ def test_a_long_history_of_other_commands_is_no_burden(lab, panel):
     lab.issue(*[c.RamWrite(0x1000, b"x")] * 3000)
     press(panel, "◀ back")
     assert lab.selection.serial == lab.machine.serials
+
+
+def test_the_maps_step_buttons_are_the_timelines(lab):
+    bench, here = lab.bench, lab.position
+    bench._above["map"]._heard(None, {"kind": "step", "by": -1}, [])
+    assert lab.position < here
+    bench._above["map"]._heard(None, {"kind": "step", "by": 1}, [])
+    bench._above["map"]._heard(None, {"kind": "step", "by": 1}, [])
+    assert lab.position == here
+    bench.close()
+
+
+def test_a_view_that_opens_explains_the_newest_interrupt(lab, panel):
+    assert lab.selection.serial == lab.machine.serials
+    lab.selection.serial = 2
+    second = lab.timeline
+    assert lab.selection.serial == 2, "unless another is looked at"
+    second.close()

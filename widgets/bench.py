@@ -26,12 +26,19 @@ class Bench(W.VBox):
         self.lab = lab
         self._open: dict[int, Any] = {}
         self._names = [name for name in TABS if views.there(name)]
-        above = [views.build(lab, name) for name in ABOVE if views.there(name)]
+        self._above = {name: views.build(lab, name) for name in ABOVE if views.there(name)}
         self.tabs = W.Tab([W.VBox() for _ in self._names], titles=[TABS[name] for name in self._names])
-        super().__init__([panel.sheet(), *above, self.tabs])
+        super().__init__([panel.sheet(), *self._above.values(), self.tabs])
         self.add_class("vsim")
         self.tabs.observe(lambda _: self._front(), "selected_index")
+        if {"map", "timeline"} <= self._above.keys():
+            self._above["map"].on_step(self._step)
         self._front()
+
+    def _step(self, by: int) -> None:
+        """The map's step buttons are the timeline's."""
+        time = self._above["timeline"]
+        time.guarded(lambda: time.step(by))
 
     def _front(self) -> None:
         """Make the panel of the tab in front if need be, and let the others rest."""

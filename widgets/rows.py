@@ -19,7 +19,7 @@ CSS = """
  overflow-wrap:anywhere}
 .vsim-rows :is(td,th):not(:last-child){white-space:nowrap}
 .vsim-rows th{position:sticky;top:0;background:var(--vsim-panel);color:var(--vsim-muted);font-weight:400}
-.vsim-rows th.vsim-hidden{color:transparent;width:14px;max-width:14px;overflow:hidden}
+.vsim-rows th.vsim-hidden{font-size:0}
 .vsim-rows tr{background:none;border-bottom:1px solid var(--vsim-slot)}
 .vsim-rows tr.later td{color:var(--vsim-muted);font-style:italic}
 .vsim-rows tr.bad td{color:var(--vsim-blocked)}
@@ -27,7 +27,8 @@ CSS = """
 .vsim-rows tr.chosen td{box-shadow:inset 0 -1px 0 var(--vsim-ring),inset 0 1px 0 var(--vsim-ring)}
 .vsim-rows button{all:unset;cursor:pointer;text-decoration:underline;color:inherit;padding:0 4px;min-width:16px}
 .vsim-rows :is(button,&):focus-visible{outline:2px solid var(--vsim-remapped)}
-@media (max-width:640px){.vsim-rows :is(td,th):not(:last-child){white-space:normal}}
+@container (max-width:640px){.vsim-rows td:not(:last-child){white-space:normal}.vsim-rows th{font-size:11px;
+ overflow-wrap:normal}.vsim-rows :is(td,th){padding-right:4px}}
 """
 
 

@@ -54,7 +54,7 @@ class Timeline(Panel):
         return (self._transport(), self._scrubber(), self._filters(), both)
 
     def _transport(self) -> W.Widget:
-        short = {"description_width": "48px"}
+        short = {"description_width": "52px"}
         self.grain = W.Dropdown(options=GRAINS, value=INTERRUPT, description="step by", style=short,
                                 layout=W.Layout(width="160px"), tooltip="how far a step goes")
         self.pace = W.Dropdown(options=list(PACES), value="2 a second", description="pace", style=short,
@@ -207,8 +207,8 @@ class Timeline(Panel):
             return
         if self._fresh:
             self._fresh = False
-            self.lab.selection.serial = next((each.serial for each in events if each.serial),
-                                             self.lab.selection.serial)
+            newest = self.lab.selection.serial or m.serials
+            self.lab.selection.serial = next((each.serial for each in events if each.serial), newest)
         self._list()
 
     def _wait(self) -> None:
