@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vsim import commands as c
-from vsim import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd, xen_bind, xen_paths, xen_vvtd
+from vsim import (
+    faults,
+    msi,
+    queue,
+    remap,
+    vioapic,
+    viommu,
+    vlapic,
+    vlapic_regs,
+    vvtd,
+    xen_bind,
+    xen_paths,
+    xen_queue,
+    xen_vvtd,
+)
 from vsim.bits import get, put
 from vsim.checks import MODE_BIT, PASS
 from vsim.faults import Message
@@ -274,7 +288,7 @@ def _unit_write(m: Machine, unit: int, offset: int, width: int, value: int) -> N
         _series_outputs(m, xen_vvtd.write(m, unit, offset, width, value))
 
 
-def _series_outputs(m: Machine, outputs: Iterable[Message | xen_vvtd.Refresh]) -> None:
+def _series_outputs(m: Machine, outputs: Iterable[Message | xen_queue.Refresh]) -> None:
     """What a unit of the series makes happen: events sent, and routing of bound messages worked out again."""
     for out in outputs:
         if isinstance(out, Message):

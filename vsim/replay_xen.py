@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from vsim import commands as c
-from vsim import machine, viommu, vlapic, xen_bind, xen_paths, xen_save, xen_vvtd
+from vsim import machine, viommu, vlapic, xen_bind, xen_models, xen_paths, xen_save, xen_vvtd
 from vsim.cases import limited
 from vsim.profile import Profile
 from vsim.registers import OFFSET
@@ -118,7 +118,7 @@ def _access(width: int, write: bool) -> Callable[[Bench, list[Any]], list[Any]]:
         if write:
             events = machine.step(b.m, c.Mmio(b.base + offset, width, number(s[2])))
             passed = any(e.act == Act.DROPPED and e.index == Drop.UNCLAIMED and e.low == offset for e in events)
-            return [["pass"]] if passed and xen_vvtd.model(b.m).passes else observe(b, events)
+            return [["pass"]] if passed and xen_models.model(b.m).passes else observe(b, events)
         if xen_vvtd.read(b.m, unit, offset, width) is None:
             return [["pass"]]
         events = machine.step(b.m, c.MmioRead(b.base + offset, width))
@@ -153,7 +153,7 @@ def _rte(b: Bench, s: list[Any]) -> list[Any]:
 
 def _decode(b: Bench, address: int, data: int, pin: int | None) -> list[Any]:
     remappable = bool(address & xen_paths.MODE_BIT_FORMAT) and bool(xen_paths.present(b.m))
-    if not remappable and xen_vvtd.model(b.m).name != "xen-v1":
+    if not remappable and xen_models.model(b.m).name != "xen-v1":
         return [["compat"]]
     code, got = xen_paths.query(b.m, address, data, pin)
     if b.m.dead:
@@ -297,12 +297,12 @@ def _message(b: Bench, e: Event) -> list[Any] | None:
 
 
 def _result(b: Bench, e: Event) -> list[Any]:
-    own = xen_vvtd.model(b.m).name == "xen-v1" and not e.index
+    own = xen_models.model(b.m).name == "xen-v1" and not e.index
     return ["H" if own else "R", xen_paths.signed(e.low)]
 
 
 def _invalidated(b: Bench, e: Event) -> list[Any] | None:
-    if xen_vvtd.model(b.m).name == "xen-v1":
+    if xen_models.model(b.m).name == "xen-v1":
         return None
     return ["C", 1, e.index, 1 << e.high] if e.low else ["C", 0, 1]
 
@@ -319,12 +319,12 @@ _ROWS: dict[int, Callable[[Bench, Event], list[Any] | None]] = {
     Act.REMAPPED: _message, Act.PASSED: _message, Act.NOTIFIED: _message, Act.RETURNED: _result,
     Act.INVALIDATED: _invalidated, Act.STOPPED: _stopped, Act.ACCEPTED: _accepted, Act.MERGED: _accepted,
     Act.SIGNALLED: lambda b, e: ["N", e.node & 0xFFFFFF] if b.cpus else None,
-    Act.STATUS_WRITTEN: lambda b, e: None if xen_vvtd.model(b.m).passes else ["W", hex(e.low), hex(e.high)],
+    Act.STATUS_WRITTEN: lambda b, e: None if xen_models.model(b.m).passes else ["W", hex(e.low), hex(e.high)],
     Act.EVENT_CHANNEL: lambda b, e: ["P", e.index],
     Act.MIGRATED: lambda b, e: ["mig", e.index, e.low],
     Act.HOST_ENTRY: lambda b, e: ["pi", e.index, e.low, e.high],
     Act.DROPPED: lambda b, e: (["WX", hex(e.low), hex(e.high)] if e.index == Drop.UNWRITABLE
-                               and not xen_vvtd.model(b.m).passes else None),
+                               and not xen_models.model(b.m).passes else None),
 }
 
 
@@ -367,12 +367,12 @@ def end_state(m: Machine) -> dict[str, Any]:
     reset |= {0: 0x10, 2: caps.cap & 0xFFFFFFFF, 3: caps.cap >> 32, 4: caps.ecap & 0xFFFFFFFF, 5: caps.ecap >> 32}
     out: dict[str, Any] = {hex(4 * i): hex(v) for i, v in enumerate(m.regs[:PAGE_WORDS]) if v != reset.get(i, 0)}
     eim, on = m.latch[Latch.MODE] >> 1 & 1, m.latch[Latch.MODE] & 1
-    if xen_vvtd.model(m).name == "xen-v1":
+    if xen_models.model(m).name == "xen-v1":
         eim = m.latch[Latch.LATCHED_EIME]
     gfn = m.latch[Latch.BASE_PAGE]
     pins = m.latch[Latch.TABLE_PAGES] + m.latch[Latch.QUEUE_PAGES] + m.pinned
     state = {"eim": eim, "on": on, "entries": m.latch[Latch.ENTRIES], "gfn": hex(gfn) if gfn else 0,
-             "pins": pins if not xen_vvtd.model(m).passes else 0}
+             "pins": pins if not xen_models.model(m).passes else 0}
     return out | {name: value for name, value in state.items() if value}
 
 

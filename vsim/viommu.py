@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim import vioapic, vvtd, xen_quirks, xen_vvtd
+from vsim import vioapic, vvtd, xen_models, xen_quirks
 from vsim.interfaces import INTERFACES, Caps, Errno, Interface, Op, known
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import Act, Kind, node
@@ -235,7 +235,7 @@ def _act(m: Machine, command: int, values: Values) -> int:
         m.created += 1
         add_handler(m)
         series = m.profile.options.model != "vtd"
-        length = values.get("length", xen_vvtd.model(m).trapped if series else PAGE)
+        length = values.get("length", xen_models.model(m).trapped if series else PAGE)
         return vvtd.create(m, values["base_address"], length, values["capabilities"])
     if command == Op.QUERY_CAPS:
         return int(Caps.IRQ_REMAPPING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim import chain, vlapic, xen_vvtd
+from vsim import chain, vlapic, xen_faults, xen_models
 from vsim import xen_quirks as q
 from vsim.bits import get
 from vsim.checks import CHECKS, DROP, MODE_BIT, NAMES, PASS
@@ -56,7 +56,7 @@ def decode(m: Machine, unit: int, address: int, data: int, pin: int | None = Non
            sid: int = 0) -> Decoded:
     """The decision about a remappable request; asks only. live: IRE counts (delivery); else it does not (decode)."""
     at = LATCH_WORDS * unit
-    xen_vvtd.live_eime(m, unit)
+    xen_models.live_eime(m, unit)
     mode = m.latch[at + Latch.MODE]
     if not live:
         mode |= MODE_BIT["ires"]
@@ -66,8 +66,8 @@ def decode(m: Machine, unit: int, address: int, data: int, pin: int | None = Non
     index = chain.index_of(low, data, mode)
     words = ABSENT
     if not check:
-        readable = xen_vvtd.table_readable(m, unit, index)
-        if readable and xen_vvtd.past_mapping(m, unit, index):
+        readable = xen_models.table_readable(m, unit, index)
+        if readable and xen_models.past_mapping(m, unit, index):
             return Decoded(CRASH, index, 0, 0, 0, 0, 0, 0)
         where = (m.latch[at + Latch.BASE_PAGE] << 12) + 16 * index
         words = (m.ram.words4(where) if readable else None) or ABSENT
@@ -89,7 +89,7 @@ CRASH = -9
 
 def handle(m: Machine, unit: int, address: int, data: int, sid: int, pin: int | None = None) -> int:
     """The vIOMMU's callback for one remappable request; its own result (X 3.8)."""
-    face = xen_vvtd.model(m)
+    face = xen_models.model(m)
     if present(m, unit) != 1:
         return face.off if present(m, unit) or face.name == "xen-v4" else -EINVAL
     got = decode(m, unit, address, data, pin, sid=sid)
@@ -99,7 +99,7 @@ def handle(m: Machine, unit: int, address: int, data: int, sid: int, pin: int | 
         m.emit(node(Kind.VIOMMU, unit), Act.DROPPED, Drop.OFF, address, data)
         return face.off
     if got.reason == CRASH:
-        xen_vvtd.crash(m)
+        xen_models.crash(m)
         return 0
     if got.reason:
         return _refuse(m, unit, got, sid)
@@ -115,13 +115,13 @@ def _refuse(m: Machine, unit: int, got: Decoded, sid: int) -> int:
     m.emit(node(Kind.VIOMMU, unit), Act.BLOCKED, got.reason, index, sid)
     quiet = got.reason in (Reason.NOT_PRESENT, Reason.ENTRY_RESERVED, Reason.SOURCE_ID) and get(got.entry, IRTE.fpd)
     if got.reason in (Reason.NOT_PRESENT, Reason.ENTRY_RESERVED) and m.quirks & q.NULL_ENTRY:
-        xen_vvtd.crash(m)
+        xen_models.crash(m)
     elif quiet or (got.reason == Reason.REQUEST_RESERVED and m.quirks & q.REQUEST_UNRECORDED):
         m.emit(node(Kind.VIOMMU, unit), Act.SUPPRESSED, got.reason, index, sid)
     else:
-        for message in xen_vvtd.record(m, unit, got.reason, index, sid):
+        for message in xen_faults.record(m, unit, got.reason, index, sid):
             event(m, message.address, message.data)
-    return xen_vvtd.model(m).refusals[got.reason]
+    return xen_models.model(m).refusals[got.reason]
 
 
 def deliver(m: Machine, here: int, act: int, index: int, destination: int, logical: int, mode: int, trigger: int,
@@ -155,7 +155,7 @@ def inject(m: Machine, requester: int, address: int, data: int) -> int:
         own = handle(m, 0, address, data, 0 if m.quirks & q.SID_UNCHECKED else requester & 0xFFFF)
         if m.dead:
             return 0
-        if xen_vvtd.model(m).name == "xen-v1":
+        if xen_models.model(m).name == "xen-v1":
             _returned(m, 0, own)
         shown = own if own <= 0 or m.quirks & q.POSITIVE_CODES else -14
         return _returned(m, 1, 0 if m.quirks & q.INJECT_ALWAYS_ZERO else shown)
@@ -200,7 +200,7 @@ def pin(m: Machine, source: int, entry: int) -> None:
 
 def decode_code(m: Machine, got: Decoded) -> int:
     """The decode call's result: as delivery's, but without an entry for it to fail on."""
-    return xen_vvtd.model(m).refusals[got.reason] if got.reason else 0
+    return xen_models.model(m).refusals[got.reason] if got.reason else 0
 
 
 # --- asking (X 2.4, 4.3) --------------------------------------------------------------------------------------
@@ -220,15 +220,15 @@ def query(m: Machine, address: int, data: int, entry: int | None) -> tuple[int, 
     """Decode without delivering: (result, what it means)."""
     if present(m) != 1:
         return (-ENODEV if present(m) else -EINVAL), None
-    early = xen_vvtd.model(m).name == "xen-v1"
+    early = xen_models.model(m).name == "xen-v1"
     got = decode(m, 0, address, data, None if early else entry, live=False)
     if got.reason == CRASH:
-        xen_vvtd.crash(m)
+        xen_models.crash(m)
         return 0, None
     if got.reason == DROP:
-        return xen_vvtd.model(m).off, None
+        return xen_models.model(m).off, None
     if got.reason:
-        return (got.reason if early else xen_vvtd.model(m).refusals[got.reason]), None
+        return (got.reason if early else xen_models.model(m).refusals[got.reason]), None
     return 0, got
 
 

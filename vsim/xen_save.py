@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from vsim import xen_vvtd
+from vsim import xen_models
 from vsim.checks import MODE_BIT
 from vsim.interfaces import Errno
 from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
@@ -120,9 +120,9 @@ def load(m: Machine, body: bytes, unit: int = 0) -> int:
             m.regs[PAGE_WORDS * unit + place] = word
         if state:
             _take_state(m, unit, record, struct.unpack(record.state, state))
-    if xen_vvtd.maps_for_good(m):
-        xen_vvtd.map_table(m, unit)
-        xen_vvtd.map_queue(m, unit)
+    if xen_models.maps_for_good(m):
+        xen_models.map_table(m, unit)
+        xen_models.map_queue(m, unit)
     return 0
 
 
