@@ -114,3 +114,9 @@ def test_a_blocked_interrupt_is_marked_by_a_sign_too():
     moments = reader()
     row = happened._event_row(Moment(1, 1), event(Act.BLOCKED, 0x22), moments.now)
     assert row.marks == BAD and row.cells[0] == "✗"
+
+
+def test_who_takes_the_fault_event_did_not_take_the_interrupt():
+    vlapic = node(Kind.VLAPIC, 0)
+    events = [event(Act.SENT), event(Act.BLOCKED, 0x22), event(Act.NOTIFIED), event(Act.ACCEPTED, 0x30, place=vlapic)]
+    assert reached(events) == ""

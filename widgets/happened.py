@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from vsim.bits import bdf_text
@@ -157,7 +157,13 @@ def outcome(events: Sequence[Event]) -> tuple[str, bool]:
     return way + cached, False
 
 
+def takers(events: Sequence[Event]) -> list[Event]:
+    """The events in which local APICs took an interrupt in; a fault event that it set off is another matter."""
+    own = takewhile(lambda event: event.act != Act.NOTIFIED, events)
+    return [event for event in own if event.act in (Act.ACCEPTED, Act.MERGED, Act.SIGNALLED)]
+
+
 def reached(events: Sequence[Event]) -> str:
-    """The local APICs that took it in: "vLAPIC 3", or how many when they are more than four."""
-    who = [node_text(event.node) for event in events if event.act in (Act.ACCEPTED, Act.MERGED, Act.SIGNALLED)]
+    """The local APICs that took an interrupt in: "vLAPIC 3", or how many when they are more than four."""
+    who = [node_text(event.node) for event in takers(events)]
     return ", ".join(who) if len(who) <= 4 else f"{len(who)} vLAPICs"
