@@ -21,7 +21,7 @@ from widgets.tokens import HEADER, NOBODY, Flag, Outcome, Places, Token, unpack
 class Selection(HasTraits):
     """What a Lab's views share."""
 
-    device, irte, vlapic = Int(-1), Int(-1), Int(-1)
+    device, irte, vlapic, serial = Int(-1), Int(-1), Int(-1), Int(0)
 
 
 class Wire:
@@ -129,6 +129,18 @@ def test_going_back_and_forth_counts_what_is_done_at_the_cursor(shown):
     rig.m = states[0][0].copy()
     made.show(rig.m, rig.msi(9))
     assert made.get_state("present")["present"]["total"] == [1, 0, 0, 1, 0]
+
+
+def test_a_step_on_is_shown_moving_and_a_step_back_is_not(shown):
+    made, rig, wire = shown
+    before = rig.m.copy()
+    made.show(rig.m, rig.msi(9))
+    wire.messages.clear()
+    made.load(before)
+    assert (wire.messages, len(wire.states)) == ([], 1)
+    made.load(rig.m)
+    assert [content["kind"] for content, _ in wire.messages] == ["step"]
+    assert [token.irte for token in wire.tokens()] == [9]
 
 
 def test_an_interrupt_of_a_long_gesture_belongs_to_its_own_command(shown):
@@ -263,7 +275,7 @@ def test_a_layout_that_leaves_a_node_out_is_refused(rig):
 def test_the_map_of_a_lab_follows_it(rig):
     watchers = []
     lab = SimpleNamespace(lock=RLock(), machine=rig.m, title="big", selection=Selection(),
-                          history=SimpleNamespace(events=lambda: []),
+                          history=SimpleNamespace(events=lambda: [], events_of=lambda serial: rig.msi(5, NIC)),
                           observe=watchers.append, unobserve=watchers.remove)
     made = live.Map(lab)
     before = rig.m.copy()
@@ -275,5 +287,9 @@ def test_the_map_of_a_lab_follows_it(rig):
     assert lab.selection.vlapic == 3
     lab.selection.device = NIC
     assert made.device == NIC
+    lab.selection.serial = 1
+    assert [token.irte for token in unpack(made.lit)] == [5]
+    lab.selection.serial = 0
+    assert made.lit == b""
     made.close()
     assert watchers == []

@@ -82,11 +82,11 @@ def js(page, expression, *args):
                          list(args))
 
 
-def receive(page, tokens, more=b"", counts=b"", pending=b""):
-    page.evaluate("""([clock, ...data]) => document.getElementById("map").model.receive(
-      { kind: "tokens", clock, records: ["record 0: <b>reason</b>"] },
+def receive(page, tokens, more=b"", counts=b"", pending=b"", kind="tokens"):
+    page.evaluate("""([kind, ...data]) => document.getElementById("map").model.receive(
+      { kind, clock: 7.5, records: ["record 0: <b>reason</b>"] },
       data.map((each) => new DataView(Uint8Array.from(each).buffer)))""",
-                  [7.5, *(list(each) for each in (pack(tokens), more or pack([]), counts, pending))])
+                  [kind, *(list(each) for each in (pack(tokens), more or pack([]), counts, pending))])
 
 
 # --- the same as the kernel's ---
@@ -201,6 +201,28 @@ def test_a_paused_map_keeps_what_comes_and_steps_through_it(show):
     page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 3")
 
 
+def test_a_step_of_the_kernel_moves_on_a_paused_map_and_lights_the_way(show):
+    s = latched()
+    page = show(s, replay=False, playing=False)
+    receive(page, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65)], pending=b"\0\x02", kind="step")
+    assert js(page, "[view.flights.size, view.lit.length, view.tally.delivered[9]]") == [1, 1, 0]
+    page.wait_for_function("document.getElementById('map').vsim.tally.delivered[9] === 1")
+    page.wait_for_function("document.getElementById('map').vsim.tally.pending[9] === 1")
+
+
+def test_the_ways_that_the_kernel_names_are_lit(show):
+    s = latched()
+    page = show(s, replay=False)
+    page.evaluate("""(data) => document.getElementById("map").model.set("lit",
+      new DataView(Uint8Array.from(data).buffer))""",
+                  list(pack(some(s, 3))))
+    assert js(page, "view.lit.length") == 3
+    page.set_viewport_size({"width": 500, "height": 900})
+    page.wait_for_function("document.getElementById('map').vsim.where.flow === 'down'")
+    ends = [list(way(s, s["tall"], token)[-1]) for token in some(s, 3)]
+    assert js(page, "view.lit.map(({ points }) => points.at(-1))") == [pytest.approx(end, abs=0.02) for end in ends]
+
+
 @pytest.mark.parametrize("data", [
     b"", b"\x02\x0c\0\0\1\0\0\0", b"\x01\x0c\0\0\xff\xff\xff\xff", b"garbage of some length"])
 def test_bytes_that_are_no_tokens_do_no_harm(show, data):
@@ -263,7 +285,7 @@ def test_without_motion_every_interrupt_has_arrived_at_once(show):
     page = show(s, replay=False, playing=True, context={"reduced_motion": "reduce"})
     receive(page, some(s, 30))
     assert js(page, "[view.flights.size, view.tally.total.reduce((a, b) => a + b)]") == [0, 30]
-    assert js(page, "view.lit.points.length") > 1
+    assert js(page, "view.lit[0].points.length") > 1
 
 
 def test_out_of_sight_nothing_is_drawn_and_everything_is_counted(show):
@@ -518,6 +540,15 @@ def test_axe_finds_nothing_serious(show, theme, width):
     found = page.evaluate("axe.run()")["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found
             if each["impact"] in ("serious", "critical")] == []
+
+
+def test_a_view_that_is_made_before_it_is_in_the_page_fits_when_it_is(show):
+    page = show(latched())
+    page.evaluate("""() => { const { model, vsim } = document.getElementById("map"), el = document.createElement("div");
+      window.other = new vsim.constructor(model, el);
+      setTimeout(() => { el.style.width = "500px"; document.body.append(el); }, 50); }""")
+    page.wait_for_function("window.other.where.flow === 'down' && window.other.painter.heat[0] !== ''")
+    assert page.evaluate("window.other.painter.width") <= 500
 
 
 def test_a_closed_view_leaves_nothing_behind(show):

@@ -33,6 +33,13 @@ function make(tag, attributes = {}, ...children) {
   return out;
 }
 
+/** A table of rows of texts, with a caption. */
+function table(caption, head, rows) {
+  const row = (cells, tag, more = {}) => make("tr", {}, ...cells.map((each) => make(tag, more, String(each))));
+  return make("table", {}, make("caption", {}, caption), make("thead", {}, row(head, "th", { scope: "col" })),
+    make("tbody", {}, ...rows.map((each) => row(each, "td"))));
+}
+
 /** A sign on a button, drawn: no font is sure to have it. */
 function sign(...paths) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -46,7 +53,8 @@ function sign(...paths) {
   return svg;
 }
 
-const SIGNS = { play: "M2 1 11 6 2 11Z", pause: "M2 1h3v10H2zM7 1h3v10H7z", forth: "M1 1 8 6 1 11ZM9 1h2v10H9z", back: "M11 1 4 6 11 11ZM1 1h2v10H1z" };
+const SIGNS = { play: "M2 1 11 6 2 11Z", pause: "M2 1h3v10H2zM7 1h3v10H7z", forth: "M1 1 8 6 1 11ZM9 1h2v10H9z",
+    back: "M11 1 4 6 11 11ZM1 1h2v10H1z" };
 
 /** Set an element's text only when it changes: a screen reader hears a change, the browser lays out again. */
 function say(element, text) {
@@ -165,7 +173,8 @@ class Ways {
   /** The way in a caller's own layout: from middle to middle. */
   straight(src, dst, kind, outcome) {
     const { where, first } = this, middle = ([x, y, w, h]) => [x + w / 2, y + h / 2];
-    const at = (place) => place < first.router ? where.chips[place] : place < first.unit ? middle(where.routers[place - first.router])
+    const at = (place) => place < first.router ? where.chips[place]
+      : place < first.unit ? middle(where.routers[place - first.router])
       : place < first.vlapic ? middle(where.units[place - first.unit]) : where.slots[place - first.vlapic];
     const places = src < first.router || src >= first.unit ? [src] : [];
     if (kind !== DIRECT) {
@@ -188,9 +197,8 @@ class Ways {
         const [x, y, n] = [this.x.slice(0, this.n).reverse(), this.y.slice(0, this.n).reverse(), this.n];
         this.x.set(x), this.y.set(y), this.n = n;
       } else {
-        for (const [x, y] of where.trunks[src >= first.unit ? src - first.unit : 0].slice(0, src >= first.unit ? 9 : 1)) {
-          this.put(x, y);
-        }
+        const road = src >= first.unit ? where.trunks[src - first.unit] : [where.trunks[0][0]];
+        for (const [x, y] of road) this.put(x, y);
       }
       if (!this.n) this.put(...where.trunks[0].at(-1));
     } else {
@@ -251,7 +259,10 @@ class Tally {
   /** Take over what the kernel counted (widgets/map.py, `Tally.state`). */
   load(present) {
     if (!present?.total) return;
-    const words = (data) => { const v = bytes(data); return Array.from({ length: v.byteLength / 4 }, (_, n) => v.getUint32(4 * n, true)); };
+    const words = (data) => {
+      const view = bytes(data);
+      return Array.from({ length: view.byteLength / 4 }, (_, n) => view.getUint32(4 * n, true));
+    };
     this.total.set(present.total);
     for (const name of ["sent", "delivered"]) this[name].set(words(present[name]).slice(0, this[name].length));
     for (const name of ["used", "refused"]) {
@@ -387,7 +398,8 @@ class Painter {
 
   readColours() {
     const style = getComputedStyle(this.root), of = (name) => style.getPropertyValue(`--vsim-${name}`).trim();
-    const names = ["background", "panel", "text", "muted", "line", "slot", "ring", "remapped", "posted", "compatibility", "blocked"];
+    const names = ["background", "panel", "text", "muted", "line", "slot", "ring", "remapped", "posted",
+        "compatibility", "blocked"];
     this.colour = Object.fromEntries(names.map((name) => [name, of(name)]));
     this.colour.direct = this.colour.muted;
     this.heat = Array.from({ length: 16 }, (_, n) => of(`heat-${n}`));
@@ -411,7 +423,8 @@ class Painter {
   }
 
   /** Words at a point of the page, cut to `room` px; the boxes they take are kept. Returns whether they were drawn. */
-  words(text, x, y, { colour = "text", size = this.small, bold = false, align = "left", room = Infinity, whole = false } = {}) {
+  words(text, x, y, { colour = "text", size = this.small, bold = false, align = "left", room = Infinity,
+      whole = false } = {}) {
     const pen = this.base;
     pen.font = `${bold ? "600 " : ""}${size}px ${this.font}`;
     pen.textAlign = align;
@@ -425,7 +438,8 @@ class Painter {
     }
     const w = pen.measureText(shown).width;
     pen.fillText(shown, x, y);
-    this.texts.push({ text: shown, x: x - (align === "right" ? w : align === "center" ? w / 2 : 0), y: y - size * 0.8, w, h: size });
+    this.texts.push({ text: shown, x: x - (align === "right" ? w : align === "center" ? w / 2 : 0),
+        y: y - size * 0.8, w, h: size });
     return true;
   }
 
@@ -475,8 +489,10 @@ class Painter {
     where.routers.forEach((box, n) => {
       this.box(box);
       const name = scene.routers[n], [x, y, w, h] = box;
-      if (where.free) this.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center", room: w * s + 20 });
-      else if (ways.right) this.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true, align: "center", room: w * s - 6 });
+      if (where.free) this.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center",
+          room: w * s + 20 });
+      else if (ways.right) this.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true, align: "center",
+          room: w * s - 6 });
       else this.words(name, (x + 6) * s, (y + h / 2) * s + 4, { bold: true, room: w * LANE * s - 12 });
     });
     this.units(scene, where, ways, tally);
@@ -497,46 +513,51 @@ class Painter {
     const past = scene.units.length ? { dash: [4, 4], colour: "compatibility" } : {};
     for (const road of where.bypass) this.line(road, past);
     if (scene.units.length) where.trunks.forEach((road) => this.line(road, { width: 1.5 }));
-    const lows = where.tiles.filter(Boolean).map(([, y]) => y + SIDE * where.cell + (SIDE - 1) * where.gap + where.drop);
-    const starts = [...where.bypass.map((road) => road.at(-1)[1]), ...(scene.units.length ? where.trunks.map((road) => road.at(-1)[1]) : [])];
-    const ends = [...starts, ...lows];
+    const tile = SIDE * where.cell + (SIDE - 1) * where.gap, there = where.tiles.filter(Boolean);
+    const lowOf = ([, y]) => y + tile + where.drop, lows = new Set(there.map(lowOf));
+    const trunks = scene.units.length ? where.trunks : [];
+    const ends = [...[...where.bypass, ...trunks].map((road) => road.at(-1)[1]), ...lows];
     this.line([[where.spine, Math.min(...ends)], [where.spine, Math.max(...ends)]], { width: 1.5 });
-    for (const low of new Set(lows)) {
-      const lefts = where.tiles.filter((each) => each && each[1] + SIDE * where.cell + (SIDE - 1) * where.gap + where.drop === low)
-        .map(([x]) => x - where.side);
+    for (const low of lows) {
+      const lefts = there.filter((each) => lowOf(each) === low).map(([x]) => x - where.side);
       this.line([[where.spine, low], [Math.max(...lefts), low]]);
-      for (const left of lefts) this.line([[left, low], [left, low - where.drop - SIDE * where.cell - (SIDE - 1) * where.gap + where.cell / 2]]);
+      for (const left of lefts) this.line([[left, low], [left, low - where.drop - tile + where.cell / 2]]);
     }
     if (scene.units.length) {
       const [a, b] = where.bypass[0].slice(-2);
-      if (ways.right) this.words("compatibility format", (a[0] + 4) * this.scale, b[1] * this.scale + 13, { colour: "compatibility", room: (b[0] - a[0] - 8) * this.scale });
-      else this.words("compatibility format", (a[0] - 6) * this.scale, a[1] * this.scale - 7, { colour: "compatibility", align: "right", room: a[0] * this.scale / 2 - 20 });
+      if (ways.right) this.words("compatibility format", (a[0] + 4) * this.scale, b[1] * this.scale + 13,
+          { colour: "compatibility", room: (b[0] - a[0] - 8) * this.scale });
+      else this.words("compatibility format", (a[0] - 6) * this.scale, a[1] * this.scale - 7,
+          { colour: "compatibility", align: "right", room: a[0] * this.scale / 2 - 20 });
     }
   }
 
   /** The edges of a caller's own layout; those to the vLAPICs are faint where there are many. */
   straight(scene, where, ways) {
-    const middles = where.routers.map((box) => ways.ports(box).map(([x]) => x).reduce((a, b) => a + b) / 2).map((x, n) => [x, where.routers[n][1] + 15]);
+    const middle = ([x, y, w, h]) => [x + w / 2, y + h / 2], middles = where.routers.map(middle);
     scene.devices.forEach(([, , gsi, , messages], n) => {
       if (gsi >= 0) this.line([where.chips[n], middles[0]]);
       if (messages) this.line([where.chips[n], middles.at(-1)]);
     });
-    const ends = where.units.length ? where.units.map(([x, y, w, h]) => [x + w / 2, y + h / 2]) : middles;
-    if (where.units.length) for (const middle of middles) for (const end of ends) this.line([middle, end]);
-    for (const end of ends) for (const slot of where.slots) this.line([end, slot], { width: where.slots.length > 100 ? 0.2 : 0.6 });
+    const ends = where.units.length ? where.units.map(middle) : middles;
+    const faint = { width: where.slots.length > 100 ? 0.2 : 0.6 };
+    if (where.units.length) for (const each of middles) for (const end of ends) this.line([each, end]);
+    for (const end of ends) for (const slot of where.slots) this.line([end, slot], faint);
   }
 
   chips(scene, where) {
     const s = this.scale, pen = this.base, right = where.flow === "right", n = where.chips.length;
-    const single = n < 2 || where.free || where.chips[0][right ? 0 : 1] === where.chips[n - 1][right ? 0 : 1];
-    const pitch = where.free ? 54 : n > 1 ? Math.abs(where.chips[1][right ? 1 : 0] - where.chips[0][right ? 1 : 0]) * s : 200;
+    const [across, along] = right ? [0, 1] : [1, 0], { chips, free } = where;
+    const single = n < 2 || free || chips[0][across] === chips[n - 1][across];
+    const pitch = free ? 54 : n > 1 ? Math.abs(chips[1][along] - chips[0][along]) * s : 200;
     const every = Math.ceil((right ? this.small + 3 : 52) / pitch), side = n > COLUMN_FULL ? 6 : 8;
     where.chips.forEach(([x, y], k) => {
       const [id, name] = scene.devices[k];
       pen.fillStyle = this.colour.muted;
       pen.fillRect(x * s - side / 2, y * s - side / 2, side, side);
       if (!single || k % every) return;
-      if (right && !where.free) this.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right", room: x * s - 18 });
+      if (right && !free) this.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right",
+          room: x * s - 18 });
       else this.words(bdf(id), x * s, y * s - 9, { align: "center", room: Math.max(50, pitch * every) - 2 });
     });
   }
@@ -553,17 +574,20 @@ class Painter {
     if (!scene.units.length) {
       const [x, y] = where.trunks[0][0], box = ways.right ? [x - 112, y - 70, 112, 48] : [x - 70, y - 52, 140, 40];
       this.box(box, { fill: "", edge: "muted", dash: [3, 3] });
-      this.words("no vIOMMU", (box[0] + box[2] / 2) * s, (box[1] + box[3] / 2) * s + 4, { align: "center", colour: "muted", room: box[2] * s - 8 });
+      this.words("no vIOMMU", (box[0] + box[2] / 2) * s, (box[1] + box[3] / 2) * s + 4, { align: "center",
+          colour: "muted", room: box[2] * s - 8 });
     }
     where.units.forEach((box, unit) => {
       const [entries, each, cells] = scene.units[unit], [x, y, w, h] = box;
       this.box(box, entries < 0 ? { dash: [3, 3] } : {});
-      const state = tally.states[unit], [left, top] = [ways.right ? x * s : x * s + 60, y * s - 7], room = { colour: "muted", whole: true, room: w * s - (ways.right ? 56 : 116) };
+      const state = tally.states[unit], [left, top] = [ways.right ? x * s : x * s + 60, y * s - 7],
+          room = { colour: "muted", whole: true, room: w * s - (ways.right ? 56 : 116) };
       if (state) this.words(state, left, top, room) || this.words(state.split(" ").at(-1), left, top, room);
       for (let cell = 0; cell < cells; cell++) this.entry(ways, unit, cell, tally);
       const lines = entries < 0 ? ["destroyed"] : !entries ? ["no table yet"]
         : [`${count(entries)} entries`, each > 1 ? `${each} in a cell` : "one in a cell"];
-      if (ways.right) lines.forEach((text, n) => this.words(text, (x + w / 2) * s, (y + h) * s + 13 + 13 * n, { align: "center", colour: "muted", room: w * s + 30 }));
+      if (ways.right) lines.forEach((text, n) => this.words(text, (x + w / 2) * s, (y + h) * s + 13 + 13 * n,
+          { align: "center", colour: "muted", room: w * s + 30 }));
       else this.words(lines.join(", "), x * s, (y + h) * s + 14, { colour: "muted", room: w * s / 2 - 12 });
     });
   }
@@ -578,20 +602,23 @@ class Painter {
     for (const [colour, size] of [["background", side + 1.5], ["blocked", side]]) {
       pen.fillStyle = this.colour[colour];
       pen.beginPath();
-      pen.moveTo(x + w - 0.5 - size, y + 0.5), pen.lineTo(x + w - 0.5, y + 0.5), pen.lineTo(x + w - 0.5, y + 0.5 + size);
+      pen.moveTo(x + w - 0.5 - size, y + 0.5), pen.lineTo(x + w - 0.5, y + 0.5), pen.lineTo(x + w - 0.5,
+          y + 0.5 + size);
       pen.fill();
     }
   }
 
   wall(scene, where, ways, tally, zoomed) {
     if (where.free) return where.slots.forEach((_, vcpu) => this.slot(scene, ways, vcpu, tally, zoomed));
-    const s = this.scale, pitch = where.tiles.length > 1 && !zoomed ? (where.columns > 1 ? where.tiles[1][0] - where.tiles[0][0] : 99) * s : 99;
+    const s = this.scale, row = where.tiles.length > 1 && where.columns > 1 && !zoomed;
+    const pitch = row ? (where.tiles[1][0] - where.tiles[0][0]) * s : 99;
     this.base.font = `${this.small}px ${this.font}`;
     const longest = Math.max(...scene.tiles.map((row) => this.base.measureText(hex(row[0])).width));
     const every = longest + 4 > pitch ? where.columns : 1, labelled = 14 * s >= 10;
     where.tiles.forEach((at, tile) => {
       if (!at) return;
-      if (labelled && !zoomed && tile % every === 0) this.words(hex(scene.tiles[tile][0]), at[0] * s, at[1] * s - 3, { colour: "muted" });
+      if (labelled && !zoomed && tile % every === 0) this.words(hex(scene.tiles[tile][0]), at[0] * s, at[1] * s - 3,
+          { colour: "muted" });
       for (let slot = 0; slot < 16; slot++) {
         const vcpu = scene.tiles[tile][slot + 1];
         if (vcpu >= 0) this.slot(scene, ways, vcpu, tally, zoomed);
@@ -614,17 +641,21 @@ class Painter {
     pen.fillStyle = this.heat[shade];
     pen.fillRect(x, y, w, h);
     if (tally.pending[vcpu]) {
-      const line = w > 12 ? 2 : w > 6 ? 1.5 : 1;
-      pen.strokeStyle = this.colour.ring;
-      pen.lineWidth = line;
-      pen.strokeRect(x + line / 2, y + line / 2, w - line, h - line);
+      const line = w > 12 ? 2 : w > 6 ? 1.5 : 1;       // and within it the ground, so that it shows on every shade
+      for (const [colour, inset] of w > 5 ? [["background", 1.5 * line], ["ring", 0.5 * line]] : [["ring", 0.5]]) {
+        pen.strokeStyle = this.colour[colour];
+        pen.lineWidth = line;
+        pen.strokeRect(x + inset, y + inset, w - 2 * inset, h - 2 * inset);
+      }
     }
     if (w < 22) return;
-    const before = this.texts.length, colour = this.onHeat[shade], middle = { colour, align: "center", room: w - 6, whole: true };
+    const before = this.texts.length, colour = this.onHeat[shade], middle = { colour, align: "center", room: w - 6,
+        whole: true };
     if (w > 60) {
       this.words(`vCPU ${vcpu}`, x + w / 2, y + h / 2 - 8, { ...middle, bold: true });
       this.words(`ID ${hex(scene.ids[vcpu])}h`, x + w / 2, y + h / 2 + 6, middle);
-      this.words(tally.pending[vcpu] ? `${count(tally.delivered[vcpu])}, pending` : count(tally.delivered[vcpu]), x + w / 2, y + h / 2 + 20, middle);
+      this.words(tally.pending[vcpu] ? `${count(tally.delivered[vcpu])}, pending` : count(tally.delivered[vcpu]),
+          x + w / 2, y + h / 2 + 20, middle);
     } else this.words(String(vcpu), x + w / 2, y + h / 2 + 4, middle);
     if (this.painted) this.texts.length = before;   // a cell painted again adds no new box
   }
@@ -632,12 +663,14 @@ class Painter {
   heads(scene, where, zoomed) {
     this.painted = true;
     if (where.free) return;
-    const s = this.scale, style = { size: 12, bold: true, colour: "text" }, heads = where.heads, right = where.flow === "right";
+    const s = this.scale, style = { size: 12, bold: true, colour: "text" }, heads = where.heads,
+        right = where.flow === "right";
     const clusters = scene.tiles.length, title = zoomed
       ? `cluster ${hex(zoomed.cluster)}: APIC IDs ${hex(zoomed.cluster * 16)} to ${hex(zoomed.cluster * 16 + 15)}`
       : `${many(scene.vlapics, "vLAPIC")} in ${many(clusters, "cluster")} of 16 APIC IDs`;
     const at = (name) => heads[name].map((n) => n * s);
-    if (right && where.chips.length) this.words("PCI devices", Math.max(...where.chips.map(([x]) => x)) * s - 10, at("devices")[1], { ...style, align: "right", room: 120 * s });
+    if (right && where.chips.length) this.words("PCI devices", Math.max(...where.chips.map(([x]) => x)) * s - 10,
+        at("devices")[1], { ...style, align: "right", room: 120 * s });
     else this.words("PCI devices", ...at("devices"), { ...style, room: 160 * s });
     if (right) this.words("routers", ...at("routers"), { ...style, room: 110 * s });
     this.words(scene.units.length > 1 ? "vIOMMUs" : "vIOMMU", ...at("units"), { ...style, room: 110 * s });
@@ -660,8 +693,8 @@ class Painter {
   frame(view) {
     const pen = this.top, s = this.scale, { flights, now } = view;
     pen.clearRect(0, 0, this.width, this.height);
-    if (view.lit) {
-      const { points, kind } = view.lit, [x, y] = points.at(-1);
+    for (const { points, kind } of view.lit ?? []) {
+      const [x, y] = points.at(-1);
       this.line(points, { colour: OUTCOMES[kind][0], width: 2.5, pen });
       if (!flights.size) this.haloed(pen, kind, x * s, y * s, this.token / 2 + 0.5);
     }
@@ -768,20 +801,24 @@ class View {
   // --- DOM ---
 
   build(el) {
-    const button = (label, text, press, extra = {}) => make("button", { type: "button", "aria-label": label, title: label, click: press, ...extra }, text);
+    const button = (label, text, press, extra = {}) => make("button", { type: "button", "aria-label": label,
+        title: label, click: press, ...extra }, text);
     this.part = {
       title: make("h3"), clock: make("span", { class: "vsim-clock" }),
       back: button("Step back (,)", sign(SIGNS.back), () => this.step(-1)),
       play: button("Pause (space)", sign(SIGNS.pause), () => this.toggle(), { class: "vsim-play" }),
       forth: button("Step forward (.)", sign(SIGNS.forth), () => this.step(1)),
-      speed: make("select", { "aria-label": "Speed of the animation", change: (e) => this.set("speed", Number(e.target.value)) },
+      speed: make("select", { "aria-label": "Speed of the animation", change: (e) => this.set("speed",
+          Number(e.target.value)) },
         ...SPEEDS.map((each) => make("option", { value: each }, `${each}×`))),
-      seek: make("input", { type: "range", min: 0, value: 0, "aria-label": "Position in the recording", input: (e) => this.seek(Number(e.target.value)) }),
+      seek: make("input", { type: "range", min: 0, value: 0, "aria-label": "Position in the recording",
+          input: (e) => this.seek(Number(e.target.value)) }),
       pace: make("span", { class: "vsim-note" }),
       whole: button("All clusters (Escape)", "all clusters", () => this.zoom(null), { hidden: true }),
       merged: make("span", { class: "vsim-note", hidden: true }),
       legend: make("ul", { class: "vsim-legend", "aria-label": "Legend" }),
-      badge: button("Blocked interrupts", "", () => this.showFaults(), { class: "vsim-badge", hidden: true, "aria-expanded": "false" }),
+      badge: button("Blocked interrupts", "", () => this.showFaults(), { class: "vsim-badge", hidden: true,
+          "aria-expanded": "false" }),
       strip: make("p", { class: "vsim-strip" }),
       faults: make("div", { class: "vsim-faults", hidden: true }),
       status: make("p", { class: "vsim-said", role: "status", "aria-live": "polite" }),
@@ -789,15 +826,20 @@ class View {
     };
     const p = this.part;
     this.canvas = { base: make("canvas", { "aria-hidden": "true" }), top: make("canvas", { "aria-hidden": "true" }) };
-    this.lists = Object.fromEntries([["device", "PCI devices"], ["irte", "Entries of the interrupt remapping table"], ["vlapic", "vLAPICs"]]
-      .map(([name, label]) => [name, make("div", { class: "vsim-list", role: "listbox", tabindex: 0, "aria-label": label,
+    this.lists = Object.fromEntries([["device", "PCI devices"], ["irte", "Entries of the interrupt remapping table"],
+        ["vlapic", "vLAPICs"]]
+      .map(([name, label]) => [name, make("div", { class: "vsim-list", role: "listbox", tabindex: 0,
+          "aria-label": label,
         focus: () => this.focus(name), blur: () => this.focus(null), keydown: (e) => this.arrow(e, name) })]));
-    this.stage = make("div", { class: "vsim-stage", pointermove: (e) => this.point(e), pointerleave: () => this.point(null),
+    this.stage = make("div", { class: "vsim-stage", pointermove: (e) => this.point(e),
+        pointerleave: () => this.point(null),
       click: (e) => this.click(e), dblclick: (e) => this.zoomAt(e) },
       this.canvas.base, this.canvas.top, p.badge, ...Object.values(this.lists));
-    this.root = make("section", { class: "vsim vsim-map", "data-lm-suppress-shortcuts": "true", keydown: (e) => this.key(e) },
+    this.root = make("section", { class: "vsim vsim-map", "data-lm-suppress-shortcuts": "true",
+        keydown: (e) => this.key(e) },
       make("header", {}, p.title, p.clock),
-      make("div", { class: "vsim-bar", role: "toolbar", "aria-label": "Playback" }, p.back, p.play, p.forth, p.speed, p.seek, p.pace, p.whole, p.merged),
+      make("div", { class: "vsim-bar", role: "toolbar", "aria-label": "Playback" }, p.back, p.play, p.forth, p.speed,
+          p.seek, p.pace, p.whole, p.merged),
       p.legend, this.stage, p.strip, p.faults, p.status, p.words);
     el.append(this.root);
   }
@@ -808,15 +850,18 @@ class View {
     on("msg:custom", (content, buffers) => this.take(content, buffers));
     on("change:scene", () => this.open());
     on("change:present", () => this.open());
+    on("change:lit", () => { if (this.ways) this.light(unpack(this.model.get("lit"))), this.point(undefined); });
     on("change:playing", () => this.controls());
     on("change:speed", () => this.controls());
     on("change:theme", () => this.theme());
     for (const name of ["device", "irte", "vlapic"]) on(`change:${name}`, () => this.point(undefined));
     const watch = (made, start) => { start(made); this.off.push(() => made.disconnect()); };
-    watch(new ResizeObserver(() => this.layout()), (o) => o.observe(this.root));
-    watch(new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; this.wake(); }), (o) => o.observe(this.stage));
+    watch(new ResizeObserver(() => { this.theme(); this.layout(); }), (o) => o.observe(this.root));
+    watch(new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; this.wake(); }),
+        (o) => o.observe(this.stage));
     watch(new MutationObserver(() => this.theme()), (o) => [document.documentElement, document.body].forEach((each) =>
-      o.observe(each, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-vscode-theme-kind", "data-theme"] })));
+      o.observe(each, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-vscode-theme-kind",
+          "data-theme"] })));
     const dark = matchMedia("(prefers-color-scheme: dark)"), call = () => this.theme();
     dark.addEventListener("change", call);
     this.off.push(() => dark.removeEventListener("change", call));
@@ -850,6 +895,7 @@ class View {
     this.tokens = unpack(this.model.get("tape"));
     this.flights = new Flights();
     this.queue = [];
+    this.waiting = [];
     this.lit = null;
     this.merged = 0;
     this.zoomed = null;
@@ -881,8 +927,11 @@ class View {
       return out;
     };
     this.counts = OUTCOMES.map(() => make("b", {}, "0"));
-    const rows = OUTCOMES.map(([name], kind) => make("li", { hidden: kind === DIRECT }, icon(kind), name === "direct" ? "IPI or unit's event" : name, " ", this.counts[kind]));
-    const scale = make("span", { class: "vsim-heat", "aria-hidden": "true" }, ...Array.from({ length: 16 }, (_, n) => make("i", { style: `background:var(--vsim-heat-${n})` })));
+    const label = ([name]) => (name === "direct" ? "IPI or unit's event" : name);
+    const rows = OUTCOMES.map((each, kind) =>
+      make("li", { hidden: kind === DIRECT }, icon(kind), label(each), " ", this.counts[kind]));
+    const shades = Array.from({ length: 16 }, (_, n) => make("i", { style: `background:var(--vsim-heat-${n})` }));
+    const scale = make("span", { class: "vsim-heat", "aria-hidden": "true" }, ...shades);
     this.most = make("span", {}, "16");
     this.part.legend.replaceChildren(...rows,
       make("li", {}, make("span", { class: "vsim-swatch vsim-pending", "aria-hidden": "true" }), "pending now"),
@@ -895,10 +944,15 @@ class View {
   // --- layout ---
 
   layout(force = false) {
-    const width = Math.floor(this.root.clientWidth) - 16;   // less the padding
-    if (!this.scene || width < 40) return;
+    let width = Math.floor(this.root.clientWidth) - 16;   // less the padding
+    if (width < 40) {                                     // not in the page yet, or hidden
+      if (this.where && !force) return;
+      width = 960;
+    }
+    if (!this.scene) return;
     const tall = width < NARROW, given = this.scene[tall ? "tall" : "wide"];
-    const scale = Math.min(tall ? 1.5 : 1.4, width / given.size[0]), key = `${width} ${this.zoomed} ${window.devicePixelRatio}`;
+    const scale = Math.min(tall ? 1.5 : 1.4, width / given.size[0]),
+        key = `${width} ${this.zoomed} ${window.devicePixelRatio}`;
     if (!force && key === this.layoutFor) return;
     this.layoutFor = key;
     this.where = this.zoomed === null ? given : magnify(given, this.scene, this.zoomed);
@@ -907,7 +961,7 @@ class View {
     this.painter.resize(Math.round(given.size[0] * scale), Math.round(this.where.size[1] * scale), scale);
     this.stage.style.width = `${this.painter.width}px`;
     this.stage.style.height = `${this.painter.height}px`;
-    this.lit = null;
+    if (this.lit) this.light(this.litTokens);
     this.place();
     if (this.tally) this.repaint();
   }
@@ -915,9 +969,11 @@ class View {
   /** Lay the list boxes and the badge over what they stand for. */
   place() {
     const s = this.painter.scale, { chips, units, size, spine, tiles } = this.where;
-    const put = (element, x, y, w, h) => Object.assign(element.style, { left: `${x * s}px`, top: `${y * s}px`, width: `${w * s}px`, height: `${h * s}px` });
+    const put = (element, x, y, w, h) => Object.assign(element.style, { left: `${x * s}px`, top: `${y * s}px`,
+        width: `${w * s}px`, height: `${h * s}px` });
     const xs = chips.map(([x]) => x), ys = chips.map(([, y]) => y);
-    put(this.lists.device, Math.min(...xs, size[0]) - 8, Math.min(...ys, size[1]) - 8, Math.max(...xs) - Math.min(...xs) + 16, Math.max(...ys) - Math.min(...ys) + 16);
+    put(this.lists.device, Math.min(...xs, size[0]) - 8, Math.min(...ys, size[1]) - 8,
+        Math.max(...xs) - Math.min(...xs) + 16, Math.max(...ys) - Math.min(...ys) + 16);
     this.lists.device.hidden = !chips.length;
     this.lists.irte.hidden = this.where.free || !this.scene.units.some(([, , cells]) => cells);
     if (units.length) {
@@ -933,7 +989,8 @@ class View {
   repaint() {
     this.painter.painted = false;
     this.dirty = null;
-    this.painter.all(this.scene, this.where, this.ways, this.tally, this.zoomed === null ? null : { cluster: this.scene.tiles[this.zoomed][0] });
+    this.painter.all(this.scene, this.where, this.ways, this.tally, this.zoomed === null ? null
+        : { cluster: this.scene.tiles[this.zoomed][0] });
     this.tops = this.tally.tops.join();
     for (const each of this.part.legend.querySelectorAll("canvas")) {
       const pen = each.getContext("2d");
@@ -952,7 +1009,7 @@ class View {
   // --- tokens come in ---
 
   take(content, buffers) {
-    if (content.kind !== "tokens" || !this.tally) return;
+    if (!["tokens", "step"].includes(content.kind) || !this.tally) return;
     const tokens = unpack(buffers[0]), more = unpack(buffers[1]), times = bytes(buffers[2]);
     more.forEach((token, n) => {
       this.merged += times.getUint32(4 * n, true);
@@ -960,6 +1017,7 @@ class View {
     });
     this.records = content.records ?? [];
     if (String(content.states) !== String(this.tally.states)) this.tally.states = content.states ?? [], this.repaint();
+    if (content.kind === "step") return this.stepped(tokens, buffers[3], content.clock);
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
     const width = Math.min(100, 1.5 * tokens.length) * this.speed;
     for (const token of tokens) this.queue.push([this.now + (token[0] - first) / span * width, token]);
@@ -970,13 +1028,23 @@ class View {
     this.wake();
   }
 
+  /** The kernel has gone one step on: what travelled in it is shown, playing or not. */
+  stepped(tokens, pending, clock) {
+    this.flush();
+    this.tally.clock = clock;
+    this.go(tokens);
+    if (pending?.byteLength) this.waiting = [...(this.waiting ?? []), [this.now + FLIGHT, pending]];
+  }
+
   /** Everything that waits or travels has arrived: nobody is looking, or motion is not wanted. */
   flush() {
     this.flights.land(Infinity, (token) => this.arrive(token));
     const last = this.queue.findLast(([, token]) => token);
     for (const [, token, pending] of this.queue) token ? this.arrive(token) : this.setPending(pending);
     this.queue = [];
-    if (last) this.light(last[1]);
+    for (const [, pending] of this.waiting ?? []) this.setPending(pending);
+    this.waiting = [];
+    if (last) this.light([last[1]]);
     this.draw();
     this.later();
   }
@@ -1023,7 +1091,8 @@ class View {
 
   get moving() {
     if (!this.playing && !this.stepping) return false;
-    return this.flights.size || this.queue.length || this.waiting?.length || (this.replay && this.playing && this.next < this.tokens.length);
+    return this.flights.size || this.queue.length || this.waiting?.length || (this.replay && this.playing
+        && this.next < this.tokens.length);
   }
 
   frame(t) {
@@ -1046,7 +1115,8 @@ class View {
 
   /** Machine time in the page: as recorded when that can be watched, else about 60 tokens a second. */
   pacing() {
-    const n = this.tokens.length, span = n > 1 ? this.tokens[n - 1][0] - this.tokens[0][0] : 0, rate = span ? n / span * 1000 : 60;
+    const n = this.tokens.length, span = n > 1 ? this.tokens[n - 1][0] - this.tokens[0][0] : 0;
+    const rate = span ? n / span * 1000 : 60;
     this.pace = rate >= 10 && rate <= 5000 ? 1 : span ? n * 1000 / 60 / span : 1;
     this.part.seek.max = String(n);
   }
@@ -1059,7 +1129,7 @@ class View {
     if (!this.playing) return;
     while (this.next < this.tokens.length && this.startOf(this.next) <= this.now) {
       const token = this.tokens[this.next], start = this.startOf(this.next++);
-      if (this.calm.matches) this.arrive(token), this.light(token);
+      if (this.calm.matches) this.arrive(token), this.light([token]);
       else if (this.flights.full) this.merged++, this.arrive(token);
       else this.flights.add(token, start, this.ways);
     }
@@ -1074,9 +1144,10 @@ class View {
     this.records = [];
     for (const token of this.tokens.slice(0, n)) this.tally.add(token, this.ways), this.tally.remember(token);
     this.next = n;
-    this.now = n < this.tokens.length ? (n ? this.startOf(n) : 0) : this.tokens.length ? this.startOf(n - 1) + FLIGHT : 0;
+    const over = this.tokens.length ? this.startOf(this.tokens.length - 1) + FLIGHT : 0;
+    this.now = n >= this.tokens.length ? over : n ? this.startOf(n) : 0;
     this.lit = null;
-    if (n) this.light(this.tokens[n - 1]);
+    if (n) this.light([this.tokens[n - 1]]);
     this.repaint();
     this.tell(true);
     this.wake();
@@ -1098,30 +1169,38 @@ class View {
       if (this.next >= this.tokens.length) return undefined;
       this.flights.land(Infinity, (token) => this.arrive(token));
       this.now = this.startOf(this.next);
-      this.go(this.tokens[this.next++]);
+      this.go([this.tokens[this.next++]]);
     } else if (by > 0) {
       const n = this.queue.findIndex(([, token]) => token);
       if (n < 0) return undefined;
       this.flights.land(Infinity, (token) => this.arrive(token));
-      this.go(this.queue.splice(n, 1)[0][1]);
+      this.go([this.queue.splice(n, 1)[0][1]]);
     }
     return undefined;
   }
 
-  /** One token alone on its way, which is lit. */
-  go(token) {
-    this.light(token);
-    if (this.calm.matches) this.arrive(token);
-    else this.flights.add(token, this.now, this.ways), this.stepping = true;
+  /** These tokens alone on their ways, which are lit. */
+  go(tokens) {
+    this.light(tokens);
+    for (const token of tokens) {
+      if (this.calm.matches || this.flights.full || !this.visible) this.arrive(token);
+      else this.flights.add(token, this.now, this.ways), this.stepping = true;
+    }
     this.tell(true);
+    this.draw();
     this.wake();
   }
 
-  light(token) {
-    const [, src, dst, irte, outcome] = token, { ways } = this;
-    ways.trace(src, dst, irte, outcome);
-    this.lit = { kind: outcome & 7, points: Array.from({ length: ways.n }, (_, n) => [ways.x[n], ways.y[n]]) };
-    say(this.part.strip, this.sentence(token));
+  /** Light the ways of tokens, a few at most, and tell of the first. */
+  light(tokens) {
+    const { ways } = this;
+    this.lit = tokens.length ? tokens.slice(0, 32).map(([, src, dst, irte, outcome]) => {
+      ways.trace(src, dst, irte, outcome);
+      return { kind: outcome & 7, points: Array.from({ length: ways.n }, (_, n) => [ways.x[n], ways.y[n]]) };
+    }) : null;
+    this.litTokens = tokens;
+    if (tokens.length) say(this.part.strip, this.sentence(tokens[0]) + (tokens.length > 1
+        ? `, and ${tokens.length - 1} more` : ""));
   }
 
   // --- words ---
@@ -1133,7 +1212,8 @@ class View {
     p.speed.value = String(this.speed);
     p.seek.hidden = !this.replay;
     p.back.disabled = !this.replay && !this.model.get("driven");
-    say(p.pace, this.replay && this.pace !== 1 ? `1 s shows ${duration(this.speed * 1000 / this.pace)} of machine time` : "");
+    say(p.pace, this.replay && this.pace !== 1
+        ? `1 s shows ${duration(this.speed * 1000 / this.pace)} of machine time` : "");
     this.wake();
   }
 
@@ -1164,9 +1244,10 @@ class View {
   }
 
   summary() {
-    const { tally } = this, all = tally.total.reduce((a, b) => a + b, 0), waiting = tally.pending.reduce((a, b) => a + b, 0);
-    const parts = OUTCOMES.map(([name], kind) => tally.total[kind] ? `${count(tally.total[kind])} ${name}` : "").filter(Boolean);
-    return `${many(all, "interrupt")}${parts.length ? `: ${parts.join(", ")}` : ""}. ${many(waiting, "vLAPIC")} with one pending.`;
+    const { total, pending } = this.tally, sum = (all) => all.reduce((a, b) => a + b, 0);
+    const parts = OUTCOMES.map(([name], kind) => total[kind] ? `${count(total[kind])} ${name}` : "").filter(Boolean);
+    const told = many(sum(total), "interrupt") + (parts.length ? `: ${parts.join(", ")}` : "");
+    return `${told}. ${many(sum(pending), "vLAPIC")} with one pending.`;
   }
 
   name(place) {
@@ -1179,43 +1260,49 @@ class View {
   }
 
   sentence([, src, dst, irte, outcome, vector]) {
-    const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`, way = outcome & PIN ? " by a pin" : "";
-    if (kind === BLOCKED && !(outcome & PAST)) return `${this.name(src)}${way}${entry}: blocked, reason ${hex(vector)}h: ${this.scene.reasons[vector] ?? "unknown"}`;
-    if (kind === BLOCKED) return `${this.name(src)}${way}${entry}: no local APIC took vector ${hex(vector)}h`;
-    const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, vector ${hex(vector)}h`;
-    return `${this.name(src)}${way}${entry}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
+    const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`;
+    const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}h`;
+    if (kind === BLOCKED && outcome & PAST) return `${who}: no local APIC took ${what}`;
+    if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}h: ${this.scene.reasons[vector] ?? "unknown"}`;
+    const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
+    return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
   }
 
   /** What the strip says of a place [what, number]: its name and its counts. */
   about([what, n]) {
-    const { tally, scene, ways } = this;
+    const { tally, scene } = this;
     if (what === "device") {
-      const [id, name, gsi, , messages] = scene.devices[n];
-      return `${bdf(id)} ${name}`.trim() + ` · ${many(messages, "message")}${gsi >= 0 ? `, GSI ${gsi}` : ""} · ${count(tally.sent[n])} sent`;
+      const [id, name, gsi, , messages] = scene.devices[n], pin = gsi >= 0 ? `, GSI ${gsi}` : "";
+      return `${`${bdf(id)} ${name}`.trim()} · ${many(messages, "message")}${pin} · ${count(tally.sent[n])} sent`;
     }
     if (what === "irte") {
       const [, each] = scene.units[0], first = n * each;
-      return `${each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${n}`} · ${count(tally.used[0][n])} remapped or posted · ${count(tally.refused[0][n])} refused`;
+      const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${n}`;
+      return `${name} · ${count(tally.used[0][n])} remapped or posted · ${count(tally.refused[0][n])} refused`;
     }
-    const id = scene.ids[n];
-    return `vLAPIC ${n} · APIC ID ${hex(id)}h: cluster ${hex(id >> 4)}, slot ${hex(id & 15)} · ${count(tally.delivered[n])} delivered${tally.pending[n] ? " · pending now" : ""}`;
+    const id = scene.ids[n], place = `APIC ID ${hex(id)}h: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
+    const pending = tally.pending[n] ? " · pending now" : "";
+    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${pending}`;
   }
 
   describe() {
     const chosen = this.chosen(), [first] = chosen;
-    say(this.part.strip, first ? this.about(first) : "Point at a device, an entry or a vLAPIC; click to select; double click or z: one cluster.");
+    say(this.part.strip, first ? this.about(first)
+        : "Point at a device, an entry or a vLAPIC; click to select; double click or z: one cluster.");
   }
 
   table() {
-    const { tally } = this, row = (cells, tag = "td") => make("tr", {}, ...cells.map((each) => make(tag, tag === "th" ? { scope: "col" } : {}, String(each))));
-    const table = (caption, head, rows) => make("table", {}, make("caption", {}, caption), make("thead", {}, row(head, "th")), make("tbody", {}, ...rows.map((each) => row(each))));
-    const busy = [...tally.delivered.keys()].filter((n) => tally.delivered[n]).sort((a, b) => tally.delivered[b] - tally.delivered[a]).slice(0, 10);
+    const { tally, scene } = this, { delivered } = tally;
+    const busy = [...delivered.keys()].filter((n) => delivered[n]).sort((a, b) => delivered[b] - delivered[a]);
     this.part.words.lastChild.replaceChildren(
       make("p", {}, this.summary()),
-      table("What became of the interrupts", ["outcome", "number"], OUTCOMES.map(([name], kind) => [name, count(tally.total[kind])])),
+      table("What became of the interrupts", ["outcome", "number"],
+        OUTCOMES.map(([name], kind) => [name, count(tally.total[kind])])),
       table("The vLAPICs with most deliveries", ["vLAPIC", "APIC ID", "delivered", "pending"],
-        busy.map((n) => [n, `${hex(this.scene.ids[n])}h`, count(tally.delivered[n]), tally.pending[n] ? "yes" : "no"])),
-      table("The last interrupts", ["what happened"], tally.recent.slice(-10).reverse().map((token) => [this.sentence(token)])));
+        busy.slice(0, 10).map((n) =>
+          [n, `${hex(scene.ids[n])}h`, count(delivered[n]), tally.pending[n] ? "yes" : "no"])),
+      table("The last interrupts", ["what happened"],
+        tally.recent.slice(-10).reverse().map((token) => [this.sentence(token)])));
   }
 
   showFaults(open = this.part.faults.hidden) {
@@ -1227,9 +1314,11 @@ class View {
   faults() {
     const { tally } = this, records = this.records ?? [];
     const rows = records.map((each) => make("li", {}, each));
-    const last = tally.blocked.slice(-8).reverse().map((token) => make("li", {}, `${duration(token[0])}: ${this.sentence(token)}`));
+    const last = tally.blocked.slice(-8).reverse().map((token) => make("li", {},
+        `${duration(token[0])}: ${this.sentence(token)}`));
     this.part.faults.replaceChildren(
-      make("h4", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {}, "No record is pending."),
+      make("h4", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {},
+          "No record is pending."),
       make("h4", {}, "Blocked last"), make("ul", {}, ...last));
   }
 
@@ -1240,7 +1329,8 @@ class View {
     const out = [], device = this.scene.devices.findIndex(([id]) => id === this.model.get("device"));
     if (device >= 0) out.push(["device", device]);
     const irte = this.model.get("irte"), vlapic = this.model.get("vlapic");
-    if (irte >= 0 && this.scene.units.length && irte < this.scene.units[0][0]) out.push(["irte", this.ways.cellOf(0, irte)]);
+    const entries = this.scene.units[0]?.[0] ?? 0;
+    if (irte >= 0 && irte < entries) out.push(["irte", this.ways.cellOf(0, irte)]);
     if (vlapic >= 0 && vlapic < this.scene.vlapics) out.push(["vlapic", vlapic]);
     return out.reverse();
   }
@@ -1262,7 +1352,8 @@ class View {
   at(event) {
     const area = this.stage.getBoundingClientRect(), s = this.painter.scale;
     const [x, y] = [(event.clientX - area.left) / s, (event.clientY - area.top) / s], { where, ways, scene } = this;
-    const inside = (box, more = 0) => box && x >= box[0] - more && x < box[0] + box[2] + more && y >= box[1] - more && y < box[1] + box[3] + more;
+    const inside = (box, more = 0) => box && x >= box[0] - more && x < box[0] + box[2] + more && y >= box[1] - more
+        && y < box[1] + box[3] + more;
     const chip = where.chips.findIndex((each, n) => inside(this.boxOf(["device", n]), 5));
     if (chip >= 0) return ["device", chip];
     if (!where.free && where.units.length && inside(ways.field(0)) && scene.units[0][2]) {
@@ -1330,9 +1421,12 @@ class View {
 
   key(event) {
     const busy = event.target.closest("button, select, input, summary");
-    const act = { " ": () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1), f: () => this.showFaults(),
-      z: () => this.zoom(this.zoomed === null && this.active?.vlapic >= 0 ? this.ways.slotOf.get(this.active.vlapic)[0] : null),
-      Escape: () => (this.part.faults.hidden ? this.zoomed !== null && this.zoom(null) : this.showFaults(false)) }[event.key];
+    const act = { " ": () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1),
+        f: () => this.showFaults(),
+      z: () => this.zoom(this.zoomed === null && this.active?.vlapic >= 0
+          ? this.ways.slotOf.get(this.active.vlapic)[0] : null),
+      Escape: () => (this.part.faults.hidden ? this.zoomed !== null && this.zoom(null)
+          : this.showFaults(false)) }[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey || (event.key === " " && busy)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -1351,10 +1445,13 @@ class View {
 
   /** The listbox holds one option: the active one. */
   announce(name) {
-    const list = this.lists[name], n = this.active[name], id = `${this.uid ??= `vsim${Math.random().toString(36).slice(2)}`}-${name}`;
-    const total = { device: this.scene.devices.length, irte: this.scene.units[0]?.[2], vlapic: this.scene.vlapics }[name];
+    const list = this.lists[name], n = this.active[name],
+        id = `${this.uid ??= `vsim${Math.random().toString(36).slice(2)}`}-${name}`;
+    const total = { device: this.scene.devices.length, irte: this.scene.units[0]?.[2],
+        vlapic: this.scene.vlapics }[name];
     const chosen = this.chosen().some(([what, each]) => what === name && each === n);
-    list.replaceChildren(make("div", { id, role: "option", "aria-selected": String(chosen), "aria-setsize": total, "aria-posinset": n + 1 }, this.about([name, n])));
+    list.replaceChildren(make("div", { id, role: "option", "aria-selected": String(chosen), "aria-setsize": total,
+        "aria-posinset": n + 1 }, this.about([name, n])));
     list.setAttribute("aria-activedescendant", id);
     say(this.part.strip, this.about([name, n]));
   }
@@ -1375,9 +1472,11 @@ class View {
   }
 
   neighbour(name, n, key) {
-    const total = { device: this.scene.devices.length, irte: this.scene.units[0]?.[2], vlapic: this.scene.vlapics }[name];
+    const total = { device: this.scene.devices.length, irte: this.scene.units[0]?.[2],
+        vlapic: this.scene.vlapics }[name];
     if (key === "Home" || key === "End") return key === "Home" ? 0 : total - 1;
-    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], PageUp: [0, -4], PageDown: [0, 4] }[key] ?? [0, 0];
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], PageUp: [0, -4],
+        PageDown: [0, 4] }[key] ?? [0, 0];
     if (!dx && !dy) return undefined;
     if (name === "device") return Math.max(0, Math.min(total - 1, n + dx + dy));
     if (name === "irte") {
@@ -1391,11 +1490,13 @@ class View {
   /** The next vLAPIC from n in a direction on the wall, over empty slots. */
   besides(n, dx, dy) {
     const { columns } = this.where, zoomed = this.zoomed !== null, [tile, slot] = this.ways.slotOf.get(n);
-    let x = (zoomed ? 0 : tile % columns) * SIDE + slot % SIDE, y = (zoomed ? 0 : Math.floor(tile / columns)) * SIDE + Math.floor(slot / SIDE);
+    let x = (zoomed ? 0 : tile % columns) * SIDE + slot % SIDE, y = (zoomed ? 0
+        : Math.floor(tile / columns)) * SIDE + Math.floor(slot / SIDE);
     for (;;) {
       x += dx, y += dy;
       const across = Math.floor(x / SIDE), to = zoomed ? this.zoomed : Math.floor(y / SIDE) * columns + across;
-      if (x < 0 || y < 0 || across >= (zoomed ? 1 : columns) || (zoomed && y >= SIDE) || !this.scene.tiles[to]) return n;
+      if (x < 0 || y < 0 || across >= (zoomed ? 1 : columns) || (zoomed && y >= SIDE)
+          || !this.scene.tiles[to]) return n;
       const vcpu = this.scene.tiles[to][1 + (y % SIDE) * SIDE + x % SIDE];
       if (vcpu >= 0) return vcpu;
     }
@@ -1407,13 +1508,15 @@ function magnify(where, scene, tile) {
   const left = where.spine + 34, top = Math.min(...where.tiles.map(([, y]) => y)), right = where.flow === "right";
   const wide = where.size[0] - left - 20, high = right ? Math.min(wide, where.size[1] - top - 40) : wide, gap = 6;
   const cell = Math.min(116, (Math.min(wide, high) - 3 * gap) / SIDE);
-  return { ...where, cell, gap, drop: 14, side: 12, columns: 1, tiles: where.tiles.map((_, n) => (n === tile ? [left, top] : null)),
+  return { ...where, cell, gap, drop: 14, side: 12, columns: 1, tiles: where.tiles.map((_, n) => (n === tile ? [left,
+      top] : null)),
     size: [where.size[0], right ? where.size[1] : top + SIDE * (cell + gap) + 30] };
 }
 
 /** Milliseconds in words, from nanoseconds to seconds. */
 function duration(ms) {
-  const [value, unit] = ms >= 1000 ? [ms / 1000, "s"] : ms >= 1 || !ms ? [ms, "ms"] : ms >= 1e-3 ? [ms * 1e3, "µs"] : [ms * 1e6, "ns"];
+  const [value, unit] = ms >= 1000 ? [ms / 1000, "s"] : ms >= 1 || !ms ? [ms, "ms"] : ms >= 1e-3 ? [ms * 1e3, "µs"]
+      : [ms * 1e6, "ns"];
   return `${Number(value.toPrecision(value >= 1000 ? 6 : 4)).toLocaleString("en-US")} ${unit}`;
 }
 

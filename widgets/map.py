@@ -50,6 +50,7 @@ class LiveMap(anywidget.AnyWidget):
     device = t.Int(-1, help="requester id of the selected device, -1 for none").tag(sync=True)
     irte = t.Int(-1, help="index of the selected entry, -1 for none").tag(sync=True)
     vlapic = t.Int(-1, help="selected vCPU, -1 for none").tag(sync=True)
+    lit = t.Bytes(help="tokens whose ways are lit, packed").tag(sync=True)
     playing = t.Bool(True, help="whether tokens move").tag(sync=True)
     speed = t.Float(1.0, min=0.1, max=4.0, help="how fast tokens move; the machine's results do not depend on it").tag(
         sync=True)
@@ -108,10 +109,19 @@ class LiveMap(anywidget.AnyWidget):
                 self._done = bisect_right(self._ticks, machine.tick)
                 self._reshape()
                 return
-            else:
-                self._move(bisect_right(self._ticks, machine.tick))
+            elif self._step(bisect_right(self._ticks, machine.tick)):
+                return
             self._stamp += 1
             self._resend()
+
+    def _step(self, done: int) -> bool:
+        """Count the first `done` logged tokens; whether that was a small step on, which the page shows moving."""
+        ahead = self._logged(self._done, done)
+        self._move(done)
+        if 0 < len(ahead) <= DRAWN:
+            self._outbox = ahead
+            self.flush("step")
+        return 0 < len(ahead) <= DRAWN
 
     def _record(self, m: Machine, events: list[Event]) -> list[Token]:
         """Count events and log their tokens; what had been undone is forgotten."""
@@ -149,8 +159,8 @@ class LiveMap(anywidget.AnyWidget):
 
     # --- to the page ------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Send what waits, as one message."""
+    def flush(self, kind: str = "tokens") -> None:
+        """Send what waits, as one message. kind: "step" shows it at once, also while the page is paused."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -162,7 +172,7 @@ class LiveMap(anywidget.AnyWidget):
             counts = b"".join(count.to_bytes(4, "little") for count in more.values())
             self._outbox = []
             self._sent_at = time.monotonic()
-            content = {"kind": "tokens", **self._facts()}
+            content = {"kind": kind, **self._facts()}
             same = now == self._sent_pending
             self._sent_pending = now
             self.send(content, [pack(drawn), pack(more), counts, b"" if same else now])
@@ -201,6 +211,10 @@ class LiveMap(anywidget.AnyWidget):
             if "tape" in state:
                 state["tape"] = self._tape()
             return state
+
+    def light(self, events: list[Event]) -> None:
+        """Light the way of the interrupts in these events; none for an empty list."""
+        self.lit = pack(token for _, token in ticked(self._places, events)) if events else b""
 
     # --- from the page ----------------------------------------------------------------------------------------
 
@@ -265,6 +279,7 @@ class Map(LiveMap):
         with lab.lock:
             super().__init__(lab.machine, lab.history.events(), lab.title)
             self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "irte", "vlapic")]
+            lab.selection.observe(self._chosen, "serial")
             lab.observe(self._changed)
 
     def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
@@ -275,9 +290,15 @@ class Map(LiveMap):
         else:
             self.load(machine, self.lab.history.events())
 
+    def _chosen(self, change: Any) -> None:
+        with self.lab.lock:
+            self.light(self.lab.history.events_of(change["new"]) if change["new"] else [])
+
     def close(self) -> None:
         """End the view and forget the Lab."""
         self.lab.unobserve(self._changed)
+        if self._links:  # a widget may be closed more than once
+            self.lab.selection.unobserve(self._chosen, "serial")
         while self._links:
             self._links.pop().unlink()
         super().close()
