@@ -42,7 +42,7 @@ LOGGED = 1_000_000
 class LiveMap(anywidget.AnyWidget):
     """The map of one machine. `show` what happened, `load` another state, `flush` what waits."""
 
-    _esm = page.MODULE
+    _esm = page.MODULE.read_text(encoding="utf-8")  # of a path anywidget keeps every view for ever, to reload it
     _css = page.style()
     scene = t.Dict(help="what the page draws (`widgets.scene`)").tag(sync=True)
     present = t.Dict(help="counts, pending interrupts and fault records; filled in when the page asks").tag(sync=True)

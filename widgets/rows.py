@@ -35,7 +35,8 @@ CSS = """
 class Rows(anywidget.AnyWidget):
     """A table of `happened.Row`s. chosen: serial of the interrupt that a reader chose, 0 for none."""
 
-    _esm = Path(__file__).resolve().with_name("rows.js")
+    # The text: of a path anywidget keeps every view for ever, to reload it.
+    _esm = Path(__file__).resolve().with_name("rows.js").read_text(encoding="utf-8")
     heads = t.List(t.Unicode(), help="heads of the columns").tag(sync=True)
     rows = t.List(help="serial, marks, and cells of each row").tag(sync=True)
     label = t.Unicode(help="what the table is, for screen readers").tag(sync=True)
