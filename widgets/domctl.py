@@ -89,7 +89,8 @@ def foretold(m: Machine, body: bytes) -> tuple[str, str]:
     if not failed:
         return "It will be done.", "good"
     why = row.sentence if row else f"There is no sub-command {command:#x}."
-    coded = " (version 1 as coded has one errno for every failure)" if row and len({errno for _, _, errno in face.checks}) == 1 else ""
+    single = row is not None and len({errno for _, _, errno in face.checks}) == 1
+    coded = " (version 1 as coded has one errno for every failure)" if single else ""
     return f"It will be refused with {named(failed)}{coded}: {why}", "bad"
 
 

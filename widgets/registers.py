@@ -181,7 +181,7 @@ class RegistersPanel(Panel):
         after, _, told = foresee.outcome(m, self.writes())
         told = foresee.registers_changed(m, after, self.unit) + told
         self.before.value = ("<h4>The write would do this</h4>" + foresee.shown(told, "Nothing changes.")
-                             + line(cost_of_reading(m), "muted"))
+                             + line(cost_of_reading(m, self.unit), "muted"))
 
     # --- drawing ----------------------------------------------------------------------------------------------
 
@@ -223,9 +223,13 @@ def _shortly(register: Register, value: int) -> str:
     return whole_text(register.layout, value)[2:].replace("_", " ")
 
 
-def cost_of_reading(m: Machine) -> str:
-    """What a read does besides answering."""
-    trips = [Act.VM_EXIT, *([Act.ROUND_TRIP] if m.profile.options.placement == "qemu" else [])]
+def cost_of_reading(m: Machine, unit: int = 0) -> str:
+    """What a read of a live unit does besides answering: tried on a copy."""
+    base = m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE]
+    _, events, _ = foresee.outcome(m, [commands.MmioRead(base, 4)])
+    trips = [Act(event.act) for event in events if event.act in (Act.VM_EXIT, Act.ROUND_TRIP)]
+    if not trips:
+        return "A read changes no register, and costs nothing that is counted here."
     names = " and ".join(f"{act.name.lower().replace('_', ' ')} ({m.costs[act]} ns, {ACTS[act].source})"
                          for act in trips)
     return f"A read changes no register; it costs the guest: {names}."
