@@ -1,95 +1,226 @@
-"""The DMAR table: its bytes, and what a kernel reads in it."""
+"""The tables of a domain, and files of tables: binary, or the text of acpidump."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import acpi
-from vsim.acpi import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Oem
+from vsim import acpi, acpi_dmar, acpi_madt, acpi_table, viommu
+from vsim import commands as c
+from vsim.acpi import AcpiError, Dmar, DumpError, Madt, Other
+from vsim.machine import step
+from vsim.pci import Bridge, Bus, Function
+from vsim.profile import profile
+from vsim.state import Machine
 
-# V 8.1, computed example.
-PLAIN = """
-44 4d 41 52 48 00 00 00 01 4e 56 53 49 4d 20 20 56 53 49 4d 44 4d 41 52 01 00 00 00 56 53 49 4d
-01 00 00 00 26 01 00 00 00 00 00 00 00 00 00 00 00 00 18 00 01 00 00 00 00 00 d9 fe 00 00 00 00
-03 08 00 00 01 ff 00 00"""
-# X 11.8, as the toolstack writes it.
-XEN = """
-44 4d 41 52 48 00 00 00 01 24 58 65 6e 00 00 00 48 56 4d 00 00 00 00 00 00 00 00 00 48 56 4d 4c
-00 00 00 00 26 01 00 00 00 00 00 00 00 00 00 00 00 00 18 00 01 00 00 00 00 00 d9 fe 00 00 00 00
-03 08 00 00 01 ff 00 00"""
-VSIM = Oem(b"VSIM  ", b"VSIMDMAR", 1, b"VSIM", 1)
+X_6_3 = acpi.dmar(0xFED90000)
+DMAR, MADT = X_6_3, acpi.madt([0, 2])
 
 
-@pytest.mark.parametrize("oem, text", [(VSIM, PLAIN), (acpi.XEN, XEN)], ids=["V 8.1", "X 11.8"])
-def test_the_worked_tables_come_out_byte_for_byte(oem, text):
-    assert acpi.dmar(0xFED90000, oem=oem) == bytes.fromhex(text)
+def dump(*tables: tuple[str, bytes]) -> str:
+    """The text of acpidump."""
+    lines = []
+    for name, data in tables:
+        lines.append(f"{name} @ 0x0000000000000000")
+        for at in range(0, len(data), 16):
+            row = data[at:at + 16]
+            shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+            lines.append(f"    {at:04X}: {row.hex(' ').upper():<48} {shown}")
+        lines.append("")
+    return "\n".join(lines)
 
 
-def test_the_opt_out_of_x2apic_changes_the_flag_and_the_checksum():
-    plain, opted = acpi.dmar(0xFED90000), acpi.dmar(0xFED90000, flags=INTR_REMAP | X2APIC_OPT_OUT)
-    assert [i for i in range(72) if plain[i] != opted[i]] == [9, 37]
-    assert (opted[9], opted[37]) == (0x22, 3)
+# --- files ---
 
 
-@given(st.integers(0, (1 << 64) - 1), st.integers(1, 256), st.integers(0, 255), st.integers(0, 0xFFFF))
-def test_a_kernel_reads_what_the_toolstack_wrote(base, width, flags, source):
-    table = acpi.parse(acpi.dmar(base, width, flags, source))
-    (unit,) = table.units
-    assert (table.width, table.flags, unit.base, unit.flags) == (width, flags, base, acpi.INCLUDE_PCI_ALL)
-    assert unit.ioapic(IOAPIC_ID) == source
-    assert unit.ioapic(IOAPIC_ID + 1) == -1
+@pytest.mark.parametrize("data, found", [(DMAR, Dmar), (MADT, Madt), (DMAR + b"behind", Dmar)])
+def test_a_binary_file_is_one_table(data, found, tmp_path):
+    path = tmp_path / "table.bin"
+    path.write_bytes(data)
+    (table,) = acpi.load(path)
+    assert type(table) is found and bytes(table) == data[:len(table)]
 
 
-def sealed(table: bytes) -> bytes:
-    """The table with its checksum made right."""
-    return table[:9] + bytes([(table[9] - sum(table)) & 0xFF]) + table[10:]
+def test_a_text_of_acpidump_holds_any_number_of_tables(tmp_path):
+    path = tmp_path / "all.txt"
+    path.write_text(dump(("FACP", b"FACP" + bytes(240)), ("DMAR", DMAR), ("APIC", MADT)))
+    facp, dmar, madt = acpi.load(path)
+    assert (type(facp), type(dmar), type(madt)) == (Other, Dmar, Madt)
+    assert (facp.signature, bytes(facp), bytes(dmar), bytes(madt)) == ("FACP", b"FACP" + bytes(240), DMAR, MADT)
 
 
-def replaced(at: int, value: bytes) -> bytes:
-    good = acpi.dmar(0xFED90000)
-    return sealed(good[:at] + value + good[at + len(value):])
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("\n", "\r\n"), lambda text: "\n\n" + text,
+    lambda text: text.lower().replace("dmar @", "DMAR @"),
+    lambda text: "\n".join(line[:57] for line in text.split("\n"))], ids=["CRLF", "blank", "lower", "cut"])
+def test_line_ends_blank_lines_case_and_the_readable_column_do_not_matter(change):
+    (table,) = acpi.tables(change(dump(("DMAR", DMAR))).encode())
+    assert bytes(table) == DMAR
 
 
-@pytest.mark.parametrize("table, message", [
-    (b"", "signature is b''"),
-    (b"APIC" + acpi.dmar(0)[4:], "signature is b'APIC'"),
-    (replaced(4, b"\x20"), "length is 32; expected 48 or more"),
-    (replaced(4, b"\x49"), "length is 73; found 72 bytes"),
-    (acpi.dmar(0)[:60], "length is 72; found 60 bytes"),
-    (acpi.dmar(0)[:71] + b"\x01", "the bytes sum to 0x1"),
-    (replaced(50, b"\x03"), "a remapping structure is 3 bytes long; expected 4 to 24"),
-    (replaced(50, b"\xff"), "a remapping structure is 255 bytes"),
-    (replaced(50, b"\x08"), "a unit is 8 bytes long; expected 16 or more"),
-    (replaced(65, b"\x05"), "a device scope is 5 bytes long; expected 6 to 8"),
-    (replaced(65, b"\x00"), "a device scope is 0 bytes"),
+def test_readable_text_that_looks_like_bytes_is_not_taken_for_bytes():
+    data = b"AA BB CC DD EE F"
+    assert acpi_table.dumped(dump(("OEMX", data))) == [("OEMX", data)]
+    assert acpi_table.dumped(dump(("OEMX", data[:5]))) == [("OEMX", data[:5])]
+
+
+@pytest.mark.parametrize("text, line, column, message", [
+    ("", 1, 1, "found no table"),
+    ("hello", 1, 1, "found 'hello'; allowed: SIGNATURE @ 0xADDRESS"),
+    ("    0000: 00\n", 1, 1, "allowed: SIGNATURE @ 0xADDRESS"),
+    ("DMAR @ 0x0\n    0010: 00\n", 2, 1, "found bytes at offset 0x10; expected 0x0"),
+    ("DMAR @ 0x0\n    0000: 00\n    0000: 00\n", 3, 1, "found bytes at offset 0x0; expected 0x1"),
+    ("DMAR @ 0x0\n    0000: 0G\n", 2, 1, "found '    0000: 0G'"),
+    ("DMAR @ 0x0\n    0000: " + "00 " * 17 + "\n", 2, 1, "up to 16 bytes"),
+    ("DMAR @ 0x0\n\0\n", 2, 1, "found '\\x00'"),
 ])
-def test_a_broken_table_is_refused_with_what_is_wrong(table, message):
-    with pytest.raises(ValueError, match=message):
-        acpi.parse(table)
+def test_a_text_that_is_no_dump_is_refused_with_line_and_column(text, line, column, message):
+    with pytest.raises(DumpError) as error:
+        acpi.tables(text.encode(), "d.txt")
+    assert (error.value.line, error.value.column) == (line, column)
+    assert str(error.value).startswith(f"d.txt:{line}:{column}: ") and message in str(error.value)
 
 
-@given(st.binary(max_size=100))
-def test_any_bytes_are_a_table_or_a_clear_error(data):
-    for table in (data, b"DMAR" + data, sealed(acpi.dmar(0)[:48] + data) if len(data) < 90 else data):
-        try:
-            acpi.parse(table)
-        except ValueError as error:
-            assert str(error)
+def test_bytes_that_are_neither_a_table_nor_text_are_refused_at_their_place():
+    with pytest.raises(DumpError, match=r"<bytes>:2:3: found byte 0xff; allowed: a DMAR or APIC table, or the text"):
+        acpi.tables(b"a\nbb\xff")
 
 
-def test_structures_that_are_not_needed_are_passed_over():
-    body = acpi.dmar(0xFED90000)
-    more = body + (3).to_bytes(2, "little") + (20).to_bytes(2, "little") + bytes(16)
-    table = acpi.parse(sealed(more[:4] + len(more).to_bytes(4, "little") + more[8:]))
-    assert [unit.base for unit in table.units] == [0xFED90000]
+def test_a_broken_table_in_a_dump_names_offset_and_field():
+    with pytest.raises(AcpiError, match=r"offset 0x9, DMAR.checksum: the bytes sum to 0x1"):
+        acpi.tables(dump(("DMAR", DMAR[:71] + b"\1")).encode())
 
 
-def test_a_device_below_bridges_has_no_source_id_of_its_own_in_the_table():
-    assert acpi.Scope(acpi.SCOPE_IOAPIC, 1, 0, ((28, 0), (0, 0))).source == -1
+def test_a_file_that_cannot_be_read_or_is_too_long_is_an_error_too(tmp_path, monkeypatch):
+    with pytest.raises(DumpError, match=r"none:1:1: cannot be read: No such file"):
+        acpi.load(tmp_path / "none")
+    with pytest.raises(DumpError, match="cannot be read"):
+        acpi.load("a\0b")
+    monkeypatch.setattr(acpi, "MAX_DUMP", 10)
+    (tmp_path / "long").write_bytes(bytes(11))
+    with pytest.raises(DumpError, match=r"long:1:1: found more than 10 bytes; allowed: up to 10"):
+        acpi.load(tmp_path / "long")
 
 
-@pytest.mark.parametrize("values", [{"base": 1 << 64}, {"base": -1}, {"base": 0, "width": 0}, {"base": 0, "width": 257},
-                                    {"base": 0, "flags": 256}, {"base": 0, "ioapic_source": 0x10000}])
-def test_a_value_that_does_not_fit_its_field_is_refused(values):
-    with pytest.raises(ValueError, match="does not fit"):
-        acpi.dmar(**values)
+def test_sizes_of_dumps_are_bounded(monkeypatch):
+    monkeypatch.setattr(acpi_table, "MAX_TABLE", 16)
+    with pytest.raises(DumpError, match=r":3:1: found a table of more than 16 bytes"):
+        acpi_table.dumped("DMAR @ 0x0\n    0000: " + "00 " * 15 + "00\n    0010: 00\n")
+    monkeypatch.setattr(acpi_table, "MAX_DUMP", 5)
+    with pytest.raises(DumpError, match=r"found 6 characters; allowed: up to 5"):
+        acpi_table.dumped("DMAR @")
+
+
+_LINE = st.one_of(st.just("DMAR @ 0x0"), st.just("APIC @ 0x0"), st.text(max_size=20),
+                  st.builds("    {:04X}: {}".format, st.sampled_from([0, 16, 32]), st.binary(max_size=16).map(
+                      lambda data: data.hex(" "))))
+
+
+@given(st.one_of(st.binary(max_size=200), st.lists(_LINE, max_size=6).map(lambda lines: "\n".join(lines).encode())))
+def test_any_file_is_tables_or_a_clear_error(data):
+    try:
+        found = acpi.tables(data)
+    except AcpiError as error:
+        assert 0 <= error.offset <= len(data) and error.field and str(error)
+    else:
+        assert found
+
+
+@given(st.binary(min_size=1, max_size=100), st.text(st.characters(codec="ascii", categories=["Lu"]), min_size=4,
+                                                    max_size=4))
+def test_what_is_dumped_is_read_back(data, name):
+    assert acpi_table.dumped(dump((name, data))) == [(name, data)]
+
+
+# --- of a domain ---
+
+
+def machine(name: str = "spec", units: int = 1, functions: tuple[Function, ...] = (), vcpus: int = 4,
+            scope: dict[int, int] | None = None, **options: object) -> Machine:
+    """A machine with that many units one page after the other, and who sits behind which."""
+    m = Machine(profile(name).with_options(max_units=max(1, units), **options), vcpus, bus=Bus(functions))
+    m.scope = scope or {}
+    for unit in range(units):
+        version = m.profile.options.interface
+        step(m, c.Domctl(viommu.create_op(0xFED90000 + 4096 * unit, version=version)))
+    assert m.units == units
+    return m
+
+
+@pytest.mark.parametrize("name", ["xen-v1", "xen-v3", "xen-v4", "spec"])
+def test_a_domain_with_one_unit_has_the_72_bytes_of_the_toolstack(name):
+    assert acpi.dmar_of(machine(name)) == X_6_3
+
+
+def test_the_table_follows_capabilities_opt_out_and_requester_of_the_ioapic():
+    m = machine(ioapic_sid=0x00F8)
+    table = acpi.parse(acpi.dmar_of(m, opt_out=True))
+    assert (table.flags, table.units[0].ioapic(1)) == (3, 0x00F8)
+
+
+@pytest.mark.parametrize("name, kind, size", [("spec", "hvm", 0), ("xen-v3", "hvm", 0), ("xen-v4", "pvh", 0),
+                                              ("xen-v4", "hvm", 72)])
+def test_only_version_4_hands_a_table_to_hvm_guests_without_a_unit(name, kind, size):
+    assert len(acpi.dmar_of(machine(name, units=0, domain_type=kind))) == size
+
+
+def test_the_table_of_version_4_without_a_unit_describes_nothing():
+    table = acpi.parse(acpi.dmar_of(machine("xen-v4", units=0)))
+    assert (table["address_width"], table.flags, table.units[0].base) == (255, 0, 0)
+    corrected = Machine(profile("xen-v4").without_quirks("xen.D38"))
+    assert acpi.dmar_of(corrected) == b""
+
+
+NIC, DISK, BELOW, DEEP = 0x0020, 0x0028, 0x0300, 0x0400
+FUNCTIONS = (Function(NIC, "nic", msix_count=2), Function(DISK, "disk", msix_count=2),
+             Function(0x00E0, "port", bridge=Bridge("pcie", 3, 4)), Function(BELOW, "below", msix_count=1),
+             Function(0x0310, "switch", bridge=Bridge("pcie", 4, 4)), Function(DEEP, "deep", msix_count=1))
+
+
+def scopes(m: Machine) -> list[list[tuple[int, tuple[tuple[int, int], ...]]]]:
+    return [[(s["type"], s.path) for s in unit.scopes] for unit in acpi.parse(acpi.dmar_of(m)).units]
+
+
+def test_several_units_list_what_is_behind_them_and_the_one_for_the_rest_comes_last():
+    m = machine(units=3, functions=FUNCTIONS, scope={NIC: 0, BELOW: 1, DEEP: 1, -1: 2, DISK: 2, 0xFF00: 2})
+    table = acpi.parse(acpi.dmar_of(m))
+    assert [unit.base for unit in table.units] == [0xFED90000, 0xFED91000, 0xFED92000]
+    assert [unit.everything for unit in table.units] == [False, False, True]
+    assert scopes(m) == [[(1, ((4, 0),))], [(2, ((0x1C, 0),))], [(3, ((0, 0),))]]
+
+
+def test_below_a_bridge_that_is_shared_each_function_has_a_path_of_its_own():
+    m = machine(units=2, functions=FUNCTIONS, scope={DEEP: 0, BELOW: 1, -1: 1, NIC: 1, DISK: 1, 0xFF00: 1})
+    assert scopes(m)[0] == [(1, ((0x1C, 0), (2, 0), (0, 0)))]
+
+
+@pytest.mark.parametrize("scope", [
+    {NIC: 0, DISK: 1, BELOW: 2, DEEP: 2, -1: 3, 0xFF00: 0}, {NIC: 3, -1: 3, DEEP: 1, BELOW: 0, DISK: 3, 0xFF00: 3},
+    {-1: 3, NIC: 3, DISK: 3, BELOW: 3, DEEP: 3, 0xFF00: 3}])
+def test_a_kernel_finds_every_function_behind_the_unit_that_the_machine_asks(scope):
+    m = machine(units=4, functions=FUNCTIONS, scope=scope)
+    bridges = {f.bdf: (f.bridge.secondary, f.bridge.subordinate) for f in FUNCTIONS if f.bridge}
+    units = acpi.parse(acpi.dmar_of(m)).units
+    coverage = acpi.Coverage(units, bridges)
+    assert coverage.unresolved == []
+    for requester in (NIC, DISK, BELOW, DEEP, 0xFF00, 0x1234):
+        assert units[coverage.unit_of(requester)].base == 0xFED90000 + 4096 * m.unit_of(requester)
+
+
+@pytest.mark.parametrize("name, revision, ids", [("spec", 3, (0, 254, 256, 574)), ("xen-v4", 2, (0, 254, 0, 62)),
+                                                 ("xen-v1", 2, (0, 254, 0, 62))])
+def test_the_madt_names_every_vcpu_with_8_bits_as_coded_or_32(name, revision, ids):
+    table = acpi_madt.parse(acpi.madt_of(machine(name, vcpus=288)))
+    assert (table["revision"], len(table.processors)) == (revision, 288)
+    assert tuple(table.apic_ids[vcpu] for vcpu in (0, 127, 128, 287)) == ids
+
+
+def test_a_guest_that_renames_its_local_apics_does_not_change_the_table():
+    m = machine(vcpus=2)
+    before = acpi.madt_of(m)
+    step(m, c.ApicWrite(1, 0x20, 0x55000000))
+    assert acpi.madt_of(m) == before
+
+
+def test_the_declarations_print_as_documentation():
+    for layout in (*acpi_dmar.STRUCTURES.values(), acpi_dmar.SCOPE, *acpi_madt.ENTRIES.values()):
+        assert layout.section and layout.rows()

@@ -139,10 +139,10 @@ def test_without_a_unit_the_kernel_says_so_and_does_without(case, options, line)
 
 
 @pytest.mark.parametrize("table, line", [
-    (b"DMAR" + bytes(68), "length is 0; expected 48 or more"),
-    (acpi.dmar(UNIT)[:71] + b"\x07", "the bytes sum to 0x7; expected 0"),
-    (b"JUNK" * 18, "signature is b'JUNK'; expected b'DMAR'"),
-    (b"DMAR" + b"\xff" * 68, "length is 4294967295; found 4096 bytes"),
+    (b"DMAR" + bytes(68), "offset 0x4, DMAR.length: 0; expected 48 to 1048576"),
+    (acpi.dmar(UNIT)[:71] + b"\x07", "offset 0x9, DMAR.checksum: the bytes sum to 0x7; expected 0"),
+    (b"JUNK" * 18, "offset 0x0, DMAR.signature: b'JUNK'; expected b'DMAR'"),
+    (b"DMAR" + b"\xff\x1f\0\0" + bytes(64), "offset 0x4, DMAR.length: 8191; found 4096 bytes"),
 ], ids=["empty", "checksum", "signature", "length"])
 def test_a_broken_table_is_no_table(table, line):
     setup = Setup()

@@ -1,157 +1,153 @@
-"""The ACPI table DMAR: how a guest learns of its remapping unit (VT-d 8; V 8.1, X 6.3).
+"""The ACPI tables of a domain, and tables of real machines (V 8, X 6.3, 6.4): what the kit makes of them and reads.
 
-`dmar` makes the 72 bytes that the toolstack gives to a domain; `parse` reads such a table as a kernel does, with
-structures that are not needed here passed over.
+    tables = load("dmar.bin")           # or a text of acpidump, with any number of tables
+    dmar_of(machine), madt_of(machine)  # what the toolstack would hand to its guest
+
+The formats are in `acpi_dmar` and `acpi_madt`; names that most callers need are here as well.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
-INTR_REMAP, X2APIC_OPT_OUT = 1, 2
-"""Flags of the table: interrupt remapping is there; software should stay out of x2APIC mode."""
-INCLUDE_PCI_ALL = 1
-"""Flag of a unit: it covers every device of its segment that no other unit names."""
-SCOPE_IOAPIC = 3
-"""Type of a device scope that names an I/O APIC."""
-IOAPIC_ID = 1
-"""Id of the only I/O APIC, as the MADT gives it (X 6.4)."""
+from vsim import acpi_dmar, acpi_madt, xen_quirks
+from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
+from vsim.acpi_madt import Madt, madt
+from vsim.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem, dumped
+from vsim.interfaces import Caps
+from vsim.state import LATCH_WORDS, Latch, Machine
 
-_DRHD = 0
-_HEADER = struct.Struct("<4sIBB6s8sI4sI")   # signature, length, revision, checksum, OEM and creator names
-_FACTS = struct.Struct("<BB10x")            # address width - 1, flags
-_UNIT = struct.Struct("<HHBBHQ")            # type, length, flags, size, segment, register base
-_SCOPE = struct.Struct("<BBBBBB")           # type, length, flags, reserved, enumeration id, start bus; then the path
-_PAIR = struct.Struct("<BB")                # device, function
+__all__ = ["INTR_REMAP", "IOAPIC_ID", "X2APIC_OPT_OUT", "XEN", "AcpiError", "Coverage", "Dmar", "DumpError", "Madt",
+           "Oem", "Other", "Scope", "Unit", "dmar", "dmar_of", "load", "madt", "madt_of", "parse", "tables"]
 
-
-class Oem(NamedTuple):
-    """Who made a table: OEM id (6 bytes), OEM table id (8), OEM revision, creator (4), creator revision."""
-
-    id: bytes
-    table: bytes
-    revision: int
-    creator: bytes
-    creator_revision: int
-
-
-XEN = Oem(b"Xen", b"HVM", 0, b"HVML", 0)
-"""What libxl writes (X 6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """A device that a unit covers: type, enumeration id, start bus, path of (device, function) pairs."""
+class Other:
+    """A table that has no part in interrupts: its signature and bytes, kept as they are."""
 
-    type: int
-    enumeration: int
-    bus: int
-    path: tuple[tuple[int, int], ...]
+    signature: str
+    data: bytes
 
-    @property
-    def source(self) -> int:
-        """Requester id of the device, for a path of one pair; -1 for one below bridges."""
-        if len(self.path) != 1:
-            return -1
-        device, function = self.path[0]
-        return self.bus << 8 | device << 3 & 0xF8 | function & 7
+    def __bytes__(self) -> bytes:
+        return self.data
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One remapping unit (DRHD): register base, flags, PCI segment, what it covers."""
-
-    base: int
-    flags: int
-    segment: int
-    scopes: tuple[Scope, ...]
-
-    def ioapic(self, enumeration: int) -> int:
-        """Requester id of the I/O APIC with this id, -1 when the unit does not cover it."""
-        return next((s.source for s in self.scopes if (s.type, s.enumeration) == (SCOPE_IOAPIC, enumeration)), -1)
+Table = Dmar | Madt | Other
+_READERS: dict[str, Callable[[bytes], Dmar | Madt]] = {"DMAR": acpi_dmar.parse, "APIC": acpi_madt.parse}
 
 
-@dataclass(frozen=True, slots=True)
-class Dmar:
-    """The table: host address width in bits, flags, units."""
+def tables(data: bytes, file: str = "<bytes>") -> tuple[Table, ...]:
+    """The tables in a file: the bytes of one, or a text of acpidump, which may hold many.
 
-    width: int
-    flags: int
-    units: tuple[Unit, ...]
-
-
-def dmar(base: int, width: int = 39, flags: int = INTR_REMAP, ioapic_source: int = 0xFF00, oem: Oem = XEN) -> bytes:
-    """The table of one unit at `base` that covers all PCI devices and the I/O APIC.
-
-    width: host address width, 1 to 256 bits. flags: `INTR_REMAP`, `X2APIC_OPT_OUT`. ioapic_source: 16 bits.
-    ValueError when a value does not fit.
+    AcpiError: bytes that begin like a table and are none (offset and field), or neither a table nor such a text
+    (DumpError: line and column).
     """
-    if not (0 <= base < 1 << 64 and 1 <= width <= 256 and 0 <= flags <= 0xFF and 0 <= ioapic_source <= 0xFFFF):
-        raise ValueError(f"base {base:#x}, width {width}, flags {flags:#x} or ioapic_source {ioapic_source:#x} "
-                         "does not fit its field of 64, 8, 8 or 16 bits")
-    bus, place = ioapic_source >> 8, (ioapic_source >> 3 & 31, ioapic_source & 7)
-    scope = _SCOPE.pack(SCOPE_IOAPIC, _SCOPE.size + _PAIR.size, 0, 0, IOAPIC_ID, bus) + _PAIR.pack(*place)
-    unit = _UNIT.pack(_DRHD, _UNIT.size + len(scope), INCLUDE_PCI_ALL, 0, 0, base) + scope
-    body = _FACTS.pack(width - 1, flags) + unit
-    head = _HEADER.pack(b"DMAR", _HEADER.size + len(body), 1, 0, *oem)
-    table = bytearray(head + body)
-    table[9] = -sum(table) & 0xFF
-    return bytes(table)
+    signature = data[:4].decode("latin-1")
+    if signature in _READERS and data[4:7] != b" @ ":
+        return (_READERS[signature](data),)
+    return tuple(_known(name, each) for name, each in dumped(_text(data, file), file))
 
 
-def length(head: bytes) -> int:
-    """Length in bytes that the first 8 bytes of a table give. ValueError when they do not begin a DMAR."""
-    if head[:4] != b"DMAR" or len(head) < 8:
-        raise ValueError(f"signature is {head[:4]!r}; expected b'DMAR'")
-    return int.from_bytes(head[4:8], "little")
+def _known(name: str, data: bytes) -> Table:
+    return _READERS[name](data) if name in _READERS else Other(name, data)
 
 
-def parse(table: bytes) -> Dmar:
-    """What a kernel reads. ValueError names what is wrong: signature, length, checksum, a structure that is cut.
+def _text(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        message = f"found byte {data[error.start]:#04x}; allowed: a DMAR or APIC table, or the text of acpidump"
+        raise DumpError(file, line, column, error.start, message) from None
 
-    >>> parse(dmar(0xFED90000)).units[0].ioapic(IOAPIC_ID) == 0xFF00
-    True
+
+def load(path: str | os.PathLike[str]) -> tuple[Table, ...]:
+    """The tables in the file at `path`. A file that cannot be read, or is too long, is a DumpError as well."""
+    file = os.fspath(path)
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MAX_DUMP + 1)
+    except (OSError, ValueError) as error:
+        raise DumpError(file, 1, 1, 0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_DUMP:
+        raise DumpError(file, 1, 1, 0, f"found more than {MAX_DUMP} bytes; allowed: up to {MAX_DUMP}")
+    return tables(data, file)
+
+
+# --- a domain's own ---
+
+
+def dmar_of(m: Machine, opt_out: bool = False) -> bytes:
+    """The DMAR of a machine: its units in order, each with what sits behind it; no bytes where there is none.
+
+    The unit that takes everybody whom no other names comes last; the I/O APIC is listed in its unit, since software
+    learns its requester id nowhere else (V 8.1). opt_out: X2APIC_OPT_OUT. Under quirk xen.D38 an HVM domain without
+    a unit has a table all the same: made of a configuration that is all zeros, so that the width is 0 - 1 (X 6.3).
     """
-    wanted = length(table)
-    smallest = _HEADER.size + _FACTS.size
-    if wanted < smallest:
-        raise ValueError(f"length is {wanted}; expected {smallest} or more")
-    if wanted > len(table):
-        raise ValueError(f"length is {wanted}; found {len(table)} bytes")
-    table = table[:wanted]
-    if sum(table) & 0xFF:
-        raise ValueError(f"the bytes sum to {sum(table) & 0xFF:#x}; expected 0")
-    width, flags = _FACTS.unpack_from(table, _HEADER.size)
-    units = (_unit(part) for kind, part in _structures(table[smallest:]) if kind == _DRHD)
-    return Dmar(width + 1, flags, tuple(units))
+    live = [unit for unit in range(m.units) if m.live(unit)]
+    if not live:
+        always = m.quirks & xen_quirks.DMAR_ALWAYS and m.profile.options.domain_type == "hvm"
+        return _empty() if always else b""
+    rest = m.unit_of(_NOBODY) if m.unit_of(_NOBODY) in live else live[-1]
+    order = [unit for unit in live if unit != rest] + [rest]
+    caps = m.latch[LATCH_WORDS * rest + Latch.CAPS]
+    flags = (INTR_REMAP if caps & Caps.IRQ_REMAPPING else 0) | (X2APIC_OPT_OUT if opt_out else 0)
+    return bytes(acpi_dmar.table((_unit(m, unit, unit == rest) for unit in order), m.profile.capabilities.width, flags))
 
 
-def _structures(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and bytes of each remapping structure."""
-    while body:
-        kind, size = struct.unpack_from("<HH", body) if len(body) >= 4 else (0, 0)
-        if not 4 <= size <= len(body):
-            raise ValueError(f"a remapping structure is {size} bytes long; expected 4 to {len(body)}")
-        yield kind, body[:size]
-        body = body[size:]
+_NOBODY = -1
 
 
-def _unit(part: bytes) -> Unit:
-    if len(part) < _UNIT.size:
-        raise ValueError(f"a unit is {len(part)} bytes long; expected {_UNIT.size} or more")
-    _, _, flags, _, segment, base = _UNIT.unpack_from(part)
-    return Unit(base, flags, segment, tuple(_scopes(part[_UNIT.size:])))
+def _empty() -> bytes:
+    """Address width byte 255, base 0, flags 0, I/O APIC 0 at 00:00.0."""
+    scope = acpi_dmar.scope_of(acpi_dmar.SCOPE_IOAPIC, 0)
+    return bytes(acpi_dmar.table([acpi_dmar.unit(0, [scope], everything=True)], width=256, flags=0))
 
 
-def _scopes(rest: bytes) -> Iterator[Scope]:
-    while rest:
-        size = rest[1] if len(rest) > 1 else 0
-        if not _SCOPE.size <= size <= len(rest):
-            raise ValueError(f"a device scope is {size} bytes long; expected {_SCOPE.size} to {len(rest)}")
-        kind, _, _, _, enumeration, bus = _SCOPE.unpack_from(rest)
-        end = size - (size - _SCOPE.size) % _PAIR.size
-        yield Scope(kind, enumeration, bus, tuple(_PAIR.iter_unpack(rest[_SCOPE.size:end])))
-        rest = rest[size:]
+def _unit(m: Machine, unit: int, rest: bool) -> Unit:
+    sid = m.profile.options.ioapic_sid
+    scopes = [] if rest else list(_scopes(m, unit))
+    if m.unit_of(sid) == unit:
+        scopes.append(acpi_dmar.scope_of(acpi_dmar.SCOPE_IOAPIC, sid, IOAPIC_ID))
+    return acpi_dmar.unit(m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], scopes, rest)
+
+
+def _scopes(m: Machine, unit: int) -> Iterator[Scope]:
+    """The functions behind a unit; a bridge of the root bus stands for all below it when those are behind it too."""
+    whole: set[int] = set()
+    for function in m.bus.functions:
+        top = m.bus.bridges_above(function.bdf)[-1:]
+        if top and _all_below(m, top[0].bdf, unit):
+            if top[0].bdf not in whole:
+                whole.add(top[0].bdf)
+                yield acpi_dmar.scope_of(acpi_dmar.SCOPE_BRIDGE, top[0].bdf)
+        elif not function.bridge and m.unit_of(m.bus.requester(function.bdf)) == unit:
+            yield acpi_dmar.scope(acpi_dmar.SCOPE_ENDPOINT, *_path(m, function.bdf))
+
+
+def _all_below(m: Machine, bridge: int, unit: int) -> bool:
+    """Whether every function below a bridge of the root bus is behind a unit."""
+    top = [m.bus.functions[m.bus.place(bridge)]]
+    below = (f for f in m.bus.functions if not f.bridge and m.bus.bridges_above(f.bdf)[-1:] == top)
+    return all(m.unit_of(m.bus.requester(f.bdf)) == unit for f in below)
+
+
+def _path(m: Machine, bdf: int) -> tuple[int, list[tuple[int, int]]]:
+    """Start bus and path of a function, from the root down."""
+    hops = [*(above.bdf for above in reversed(m.bus.bridges_above(bdf))), bdf]
+    return hops[0] >> 8, [(hop >> 3 & 31, hop & 7) for hop in hops]
+
+
+def madt_of(m: Machine) -> bytes:
+    """The MADT of a machine: all its vCPUs, and its I/O APIC. Under quirk xen.D42 APIC IDs are cut to 8 bits.
+
+    Larger IDs get entries of type 9 otherwise. The tables of the series have the revision that Xen's tools write.
+    """
+    series = m.profile.options.model != "vtd"
+    ids = [m.profile.options.apic_id_step * vcpu for vcpu in range(m.vcpus)]
+    revision = acpi_madt.XEN_REVISION if series else acpi_madt.REVISION
+    return madt(ids, bool(m.quirks & xen_quirks.MADT_U8), revision)

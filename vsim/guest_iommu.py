@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vsim.acpi import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Dmar, length, parse
+from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Dmar, parse
+from vsim.acpi_table import length
 from vsim.bits import bdf_text, get
 from vsim.formats import FRCD, IEC, REASON_TEXT, WAIT, DescriptorType
 from vsim.guest_cpu import Cpu
@@ -42,7 +43,7 @@ class Fault(NamedTuple):
 
 def read_dmar(cpu: Cpu, address: int) -> Dmar:
     """The DMAR table in memory. ValueError when it is none, or a broken one."""
-    size = length(cpu.read(address, 8).to_bytes(8, "little"))
+    size = length(cpu.read(address, 8).to_bytes(8, "little"), "DMAR")
     words = -(-min(max(size, 8), MAX_TABLE) // 8)
     table = b"".join(cpu.read(address + 8 * word, 8).to_bytes(8, "little") for word in range(words))
     return parse(table)

@@ -163,8 +163,10 @@ class Machine:
         return 0 <= unit < self.units and bool(self.latch[LATCH_WORDS * unit + Latch.LIVE])
 
     def unit_of(self, requester: int) -> int:
-        """The unit that a requester's messages go to, or -1."""
-        unit = self.scope.get(requester, 0)
+        """The unit that a requester's messages go to, or -1. Who is not in `scope` goes where its -1 goes, or to 0."""
+        unit = self.scope.get(requester)
+        if unit is None:
+            unit = self.scope.get(-1, 0)
         return unit if self.live(unit) else -1
 
     def changed_apics(self) -> None:
