@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vsim import acpi, acpi_madt, machine, viommu, vlapic, xen_bind, xen_paths
 from vsim import commands as c
-from vsim import machine, viommu, vlapic, xen_bind, xen_paths
 from vsim.formats import IRTE, msi_message, remap_message
 from vsim.profile import Profile, profile
 from vsim.registers import GCMD, OFFSET
@@ -393,8 +393,23 @@ def _d37(p: Profile) -> Observation:
     return (result(s.msi(0)),)
 
 
+def _d38(p: Profile) -> Observation:
+    table = acpi.dmar_of(Stage(p, create=False).m)
+    if not table:
+        return ("no DMAR",)
+    found = acpi.parse(table)
+    return (f"DMAR of {len(table)} bytes", f"width byte {found['address_width']}", f"flags {found.flags}",
+            f"base {found.units[0].base:#x}")
+
+
 def _d39(p: Profile) -> Observation:
     return (f"goes on {viommu.toolstack_accepts(0, 1, 'xen.D39' in p.quirks)}",)
+
+
+def _d42(p: Profile) -> Observation:
+    table = acpi_madt.parse(acpi.madt_of(Stage(p, vcpus=130).m))
+    return tuple(f"vCPU {vcpu}: {entry.layout.name} id {entry['id']}" for vcpu, entry in enumerate(table.processors)
+                 if vcpu in (0, 127, 128))
 
 
 def _d43(p: Profile) -> Observation:
@@ -427,7 +442,8 @@ SCENARIOS: dict[str, Scenario] = {
     "xen.D27": Scenario("v4", _d27), "xen.D28": Scenario("v4", _d28), "xen.D29": Scenario("v4", _d29, True),
     "xen.D30": Scenario("v4", _d30, True), "xen.D31": Scenario("v4", _d31, True), "xen.D32": Scenario("v4", _d32),
     "xen.D33": Scenario("v4", _d33), "xen.D34": Scenario("v4", _d34), "xen.D36": Scenario("v4", _d36),
-    "xen.D37": Scenario("v1", _d37), "xen.D39": Scenario("v1", _d39), "xen.D43": Scenario("v4", _d43),
+    "xen.D37": Scenario("v1", _d37), "xen.D38": Scenario("v4", _d38), "xen.D39": Scenario("v1", _d39),
+    "xen.D42": Scenario("v4", _d42), "xen.D43": Scenario("v4", _d43),
 }
 """The scenario of each quirk that a machine can show."""
 
