@@ -7,6 +7,7 @@ access belongs to the page at all is decided in `machine`, by where the unit was
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from vsim import faults, queue, remap
 from vsim.bits import get
@@ -154,13 +155,18 @@ def _offers_eim(m: Machine) -> bool:
 
 def _masks(m: Machine) -> dict[int, int]:
     """Writable bits of the plain registers by the offset of each 32-bit half."""
-    options, caps = m.profile.options, m.profile.capabilities
-    eim = _offers_eim(m) or options.eime_reads_back
-    irta = IRTA.writable if eim else IRTA.writable & ~IRTA.eime.mask
-    wide = caps.ecap & (ECAP.smts.mask | ECAP.adms.mask)
+    options, eim = m.profile.options, _offers_eim(m)
+    return _masks_of(m.profile.capabilities.ecap, eim or options.eime_reads_back, eim and options.event_upper,
+                     options.iedata_bits)
+
+
+@cache
+def _masks_of(ecap: int, eime: bool, event_upper: bool, iedata_bits: int) -> dict[int, int]:
+    irta = IRTA.writable if eime else IRTA.writable & ~IRTA.eime.mask
+    wide = ecap & (ECAP.smts.mask | ECAP.adms.mask)
     iqa = IQA.writable if wide else IQA.writable & ~IQA.dw.mask
-    upper = EVENT_UPPER.writable if options.event_upper and _offers_eim(m) else 0
-    full = {"RTADDR": RTADDR.writable, "FEDATA": 0xFFFF, "IEDATA": (1 << options.iedata_bits) - 1,
+    upper = EVENT_UPPER.writable if event_upper else 0
+    full = {"RTADDR": RTADDR.writable, "FEDATA": 0xFFFF, "IEDATA": (1 << iedata_bits) - 1,
             "FEADDR": EVENT_ADDRESS.writable, "IEADDR": EVENT_ADDRESS.writable, "FEUADDR": upper, "IEUADDR": upper,
             "IQT": IQT.writable, "IQA": iqa, "IRTA": irta}
     out: dict[int, int] = {}
