@@ -292,4 +292,5 @@ def test_the_map_of_a_lab_follows_it(rig):
     lab.selection.serial = 0
     assert made.lit == b""
     made.close()
+    made.close()
     assert watchers == []

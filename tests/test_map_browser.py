@@ -171,6 +171,14 @@ def test_tokens_travel_and_arrive(show):
     page.wait_for_function("!document.getElementById('map').vsim.request")  # and then nothing is drawn any more
 
 
+def test_a_message_does_not_draw_again_what_stands_still(show):
+    s = latched()
+    page = show(s, replay=False)
+    js(page, "view.painter.all = () => { throw new Error('drawn again'); }")
+    receive(page, some(s, 3))
+    page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 3")
+
+
 def test_what_cannot_be_drawn_is_counted_and_said(show):
     s = latched()
     page = show(s, replay=False)

@@ -1016,7 +1016,10 @@ class View {
       this.arrive(token, times.getUint32(4 * n, true));
     });
     this.records = content.records ?? [];
-    if (String(content.states) !== String(this.tally.states)) this.tally.states = content.states ?? [], this.repaint();
+    if (content.states && String(content.states) !== String(this.tally.states)) {
+      this.tally.states = content.states;
+      this.repaint();
+    }
     if (content.kind === "step") return this.stepped(tokens, buffers[3], content.clock);
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
     const width = Math.min(100, 1.5 * tokens.length) * this.speed;

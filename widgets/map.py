@@ -248,7 +248,7 @@ class LiveMap(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the view in every page."""
-        if self._timer is not None:
+        if getattr(self, "_timer", None) is not None:
             self._timer.cancel()
             self._timer = None
         super().close()
@@ -295,10 +295,11 @@ class Map(LiveMap):
             self.light(self.lab.history.events_of(change["new"]) if change["new"] else [])
 
     def close(self) -> None:
-        """End the view and forget the Lab."""
-        self.lab.unobserve(self._changed)
-        if self._links:  # a widget may be closed more than once
+        """End the view and forget the Lab; a view that has ended stays so."""
+        links, self._links = getattr(self, "_links", []), []
+        if links:
+            self.lab.unobserve(self._changed)
             self.lab.selection.unobserve(self._chosen, "serial")
-        while self._links:
-            self._links.pop().unlink()
+        for link in links:
+            link.unlink()
         super().close()

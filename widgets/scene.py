@@ -55,7 +55,8 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
         nodes = [[node(Kind.DEVICE, row[0]) for row in devices], [topology.VIOAPIC, topology.VMSI],
                  [node(Kind.VIOMMU, unit) for unit in range(m.units)],
                  [node(Kind.VLAPIC, vcpu) for vcpu in range(m.vcpus)]]
-        free = arrange.free(*([_position(layout, each) for each in group] for group in nodes), len(tiles))
+        chips, routers, boxes, slots_ = ([_position(layout, each) for each in group] for group in nodes)
+        free = arrange.free(chips, routers, boxes, slots_, len(tiles))
         return out | {"wide": free, "tall": free}
     counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
     return out | {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}

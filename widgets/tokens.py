@@ -87,7 +87,7 @@ def _only(pins: dict[int, list[int]], devices: list[Any]) -> dict[int, int]:
 
 
 _PAST = {Act.REMAPPED, Act.PASSED, Act.POSTED, Act.NOTIFIED}
-_TAKEN_IN = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: Flag.MERGED}
+_TAKEN_IN: dict[int, int] = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: Flag.MERGED}
 _TOLD = {*_PAST, *_TAKEN_IN, Act.FETCHED, Act.HIT, Act.BLOCKED, Act.DROPPED}
 _NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
