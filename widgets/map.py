@@ -248,9 +248,9 @@ class LiveMap(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the view in every page."""
-        if getattr(self, "_timer", None) is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer, self._timer = getattr(self, "_timer", None), None
+        if timer is not None:
+            timer.cancel()
         super().close()
 
 
