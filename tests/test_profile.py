@@ -123,6 +123,37 @@ def test_the_address_width_follows_mgaw_unless_it_is_said():
     assert (Capabilities().width, Capabilities(address_width=46).width) == (39, 46)
 
 
+# --- several units ---
+
+PLAIN = Capabilities()
+
+
+def test_a_unit_has_capabilities_of_its_own_or_those_of_the_profile():
+    one = SPEC.with_units(PLAIN, PLAIN.having(eim=False))
+    assert [one.of_unit(unit) for unit in range(3)] == [PLAIN, PLAIN.having(eim=False), SPEC.capabilities]
+    assert Profile.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    assert "units" not in SPEC.to_dict()
+
+
+@pytest.mark.parametrize("unit", [PLAIN.having(fault_records=2), Capabilities(address_width=46),
+                                  Capabilities(0x24260286)])
+def test_units_share_the_place_of_their_fault_records_and_the_address_width(unit):
+    with pytest.raises(ValueError, match="unit 1 has fault offset, fault records and address width"):
+        SPEC.with_units(PLAIN, unit)
+
+
+def test_the_number_of_units_is_limited():
+    with pytest.raises(ValueError, match="units is 0x101; the limit is 0x0 to 0x100"):
+        SPEC.with_units(*[PLAIN] * 257)
+
+
+@pytest.mark.parametrize("units, says", [(5, "not a profile"), ([5], "not a profile"), ([{"cap": "0"}], "cap is '0'"),
+                                         ([{"more": 1}], "'more' is not a field")])
+def test_units_that_are_none_are_no_profile(units, says):
+    with pytest.raises(ValueError, match=says):
+        Profile.from_dict(SPEC.to_dict() | {"units": units})
+
+
 # --- as JSON ---
 
 profiles = st.builds(

@@ -483,15 +483,18 @@ def _out_of_memory(m: Machine, command: c.OutOfMemory) -> None:
 
 
 def _reset(m: Machine, command: c.Reset) -> None:
-    """Units stay where the toolstack created them, as after their creation; memory and time stay."""
+    """Units stay where the toolstack created them, under their numbers, as if new; memory and time stay."""
     units = [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], m.latch[LATCH_WORDS * u + Latch.MMIO_LENGTH],
-              m.latch[LATCH_WORDS * u + Latch.CAPS]) for u in range(m.units) if m.live(u)]
+              m.latch[LATCH_WORDS * u + Latch.CAPS]) for u in range(m.units)]
+    gone = [u for u in range(m.units) if not m.live(u)]
     scope = m.scope
     m.power_on()
     m.dead = 0
     m.scope = scope
     for base, size, caps in units:
         vvtd.create(m, base, size, caps)
+    for unit in gone:
+        vvtd.destroy(m, unit)
 
 
 _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {

@@ -99,6 +99,10 @@ INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")
 """Names of the domctl's versions; their structures and refusals are in `viommu`."""
 
 
+MAX_UNITS = 256
+"""Most vIOMMUs of one domain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Choices that are open, and facts of the platform; none of them departs from a specification.
@@ -172,7 +176,7 @@ class Options:
         _within("ioapic_version", self.ioapic_version, 0, 0xFF)
         _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
         _within("iedata_bits", self.iedata_bits, 16, 32)
-        _within("max_units", self.max_units, 1, 256)
+        _within("max_units", self.max_units, 1, MAX_UNITS)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
@@ -215,6 +219,11 @@ class Capabilities:
         """Offset in bytes of the first fault recording register."""
         return int(get(self.cap, CAP.fro)) * 16
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Fault offset, fault records and address width."""
+        return self.fault_offset, self.fault_records, self.width
+
     def having(self, posting: bool | None = None, fault_records: int | None = None, eim: bool | None = None,
                caching_mode: bool | None = None) -> Capabilities:
         """The same unit with posting, another number of fault records (1 to 256, in one page), EIM or caching mode."""
@@ -234,18 +243,32 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named combination; `quirks` is a set of quirk ids."""
+    """A named combination; `quirks` is a set of quirk ids.
+
+    units: CAP and ECAP of unit 0, 1 and so on, where several units differ; the others have `capabilities`. Where the
+    fault records are and the address width are the device model's own: the same in all of them.
+    """
 
     name: str
     capabilities: Capabilities = field(default_factory=Capabilities)
     options: Options = field(default_factory=Options)
     quirks: frozenset[str] = frozenset()
+    units: tuple[Capabilities, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse unknown quirks."""
+        """Refuse unknown quirks, and units of another shape."""
         for id_ in self.quirks:
             if id_ not in QUIRKS:
                 raise ValueError(f"no quirk {id_!r}; there are {', '.join(QUIRKS)}")
+        _within("units", len(self.units), 0, MAX_UNITS)
+        for number, unit in enumerate(self.units):
+            if unit.shape != self.capabilities.shape:
+                raise ValueError(f"unit {number} has fault offset, fault records and address width {unit.shape}; "
+                                 f"they must be {self.capabilities.shape}, as in the profile")
+
+    def of_unit(self, unit: int) -> Capabilities:
+        """CAP and ECAP of a unit."""
+        return self.units[unit] if unit < len(self.units) else self.capabilities
 
     @property
     def quirk_word(self) -> int:
@@ -268,10 +291,15 @@ class Profile:
         """The same with another unit."""
         return replace(self, capabilities=capabilities)
 
+    def with_units(self, *units: Capabilities) -> Profile:
+        """The same with units that differ."""
+        return replace(self, units=units)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"name": self.name, "capabilities": asdict(self.capabilities), "options": asdict(self.options),
-                "quirks": sorted(self.quirks)}
+        out = {"name": self.name, "capabilities": asdict(self.capabilities), "options": asdict(self.options),
+               "quirks": sorted(self.quirks)}
+        return out | {"units": [asdict(unit) for unit in self.units]} if self.units else out
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Profile:
@@ -280,12 +308,17 @@ class Profile:
             options = dict(data["options"])
             options["gcmd_order"] = tuple(options.get("gcmd_order", Options().gcmd_order))
             _same_types(options, asdict(Options()))
-            capabilities = dict(data["capabilities"])
-            _same_types(capabilities, asdict(Capabilities()))
-            return Profile(str(data["name"])[:64], Capabilities(**capabilities), Options(**options),
-                           frozenset(str(q) for q in data["quirks"]))
+            units = tuple(_capabilities(unit) for unit in data.get("units", ()))
+            return Profile(str(data["name"])[:64], _capabilities(data["capabilities"]), Options(**options),
+                           frozenset(str(q) for q in data["quirks"]), units)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a profile: {error}") from None
+
+
+def _capabilities(data: Any) -> Capabilities:
+    found = dict(data)
+    _same_types(found, asdict(Capabilities()))
+    return Capabilities(**found)
 
 
 def _same_types(found: dict[str, Any], model: dict[str, Any]) -> None:

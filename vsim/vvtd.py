@@ -50,11 +50,11 @@ def create(m: Machine, base: int, size: int, caps: int) -> int:
         m.latch.extend([0] * LATCH_WORDS)
     for word in range(PAGE_WORDS):
         m.regs[PAGE_WORDS * unit + word] = 0
-    profile = m.profile
-    for name, value in (*_RESET.items(), ("CAP", profile.capabilities.cap), ("ECAP", profile.capabilities.ecap)):
+    profile, own = m.profile, m.profile.of_unit(unit)
+    for name, value in (*_RESET.items(), ("CAP", own.cap), ("ECAP", own.ecap)):
         _store(m, unit, OFFSET[name], 8 if OFFSET[name] in _WIDE else 4, value)
     queue.forget(m, unit)
-    posting = bool(get(profile.capabilities.cap, CAP.pi))
+    posting = bool(get(own.cap, CAP.pi))
     series = profile.options.model != "vtd"
     mode = remap.static_mode(profile, posting) | (SERIES_MODE if series else 0)
     values = {Latch.MODE: mode, Latch.ORDER: remap.order_number(profile),
@@ -141,7 +141,7 @@ def _write_register(m: Machine, unit: int, offset: int, width: int, new: int) ->
         message = faults.write_control(m, unit, offset, new)
     elif offset == OFFSET["ICS"]:
         faults.write_completion(m, unit, new)
-    elif offset in _masks(m):
+    elif offset in _masks(m, unit):
         _store_masked(m, unit, offset, width, new)
         if offset == OFFSET["IQT"]:
             yield from queue.run(m, unit)
@@ -149,14 +149,14 @@ def _write_register(m: Machine, unit: int, offset: int, width: int, new: int) ->
         yield message
 
 
-def _offers_eim(m: Machine) -> bool:
-    return bool(get(m.profile.capabilities.ecap, ECAP.eim) or m.quirks & EIME_ALWAYS)
+def _offers_eim(m: Machine, unit: int) -> bool:
+    return bool(get(m.profile.of_unit(unit).ecap, ECAP.eim) or m.quirks & EIME_ALWAYS)
 
 
-def _masks(m: Machine) -> dict[int, int]:
+def _masks(m: Machine, unit: int) -> dict[int, int]:
     """Writable bits of the plain registers by the offset of each 32-bit half."""
-    options, eim = m.profile.options, _offers_eim(m)
-    return _masks_of(m.profile.capabilities.ecap, eim or options.eime_reads_back, eim and options.event_upper,
+    options, eim = m.profile.options, _offers_eim(m, unit)
+    return _masks_of(m.profile.of_unit(unit).ecap, eim or options.eime_reads_back, eim and options.event_upper,
                      options.iedata_bits)
 
 
@@ -178,7 +178,7 @@ def _masks_of(ecap: int, eime: bool, event_upper: bool, iedata_bits: int) -> dic
 
 
 def _store_masked(m: Machine, unit: int, offset: int, width: int, new: int) -> None:
-    masks = _masks(m)
+    masks = _masks(m, unit)
     for half in range(width // 4):
         _store(m, unit, offset + 4 * half, 4, new >> 32 * half & masks[offset + 4 * half])
     irta = OFFSET["IRTA"]
@@ -226,7 +226,7 @@ def _set_mode(m: Machine, unit: int, name: str, on: bool) -> None:
 
 def _follow(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
     """DMA remapping commands: the status follows, nothing is modelled. Absent features do not answer."""
-    absent = bit in (GCMD.eafl.mask, GCMD.sfl.mask) and not get(m.profile.capabilities.cap, CAP.afl)
+    absent = bit in (GCMD.eafl.mask, GCMD.sfl.mask) and not get(m.profile.of_unit(unit).cap, CAP.afl)
     if not absent and bit != GCMD.wbf.mask:
         _set_status(m, unit, bit, on)
         m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_DMA, bit)
@@ -240,14 +240,14 @@ def _sirtp(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
     entries = 2 << get(irta, IRTA.s)
     m.latch[at + Latch.BASE_PAGE] = get(irta, IRTA.base)
     m.latch[at + Latch.ENTRIES] = entries
-    eime = bool(get(irta, IRTA.eime)) and _offers_eim(m)
+    eime = bool(get(irta, IRTA.eime)) and _offers_eim(m, unit)
     _set_mode(m, unit, "eime", eime)
     _set_status(m, unit, GSTS.irtps.mask, True)
     here = node(Kind.VIOMMU, unit)
     m.emit(here, Act.LATCHED, entries, irta, int(eime))
     if get(irta, IRTA.base) & (entries * 16 - 1) >> 12:
         m.emit(here, Act.WARNED, Warn.MISALIGNED_TABLE, irta)
-    if get(m.profile.capabilities.cap, CAP.esirtps):
+    if get(m.profile.of_unit(unit).cap, CAP.esirtps):
         queue.forget(m, unit)
     yield from ()
 
@@ -258,7 +258,7 @@ def _ire(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
     _set_mode(m, unit, "ires", on)
     if on and not m.latch[LATCH_WORDS * unit + Latch.ENTRIES]:
         m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NOT_LATCHED)
-    if not on and get(m.profile.capabilities.cap, CAP.esirtps):
+    if not on and get(m.profile.of_unit(unit).cap, CAP.esirtps):
         queue.forget(m, unit)
     yield from ()
 
