@@ -15,6 +15,7 @@ from vsim.bits import put
 from vsim.checks import NAMES, ORDERS
 from vsim.formats import IRTE, IRTE_POSTED, RTE_REMAP, msi_message, remap_message
 from vsim.machine import step
+from vsim.pci import Bus, Function
 from vsim.quirks import QUIRKS
 from vsim.registers import IRTA
 from vsim.state import Apic
@@ -27,6 +28,7 @@ ENGINES = [pytest.param(name, marks=pytest.mark.skipif(bool(lack := storm_engine
 FAST = [engine for engine in ENGINES if engine.values[0] != "stepped"]
 NVME = 0x0410
 DESCRIPTOR = 0x8000
+PASSED_THROUGH = Bus([Function(NIC, passthrough=True, msix_count=4), Function(NVME, msix_count=4)])
 
 
 def machine(entries=(), modes=(Apic.X2APIC,) * 4, queue=True, eime=True, on=True, **rig):
@@ -175,6 +177,7 @@ WORKLOADS = st.builds(Workload, SOURCES, st.integers(0, 12), st.integers(0, 3), 
 OPTIONS = st.fixed_dictionaries({}, optional={
     "order": st.sampled_from(["spec", "reserved-first"]), "cache": st.sampled_from(["none", "present", "everything"]),
     "merge_faults": st.booleans(), "ext_dest": st.booleans(), "alias_ids": st.booleans(), "ff_broadcast": st.booleans(),
+    "placement": st.sampled_from(["xen", "qemu"]), "bus": st.just(PASSED_THROUGH),
     "dlm_passes": st.booleans(), "svt3_reason": st.sampled_from([0x24, 0x26])})
 QUIRK_SETS = st.lists(st.sampled_from([quirk for quirk in sorted(QUIRKS) if quirk.startswith("qemu.")]), max_size=3)
 UNITS = st.fixed_dictionaries({}, optional={"posting": st.booleans(), "fault_records": st.integers(1, 3)})
@@ -290,10 +293,20 @@ def test_the_vectorised_engine_says_when_it_gives_up(made, why):
     assert (result.engine, result.why) == ("interpreted", why)
 
 
-@pytest.mark.parametrize("options", [{"quirks": ["xen.D15"]}, {"model": "xen-v4"}])
-def test_a_machine_of_the_series_is_stepped(options):
+SERIES = "the device model or a defect of the series is on"
+
+
+@pytest.mark.parametrize("options, why", [
+    ({"quirks": ["xen.D15"]}, SERIES), ({"model": "xen-v4"}, SERIES),
+    ({"placement": "qemu", "bus": PASSED_THROUGH}, "a passed-through device asks a unit in QEMU")])
+def test_what_the_loops_do_not_know_is_stepped(options, why):
     result = compare(machine([entry()], **options), Workload((NOTE,)), "auto")
-    assert (result.engine, result.why) == ("stepped", "the device model or a defect of the series is on")
+    assert (result.engine, result.why) == ("stepped", why)
+
+
+def test_a_unit_in_qemu_is_no_matter_to_an_emulated_device():
+    m = machine([entry()], placement="qemu", bus=PASSED_THROUGH)
+    assert compare(m, Workload((Source(NVME, messages(0)),)), "interpreted").engine == "interpreted"
 
 
 def test_compiled_code_is_kept_by_the_sources_that_went_into_it(monkeypatch, tmp_path):

@@ -26,7 +26,7 @@ from vsim.state import Machine
 from vsim.storm_loop import CHOICE, DELIVERED, FAULTS, LEAVES, LEFT, MERGES, TAKES, TALLIES
 from vsim.storm_view import View
 from vsim.trace import Act
-from vsim.workload import POLICIES, Source, Workload, affinity, change, commands, handler
+from vsim.workload import POLICIES, Request, Source, Workload, affinity, change, commands, handler
 
 SERIES = sum(quirk.bit for id_, quirk in QUIRKS.items() if id_.startswith("xen."))
 """Quirks of the series: a machine with one of them is stepped."""
@@ -78,6 +78,16 @@ def storm(m: Machine, workload: Workload, engine: str = "auto") -> Result:
     return run.result()
 
 
+def not_at_once(m: Machine, slots: tuple[Request, ...]) -> str:
+    """Why the loops do not know the ways of a machine, so that all of a storm is stepped; "" when they do."""
+    if m.profile.options.model != "vtd" or m.quirks & SERIES:
+        return "the device model or a defect of the series is on"
+    places = {m.bus.place(requester) for requester, _, _ in slots} - {-1}
+    if m.profile.options.placement == "qemu" and any(m.bus.functions[place].passthrough for place in places):
+        return "a passed-through device asks a unit in QEMU"
+    return ""
+
+
 class Run:
     """A storm under way on machine `m`; engine as in `storm`."""
 
@@ -91,8 +101,8 @@ class Run:
         self.moves = affinity(m, workload)
         self.irr = m.irr[:]
         self.stepped: Counter[str] = Counter()
-        if m.profile.options.model != "vtd" or m.quirks & SERIES:
-            self.go_on("stepped", "the device model or a defect of the series is on")
+        if why := not_at_once(m, self.slots):
+            self.go_on("stepped", why)
 
     def step(self, commands: Iterable[c.Command]) -> bool:
         """Step commands, and count what they do; whether one wrote memory by a posted interrupt."""
