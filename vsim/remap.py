@@ -41,6 +41,9 @@ class Verdict(NamedTuple):
 OUTCOME = (0, *(int(CHECKS[name].outcome) for name in NAMES[1:]))
 QUALIFIED = (False, *(CHECKS[name].qualified for name in NAMES[1:]))
 """By a check's number: its outcome, and whether FPD keeps the fault from the record."""
+# Places as plain ints: members of an enumeration are slow to look up, and this is done for every interrupt.
+_MODE, _ORDER, _BASE_PAGE, _ENTRIES, _WIDTH = map(int, (
+    Latch.MODE, Latch.ORDER, Latch.BASE_PAGE, Latch.ENTRIES, Latch.WIDTH))
 _REQUEST = tuple(chain.REQUEST[order] for order in ORDERS)
 _ENTRY = tuple(chain.ENTRY[order] for order in ORDERS)
 _SOURCELESS = MODE_BIT["sourceless"]
@@ -78,11 +81,9 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
     """The verdict on a request of `requester` (16 bits) to 64-bit `address` with 32-bit `data`."""
     at = LATCH_WORDS * unit
     latch = m.latch
-    mode = latch[at + Latch.MODE]
-    order = latch[at + Latch.ORDER]
+    mode, order, base = latch[at + _MODE], latch[at + _ORDER], latch[at + _BASE_PAGE]
     upper, low = address >> 32, address & 0xFFFFFFFF
-    base = latch[at + Latch.BASE_PAGE]
-    check = _REQUEST[order](low, upper, data, mode, latch[at + Latch.ENTRIES], base, latch[at + Latch.WIDTH])
+    check = _REQUEST[order](low, upper, data, mode, latch[at + _ENTRIES], base, latch[at + _WIDTH])
     if check:
         outcome = OUTCOME[check]
         index = -1 if outcome not in _INDEXED else chain.index_of(low, data, mode)
