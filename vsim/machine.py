@@ -37,7 +37,9 @@ from vsim.trace import Act, Drop, Event, Kind, Trip, Warn, node
 
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24
-_VMSI = node(Kind.VMSI)
+_VMSI, _KIND = node(Kind.VMSI), 0xFF << 24
+# As plain ints: members of an enumeration are slow to look up, and these acts happen for every interrupt.
+_SENT, _HIT, _FETCHED, _REMAPPED = map(int, (Act.SENT, Act.HIT, Act.FETCHED, Act.REMAPPED))
 _NO_INDEX = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
@@ -65,13 +67,14 @@ def run(m: Machine, commands: Iterable[c.Command]) -> list[Event]:
 
 def request(m: Machine, requester: int, address: int, data: int, source: int) -> None:
     """One interrupt request, from a write to its end at the local APICs. requester: -1 without a source-id."""
-    m.emit(source, Act.SENT, requester & 0xFFFF, address, data)
-    if m.profile.options.model == "vtd" and address & FEE_MASK != FEE:
+    options = m.profile.options
+    m.emit(source, _SENT, requester & 0xFFFF, address, data)
+    if options.model == "vtd" and address & FEE_MASK != FEE:
         m.emit(source, Act.DROPPED, Drop.NOT_INTERRUPT, address, data)
         return
-    if m.profile.options.placement == "qemu":
+    if options.placement == "qemu":
         _ask_qemu(m, source, requester)
-    if m.profile.options.model != "vtd":
+    if options.model != "vtd":
         _series_request(m, requester, address, data, source)
         return
     unit = m.unit_of(requester)
@@ -88,8 +91,8 @@ def request(m: Machine, requester: int, address: int, data: int, source: int) ->
         else:
             _refuse(m, unit, requester, verdict)
     elif verdict.address:
-        m.emit(here, Act.REMAPPED, verdict.index, verdict.address, verdict.data)
-        if source >> 24 == Kind.VIOAPIC:
+        m.emit(here, _REMAPPED, verdict.index, verdict.address, verdict.data)
+        if source & _KIND == _VIOAPIC:
             _compare_with_pin(m, source & 0xFFFFFF, verdict)
         vlapic.receive(m, verdict.address, verdict.data)
     else:
@@ -124,9 +127,8 @@ def _pass(m: Machine, requester: int, address: int, data: int, here: int) -> Non
 
 def _show_entry(m: Machine, unit: int, verdict: remap.Verdict) -> None:
     w0, w1, w2, w3 = verdict.words
-    act = Act.HIT if verdict.cached else Act.FETCHED
-    m.emit(_VIOMMU | unit, act, verdict.index, w1 << 32 | w0, w3 << 32 | w2)
-    if queue.fill(m, unit, verdict):
+    m.emit(_VIOMMU | unit, _HIT if verdict.cached else _FETCHED, verdict.index, w1 << 32 | w0, w3 << 32 | w2)
+    if verdict.fetched and queue.fill(m, unit, verdict):
         m.emit(_VIOMMU | unit, Act.CACHED, verdict.index, w1 << 32 | w0, w3 << 32 | w2)
 
 

@@ -24,6 +24,8 @@ LVT_ERROR_PLACE = 5
 """Place of the error entry among a unit's local vector table entries."""
 _SVR_ENABLE, _SVR_SUPPRESS = SVR.enable.mask, SVR.suppress.mask
 _VLAPIC = int(Kind.VLAPIC) << 24
+# As plain ints: members of an enumeration are slow to look up, and this is done for every interrupt.
+_ACCEPTED, _MERGED, _LOWEST, _OFF = int(Act.ACCEPTED), int(Act.MERGED), int(Dlm.LOWEST), int(Apic.DISABLED)
 
 
 def accept(irr: array[int], tmr: array[int], vcpu: int, vector: int, level: int) -> bool:
@@ -117,7 +119,7 @@ def pending(m: Machine, vcpu: int) -> int:
 
 def enabled(m: Machine, vcpu: int) -> bool:
     """Whether the unit takes fixed interrupts: on in APIC_BASE, and by software in SVR (SDM 11.4.7.2)."""
-    if m.apic_mode[vcpu] == Apic.DISABLED:
+    if m.apic_mode[vcpu] == _OFF:
         return False
     return bool(m.svr[vcpu] & _SVR_ENABLE or m.quirks & DISABLED_TAKES)
 
@@ -147,8 +149,8 @@ def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: 
         return _signal_all(m, targets, mode, vector, destination, reserved)
     fixed_to_all = m.quirks & xen_quirks.DELIVER_DISABLED and mode == Dlm.FIXED
     ready = targets if fixed_to_all else [vcpu for vcpu in targets if enabled(m, vcpu)]
-    alone = mode == Dlm.LOWEST and len(ready) == 1 and m.profile.options.model != "vtd"     # Xen remembers it too
-    if alone or (len(ready) > 1 and (mode == Dlm.LOWEST or (share and not m.quirks & RH_IGNORED))):
+    alone = mode == _LOWEST and len(ready) == 1 and m.profile.options.model != "vtd"     # Xen remembers it too
+    if alone or (len(ready) > 1 and (mode == _LOWEST or (share and not m.quirks & RH_IGNORED))):
         ready = [arbitrate(m, ready)]
     for vcpu in ready:
         take_in(m, vcpu, vector, level, destination)
@@ -176,9 +178,9 @@ def take_in(m: Machine, vcpu: int, vector: int, level: int, destination: int) ->
     if vector < 16 and not m.quirks & LOW_VECTORS_TAKEN:
         error(m, vcpu, ESR.receive_illegal.mask, vector)
     elif accept(m.irr, m.tmr, vcpu, vector, level):
-        m.emit(here, Act.ACCEPTED, vector, level, destination)
+        m.emit(here, _ACCEPTED, vector, level, destination)
     else:
-        m.emit(here, Act.MERGED, vector, level, destination)
+        m.emit(here, _MERGED, vector, level, destination)
 
 
 def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destination: int,
