@@ -1,0 +1,104 @@
+"""`vsim report FILE.cfg -o report.html`: the design review of one domain, with running evidence, in one file.
+
+Run again it writes the same bytes: there are no dates and no times in it. The parts are made by `report_domain` (the
+domain) and `report_series` (versions, defects, questions) and rendered by `report_page` or `report_markdown`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from widgets.paper import Part
+    from widgets.report_domain import Case
+    from widgets.report_series import Shown
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """write the design review of a domain as one HTML file"""
+    from vsim.profile import PROFILES
+
+    parser.description = ("Build the domain, interrupt every vCPU, run every defect of the series and the evidence of "
+                          "every reviewer's question, and write it all down.")
+    parser.add_argument("config", metavar="FILE.cfg", help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: report.html)")
+    parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
+    parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
+    parser.add_argument("--markdown", action="store_true", help="write Markdown, with the drawings as SVG beside it")
+    parser.set_defaults(func=report)
+
+
+def report(args: argparse.Namespace) -> int:
+    """Play everything, then write; nothing is written when a file has a mistake. The exit status, 0."""
+    from widgets.report_domain import play
+    from widgets.report_series import show
+
+    output: Path = args.output or Path("report.md" if args.markdown else "report.html")
+    case = play(args.config, args.lspci, args.profile)
+    files = rendered(document(case, show()), output.name, args.markdown)
+    for name, data in files.items():
+        (output.parent / name).write_bytes(data)
+    size = sum(map(len, files.values()))
+    print(f"{output}: {size // 1024:,} KiB in {len(files)} file{'s' if len(files) > 1 else ''}; {verdict(case)}")
+    return 0
+
+
+def rendered(parts: list[Part], name: str, as_markdown: bool = False) -> dict[str, bytes]:
+    """The document's files by name: one page, or a Markdown text and its drawings."""
+    from widgets.report_markdown import markdown
+    from widgets.report_page import page
+
+    if not as_markdown:
+        return {name: page(parts).encode()}
+    text, drawings = markdown(parts, Path(name).stem)
+    return {name: text.encode(), **drawings}
+
+
+def verdict(case: Case) -> str:
+    """How many vCPUs were reached, in a few words."""
+    result = case.result
+    return f"{result.vcpus - len(result.unreached)} of {result.vcpus} vCPUs reached"
+
+
+def document(case: Case, shown: Shown) -> list[Part]:
+    """The whole review, part by part."""
+    from vsim import __version__
+    from widgets import report_domain, report_series
+    from widgets.paper import Heading, Words, contents
+
+    inside = [*report_domain.configuration(case), *report_domain.reach(case), *report_domain.interrupts(case),
+              *report_series.costs(), *report_series.versions(), *report_series.defects(shown, case.base),
+              *report_series.questions(shown), *report_series.limits(), *report_series.open_questions(),
+              *report_series.grades()]
+    return [Heading(1, f"Design review of Xen's virtual IOMMU: domain \u201c{case.domain.config.name}\u201d", "top"),
+            Words(f"The review of 2017, held again with running evidence. {case.file}, profile {case.base.name}, "
+                  f"vsim {__version__}.", "lead"),
+            summary(case, shown), contents(inside), *inside]
+
+
+def summary(case: Case, shown: Shown) -> Part:
+    """The review on half a page."""
+    from vsim.review import QUESTIONS
+    from widgets.paper import grid
+    from widgets.report_series import DEFECTS
+
+    config, still = case.domain.config, [each.number for each in QUESTIONS if each.open]
+    unit = (f"type {config.viommu.type}, interrupt remapping {'on' if config.viommu.intremap else 'off'}"
+            if config.viommu else "none")
+    faults = case.result.guest.faults
+    return grid("In short", ("", ""), [
+        ("Domain", f"{case.result.vcpus} vCPUs, APIC IDs 0 to {case.domain.machine.apic_id[-1]}, "
+                   f"{len(case.domain.devices)} devices"),
+        ("vIOMMU", unit),
+        ("Interrupts", f"{verdict(case)}; {case.result.sent} sent, {case.result.blocked} blocked, "
+                       f"{case.result.refused} refused by the guest's kernel, {len(faults)} faults"),
+        *((f"Interrupt {number}", f"{each.title}: {each.journey.verdict}")
+          for number, each in enumerate(case.drawn, 1)),
+        ("Defects", f"{len(DEFECTS)} in the series; {len(shown.seen)} shown here as coded and corrected, "
+                    f"{len(DEFECTS) - len(shown.seen)} told only"),
+        ("Worst", f"a guest can crash or stall the hypervisor through {', '.join(shown.stops)}; every device can "
+                  "raise any other's interrupt (D10)"),
+        ("Questions", f"{len(QUESTIONS)}; {len(shown.answers)} answered with runs, the others told. "
+                      f"Still open: {', '.join(still)}")], (1.6, 8.4))

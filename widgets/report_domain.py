@@ -1,0 +1,220 @@
+"""What a design review says of one domain: its configuration, every device to every vCPU, and two interrupts drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from vsim import commands as c
+from vsim import lspci, viommu, xl
+from vsim.bits import bdf_text
+from vsim.domain import Domain, build
+from vsim.explain import PASSED, ending
+from vsim.guest_ways import plain_message
+from vsim.profile import PROFILES, Profile
+from vsim.run import Result, ranges, run
+from widgets.figures import still, to_svg
+from widgets.journey import Journey, Trial
+from widgets.paper import Cell, Grid, Heading, Part, Picture, Points, Words, grid
+
+CARELESS = 0x41
+"""Vector of the message that passes the table by."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One interrupt of the report: what it is, why it is shown, and what became of it."""
+
+    name: str
+    title: str
+    lead: str
+    journey: Journey
+
+
+@dataclass(frozen=True)
+class Case:
+    """A domain that was run. file: its configuration's name, without the folder."""
+
+    file: str
+    base: Profile
+    domain: Domain
+    result: Result
+    drawn: tuple[Drawn, ...]
+    guest_log: tuple[str, ...]
+
+
+def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None, profile: str = "spec") -> Case:
+    """Build the domain, let every device interrupt every vCPU, and send the two interrupts that are drawn.
+
+    Raises ConfigError or LspciError, with file, line and column, for a mistake in a file; ValueError for an unknown
+    profile.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile is {profile!r}; known are {', '.join(PROFILES)}")
+    base = PROFILES[profile]
+    found = lspci.load(host) if host is not None else None
+    domain = build(xl.load(config), found, base)
+    trial = Trial(config, host, base)
+    name = PurePath(os.fspath(config)).name
+    return Case(name, base, domain, run(domain), tuple(_two(trial)), tuple(trial.log))
+
+
+def _two(trial: Trial) -> Iterator[Drawn]:
+    if not trial.devices:
+        return
+    device = trial.devices[0]
+    where, last = bdf_text(device.bdf), trial.machine.vcpus - 1
+    target = next((vcpu for vcpu in range(last, -1, -1) if not trial.guest.ways.refusal(vcpu)), 0)
+    refused = trial.guest.ways.refusal(last)
+    why = f" The last one, vCPU {last}, is out of reach: {refused}." if refused else ""
+    yield Drawn("directed", f"{where} to vCPU {target}",
+                f"The guest's kernel directs the first interrupt of {device.label} to vCPU {target}, and the device "
+                f"sends it.{why}",
+                trial.send(device.bdf, 0, target))
+    low = trial.machine.apic_id[last] & 0xFF
+    yield Drawn("careless", f"{where} with a message that names no entry",
+                f"A careless driver writes the message itself: vector {CARELESS:#x}, and as destination the low 8 bits "
+                f"of the last vCPU's APIC ID, {low}. The format bit is 0.",
+                trial.raw(device.bdf, *plain_message(low, CARELESS)))
+
+
+# --- the configuration ---
+
+
+def configuration(case: Case) -> list[Part]:
+    """What was read, what was assumed, and what the toolstack did with it."""
+    made: list[Part] = [Heading(2, "The domain", "domain"), grid(
+        f"The configuration, as read from {case.file}", ("Option", "As read", "Where"), list(_options(case)),
+        (2.2, 5.6, 2.2)), _devices(case)]
+    if case.domain.notes:
+        made += [Heading(3, "Notes", "notes"), Words("What xl would do otherwise, and what was assumed."),
+                 Points(case.domain.notes)]
+    made += [Heading(3, "What the toolstack issued", "issued"), *_issued(case), _machine(case)]
+    return made
+
+
+def _options(case: Case) -> Iterator[tuple[Cell, ...]]:
+    config = case.domain.config
+    yield "name", config.name, ""
+    yield "type", config.type, ""
+    yield "vcpus, maxvcpus", f"{config.vcpus}, {config.maxvcpus}", ""
+    yield "memory", f"{config.memory} MiB", ""
+    for entry in config.pci:
+        slot = f", virtual slot {entry.virtual_slot:#04x}" if entry.virtual_slot is not None else ""
+        options = "".join(f", {key}={value}" for key, value in entry.options)
+        yield "pci", f"host {entry.segment:04x}:{bdf_text(entry.bdf)}{slot}{options}", f"line {entry.line}"
+    for each in config.emulated:
+        yield f"emulated {each.kind}", f"{each.model} ({each.text})", f"line {each.line}"
+    unit = config.viommu
+    if unit is None:
+        yield "viommu", "none", ""
+    else:
+        page = (f"register page at {unit.base:#x}, {unit.length:#x} bytes" if unit.base is not None
+                else "no register page")
+        yield ("viommu", f"type {unit.type}, intremap {'on' if unit.intremap else 'off'}, "
+               f"x2apic {'on' if unit.x2apic else 'off'}; {page}", f"line {unit.line}, column {unit.column}")
+    if config.unknown:
+        yield "not used", ", ".join(f"{key} (line {line})" for key, line in config.unknown), ""
+
+
+def _devices(case: Case) -> Grid:
+    rows: list[tuple[Cell, ...]] = [
+        (bdf_text(each.bdf), bdf_text(each.host) if each.host is not None else "emulated", each.name,
+         "no interrupt" if each.kind == "none" else f"{each.messages} x {each.kind}") for each in case.domain.devices]
+    return grid("Devices of the guest", ("In the guest", "On the host", "Name", "Interrupts"), rows, (1.4, 1.4, 5.2, 2))
+
+
+def _issued(case: Case) -> Iterator[Part]:
+    if not case.domain.commands:
+        yield Words("Nothing: the configuration asks for no vIOMMU, so the guest has none.")
+        return
+    yield Points(tuple(_command(case, each) for each in case.domain.commands), "shown")
+
+
+def _command(case: Case, command: c.Command) -> str:
+    version = case.base.options.interface
+    if isinstance(command, c.Domctl):
+        number, values = viommu.decode(version, command.body)
+        inside = ", ".join(f"{name}={value:#x}" for name, value in values.items())
+        op = viommu.Op(number).name.lower()
+        return f"{viommu.INTERFACES[version].hypercall} of {version}, {op}: {inside}. Bytes: {command.body.hex(' ', 8)}"
+    if isinstance(command, c.RamWrite):
+        return f"the guest's DMAR table, {len(command.data)} bytes at {command.address:#x}: {command.data.hex(' ', 8)}"
+    return str(command)
+
+
+def _machine(case: Case) -> Grid:
+    options, unit = case.base.options, case.base.capabilities
+    model = {"vtd": "as the VT-d specification has it"}.get(options.model, f"as coded in the series, {options.model}")
+    rows: list[tuple[Cell, ...]] = [
+        ("device model", model), ("hypercall", options.interface),
+        ("CAP, ECAP", f"{unit.cap:#x}, {unit.ecap:#x}"), ("fault records", f"{unit.fault_records}, the first at "
+                                                          f"{unit.fault_offset:#x}"),
+        ("interrupt entry cache", options.cache), ("I/O APIC", f"{options.ioapic_pins} pins, version "
+                                                   f"{options.ioapic_version:#x}, requester "
+                                                   f"{bdf_text(options.ioapic_sid)}"),
+        ("APIC ID of vCPU n", f"{options.apic_id_step}n"), ("departures switched on", f"{len(case.base.quirks)}")]
+    return grid(f"The machine: profile {case.base.name}", ("Part", "What it is"), rows, (3, 7))
+
+
+# --- the run ---
+
+
+def reach(case: Case) -> list[Part]:
+    """Every device to every vCPU, and why some are not reached."""
+    result = case.result
+    made: list[Part] = [
+        Heading(2, "Every device to every vCPU", "run"),
+        Words("A small guest kernel boots, sets up what it finds, and does what Linux does with interrupts. Then every "
+              "device sends to every vCPU; before each, the kernel moves the interrupt there.")]
+    rows: list[tuple[Cell, ...]] = [
+        (each.label, each.kind, f"{result.by_device[each.bdf]} of {result.vcpus}") for each in case.domain.devices]
+    made.append(grid(f"{result.sent} sent, {result.delivered} delivered, {result.blocked} blocked, "
+                     f"{result.refused} refused by the guest's kernel, {len(result.guest.strays)} strays, "
+                     f"{len(result.guest.faults)} faults", ("Device", "Kind", "vCPUs reached"), rows, (6, 2, 2)))
+    made += [grid("vCPUs that no device reaches", ("vCPU", "APIC IDs", "Why"), list(_unreached(result)), (2, 2, 6))
+             ] if result.unreached else []
+    return [*made, Heading(3, "What the guest's kernel wrote when it booted", "boot"), Points(case.guest_log, "shown")]
+
+
+def _unreached(result: Result) -> Iterator[tuple[Cell, ...]]:
+    ids = result.domain.machine.apic_id
+    groups: dict[str, list[int]] = {}
+    for vcpu in result.unreached:
+        groups.setdefault(result.why(vcpu).replace(f"APIC ID {ids[vcpu]} is ", ""), []).append(vcpu)
+    for why, vcpus in groups.items():
+        yield ranges(vcpus), f"{ids[vcpus[0]]} to {ids[vcpus[-1]]}", why
+
+
+# --- the interrupts ---
+
+
+def interrupts(case: Case) -> list[Part]:
+    """The two interrupts: drawn, told, and which checks were made."""
+    made: list[Part] = [Heading(2, "Two interrupts", "interrupts")]
+    if not case.drawn:
+        made.append(Words("The domain has no device that raises interrupts: there is nothing to draw."))
+    for number, each in enumerate(case.drawn, 1):
+        made += _interrupt(number, each)
+    return made
+
+
+def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
+    journey = each.journey
+    yield Heading(3, f"{number}. {each.title}", each.name)
+    yield Words(each.lead)
+    wide, tall = (to_svg(still(journey.drawn, journey.way, (), "light", shape)) for shape in ("wide", "tall"))
+    yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, wide, tall)
+    yield Words(_checked(journey))
+
+
+def _checked(journey: Journey) -> str:
+    """The checks of the remapping unit, in a paragraph."""
+    passed = [row.name for row in journey.checks if row.outcome == PASSED]
+    end = ending(journey.checks)
+    said = f"The vIOMMU made these checks, in this order, and they passed: {', '.join(passed)}." if passed else ""
+    if end is not None:
+        said += f" Then it stopped at {end.name} (VT-d {end.section}): {end.sentence}"
+    return said.strip() or "No remapping unit took part: nothing was checked."

@@ -1,0 +1,70 @@
+"""A document as Markdown, with its drawings as SVG files beside it.
+
+Everything that came in is text: whatever Markdown or HTML would take as a mark is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from widgets.paper import Cell, Grid, Heading, Links, Part, Picture, Points, Words, lines
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+
+
+def markdown(parts: Iterable[Part], stem: str) -> tuple[str, dict[str, bytes]]:
+    """(the text, the drawings by file name). stem: of the files' names."""
+    files: dict[str, bytes] = {}
+    blocks = []
+    for part in parts:
+        if isinstance(part, Picture):
+            files[f"{stem}-{part.name}.svg"] = part.wide
+        blocks.append(_part(part, stem))
+    return "\n\n".join(blocks) + "\n", files
+
+
+def text(words: str) -> str:
+    """Words in one line with no mark in them that Markdown or HTML would act on."""
+    return _MARKS.sub(r"\\\1", " ".join(words.split()))
+
+
+def _part(part: Part, stem: str) -> str:
+    if isinstance(part, Picture):
+        steps = "\n".join(f"1. {text(each)}" for each in part.steps)
+        return f"![{text(part.title)}](<{stem}-{part.name}.svg>)\n\n*{text(part.title)}*\n\n{steps}"
+    return _RENDER[type(part)](part)
+
+
+def _heading(part: Heading) -> str:
+    return f"{'#' * part.level} {text(part.text)}"
+
+
+def _words(part: Words) -> str:
+    return f"*{text(part.text)}*" if part.kind else _start(text(part.text))
+
+
+def _points(part: Points) -> str:
+    return "\n".join(f"- {text(item)}" for item in part.items)
+
+
+def _links(part: Links) -> str:
+    return "\n".join(f"1. {text(each.text)}" for each in part.items)
+
+
+def _grid(part: Grid) -> str:
+    rule = "| " + " | ".join("---" for _ in part.heads) + " |"
+    rows = [_row(part.heads), rule, *map(_row, part.rows)]
+    return f"*{text(part.caption)}*\n\n" + "\n".join(rows)
+
+
+def _row(cells: tuple[Cell, ...]) -> str:
+    return "| " + " | ".join("<br>".join(map(text, lines(cell))) for cell in cells) + " |"
+
+
+def _start(words: str) -> str:
+    """A paragraph that begins like a list or a rule is none."""
+    return re.sub(r"^([-+=]|\d+(?=[.)]))", r"\\\1" if not words[:1].isdigit() else r"\1\\", words)
+
+
+_RENDER = {Heading: _heading, Words: _words, Points: _points, Links: _links, Grid: _grid}
