@@ -35,7 +35,7 @@ SIZES = (8, 288, 1024, 4096)
 """Numbers of vLAPICs at which a step is measured."""
 STORM_VCPUS, STORM_VECTORS, STORM_MOVES = 512, 32, 4
 """A storm's machine, with a message for each vector of each vCPU, all sent once a round; affinity moves of a round."""
-ROUNDS = {"compiled": 500, "vectorised": 40, "interpreted": 3}
+ROUNDS = {"compiled": 500, "vectorised": 40, "interpreted": 10}
 """Rounds of a storm by engine: about a second each."""
 TABLE, QUEUE = 0x100000, 0x80000
 FIRST_VECTOR = 0x30
@@ -45,7 +45,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Measure the simulator on this computer."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--effort", type=_effort, default=1.0, metavar="X",
-                        help="how long to measure: 1 is about a minute, 0.01 only shows that all works")
+                        help="how long to measure: 1 is about a quarter of a minute, 0.01 only shows that all works")
     parser.set_defaults(func=_main)
 
 
