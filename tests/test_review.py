@@ -54,6 +54,8 @@ def test_evidence_is_lines_and_the_same_each_time(each):
     ("5", "v1: query takes type alone; known type: done, caps 1; unknown type: -EINVAL (-22)"),
     ("5", "v3: sub-command 2 ends with -ENOSYS (-38)"),
     ("6", "reads 0xffffffff before create, 0x10 after it (1 VM exit); 0xd0 bytes are trapped"),
+    ("6", "v4: 8 bytes at 0xcc, across the end: domain crashed; 4 bytes at 0xd0: 0xffffffff, not trapped"),
+    ("6", "v1: 8 bytes at 0xffc, across the end: domain crashed"),
     ("6", "v1: length 0x0: -EINVAL (-22); 0xd0: -EINVAL (-22); 0x1000: done"),
     ("6", "v1: a base of 0xfed90800, not a multiple of 4096: done"),
     ("6", "v4: a base inside RAM, 0x100000: done"),

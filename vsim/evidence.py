@@ -15,7 +15,7 @@ from vsim.profile import Profile, profile
 from vsim.registers import ECAP, GCMD, GSTS, IQA, IQT, IRTA, OFFSET
 from vsim.trace import Act, Drop
 from vsim.xen_models import MODELS
-from vsim.xen_scenarios import BASE, QUEUE, TABLE, Observation, Stage, observe, result, taken
+from vsim.xen_scenarios import BASE, QUEUE, TABLE, Observation, Stage, observe, result, stopped, taken
 
 VERSIONS = ("v1", "v2", "v3", "v4")
 """The posted versions; versions 1 and 2 share one register model."""
@@ -124,6 +124,7 @@ def _query(version: str) -> str:
 def region() -> Lines:
     """Trap and emulate: what is at the base before and after create, and how far it reaches."""
     return (*(_before_and_after(v) for v in MODELLED), *(_length(v) for v in ("v1", "v2")),
+            *(_across(v) for v in MODELLED),
             *(f"{v}: a base of {BASE + 0x800:#x}, not a multiple of 4096: {_based(v, BASE + 0x800)}" for v in MODELLED),
             *(f"{v}: a base inside RAM, {TABLE:#x}: {_based(v, TABLE)}" for v in MODELLED))
 
@@ -137,6 +138,15 @@ def _before_and_after(version: str) -> str:
     exits = sum(e.act == Act.VM_EXIT for e in events)
     return (f"{version}: at {BASE:#x} the guest reads {before:#x} before create, {read:#x} after it ({exits} VM exit); "
             f"{MODELS['xen-' + version].trapped:#x} bytes are trapped")
+
+
+def _across(version: str) -> str:
+    s, end = stage(version), MODELS[f"xen-{version}"].trapped
+    crossing = stopped(s.m, machine.step(s.m, c.Mmio(BASE + end - 4, 8, 0)))
+    behind = machine.step(s.m, c.MmioRead(BASE + end, 4))
+    read = next(e.low for e in behind if e.act == Act.READ)
+    trapped = "trapped" if any(e.act == Act.VM_EXIT for e in behind) else "not trapped"
+    return f"{version}: 8 bytes at {end - 4:#x}, across the end: {crossing}; 4 bytes at {end:#x}: {read:#x}, {trapped}"
 
 
 def _length(version: str) -> str:

@@ -22,6 +22,7 @@ from vsim import (
     vlapic_regs,
     vvtd,
     xen_bind,
+    xen_models,
     xen_paths,
     xen_queue,
     xen_vvtd,
@@ -259,11 +260,14 @@ def _exit(m: Machine, unit: int, address: int) -> None:
 
 
 def _straddles(m: Machine, unit: int, address: int, width: int) -> bool:
+    """Whether an access leaves the trapped range. Xen's dispatcher crashes the domain that does so (X 3.1)."""
     at = LATCH_WORDS * unit
     end = m.latch[at + Latch.MMIO_BASE] + m.latch[at + Latch.MMIO_LENGTH]
     if address + width <= end:
         return False
     m.emit(_VIOMMU | unit, Act.DROPPED, Drop.STRADDLE, address, width)
+    if m.profile.options.model != "vtd":
+        xen_models.domain_crash(m)
     return True
 
 
