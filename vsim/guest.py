@@ -26,6 +26,7 @@ from vsim.formats import Dlm
 from vsim.guest_cpu import DUTIES, Cpu, Issue, Platform
 from vsim.guest_iommu import MEMORY, Driver, Fault
 from vsim.guest_irq import Interrupts, Vectors
+from vsim.guest_units import Units
 from vsim.guest_ways import Source, Ways
 from vsim.pci import Function
 from vsim.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
@@ -43,7 +44,7 @@ _SPURIOUS = 0xFF
 
 
 class Taken(NamedTuple):
-    """One interrupt that a vCPU took; source None: the unit's fault event, or a vector that no handler knows there."""
+    """One interrupt that a vCPU took; source None: a unit's fault event, or a vector that no handler knows there."""
 
     vcpu: int
     vector: int
@@ -58,11 +59,11 @@ class Guest:
     """The kernel. `issue` does a command on the machine and returns its events.
 
     destination: one of `DESTINATIONS`, used where 32-bit destinations are to be had. skip: names of `DUTIES` to leave
-    out. memory: guest-physical address of the table, the queue and the status page, a multiple of 1 MiB.
+    out. memory: guest-physical address of the tables, queues and status pages of all units, a multiple of 1 MiB.
 
-    After `boot`: `log`, lines as a kernel prints them; `ways`, how interrupts travel; `sources`, the interrupts of
-    each function by its requester id; `fault_vector`, the vector of the unit's fault event on vCPU 0; `faults`, the
-    fault records read so far; `strays`, (vCPU, vector) that nobody handles.
+    After `boot`: `log`, lines as a kernel prints them; `units`, the remapping units; `ways`, how interrupts travel;
+    `sources`, the interrupts of each function by its requester id; `fault_vectors`, the unit whose fault event has a
+    vector on vCPU 0; `faults`, the fault records read so far; `strays`, (vCPU, vector) that nobody handles.
     """
 
     def __init__(self, issue: Issue, platform: Platform, destination: str = "physical", skip: Iterable[str] = (),
@@ -72,7 +73,7 @@ class Guest:
             raise ValueError(f"destination is {destination!r}; allowed are {', '.join(DESTINATIONS)}")
         self.platform, self.cpu = platform, Cpu(issue, skip)
         self.log: list[str] = []
-        self.unit = Driver(self.cpu, _checked(memory, platform), self.log)
+        self.units = Units(self.cpu, platform.bus, _checked(memory, platform), platform.ram_size, self.log)
         self.irq = Interrupts(self.cpu, platform.bus)
         self.vectors = Vectors(len(platform.apic_ids))
         self.ways = Ways(platform)
@@ -82,27 +83,42 @@ class Guest:
         self._wanted = destination
         self._pins: dict[int, Source] = {}
         self._handlers: dict[tuple[int, int], Source] = {}
-        self.fault_vector = -1
+        self.fault_vectors: dict[int, int] = {}
         self._early: list[Taken] = []
         self._turn = 0
         self._reachable: list[int] = []
 
+    @property
+    def unit(self) -> Driver:
+        """The first remapping unit, where most machines have but one."""
+        return self.units.drivers[0]
+
+    @property
+    def fault_vector(self) -> int:
+        """Vector of the first unit's fault event on vCPU 0; -1 without one."""
+        return next(iter(self.fault_vectors), -1)
+
+    def driver(self, source: Source) -> Driver:
+        """The remapping unit that an interrupt goes through."""
+        return self.units.drivers[source.unit]
+
     # --- boot ---
 
     def boot(self) -> list[str]:
-        """Bring everything up: the unit, the I/O APIC, all vCPUs in x2APIC mode, every function. Returns the log."""
-        remapping = self.unit.find(self.platform.dmar) and self.unit.start()
-        wide = remapping and self.unit.eim
+        """Bring everything up: the units, the I/O APIC, all vCPUs in x2APIC mode, every function. Returns the log."""
+        remapping = self.units.find(self.platform.dmar) and self.units.start()
+        wide = remapping and self.units.eim
         if self._wanted == "cluster" and not wide:
             self.log.append("x2apic: no 32-bit destinations: physical mode")
-        self.ways = Ways(self.platform, remapping, wide, wide and self._wanted == "cluster", self.unit.ioapic,
+        self.ways = Ways(self.platform, remapping, wide, wide and self._wanted == "cluster", self.units.ioapic,
                          self.cpu.does("source"))
         self.irq.find_ioapic()
         self._start_vcpus()
         self._reachable = [v for v in range(len(self.platform.apic_ids)) if not self.ways.refusal(v)]
-        if self.ways.remapping:
-            self.fault_vector = self.vectors.take(0)
-            self.unit.report_to(self.platform.apic_ids[0], self.fault_vector)
+        for driver in self.units.drivers if self.ways.remapping else ():
+            vector = self.vectors.take(0)
+            self.fault_vectors[vector] = driver.number
+            driver.report_to(self.platform.apic_ids[0], vector)
         for function in self.platform.bus.functions:
             if not function.bridge:
                 self._set_up(function)
@@ -126,8 +142,11 @@ class Guest:
     # --- setting up functions ---
 
     def _set_up(self, function: Function) -> None:
-        """MSI-X, else MSI, else the pin: what a driver would ask for."""
-        if function.msix_count:
+        """MSI-X, else MSI, else the pin: what a driver would ask for. Nothing for a function that no unit covers."""
+        if self.ways.remapping and self.units.behind(function.bdf) < 0 and (function.msix_count or function.msi_count):
+            self.log.append(f"{bdf_text(function.bdf)}: firmware bug: no unit covers it")
+            found: list[Source] = []
+        elif function.msix_count:
             found = self._set_up_msix(function)
         elif function.msi_count:
             found = self._set_up_msi(function)
@@ -140,8 +159,9 @@ class Guest:
 
     def _set_up_msix(self, function: Function) -> list[Source]:
         found, messages = list[Source](), list[tuple[int, int]]()
+        unit = self._unit_of(function.bdf)
         for number in range(function.msix_count):
-            source = Source("msi-x", function.bdf, number)
+            source = Source("msi-x", function.bdf, number, unit=unit)
             if not self._place(source) or not self._enter(source):
                 break
             found.append(source)
@@ -162,8 +182,9 @@ class Guest:
 
     def _block(self, bdf: int, count: int) -> list[Source]:
         """`count` (a power of two) messages of MSI, with remapping in a block of entries; none if one is too many."""
-        found = [source for source in (Source("msi", bdf, n) for n in range(count)) if self._place(source)]
-        first = self.unit.allocate(count) if self.ways.remapping and len(found) == count else -1
+        unit = self._unit_of(bdf)
+        found = [source for source in (Source("msi", bdf, n, unit=unit) for n in range(count)) if self._place(source)]
+        first = self.units.drivers[unit].allocate(count) if self.ways.remapping and len(found) == count else -1
         if len(found) < count or (self.ways.remapping and first < 0):
             for source in found:
                 self._unbind(source.vcpu, source.vector)
@@ -174,11 +195,12 @@ class Guest:
 
     def _fill(self, sources: list[Source], first: int) -> None:
         """New entries from `first` on; with caching mode these too have to be invalidated (V 7.7)."""
+        unit = self.driver(sources[0])
         for index, source in enumerate(sources, first):
             source.index, source.entry = index, self.ways.entry(source)
-            self.unit.install(index, source.entry)
+            unit.install(index, source.entry)
         if self.cpu.does("invalidate"):
-            self.unit.invalidate(first, len(sources).bit_length() - 1)
+            unit.invalidate(first, len(sources).bit_length() - 1)
 
     def _set_up_pin(self, function: Function) -> list[Source]:
         gsi = self.platform.bus.gsi(function.bdf)
@@ -187,13 +209,16 @@ class Guest:
         self.irq.enable_pin(function.bdf)
         source = self._pins.get(gsi)
         if source is None:
-            source = Source("pin", function.bdf, gsi)
+            source = Source("pin", function.bdf, gsi, unit=self.units.ioapic_unit)
             if not self._place(source) or not self._enter(source):
                 return []
             self._pins[gsi] = source
             self.irq.write_pin(gsi, self.ways.redirection(source))
         source.sharers.append(function.bdf)
         return [source]
+
+    def _unit_of(self, bdf: int) -> int:
+        return max(self.units.behind(bdf), 0)
 
     def _place(self, source: Source) -> bool:
         """A first vCPU and vector for a source, vCPUs taking turns; False when all vectors are taken."""
@@ -214,7 +239,7 @@ class Guest:
         """With remapping: an entry of the table for one source; False when the table is full."""
         if not self.ways.remapping:
             return True
-        index = self.unit.allocate(1)
+        index = self.driver(source).allocate(1)
         if index < 0:
             self._unbind(source.vcpu, source.vector)
             return False
@@ -253,7 +278,7 @@ class Guest:
         """With remapping the function does not notice; without it its message changes."""
         if self.ways.remapping:
             source.entry = self.ways.entry(source)
-            self.unit.change(source.index, source.entry)
+            self.driver(source).change(source.index, source.entry)
         elif source.kind == "pin":
             self.irq.write_pin(source.number, self.ways.redirection(source))
         else:
@@ -286,8 +311,8 @@ class Guest:
     def _handle(self, vcpu: int, vector: int) -> Taken:
         """The handler of one interrupt: quiet the device, end it at the local APIC, then at the I/O APIC."""
         source = self._handlers.get((vcpu, vector))
-        if source is None and (vcpu, vector) == (0, self.fault_vector):
-            self.faults += self.unit.drain_faults()
+        if source is None and vcpu == 0 and vector in self.fault_vectors:
+            self.faults += self.units.drivers[self.fault_vectors[vector]].drain_faults()
         elif source is None:
             self.strays.append((vcpu, vector))
         for bdf in source.sharers if source else ():

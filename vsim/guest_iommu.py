@@ -1,15 +1,14 @@
-"""The small kernel's driver of the remapping unit: what Linux does with it (V 2, 6.3, 7, 10.1, 10.2; X 3.14).
+"""The small kernel's driver of one remapping unit: what Linux does with it (V 2, 6.3, 7, 10.1, 10.2; X 3.14).
 
 All by commands: registers by memory-mapped accesses, table and queue by writes to memory. Nothing here raises for
-what the unit does; a step that fails is a line of `log` and an answer False.
+what the unit does; a step that fails is a line of `log` and an answer False. Which units there are, and what sits
+behind each, is found out in `guest_units`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Dmar, parse
-from vsim.acpi_table import length
 from vsim.bits import bdf_text, get
 from vsim.formats import FRCD, IEC, REASON_TEXT, WAIT, DescriptorType
 from vsim.guest_cpu import Cpu
@@ -19,10 +18,10 @@ ENTRIES = 1 << 16
 """Entries of the table that Linux makes: 1 MiB (V 10.1)."""
 QUEUE_SLOTS = 256
 """Descriptors of the invalidation queue: one page."""
-MEMORY = (ENTRIES + 2 * QUEUE_SLOTS) * 16
-"""Bytes that the driver needs: table, queue page, status page."""
-MAX_TABLE = 4096
-"""Longest DMAR that is read, in bytes."""
+TABLE_BYTES, QUEUE_BYTES = 16 * ENTRIES, 2 * 16 * QUEUE_SLOTS
+"""Bytes of the table; of the queue page and the status page behind it."""
+MEMORY = TABLE_BYTES + QUEUE_BYTES
+"""Bytes that the driver of one unit needs."""
 
 _DONE = 2               # what a wait descriptor writes (V 7.4)
 _POLLS = 16             # reads of a status before giving up
@@ -30,70 +29,57 @@ _ALL_ENTRIES = 16       # mask of an invalidation of everything
 
 
 class Fault(NamedTuple):
-    """One fault record as the guest read it: reason, interrupt index, requester."""
+    """One fault record as the guest read it: reason, interrupt index, requester, and the unit that recorded it."""
 
     reason: int
     index: int  # type: ignore[assignment]  # shadows tuple.index
     source: int
+    unit: int = 0
 
     def __str__(self) -> str:
-        return (f"request of {bdf_text(self.source)}, index {self.index:#x}: reason {self.reason:#x}, "
+        where = f"dmar{self.unit}: " if self.unit else ""
+        return (f"{where}request of {bdf_text(self.source)}, index {self.index:#x}: reason {self.reason:#x}, "
                 f"{REASON_TEXT.get(self.reason, 'unknown')}")
 
 
-def read_dmar(cpu: Cpu, address: int) -> Dmar:
-    """The DMAR table in memory. ValueError when it is none, or a broken one."""
-    size = length(cpu.read(address, 8).to_bytes(8, "little"), "DMAR")
-    words = -(-min(max(size, 8), MAX_TABLE) // 8)
-    table = b"".join(cpu.read(address + 8 * word, 8).to_bytes(8, "little") for word in range(words))
-    return parse(table)
-
-
 class Driver:
-    """One remapping unit in use. `eim`: 32-bit destinations. `ioapic`: requester id of the I/O APIC.
+    """One remapping unit in use. `eim`: it offers 32-bit destinations; once the units start: they are in use.
 
-    `memory`: guest-physical address, a multiple of 1 MiB, of `MEMORY` bytes for table, queue and status.
+    table: guest-physical address, a multiple of 1 MiB, of `TABLE_BYTES`; queue: of `QUEUE_BYTES`. number: place among
+    the kernel's units. base: address of the registers, 0 until it is known.
     """
 
-    def __init__(self, cpu: Cpu, memory: int, log: list[str]) -> None:
+    def __init__(self, cpu: Cpu, log: list[str], table: int, queue: int, number: int = 0) -> None:
         self.cpu, self.log = cpu, log
-        self.table, self.queue = memory, memory + 16 * ENTRIES
-        self.status = self.queue + 16 * QUEUE_SLOTS
-        self.base = self.tail = self.records = 0
-        self.record_base = self.mhmv = 0
+        self.table, self.queue, self.number = table, queue, number
+        self.base = self.tail = self.records = self.record_base = self.mhmv = 0
         self.eim = False
-        self.ioapic = -1
         self._used = bytearray(ENTRIES)
 
-    # --- discovery ---
+    @property
+    def status(self) -> int:
+        """Address of the page that wait descriptors write to."""
+        return self.queue + 16 * QUEUE_SLOTS
 
-    def find(self, address: int) -> bool:
-        """Read the DMAR at `address` (0: none) and the capabilities; whether the unit can remap (V 10.1)."""
-        try:
-            facts = read_dmar(self.cpu, address) if address else None
-        except ValueError as error:
-            return self._without(f"broken table: {error}")
-        if facts is None or not facts.units or not facts.flags & INTR_REMAP:
-            return self._without("no table of a unit that remaps interrupts")
-        self.base, self.ioapic = facts.units[0].base, facts.units[0].ioapic(IOAPIC_ID)
-        if self.ioapic < 0:
-            return self._without(f"firmware bug: ioapic {IOAPIC_ID} has no mapping iommu")
-        return self._capable(bool(facts.flags & X2APIC_OPT_OUT))
-
-    def _capable(self, opt_out: bool) -> bool:
-        cap, ecap = self.cpu.read(self.base + OFFSET["CAP"], 8), self.cpu.read(self.base + OFFSET["ECAP"], 8)
+    def capable(self) -> bool:
+        """Read CAP and ECAP; whether the unit can remap (V 10.1)."""
+        cap, ecap = self.read("CAP", 8), self.read("ECAP", 8)
         if not (get(ecap, ECAP.qi) and get(ecap, ECAP.ir)):
-            return self._without("the unit cannot remap interrupts: it lacks ECAP.IR or ECAP.QI")
-        self.eim = bool(get(ecap, ECAP.eim)) and not opt_out
-        if opt_out:
-            self.log.append("DMAR: x2apic is opted out of by the firmware: 8-bit destinations")
-        self.mhmv = get(ecap, ECAP.mhmv)
+            self.say("the unit cannot remap interrupts: it lacks ECAP.IR or ECAP.QI")
+            return False
+        self.eim, self.mhmv = bool(get(ecap, ECAP.eim)), get(ecap, ECAP.mhmv)
         self.records, self.record_base = get(cap, CAP.nfr) + 1, self.base + 16 * get(cap, CAP.fro)
         return True
 
-    def _without(self, why: str) -> bool:
-        self.log.append(f"DMAR: {why}")
-        return False
+    def describe(self) -> str:
+        """The line with which Linux names a unit."""
+        version, cap, ecap = self.read("VER"), self.read("CAP", 8), self.read("ECAP", 8)
+        return (f"DMAR: dmar{self.number}: reg_base_addr {self.base:x} ver {version >> 4 & 15}:{version & 15} "
+                f"cap {cap:x} ecap {ecap:x}")
+
+    def say(self, line: str) -> None:
+        """A line of the log, with the unit's number from the second on."""
+        self.log.append(f"DMAR: dmar{self.number}: {line}" if self.number else f"DMAR: {line}")
 
     # --- registers ---
 
@@ -112,14 +98,14 @@ class Driver:
         for _ in range(_POLLS):
             if bool(self.read("GSTS") & bit) == on:
                 return True
-        self.log.append(f"DMAR: GSTS never followed GCMD bit {bit.bit_length() - 1}")
+        self.say(f"GSTS never followed GCMD bit {bit.bit_length() - 1}")
         return False
 
     # --- bring-up ---
 
     def start(self) -> bool:
         """Queue, table, remapping: whether it is on (V 10.1). What a kernel before left on is turned off first."""
-        self._stop()
+        self.stop()
         self.write("IQT", 0, 8)
         self.write("IQA", IQA.make(base=self.queue >> IQA.base.low, qs=0), 8)
         if not self.command(GCMD.qie.mask):
@@ -130,11 +116,9 @@ class Driver:
         done = all(step() for step in steps)
         if done and self.read("GSTS") & GSTS.cfis.mask:
             done = self.command(GCMD.cfi.mask, False)
-        if done:
-            self.log.append(f"DMAR-IR: Enabled IRQ remapping in {'x2apic' if self.eim else 'xapic'} mode")
         return done
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """After a kernel that ran before (kexec): remapping and queue off, the memory for the table cleared."""
         status = self.read("GSTS")
         if status & GSTS.ires.mask:
@@ -182,7 +166,7 @@ class Driver:
         self._recover()
         if self._waited():
             return True
-        self.log.append("DMAR: an invalidation never completed")
+        self.say("an invalidation never completed")
         return False
 
     def _waited(self) -> bool:
@@ -193,7 +177,7 @@ class Driver:
         if not self.read("FSTS") & FSTS.iqe.mask:
             return
         head = get(self.read("IQH", 8), IQH.qh) % QUEUE_SLOTS
-        self.log.append(f"DMAR: VT-d detected Invalidation Queue Error at descriptor {head}")
+        self.say(f"VT-d detected Invalidation Queue Error at descriptor {head}")
         self.cpu.store(self.queue + 16 * head, self._wait_descriptor().to_bytes(16, "little"))
         self.write("FSTS", FSTS.iqe.mask)
         self.write("IQT", IQT.make(qt=self.tail), 8)
@@ -247,7 +231,7 @@ class Driver:
             if not get(record, FRCD.f):
                 break
             self.cpu.write(at + 12, FRCD.f.mask >> 96)
-            found.append(Fault(get(record, FRCD.reason), get(record, FRCD.index), get(record, FRCD.sid)))
+            found.append(Fault(get(record, FRCD.reason), get(record, FRCD.index), get(record, FRCD.sid), self.number))
             number = (number + 1) % self.records
         self.write("FSTS", FSTS.pfo.mask | FSTS.ppf.mask | FSTS.pro.mask)
         return found

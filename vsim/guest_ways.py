@@ -20,8 +20,8 @@ BROADCAST_ID = 0xFF
 class Source:
     """One interrupt: kind "msi-x", "msi" or "pin"; number: message, or GSI of a pin; vcpu, vector: where it goes now.
 
-    bdf: the function, for a pin the first one on it; sharers: all functions on the pin. index: its entry in the
-    remapping table, -1 without one. entry: that entry, as written last.
+    bdf: the function, for a pin the first one on it; sharers: all functions on the pin. unit: the remapping unit that
+    it goes through. index: its entry in that unit's table, -1 without one. entry: that entry, as written last.
     """
 
     kind: str
@@ -29,6 +29,7 @@ class Source:
     number: int
     vcpu: int = 0
     vector: int = -1
+    unit: int = 0
     index: int = -1
     entry: int = 0
     sharers: list[int] = field(default_factory=list)

@@ -159,9 +159,9 @@ class Trial:
         if source.index < 0:
             raise ValueError(f"message {message} of device {device} has no entry: there is no remapping")
         entry = IRTE.make(**{**IRTE.split(IRTE.parse(text)), **changes})
-        self.guest.unit.change(source.index, entry)
+        self.guest.driver(source).change(source.index, entry)
         journey = self._go(commands.Signal(source.bdf, source.number))
-        self.guest.unit.change(source.index, source.entry)
+        self.guest.driver(source).change(source.index, source.entry)
         return journey
 
     def _scene(self) -> Scene:

@@ -14,9 +14,8 @@ from vsim import acpi, commands, domain
 from vsim.bits import get
 from vsim.guest import Guest, Platform, Source
 from vsim.guest_iommu import QUEUE_SLOTS
-from vsim.machine import unit_register
+from vsim.machine import unit_at, unit_register
 from vsim.registers import IQT
-from vsim.state import LATCH_WORDS, Latch
 from vsim.trace import Act, Event
 
 if TYPE_CHECKING:
@@ -48,16 +47,14 @@ class Kernel:
         return guest.log
 
     def _firmware(self) -> int:
-        """Address of the DMAR table: the toolstack's, or one written now for a unit that was created by hand."""
+        """Address of the DMAR table: the toolstack's, or one written now for units that were created by hand."""
         m = self.lab.machine
         if m.ram.read(domain.DMAR_AT, 4) == b"DMAR":
             return domain.DMAR_AT
-        if not m.live(0):
-            return 0
-        base, options = m.latch[LATCH_WORDS * 0 + Latch.MMIO_BASE], m.profile.options
-        table = acpi.dmar(base, m.profile.capabilities.width, acpi.INTR_REMAP, options.ioapic_sid)
-        self.lab.issue(commands.RamWrite(domain.DMAR_AT, table))
-        return domain.DMAR_AT
+        table = acpi.dmar_of(m)
+        if table:
+            self.lab.issue(commands.RamWrite(domain.DMAR_AT, table))
+        return domain.DMAR_AT if table else 0
 
     def affinity(self, source: Source, vcpu: int) -> str:
         """Direct a source to a vCPU, as one gesture; "" or the guest's reason for a refusal. ValueError: no vCPU."""
@@ -83,7 +80,8 @@ class Kernel:
         if not self.serving:
             self.guest.cpu.note(events)
         elif any(event.act == Act.NOTIFIED and not event.index for event in events):
-            self.guest.faults += self.guest.unit.drain_faults()
+            for driver in self.guest.units.drivers:
+                self.guest.faults += driver.drain_faults()
 
     def serve(self) -> int:
         """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""
@@ -101,8 +99,9 @@ class Kernel:
     def _look_at_queue(self, guest: Guest) -> None:
         """Somebody else may have queued a descriptor, in the kernel's name: go on behind it."""
         m = self.lab.machine
-        if guest.ways.remapping and m.live(0):
-            guest.unit.tail = get(unit_register(m, "IQT"), IQT.qt) % QUEUE_SLOTS
+        for driver in guest.units.drivers if guest.ways.remapping else ():
+            if (unit := unit_at(m, driver.base)) >= 0:
+                driver.tail = get(unit_register(m, "IQT", unit), IQT.qt) % QUEUE_SLOTS
 
     # --- its books --------------------------------------------------------------------------------------------
 
