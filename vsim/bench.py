@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -39,6 +39,8 @@ ROUNDS = {"compiled": 500, "vectorised": 40, "interpreted": 10}
 """Rounds of a storm by engine: about a second each."""
 TABLE, QUEUE = 0x100000, 0x80000
 FIRST_VECTOR = 0x30
+BROWSER = "vsim.bench"
+"""Entry point group: its `browser` measures what is drawn, which vsim itself never imports."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,18 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--effort", type=_effort, default=1.0, metavar="X",
                         help="how long to measure: 1 is about a quarter of a minute, 0.01 only shows that all works")
+    parser.add_argument("--browser", action="store_true",
+                        help="measure the live kit instead, in headless Chromium and a JupyterLab of its own")
+    parser.add_argument("--seconds", type=_seconds, metavar="S",
+                        help="with --browser: length of its storm (default: 180); a shorter one shortens all of it")
     parser.set_defaults(func=_main)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 to 3600")
+    return value
 
 
 def _effort(text: str) -> float:
@@ -57,10 +70,23 @@ def _effort(text: str) -> float:
 
 
 def _main(args: argparse.Namespace) -> int:
+    if args.browser:
+        return _in_browser(args)
     tell = Progress() if not args.json or sys.stderr.isatty() else lambda what: None
     figures = measure(args.effort, tell)
     print(json.dumps(figures) if args.json else table(figures))
     return 0
+
+
+def _in_browser(args: argparse.Namespace) -> int:
+    """Hand over to the package that draws."""
+    found = tuple(entry_points(group=BROWSER, name="browser"))
+    if not found:
+        print("vsim bench --browser: not available in this installation: no package measures a browser",
+              file=sys.stderr)
+        return 2
+    status: int = found[0].load()(args)
+    return status
 
 
 class Progress:

@@ -80,12 +80,17 @@ def measure(seconds: float = 5.0, warm: float = 2.0, cases: tuple[tuple[int, int
     return out
 
 
-def stream(vcpus: int, rate: int, seed: int = 1) -> tuple[Scene, list[str]]:
-    """A scene, and the messages of one second: packed tokens of all outcomes, in base 64."""
-    functions = (Function(bdf=8 * n, name=f"dev{n}", msix_count=8, pin=1 + n % 4) for n in range(DEVICES))
+def machine(vcpus: int) -> Machine:
+    """What is measured: `DEVICES` with 8 messages each, the first at 03:00.0, and a unit."""
+    functions = (Function(bdf=0x300 + 8 * n, name=f"dev{n}", msix_count=8, pin=1 + n % 4) for n in range(DEVICES))
     m = Machine(profile("spec"), vcpus=vcpus, bus=Bus(functions))
     step(m, commands.Domctl(viommu.create_op()))
-    here = scene(m, "bench") | {"units": [[65536, 256, 256]]}
+    return m
+
+
+def stream(vcpus: int, rate: int, seed: int = 1) -> tuple[Scene, list[str]]:
+    """A scene, and the messages of one second: packed tokens of all outcomes, in base 64."""
+    here = scene(machine(vcpus), "bench") | {"units": [[65536, 256, 256]]}
     for name in ("wide", "tall"):
         here[name] = here[name] | {"tables": [(8, 32) if name == "wide" else (32, 8)]}
     random_, places = random.Random(seed), Places(here)

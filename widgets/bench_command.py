@@ -1,0 +1,98 @@
+"""`vsim bench --browser [--json]`: the live kit measured in headless Chromium, beside what it is meant to reach."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any, NamedTuple, NoReturn
+
+BAD_INPUT = 2
+"""Exit status when something that it needs is not there."""
+
+
+class Aim(NamedTuple):
+    """A figure: what it is, its unit, and what is to be reached, by the keys of `measure`. most: else at least."""
+
+    what: str
+    unit: str
+    reach: dict[str, float]
+    most: bool = True
+
+
+AIMS = {
+    "fps": Aim("frames painted", "a second", {"1024@1000": 55, "1024@3000": 50, "4096@3000": 30}, most=False),
+    "frame_ms_p95": Aim("95% of frames within", "ms", {"1024@1000": 34}),
+    "bytes_per_1000": Aim("kernel to page, 1,000 interrupts", "bytes", {"": 25_000}),
+    "click_ms_median": Aim('click "fire" to changed pixel', "ms", {"": 60}),
+    "kernel_cpu": Aim("kernel at 1,000 interrupts/s", "of a core", {"": 0.10}),
+    "first_picture_s": Aim("`lab` in a cell to first picture", "s", {"": 1.5}),
+    "kernel_rss_mb": Aim("kernel with the bench open", "MB", {"": 250}),
+    "growth_mb": Aim("growth in a long storm", "MB", {"page": 20, "kernel": 20}),
+}
+"""What people ask for first; the JSON has more. Keys of fps and frame_ms_p95: vLAPICs@interrupts a second."""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure and print; the exit status. args: `json`, and `seconds` of the storm or None for the normal run."""
+    missing = lacking()
+    if missing:
+        print(f"vsim bench --browser: {missing}", file=sys.stderr)
+        return BAD_INPUT
+    signal.signal(signal.SIGTERM, _end)  # what was started is ended on the way out
+    figures = measure(args.seconds, _say if not args.json or sys.stderr.isatty() else lambda what: None)
+    print(json.dumps(figures) if args.json else "\n".join(table(figures)))
+    return 0
+
+
+def lacking() -> str:
+    """What is not installed, in a sentence; "" when all is there."""
+    from widgets.bench_browser import chromium
+
+    if find_spec("playwright") is None:
+        return "needs playwright: pip install 'vsim-kit[test]'"
+    return "" if chromium() else "found no Chromium: install it, e.g. Debian's package chromium"
+
+
+def measure(seconds: float | None = None, tell: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+    """All figures. seconds: length of the storm, by default three minutes; a shorter one shortens the rest as well."""
+    from widgets import bench_browser, bench_lab
+
+    short = seconds is not None and seconds < bench_lab.SECONDS
+    begun = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    tell("frames a second of the map alone")
+    out = bench_browser.measure(*((min(5.0, seconds), 1.0) if short and seconds else ()))
+    out |= bench_lab.measure(seconds or bench_lab.SECONDS, 5 if short else bench_lab.CLICKS,
+                             2 if short else bench_lab.PICTURES, tell)
+    return out | {"machine": {"cores": os.cpu_count(), "load": [round(each, 1) for each in begun]}}
+
+
+def table(figures: dict[str, Any]) -> Iterator[str]:
+    """A line for each figure that has an aim, and one for the computer."""
+    for key, aim in AIMS.items():
+        found = figures[key] if isinstance(figures[key], dict) else {"": figures[key]}
+        for name, value in found.items():
+            yield f"{f'{aim.what} {name}'.strip():46}{value:>12,} {aim.unit:10}{_verdict(aim, name, value)}"
+    machine = figures["machine"]
+    load = f", load {machine['load'][0]} when it began" if machine["load"] else ""
+    yield f"\n{machine['cores']} cores{load}"
+
+
+def _verdict(aim: Aim, name: str, value: float) -> str:
+    if name not in aim.reach:
+        return ""
+    limit = aim.reach[name]
+    good = value <= limit if aim.most else value >= limit
+    return f"{'reached' if good else 'MISSED'} ({'at most' if aim.most else 'at least'} {limit:,})"
+
+
+def _say(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
