@@ -53,9 +53,11 @@ def test_evidence_is_lines_and_the_same_each_time(each):
     ("3", "v1, created with capabilities 0: ECAP.IR reads 1, an interrupt is taken by vCPU 1"),
     ("5", "v1: query takes type alone; known type: done, caps 1; unknown type: -EINVAL (-22)"),
     ("5", "v3: sub-command 2 ends with -ENOSYS (-38)"),
-    ("6", "reads 0xffffffff before create, 0x10 after it (1 VM exit); 0xd0 bytes are trapped"),
-    ("6", "v4: 8 bytes at 0xcc, across the end: domain crashed; 4 bytes at 0xd0: 0xffffffff, not trapped"),
-    ("6", "v1: 8 bytes at 0xffc, across the end: domain crashed"),
+    ("6", "v4: 0xfed90000 before create: not trapped, reads 0xffffffff; after it: trapped, reads 0x10; 0xd0 bytes are "
+          "trapped"),
+    ("6", "v4: 8 bytes at 0xcc, across the end: trapped, domain crashed; 4 bytes at 0xd0: not trapped, reads "
+          "0xffffffff"),
+    ("6", "v1: 8 bytes at 0xffc, across the end: trapped, domain crashed"),
     ("6", "v1: length 0x0: -EINVAL (-22); 0xd0: -EINVAL (-22); 0x1000: done"),
     ("6", "v1: a base of 0xfed90800, not a multiple of 4096: done"),
     ("6", "v4: a base inside RAM, 0x100000: done"),
@@ -95,6 +97,13 @@ def test_a_32_bit_toolstack_puts_every_member_four_bytes_earlier():
     wide = evidence.INTERFACES["v1"].fields(0)
     body = evidence.narrow("v1", **{part.name: 0x11 * number for number, part in enumerate(wide, 1)})
     assert [body[part.offset - 4] for part in wide] == [0x11, 0x22, 0x33, 0x44, 0x55]
+
+
+@pytest.mark.parametrize("members, says", [
+    ({}, "done"), ({"length": 0xD0}, "-ERANGE (-34)"), ({"base_address": 0x100000}, "-EEXIST (-17)"),
+    ({"base_address": 0xFEC00000}, "-EBUSY (-16)"), ({"type": 0}, "-ENOENT (-2)")])
+def test_the_corrected_hypercall_says_what_is_wrong(members, says):
+    assert evidence.ends("corrected", **members) == says
 
 
 def test_what_is_quoted_names_its_source_and_grade():

@@ -36,11 +36,11 @@ class Stage:
 
     def create(self, **changes: int) -> int:
         """The domctl; its errno."""
-        version = self.m.profile.options.interface
-        values = {"type": 1 if version in ("v1", "v2") else 0, "base_address": BASE, "capabilities": 1}
-        if version in ("v1", "v2"):
-            values["length"] = 4096
-        events = machine.step(self.m, c.Domctl(viommu.encode(version, 0, **(values | changes))))
+        face = viommu.interface(self.m)
+        values = {"type": face.type_value, "base_address": BASE, "length": viommu.PAGE, "capabilities": 1}
+        members = {part.name for part in face.fields(viommu.Op.CREATE)}
+        wanted = {name: value for name, value in values.items() if name in members} | changes
+        events = machine.step(self.m, c.Domctl(viommu.encode(face.name, viommu.Op.CREATE, **wanted)))
         return next(e.index for e in events if e.act == Act.DOMCTL)
 
     def write(self, name: str, value: int, width: int = 4) -> list[Event]:
