@@ -174,6 +174,29 @@ def test_vsim_is_imported_without_numpy_numba_networkx_and_matplotlib():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+BOOT = """
+from vsim import domain, guest, lspci, xl
+from vsim.commands import Signal
+from vsim.history import History
+from vsim.trace import Act
+config = xl.load("notebooks/data/big.cfg")
+built = domain.build(config, lspci.load("notebooks/data/big.lspci"))
+history = History(built.machine)
+kernel = guest.Guest(history.issue, built.platform)
+kernel.boot()
+nic = next(f.bdf for f in built.machine.bus.functions if f.msix_count)
+assert kernel.affinity(kernel.sources[nic][0], 287) == ""
+took = [e.node & 0xFFFFFF for e in history.issue(Signal(nic, 0)) if e.act == Act.ACCEPTED]
+print(took)
+"""
+
+
+def test_a_boot_and_an_interrupt_need_the_standard_library_alone():
+    code = WITHOUT.partition("import importlib")[0] + BOOT
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", "[287]")
+
+
 def test_importing_vsim_loads_no_other_module():
     code = "import sys; old = set(sys.modules); import vsim; print(*sorted(set(sys.modules) - old))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
