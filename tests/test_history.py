@@ -205,10 +205,31 @@ def test_memory_holds_few_events_and_keyframes_however_long_the_log():
         made.issue(scenes.msi(1) if turn % 2 else c.Acknowledge(1))
         if turn in (2999, 5999):
             kept.append(len(made._places))
-    assert sum(map(len, made._held.values())) <= history.HELD
+    assert sum(map(history._number, made._held.values())) <= history.HELD
     assert kept[1] <= kept[0] + 12 <= 90
     assert made.size() < 100 * len(made)
     assert made.events(0, 40) == run(scenes.machine(), [*START, *list(made.commands)[len(START):40]])
+
+
+def test_events_with_a_negative_number_are_held_as_they_were():
+    bad = c.Domctl(b"\0" * 8)
+    made = history.History(scenes.machine())
+    wanted = [*made.issue(scenes.msi(1)), *made.issue(bad)]
+    assert made.events() == wanted
+    told = [event._replace(low=-22) for event in wanted]
+    assert history._hold(told) == told and isinstance(history._hold(wanted), bytes)
+
+
+def test_keyframes_hold_what_is_equal_once_and_going_back_changes_none_of_them():
+    made = started()
+    for _ in range(600):
+        made.issue(scenes.msi(1))
+    frames = [made._frames[place] for place in made._places]
+    saved = [frame.save() for frame in frames]
+    assert len({id(frame.svr) for frame in frames[-5:]}) == 1
+    made.goto(made._places[-2])
+    made.issue(c.Msr(1, 0x80F, 0))
+    assert [frame.save() for frame in frames] == saved
 
 
 def test_keyframes_are_dense_near_the_cursor_and_sparse_far_away():

@@ -9,6 +9,7 @@ alone. *Position* n is the state after the first n commands.
 from __future__ import annotations
 
 import os
+import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from vsim import session
 from vsim.commands import Command
 from vsim.machine import step
 from vsim.state import Machine
-from vsim.trace import Event
+from vsim.trace import RECORD, Event, unpack
 
 HELD = 100_000
 """Events held at most, besides those of the last command; older ones are made again when asked for."""
@@ -27,6 +28,20 @@ SPACING = 256
 """Work between two keyframes near the cursor. Work counts 1 for a command, for an event, and for an interrupt."""
 THINNING = 4
 """Two keyframes at a distance of d from the cursor may be d / THINNING apart."""
+
+_Held = bytes | list[Event]
+"""Events of a command: packed, which takes a third of the memory, unless one of them has a negative number."""
+
+
+def _hold(events: list[Event]) -> _Held:
+    try:
+        return b"".join([RECORD.pack(*event) for event in events])
+    except struct.error:
+        return list(events)
+
+
+def _number(held: _Held) -> int:
+    return len(held) // RECORD.size if isinstance(held, bytes) else len(held)
 
 
 class History:
@@ -43,7 +58,7 @@ class History:
         self._serials = array("Q", [machine.serials])   # interrupts begun up to each position
         self._frames = {0: machine.copy()}              # never stepped, so branches share them
         self._places = [0]                              # the keys of _frames, ascending
-        self._held: dict[int, list[Event]] = {}         # of the command at a position; oldest first
+        self._held: dict[int, _Held] = {}               # of the command at a position; oldest first
         self._count = 0
 
     # --- what it holds ---
@@ -101,7 +116,7 @@ class History:
         for place in [place for place in self._places if place > here]:
             self._drop(place)
         for position in [position for position in self._held if position >= here]:
-            self._count -= len(self._held.pop(position))
+            self._count -= _number(self._held.pop(position))
 
     def _arrived(self, events: list[Event]) -> None:
         """The machine has done the command at the cursor for the first time."""
@@ -116,10 +131,10 @@ class History:
     def _hold(self, events: list[Event]) -> None:
         if self._cursor in self._held:
             return
-        self._held[self._cursor] = list(events)
+        self._held[self._cursor] = _hold(events)
         self._count += len(events)
         while self._count > HELD and len(self._held) > 1:
-            self._count -= len(self._held.pop(next(iter(self._held))))
+            self._count -= _number(self._held.pop(next(iter(self._held))))
 
     # --- keyframes ---
 
@@ -127,7 +142,8 @@ class History:
         """Keep a copy of the machine if the last one is `SPACING` behind."""
         here, before = self._cursor, self._before(self._cursor)
         if here - before and self._work[here] - self._work[before] >= SPACING:
-            self._frames[here] = self._machine.copy()
+            frame = self._frames[here] = self._machine.copy()
+            frame.share(self._frames[before])
             insort(self._places, here)
             self._thin()
 
@@ -221,7 +237,7 @@ class History:
                 out += step(machine, self._log[position])
             else:
                 machine = None
-                out += held
+                out += unpack(held) if isinstance(held, bytes) else held
         return out
 
     def position_of(self, serial: int) -> int:
