@@ -128,8 +128,8 @@ QUESTIONS: tuple[Question, ...] = (
              "No interrupt, no fault, an error to the caller. Version 4's decode call works all the same.", "A", "run",
              answers_later.remapping_off),
     Question("N6", NOBODY, "How would two units share an address page, and which devices belong to which?",
-             "They cannot share one, and only version 1's structure could have said where the second is. Which devices "
-             "are whose is said by the DMAR table alone.", "A", "B", answers_later.two_units,
+             "They cannot share one: each would need a base of its own. Which devices are whose is said by the DMAR "
+             "table alone, and the series' table gives them all to the one unit.", "A", "B", answers_later.two_units,
              "A member of create that names the devices."),
     Question("N7", NOBODY, "How should a 32-bit toolstack call this?",
              "It cannot: plain 64-bit members start 4 or 8 bytes earlier in its structure, and the hypervisor reads "
