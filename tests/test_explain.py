@@ -15,8 +15,11 @@ from vsim.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
 from vsim.history import History
 from vsim.machine import run, step
 from vsim.pci import Bus, Function
+from vsim.profile import profile
 from vsim.registers import PCI_COMMAND
-from vsim.trace import Act
+from vsim.sentences import say
+from vsim.state import Machine
+from vsim.trace import Act, Event, Kind, node
 
 # --- the checks ---
 
@@ -349,3 +352,14 @@ def test_a_devices_name_keeps_its_letters_at_the_start_of_a_sentence():
     machine.bus = Bus([Function(scenes.NIC, "Intel 82599ES", msix_count=4)])
     events = step(machine, c.Signal(scenes.NIC, 0))
     assert explain(events, machine, events[-1].serial).sentences[0].startswith("Device 03:00.0 (Intel 82599ES) has no")
+
+
+@pytest.mark.parametrize("act, index, low, says", [
+    (Act.RETURNED, 1, 0, "The caller sees 0."),
+    (Act.RETURNED, 0, -14 & (1 << 64) - 1, "The model returns -14, -EFAULT."),
+    (Act.RETURNED, 1, 0x22, "The caller sees 34, a fault reason."),
+    (Act.STOPPED, 1, 0, "The hypervisor would crash here: nothing after it is to be relied on."),
+    (Act.STOPPED, 3, 0, "The domain is crashed: nothing after it is to be relied on."),
+])
+def test_results_and_crashes_of_the_series_are_sentences(act, index, low, says):
+    assert say(Machine(profile("xen-v4")), Event(0, 1, node(Kind.XEN), act, index, low, 0, 0)) == says

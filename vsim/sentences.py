@@ -23,10 +23,12 @@ from vsim.formats import (
     RTE,
     TM_NAMES,
 )
+from vsim.interfaces import Errno
 from vsim.machine import remapping_on
 from vsim.registers import ESR, ICR
 from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind, Warn, node_text
+from vsim.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
+from vsim.xen_paths import signed
 
 
 def number(event: Event) -> int:
@@ -206,6 +208,20 @@ def _warned(m: Machine, e: Event) -> str:
            "find the pin."
 
 
+_STOPS = {Stop.HYPERVISOR: "The hypervisor would crash here", Stop.DOMAIN: "The domain is crashed",
+          Stop.LOOP: "The hypervisor would loop here for ever", Stop.EMULATOR: "The emulator would abort here"}
+
+
+def _stopped(m: Machine, e: Event) -> str:
+    return f"{_STOPS[Stop(e.index)]}: nothing after it is to be relied on."
+
+
+def _returned(m: Machine, e: Event) -> str:
+    code = signed(e.low)
+    meaning = "" if code == 0 else ", a fault reason" if code > 0 else f", -{Errno(-code).name}"
+    return f"The {'caller sees' if e.index else 'model returns'} {code}{meaning}."
+
+
 def _constant(text: str) -> Callable[[Machine, Event], str]:
     return lambda m, e: text
 
@@ -235,6 +251,8 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.APIC_ERROR: (_error, "SDM 11.5.3"),
     Act.DROPPED: (_dropped, ""),
     Act.WARNED: (_warned, "VT-d 5.1.5.1"),
+    Act.RETURNED: (_returned, ""),
+    Act.STOPPED: (_stopped, ""),
 }
 """How each act on the way of an interrupt is told, and where to read about it."""
 
