@@ -1,0 +1,257 @@
+"""What software has done to one remapping unit, and what it may rely on by now: the state that `protocol` judges by.
+
+A `Conduct` is kept beside a unit and fed with every command and its events. It holds the unit's registers as they were
+before the command, and what a register does not show: which commands nobody has looked after, which fault records were
+read, which `invalidations` are known to be done, and (`exposure`) which entries may still be held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vsim import vvtd
+from vsim.bits import get
+from vsim.checks import MODE_BIT
+from vsim.commands import MmioRead
+from vsim.delivery import Request, anyone, effect, fault_of, using
+from vsim.exposure import Exposure, Held, Journal
+from vsim.formats import FRCD, WAIT, DescriptorType
+from vsim.invalidations import Invalidations, Queued
+from vsim.queue import WHOLE
+from vsim.registers import CAP, ECAP, FSTS, GSTS, IRTA, OFFSET, ONE_SHOT
+from vsim.remap import ABSENT, Verdict, Words
+from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.trace import Act, Event, Kind, node
+
+_AVAILABLE = 0xF00      # entry bits 11:8 are software's own
+
+
+class Stale(NamedTuple):
+    """What a request may use instead of the entry in memory, and why it still may.
+
+    why: "wait" (an invalidation is queued, nobody knows whether it is done), "table" (of a table used before), "set"
+    (it was not present or faulty, and caching mode keeps such ones too) or "change". verdict: what becomes of the
+    request with it.
+    """
+
+    held: Held
+    why: str
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Conduct:
+    """One unit. number, base: which one, and where its registers are. reads: whether the log shows reads at all.
+
+    status, irta, iqh, iqt, fsts: the registers before the command. latched: IRTA as SIRTP took it, -1 before the
+    first one; latched_at: when. turned: remapping was on when the table was latched. flushed: what became of the
+    global invalidation since then, "no", "queued" or "done". given: when GCMD was written last; awaited: the same
+    while nobody has read GSTS since, else 0. records: fault records in use, the oldest first; read: those that were
+    read as they are.
+    """
+
+    number: int
+    base: int
+    cap: int
+    ecap: int
+    reads: bool = True
+    status: int = 0
+    irta: int = 0
+    iqh: int = 0
+    iqt: int = 0
+    fsts: int = 0
+    latched: int = -1
+    latched_at: int = 0
+    turned: bool = False
+    flushed: str = "done"
+    given: int = 0
+    awaited: int = 0
+    records: list[int] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
+    fri_read: bool = False
+    exposure: Exposure = field(default_factory=Exposure)
+    invalidations: Invalidations = field(default_factory=Invalidations)
+
+    # --- questions ---
+
+    @property
+    def caching(self) -> bool:
+        """Caching mode: entries that are not present or faulty may be cached too."""
+        return bool(get(self.cap, CAP.cm))
+
+    @property
+    def flushes_itself(self) -> bool:
+        """SIRTP and turning remapping off empty the cache (CAP.ESIRTPS)."""
+        return bool(get(self.cap, CAP.esirtps))
+
+    @property
+    def remapping(self) -> bool:
+        """Remapping is on."""
+        return bool(self.status & GSTS.ires.mask)
+
+    @property
+    def eime(self) -> bool:
+        """The table in use has 32-bit destinations."""
+        return self.latched >= 0 and bool(get(self.latched, IRTA.eime) and get(self.ecap, ECAP.eim))
+
+    @property
+    def table(self) -> tuple[int, int] | None:
+        """Page and number of entries of the table that was latched last."""
+        return None if self.latched < 0 else (get(self.latched, IRTA.base), 2 << get(self.latched, IRTA.s))
+
+    def index_at(self, address: int) -> int:
+        """The entry that is at an address, -1 when none of the latched table is."""
+        if self.table is None:
+            return -1
+        index = (address >> 4) - (self.table[0] << 8)
+        return index if 0 <= index < self.table[1] else -1
+
+    # --- going on ---
+
+    def refresh(self, m: Machine) -> None:
+        """Take over the registers after a command."""
+        for name in ("irta", "iqh", "iqt"):
+            setattr(self, name, vvtd.value(m, self.number, OFFSET[name.upper()], 8))
+        self.status = vvtd.value(m, self.number, OFFSET["GSTS"], 4)
+        self.fsts = vvtd.value(m, self.number, OFFSET["FSTS"], 4)
+
+    def follow(self, ram: Journal, events: list[Event], time: int) -> None:
+        """Take over what the unit did during a command, before `refresh`."""
+        stored = iter(ram.stored)
+        for event in events:
+            if event.node != node(Kind.VIOMMU, self.number):
+                continue
+            if event.act == Act.LATCHED:
+                self._latch(event.low, time)
+            elif event.act == Act.INVALIDATED:
+                self._queue(event, time)
+            elif event.act == Act.STATUS_WRITTEN:
+                if next(stored, (0, -1))[1] != event.high or not self.reads:
+                    self.invalidations.store(event.low, event.high)
+            elif event.act == Act.DESCRIPTOR and event.index == DescriptorType.WAIT and get(event.low, WAIT.iflag):
+                self.invalidations.interrupt()
+            elif event.act == Act.RECORDED:
+                self.read.discard(event.index)
+                self.records.append(event.index)
+        if self.given == time:
+            self.awaited = time
+
+    def _latch(self, irta: int, time: int) -> None:
+        self.latched, self.latched_at, self.turned = irta, time, self.remapping
+        self.flushed = "done" if self.flushes_itself else "no"
+        if self.flushes_itself:
+            self.exposure.forget(time)
+
+    def _queue(self, event: Event, time: int) -> None:
+        """An invalidation: event as the machine tells it, first entry, whether selective, mask."""
+        mask = min(event.high, WHOLE) if event.low else WHOLE
+        self.invalidations.add(event.index, mask, time)
+        if mask == WHOLE and self.flushed == "no":
+            self.flushed = "queued"
+
+    def settle(self, time: int, remapping: bool) -> bool:
+        """After a command: whether another table is in use from now on, or none."""
+        if self.remapping and not remapping and self.flushes_itself:
+            self.exposure.forget(time)
+        return self.exposure.turn(time, self.table if remapping else None)
+
+    def done(self, known: Iterable[Queued]) -> None:
+        """Software knows that these invalidations are done."""
+        for one in known:
+            self.exposure.covered(one.first, one.mask, one.time)
+            if one.mask == WHOLE and self.flushed == "queued" and one.time > self.latched_at:
+                self.flushed = "done"
+
+    def saw_register(self, command: MmioRead, m: Machine) -> None:
+        """Software read registers of the unit: status, completion, fault records."""
+        start, end = command.address - self.base, command.address - self.base + command.width
+        if start < OFFSET["GSTS"] + 4 and end > OFFSET["GSTS"]:
+            self.awaited = 0
+        if start <= OFFSET["FSTS"] < end:
+            self.fri_read = True
+        if start <= OFFSET["ICS"] < end and vvtd.value(m, self.number, OFFSET["ICS"], 4) & 1:
+            self.done(self.invalidations.saw_completion())
+        record = (start - m.profile.capabilities.fault_offset) // 16
+        if 0 <= record < m.profile.capabilities.fault_records:
+            self.read.add(record)
+
+    # --- what may be stale ---
+
+    def stale(self, m: Machine, ram: Journal, request: Request) -> Stale | None:
+        """Whether (requester, address, data) may be served by another entry than the one in memory, to another end."""
+        now = using(m, self.number, request, None)
+        if now.index < 0 or not self.remapping:
+            return None
+        for held in self.exposure.held(ram, now.index):
+            if held.words != now.words and self.may_hold(m, now.index, held.words):
+                verdict = using(m, self.number, request, held.words)
+                if effect(verdict) != effect(now):
+                    return Stale(held, self._why(m, now.index, held), verdict)
+        return None
+
+    def may_hold(self, m: Machine, index: int, words: Words) -> bool:
+        """Whether a unit may cache an entry of these words: with caching mode any, else one without fault (V 7.7)."""
+        return self.caching or not fault_of(m, self.number, index, words)
+
+    def _why(self, m: Machine, index: int, held: Held) -> str:
+        if self.invalidations.since(index, held.left):
+            return "wait"
+        current = self.exposure.current
+        if current and held.page not in (-1, current.page):
+            return "table"
+        return "set" if fault_of(m, self.number, index, held.words) else "change"
+
+    def uncovered(self, m: Machine, ram: Journal) -> list[tuple[int, Stale]]:
+        """The entries of the table in use of which an old value may be held, whoever asks for them."""
+        out = []
+        for address in ram.past:
+            index = self.index_at(address)
+            now = ram.words4(address)
+            for held in self.exposure.held(ram, index) if index >= 0 and now is not None else ():
+                if _differ(held.words, now or ABSENT) and self.may_hold(m, index, held.words):
+                    verdict = using(m, self.number, anyone(index), held.words)
+                    out.append((index, Stale(held, self._why(m, index, held), verdict)))
+                    break
+        return out
+
+
+def _differ(a: Words, b: Words) -> bool:
+    return bool((a[0] ^ b[0]) & ~_AVAILABLE) or a[1:] != b[1:]
+
+
+def of(m: Machine, number: int, reads: bool, time: int) -> Conduct:
+    """The state of a unit of which nobody knows what was done to it before."""
+    at = LATCH_WORDS * number
+    cap, ecap = (vvtd.value(m, number, OFFSET[name], 8) for name in ("CAP", "ECAP"))
+    found = Conduct(number, m.latch[at + Latch.MMIO_BASE], cap, ecap, reads)
+    found.refresh(m)
+    found.records = _pending(m, number, get(found.fsts, FSTS.fri))
+    if m.latch[at + Latch.ENTRIES]:
+        size = m.latch[at + Latch.ENTRIES].bit_length() - 2
+        eime = int(m.latch[at + Latch.MODE] & MODE_BIT["eime"] > 0)
+        found.latched = IRTA.make(base=m.latch[at + Latch.BASE_PAGE], s=size, eime=eime)
+    found.exposure.cached = {key & (1 << WHOLE) - 1: words for key, words in m.cache.items() if key >> WHOLE == number}
+    found.exposure.turn(time, found.table if found.remapping else None)
+    return found
+
+
+def _pending(m: Machine, number: int, first: int) -> list[int]:
+    """The fault records in use, from `first` on."""
+    count, at = m.profile.capabilities.fault_records, m.profile.capabilities.fault_offset
+    order = [(first + n) % count for n in range(count)]
+    return [n for n in order if vvtd.value(m, number, at + 16 * n + 12, 4) & FRCD.f.mask >> 96]
+
+
+def raised(new: int, status: int) -> int:
+    """The bits of a GCMD value that ask for something to be done: one-shot ones, and level ones that were off."""
+    return new & ONE_SHOT | new & ~status & _ALL
+
+
+def dropped(new: int, status: int) -> int:
+    """The level bits that were on and are off in a GCMD value."""
+    return status & ~new & ~ONE_SHOT & _ALL
+
+
+_ALL = sum(f.mask for f in GSTS)

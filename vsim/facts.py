@@ -1,0 +1,232 @@
+"""What a command of a log comes to, as far as a rule of `protocol_rules` can object to it: plain facts.
+
+Each fact is about one step. `time` counts commands from 1; most facts are about the command that is being done, loose
+ends (what was never finished when the log ended) about an earlier one. `unit` is the state before the command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsim.bits import bdf_text
+from vsim.conduct import Conduct, Stale, dropped, raised
+from vsim.delivery import Request
+from vsim.exposure import Change
+from vsim.formats import IRTE, Reason
+from vsim.registers import GCMD, ONE_SHOT
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened at the command number `time`."""
+
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access(Fact):
+    """A register access. name: of the register at `offset`, "" for none; half: 1 in the upper half of a 64-bit one.
+
+    8 bytes at two 32-bit registers are two accesses (V 1.2). written: the value, -1 for a read; after: what the whole
+    register holds then (IQT, IQA and IRTA; 0 for others).
+    """
+
+    unit: Conduct
+    name: str
+    offset: int
+    width: int
+    half: int
+    written: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded(Fact):
+    """GCMD was written with `new`. early: a vCPU went into x2APIC mode before 32-bit destinations were on, -1: none."""
+
+    unit: Conduct
+    new: int
+    early: int
+
+    @property
+    def raised(self) -> int:
+        """Bits that ask for something."""
+        return raised(self.new, self.unit.status)
+
+    @property
+    def dropped(self) -> int:
+        """Bits that turn something off."""
+        return dropped(self.new, self.unit.status)
+
+    @property
+    def copied(self) -> int:
+        """One-shot bits that look as if they had been copied from GSTS."""
+        return self.new & ONE_SHOT & self.unit.status
+
+    @property
+    def single(self) -> bool:
+        """At most one field changes."""
+        return (self.raised | self.dropped).bit_count() <= 1
+
+    def turns_on(self, name: str) -> bool:
+        """Whether this field is asked for."""
+        return bool(self.raised & getattr(GCMD, name).mask)
+
+    def turns_off(self, name: str) -> bool:
+        """Whether this field is turned off."""
+        return bool(self.dropped & getattr(GCMD, name).mask)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged(Fact):
+    """An entry of the latched table got other words.
+
+    check: the row of `checks` that a present entry fails by itself, "" for none. reused: when the words of another
+    source left it that may still be held, 0 for none. user: a source that can fire through it now, "" for none.
+    """
+
+    unit: Conduct
+    index: int
+    change: Change
+    check: str
+    reused: int
+    user: str
+
+    @property
+    def was(self) -> int:
+        """Whether the entry was present."""
+        return self.change.old[0] & IRTE.p.mask
+
+    @property
+    def now(self) -> int:
+        """Whether the entry is present."""
+        return self.change.new[0] & IRTE.p.mask
+
+
+@dataclass(frozen=True, slots=True)
+class Torn(Fact):
+    """One part of an entry was stored, and left it present as a mixture until the command `until`."""
+
+    unit: Conduct
+    index: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCleared(Fact):
+    """The F bit of a fault record was cleared. expected: the record whose turn it was; seen: it was read before."""
+
+    unit: Conduct
+    record: int
+    expected: int
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowCleared(Fact):
+    """FSTS.PFO was cleared while these records were still in use."""
+
+    unit: Conduct
+    records: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStopped(Fact):
+    """The queue stopped on an error: IQERCD.IQEI."""
+
+    unit: Conduct
+    info: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusStood(Fact):
+    """A wait stored what was in memory already."""
+
+    address: int
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requested(Fact):
+    """An interrupt request was sent. unit: the one that it goes to, None for none. No rule looks at it by itself."""
+
+    unit: Conduct | None
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class StaleUse(Fact):
+    """A request whose end depends on what the unit has cached. requester: -1 when it is nobody's, at a loose end."""
+
+    unit: Conduct
+    requester: int
+    index: int
+    stale: Stale
+    now: str
+
+    @property
+    def who(self) -> str:
+        """The requester in words."""
+        return f"a request of {bdf_text(self.requester & 0xFFFF)}" if self.requester >= 0 else "a request"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnflushed(Fact):
+    """At the end: a table was latched while remapping was on. queued: its invalidation was queued, not waited for."""
+
+    unit: Conduct
+    queued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeftFaults(Fact):
+    """The fault event was taken at `time`, and its records never cleared. lost: the reason of a fault lost for it."""
+
+    unit: Conduct
+    record: int
+    lost: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PinDisagrees(Fact):
+    """A pin's entry and its remapping entry differ in trigger mode or vector, and that did harm.
+
+    sent, delivered: the data of its message before and after remapping. stuck: remote IRR stays set.
+    """
+
+    pin: int
+    sent: int
+    delivered: int
+    stuck: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken(Fact):
+    """The local APIC of a vCPU dropped a vector because it is not enabled."""
+
+    vcpu: int
+    vector: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnded(Fact):
+    """At the end: a vCPU took a vector and never ended it."""
+
+    vcpu: int
+    vector: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged(Fact):
+    """A message changed while it could be sent."""
+
+    bdf: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class WideId(Fact):
+    """A vCPU with an APIC ID above 254 went into x2APIC mode while entries have 8-bit destinations."""
+
+    vcpu: int
+    apic_id: int
