@@ -260,3 +260,12 @@ def test_markdown_has_the_same_headings_tables_and_drawings(small):
 def test_a_paragraph_that_begins_like_a_mark_is_a_paragraph(words):
     line = markdown([Words(words)], "x")[0].strip()
     assert re.match(r"\\|\d+\\", line)
+
+
+def test_reasons_beyond_a_few_are_counted(shown):
+    """Under version 4 the MADT's wrapped IDs give each vCPU from 128 on a reason of its own."""
+    case = play(DATA / "big.cfg", DATA / "big.lspci", "xen-v4")
+    text = Reader(page(report.document(case, shown))).text
+    if case.result.unreached:
+        assert "more reasons like these" in text and "132-287" in text
+        assert "vCPU 128 is announced with the ID of vCPU 0" in text

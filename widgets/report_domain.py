@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 
 from vsim import commands as c
@@ -19,6 +20,8 @@ from widgets.figures import still, to_svg
 from widgets.journey import Journey, Trial
 from widgets.paper import Cell, Grid, Heading, Part, Picture, Points, Words, grid
 
+MOST_REASONS = 4
+"""Reasons that are written out; what comes after them is counted."""
 CARELESS = 0x41
 """Vector of the message that passes the table by."""
 
@@ -176,6 +179,9 @@ def reach(case: Case) -> list[Part]:
                      f"{len(result.guest.faults)} faults", ("Device", "Kind", "vCPUs reached"), rows, (6, 2, 2)))
     made += [grid("vCPUs that no device reaches", ("vCPU", "APIC IDs", "Why"), list(_unreached(result)), (2, 2, 6))
              ] if result.unreached else []
+    if result.unreached and "xen.D42" in case.base.quirks:
+        made.append(Words("The kernel takes APIC IDs from the MADT, where they wrap at 8 bits in this profile: vCPU 128 "
+                          "is announced with the ID of vCPU 0 (defect D42)."))
     return [*made, Heading(3, "What the guest's kernel wrote when it booted", "boot"), Points(case.guest_log, "shown")]
 
 
@@ -184,8 +190,16 @@ def _unreached(result: Result) -> Iterator[tuple[Cell, ...]]:
     groups: dict[str, list[int]] = {}
     for vcpu in result.unreached:
         groups.setdefault(result.why(vcpu).replace(f"APIC ID {ids[vcpu]} is ", ""), []).append(vcpu)
-    for why, vcpus in groups.items():
-        yield ranges(vcpus), f"{ids[vcpus[0]]} to {ids[vcpus[-1]]}", why
+    for why, vcpus in islice(groups.items(), MOST_REASONS):
+        yield ranges(vcpus), _span(ids[vcpus[0]], ids[vcpus[-1]]), why
+    left = [vcpu for vcpus in islice(groups.values(), MOST_REASONS, None) for vcpu in vcpus]
+    if left:
+        more = f"{len(groups) - MOST_REASONS} more reasons like these"
+        yield ranges(left), _span(ids[left[0]], ids[left[-1]]), more
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 # --- the interrupts ---

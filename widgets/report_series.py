@@ -188,7 +188,8 @@ def _link(each: Question) -> Link:
 
 def _question(each: Question, shown: Shown) -> Iterator[Part]:
     yield Heading(3, f"{each.number}. {each.asked}", f"question-{each.number}")
-    yield Words(f"{each.who}. Grades: question {each.asked_grade}, answer {_graded(each.answer_grade)}.", "aside")
+    graded = f"Grades: question {each.asked_grade}, answer {_graded(each.answer_grade)}."
+    yield Words(f"{each.who[:1].upper()}{each.who[1:]}. {graded}", "aside")
     yield Words(each.answer)
     if each.number in shown.answers:
         yield Points(shown.answers[each.number], "shown")
