@@ -118,8 +118,10 @@ def test_scrubbing_is_a_move_of_the_cursor(lab, panel, share):
     assert lab.machine == lab.history.machine_at(wanted)
 
 
-def test_the_slider_is_sent_when_let_go_only(panel):
-    assert panel.slider.continuous_update is False
+@pytest.mark.parametrize("asked, becomes", [(-5, 0), (10**9, None)])
+def test_a_page_behind_the_times_may_ask_for_any_position(lab, panel, asked, becomes):
+    panel.slider.value = asked
+    assert lab.position == panel.slider.value == (len(lab.history) if becomes is None else becomes)
 
 
 def test_the_cursor_is_followed_wherever_it_is_moved_from(lab, panel):

@@ -43,6 +43,7 @@ function render({ model, el }) {
   const box = document.createElement("div"), table = document.createElement("table");
   box.className = "vsim-rows";
   box.tabIndex = 0;
+  box.dataset.lmSuppressShortcuts = "true";  // or arrows are the notebook's
   box.setAttribute("role", "region");
   box.append(table);
   el.append(box);

@@ -14,16 +14,17 @@ import ipywidgets as W
 from vsim.explain import explain_in
 from vsim.state import Machine
 from vsim.trace import Event
-from widgets import happened, rows
+from widgets import happened, rows, scrub
 from widgets.entries import checks_table
 from widgets.moments import EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
 from widgets.panel import Panel, flow, line
+from widgets.scrub import Scrub
 
 PACES = {"1 a second": 1.0, "2 a second": 0.5, "5 a second": 0.2, "10 a second": 0.1}
 """Seconds between two steps while playing."""
 STORM_PAUSE = 0.5
 """Seconds between two drawings while a storm goes on: tables wait for its end."""
-CSS = rows.CSS + """
+CSS = rows.CSS + scrub.CSS + """
 .vsim-when{display:flex;flex-flow:row wrap;gap:4px 16px;align-items:flex-start}
 .vsim-what{flex:3 1 420px;min-width:0;max-width:100%}
 .vsim-why{flex:2 1 340px;min-width:0;max-width:100%;max-height:420px;overflow:auto}
@@ -74,9 +75,7 @@ class Timeline(Panel):
                     self.button("delivery ▶", lambda: self._delivery(1), "the next delivery to this vCPU"), self.vcpu)
 
     def _scrubber(self) -> W.Widget:
-        self.slider = W.IntSlider(min=0, max=1, description="command", continuous_update=False, readout=False,
-                                  style={"description_width": "66px"}, layout=W.Layout(width="auto"),
-                                  tooltip="commands done")
+        self.slider = Scrub(label="commands done")
         self.slider.add_class("vsim-scrub")
         self.where = W.HTML()
         self.watch(self.slider, self._scrubbed)
