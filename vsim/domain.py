@@ -11,12 +11,13 @@ and disks take free slots of bus 0, each a function with pin A.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from vsim import acpi, commands, lspci, viommu
+from vsim import acpi, acpi_madt, commands, lspci, viommu
 from vsim.bits import bdf_text
 from vsim.guest_cpu import Platform
+from vsim.host_policies import Link
 from vsim.lspci import Host, HostFunction
 from vsim.machine import step
 from vsim.pci import Bridge, Bus, Function
@@ -32,7 +33,7 @@ FIRST_SLOT = 4
 """First slot of bus 0 for emulated devices: below are the chipset, the graphics and Xen's platform device."""
 MIB = 1 << 20
 NEEDED = 3 * MIB
-"""Memory, in bytes, below which a guest has no room for its remapping table (1 MiB) and the rest."""
+"""Memory, in bytes, below which a guest has no room for its remapping table (1 MiB) and the rest; for one unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,67 +59,100 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain before its guest boots. commands: what the toolstack did to `machine`. notes: what was assumed."""
+    """A domain before its guest boots. commands: what the toolstack did to `machine`. notes: what was assumed.
+
+    dmar, madt: the ACPI tables that the toolstack makes; dmar has no bytes where there is none.
+    """
 
     config: Config
     machine: Machine
     devices: tuple[Device, ...]
     commands: tuple[commands.Command, ...]
     notes: tuple[str, ...]
+    dmar: bytes
+    madt: bytes
 
     @property
     def platform(self) -> Platform:
-        """What the guest finds out about its machine."""
-        return Platform.of(self.machine, DMAR_AT if self.config.viommu else 0)
+        """What the guest finds out about its machine: the APIC IDs are those of the MADT, wrong ones included."""
+        ids = acpi_madt.parse(self.madt).apic_ids
+        return replace(Platform.of(self.machine, DMAR_AT if self.dmar else 0), apic_ids=ids)
 
 
 def build(config: Config, host: Host | None = None, profile: Profile | None = None,
-          apic_id_step: int | None = None) -> Domain:
+          apic_id_step: int | None = None, link: Link | None = None) -> Domain:
     """The domain of a configuration.
 
     host: what its passed-through functions can do; without it each counts as having 32 MSI-X messages, and a note
-    says so. profile: "spec" when None. apic_id_step: APIC ID of vCPU n is n times this; None: as the
-    profile has it. Raises ConfigError, at the option's place, for functions that do not fit on the guest's buses,
-    too little memory, or a vIOMMU that the hypervisor refuses.
+    says so. profile: "spec" when None. apic_id_step: APIC ID of vCPU n is n times this; None: as the profile has it.
+    link: the vIOMMUs, where they stand for units of the host; they follow one another in memory from the base of
+    the `viommu` option on. Raises ConfigError, at the option's place, for functions that do not fit on the guest's
+    buses, too little memory, or a vIOMMU that the hypervisor refuses.
     """
-    base = profile or PROFILES["spec"]
-    base = base.with_options(domain_type=config.type, apic_id_step=apic_id_step or base.options.apic_id_step)
-    if config.viommu and config.memory * MIB < NEEDED:
-        raise ConfigError(config.file, config.viommu.line, config.viommu.column,
-                          f"memory is {config.memory} MiB; allowed: {NEEDED // MIB} MiB or more with a viommu")
+    units = link.units if link and config.viommu else ()
+    base = _profiled(config, profile or PROFILES["spec"], apic_id_step, len(units))
+    if link and units:
+        base = base.with_units(*link.capabilities(base.capabilities))
+    _check_memory(config, max(1, len(units)))
     layout = _Layout(config, host)
     layout.pass_through()
     layout.emulate(base.options.ioapic_pins)
     machine = Machine(base, config.vcpus, config.memory * MIB, layout.bus())
-    done = _attach(machine, config, config.viommu) if config.viommu else ()
-    notes = (*config.notes, *layout.notes, *_remarks(config))
-    return Domain(config, machine, tuple(layout.devices), done, notes)
+    if link and len(units) > 1:
+        machine.scope = layout.scope(machine.bus, link)
+    done = _attach(machine, config, config.viommu, max(1, len(units))) if config.viommu else ()
+    dmar = acpi.dmar_of(machine, bool(config.viommu and not config.viommu.x2apic))
+    table = (commands.RamWrite(DMAR_AT, dmar),) if dmar else ()
+    for command in table:
+        step(machine, command)
+    notes = (*config.notes, *layout.notes, *_remarks(config, len(units)))
+    return Domain(config, machine, tuple(layout.devices), (*done, *table), notes, dmar, acpi.madt_of(machine))
 
 
-def _remarks(config: Config) -> Iterator[str]:
+def _profiled(config: Config, base: Profile, apic_id_step: int | None, units: int) -> Profile:
+    """The profile of a domain; where its unit is the specification's, with room for as many units as are wanted."""
+    room = max(units, base.options.max_units) if base.options.model == "vtd" else base.options.max_units
+    return base.with_options(domain_type=config.type, apic_id_step=apic_id_step or base.options.apic_id_step,
+                             max_units=room)
+
+
+def _check_memory(config: Config, units: int) -> None:
+    needed = NEEDED // MIB + 2 * (units - 1)
+    if config.viommu and config.memory < needed:
+        what = f"{units} vIOMMUs" if units > 1 else "a viommu"
+        raise ConfigError(config.file, config.viommu.line, config.viommu.column,
+                          f"memory is {config.memory} MiB; allowed: {needed} MiB or more with {what}")
+
+
+def _remarks(config: Config, units: int) -> Iterator[str]:
     if config.viommu and not config.viommu.x2apic:
         yield "viommu without x2apic=1: the DMAR table opts out of x2APIC, destinations have 8 bits"
     if config.maxvcpus > config.vcpus:
         yield f"vCPUs {config.vcpus} to {config.maxvcpus - 1} (maxvcpus) are offline: left out of the machine"
+    if units > 1:
+        yield (f"{units} vIOMMUs: no version of the toolstack takes more than one, and no hypercall says which device "
+               "is behind which; here it is wired when the machine is made")
 
 
-def _attach(m: Machine, config: Config, wanted: ViommuConfig) -> tuple[commands.Command, ...]:
-    """Create the unit, and give the guest the table that names it."""
+def _attach(m: Machine, config: Config, wanted: ViommuConfig, units: int) -> tuple[commands.Command, ...]:
+    """Create the units, one page after the other."""
+    return tuple(_create(m, config, wanted, number) for number in range(units))
+
+
+def _create(m: Machine, config: Config, wanted: ViommuConfig, number: int) -> commands.Command:
     caps = viommu.Caps.IRQ_REMAPPING if wanted.intremap else 0
-    create = commands.Domctl(viommu.create_op(wanted.base or 0, wanted.length or 0, caps,
+    length = wanted.length or 0
+    create = commands.Domctl(viommu.create_op((wanted.base or 0) + number * length, length, caps,
                                               version=m.profile.options.interface))
     command, values = viommu.decode(m.profile.options.interface, create.body)
     refused = viommu.check(m.copy(), command, values)
     failed = next(event.index for event in step(m, create) if event.act == Act.DOMCTL)
     if failed:
         why = f" {refused.sentence}" if refused else ""
+        which = "this viommu" if number == 0 else f"vIOMMU {number}"
         raise ConfigError(config.file, wanted.line, wanted.column,
-                          f"the hypervisor refuses this viommu with {viommu.Errno(failed).name}.{why}")
-    flags = (acpi.INTR_REMAP if wanted.intremap else 0) | (0 if wanted.x2apic else acpi.X2APIC_OPT_OUT)
-    options, width = m.profile.options, m.profile.capabilities.width
-    table = commands.RamWrite(DMAR_AT, acpi.dmar(wanted.base or 0, width, flags, options.ioapic_sid))
-    step(m, table)
-    return create, table
+                          f"the hypervisor refuses {which} with {viommu.Errno(failed).name}.{why}")
+    return create
 
 
 class _Layout:
@@ -129,6 +163,7 @@ class _Layout:
         self.functions: dict[int, Function] = {}
         self.devices: list[Device] = []
         self.notes: list[str] = []
+        self._placed: list[tuple[PciAssign, int]] = []
         self._bridges: dict[int, tuple[int, HostFunction]] = {}
 
     def bus(self) -> Bus:
@@ -137,6 +172,19 @@ class _Layout:
             return Bus([self.functions[bdf] for bdf in sorted(self.functions)])
         except ValueError as error:
             raise self._refuse(1, f"the passed-through functions make no bus: {error}") from None
+
+    def scope(self, bus: Bus, link: Link) -> dict[int, int]:
+        """Which vIOMMU each requester goes to; the last takes emulated devices, the I/O APIC and everybody else."""
+        last = len(link.units) - 1
+        scope = {-1: last}
+        for entry, bdf in self._placed:
+            unit, requester = link.unit_of(entry.bdf, entry.segment), bus.requester(bdf)
+            if unit < 0:
+                self.notes.append(f"line {entry.line}: no vIOMMU is for {bdf_text(entry.bdf)}: it is behind the last")
+            if scope.setdefault(requester, unit if unit >= 0 else last) != (unit if unit >= 0 else last):
+                raise self._refuse(entry.line, f"{bdf_text(entry.bdf)} sends as {bdf_text(requester)}, like a function "
+                                   f"behind vIOMMU {scope[requester]}; allowed: the same vIOMMU for both")
+        return scope
 
     def _refuse(self, line: int, message: str) -> ConfigError:
         return ConfigError(self.config.file, line, 1, message)
@@ -186,6 +234,7 @@ class _Layout:
             bdf, name, True, facts.msi_count, facts.msi_64, facts.msi_maskable, facts.msix_count, facts.pin,
             conventional=facts.pcie_type is None)
         self.devices.append(_device(self.functions[bdf], entry.bdf))
+        self._placed.append((entry, bdf))
 
     def _add_bridges(self, entry: PciAssign) -> None:
         """The bridges above a function that keeps its address, each once."""
