@@ -14,6 +14,8 @@ from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from widgets.scene import Scene, unit_of
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
 
+# Plain ints: what is done with every token must not go through an enumeration.
+_NO_ENTRY, _PAST = int(Flag.NO_ENTRY), int(Flag.PAST)
 RECORDS = 8  #: fault records that are told at most
 _EMPTY = bytes(32)
 
@@ -39,8 +41,8 @@ class Tally:
                 self.sent[token.src] += sign
             if token.dst != NOBODY:
                 self.delivered[token.dst - self.places.vlapic] += sign
-            if not token.outcome & Flag.NO_ENTRY and self.used:
-                self._entry(token, kind == Outcome.BLOCKED and not token.outcome & Flag.PAST, sign)
+            if not token.outcome & _NO_ENTRY and self.used:
+                self._entry(token, kind == Outcome.BLOCKED and not token.outcome & _PAST, sign)
 
     def _entry(self, token: Token, refused: bool, sign: int) -> None:
         unit = unit_of(self.scene, token)

@@ -86,9 +86,14 @@ def _only(pins: dict[int, list[int]], devices: list[Any]) -> dict[int, int]:
     return {pin: wired[0] for pin, wired in pins.items() if pin >= 0 and len(wired) == 1}
 
 
+# As plain ints: an operation on a member of an enumeration costs as much as all the rest of a token.
+_NO_ENTRY_BIT, _PIN_BIT, _PAST_BIT, _MERGED_BIT = map(int, (Flag.NO_ENTRY, Flag.PIN, Flag.PAST, Flag.MERGED))
+_ENTRY_BITS = 0xFF & ~_NO_ENTRY_BIT
 _PAST = {Act.REMAPPED, Act.PASSED, Act.POSTED, Act.NOTIFIED}
-_TAKEN_IN: dict[int, int] = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: Flag.MERGED}
+_TAKEN_IN: dict[int, int] = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: _MERGED_BIT}
 _TOLD = {*_PAST, *_TAKEN_IN, Act.FETCHED, Act.HIT, Act.BLOCKED, Act.DROPPED}
+_BEGUN, _REMAPPED, _POSTED = (int(Act.SENT), int(Act.NOTIFIED)), int(Act.REMAPPED), int(Act.POSTED)
+_LOOKED_UP = frozenset(map(int, (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED)))
 _NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
@@ -103,7 +108,7 @@ def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int =
     way: _Way | None = None
     for event in events:
         act = event.act
-        if act in (Act.SENT, Act.NOTIFIED):
+        if act in _BEGUN:
             if way is not None:
                 yield from way.lost()
             way = _Way(places, event, clock)
@@ -123,7 +128,7 @@ class _Way:
         self.src = places.of(sent.node)
         own = sent.act == Act.NOTIFIED or kind == Kind.VLAPIC
         self.outcome: int = Outcome.DIRECT if own else Outcome.COMPATIBILITY
-        self.flags = Flag.NO_ENTRY | (Flag.PIN if kind == Kind.VIOAPIC else Flag(0))
+        self.flags = _NO_ENTRY_BIT | (_PIN_BIT if kind == Kind.VIOAPIC else 0)
         self.irte = 0
         self.past, self.told = own, False
         self.vector = sent.high & 0xFF
@@ -131,32 +136,32 @@ class _Way:
     def take(self, event: Event) -> Iterator[tuple[int, Token]]:
         """One more event of this interrupt; the tokens that it completes."""
         act = event.act
-        if act in (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED):
-            self.irte, self.flags = event.index, self.flags & ~Flag.NO_ENTRY
+        if act in _LOOKED_UP:
+            self.irte, self.flags = event.index, self.flags & _ENTRY_BITS
         self.past |= act in _PAST
-        if act == Act.REMAPPED:
-            self.outcome, self.vector = Outcome.REMAPPED, event.high & 0xFF
-        elif act == Act.POSTED:
-            self.outcome, self.vector = Outcome.POSTED, event.high & 0xFF
+        if act == _REMAPPED:
+            self.outcome, self.vector = int(Outcome.REMAPPED), event.high & 0xFF
+        elif act == _POSTED:
+            self.outcome, self.vector = int(Outcome.POSTED), event.high & 0xFF
+        elif act in _TAKEN_IN:
+            vector = event.low if act == Act.SIGNALLED else event.index
+            yield self._token(self.places.of(event.node), self.outcome | _TAKEN_IN[act], vector)
         elif act == Act.BLOCKED:
             yield self._blocked(event)
         elif act == Act.DROPPED and not self.told:
             yield self._token(NOBODY, Outcome.BLOCKED | self._where(), self.vector)
-        elif act in _TAKEN_IN:
-            vector = event.low if act == Act.SIGNALLED else event.index
-            yield self._token(self.places.of(event.node), self.outcome | _TAKEN_IN[act], vector)
 
     def _where(self) -> int:
-        return Flag.PAST if self.past else 0
+        return _PAST_BIT if self.past else 0
 
     def _blocked(self, event: Event) -> tuple[int, Token]:
         if event.index not in _NO_ENTRY:
-            self.irte, self.flags = event.low, self.flags & ~Flag.NO_ENTRY
+            self.irte, self.flags = event.low, self.flags & _ENTRY_BITS
         return self._token(NOBODY, Outcome.BLOCKED, event.index)
 
     def _token(self, dst: int, outcome: int, vector: int) -> tuple[int, Token]:
         self.told = True
-        irte = 0 if self.flags & Flag.NO_ENTRY else self.irte & 0xFFFF
+        irte = 0 if self.flags & _NO_ENTRY_BIT else self.irte & 0xFFFF
         return self.tick, Token(self.t_ms, self.src, dst, irte, outcome | self.flags, vector & 0xFF)
 
     def lost(self) -> Iterator[tuple[int, Token]]:
