@@ -1,14 +1,16 @@
 """The bench: one view of everything, made as it is opened, drawn as it is seen, gone when it is closed."""
 
 import gc
+import sys
 import weakref
+from types import SimpleNamespace
 
 import ipywidgets
 import pytest
 from ipywidgets.widgets.widget import _instances
 
 from vsim import commands as c
-from widgets import views
+from widgets import panel, views
 from widgets.bench import TABS
 from widgets.lab import Lab
 
@@ -30,8 +32,8 @@ def booted():
 def test_the_bench_shows_what_there_is(booted):
     bench = booted.bench
     for name in [name for name in TABS if views.there(name)]:
-        panel = bench.tab(name)
-        assert panel.shown and panel.status.value == ""
+        opened = bench.tab(name)
+        assert opened.shown and opened.status.value == ""
     bench.close()
     assert booted._observers == []
 
@@ -137,3 +139,31 @@ def test_the_bench_opens_without_a_unit():
         assert bench.tab(name).status.value == ""
     lab.issue(c.Tick(1))
     bench.close()
+
+
+@pytest.mark.parametrize("view, pause", [("controls", 1.0), ("vlapics", 0.5)])
+def test_a_panel_is_drawn_less_often_while_a_storm_goes_on(booted, monkeypatch, view, pause):
+    monkeypatch.setattr(panel.time, "monotonic", lambda: 0.0)
+    made = booted.view(view)
+    made._draw_now()
+    calm = made._due
+    booted.storms.append(SimpleNamespace(sent=0, count=1))
+    made._draw_now()
+    assert (calm, made._due) == (panel.PAUSE, pause)
+    made.close()
+
+
+def test_a_notebooks_kernel_alone_imports_views_ahead_and_once(monkeypatch):
+    started = []
+    monkeypatch.setattr(views, "_prepared", False)
+    monkeypatch.setattr(views.threading, "Thread",
+                        lambda target, **given: SimpleNamespace(start=lambda: started.append(target)))
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    views.prepare()
+    assert started == []
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    views.prepare()
+    views.prepare()
+    (work,) = started
+    work()
+    assert {module for module, _ in views.PARTS.values()} <= set(sys.modules)

@@ -15,6 +15,7 @@ class Controls(Panel):
     """What acts on the machine as a whole."""
 
     title = "controls"
+    slow = 1.0
 
     def build(self) -> tuple[W.Widget, ...]:
         """Two rows that break where the width asks for it."""

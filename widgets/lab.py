@@ -83,6 +83,7 @@ class Lab:
         self._news: deque[tuple[str, list[Event]]] = deque()
         self._telling = False
         self.kernel = Kernel(self)
+        views.prepare()
 
     @classmethod
     def from_config(cls, config: str | os.PathLike[str], profile: str | Profile = "spec",

@@ -53,6 +53,10 @@ CSS = """
 .vsim-panel :is(button,input,select,textarea,summary,[tabindex]):focus-visible{
  outline:2px solid var(--vsim-remapped)!important;outline-offset:1px}
 .vsim-panel summary{cursor:pointer;color:var(--vsim-muted)}
+.vsim-panel.jupyter-widgets-disconnected::before{content:"The kernel is no longer there: run this cell again.";
+ font:600 13px sans-serif;color:var(--vsim-blocked);padding:4px 0}
+.vsim-panel.jupyter-widgets-disconnected>*{pointer-events:none;opacity:.6}
+.vsim-panel .jupyter-widgets-disconnected::before{content:none}
 """
 
 def sheet(*more: str) -> W.HTML:
@@ -83,10 +87,12 @@ class Panel(W.VBox):
     """A part of the bench. A subclass builds its controls in `build` and draws the machine in `draw`.
 
     `lab` is what it follows; `title` names it on a tab. Nothing is drawn while `shown` is False.
+    slow: seconds between two drawings while a storm goes on; every message to the page costs some 700 bytes.
     """
 
     title = ""
     css = ""
+    slow = 0.5
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -184,7 +190,7 @@ class Panel(W.VBox):
             except Exception as error:
                 self.say(f"{type(error).__name__} while drawing: {error}", "bad")
             ended = time.monotonic()
-            self._due = ended + max(PAUSE, IDLE * (ended - began))
+            self._due = ended + max(self.slow if self.lab.storms else PAUSE, IDLE * (ended - began))
 
     def close(self) -> None:
         """Leave the lab, and take every control along: a closed view holds nothing in the page."""

@@ -27,8 +27,7 @@ PACKAGES = Path(__file__).resolve().parent.parent
 START, ANSWER, CELL = 90.0, 60.0, 180.0
 """Seconds that a server may take to answer, a kernel to evaluate, and a cell to run."""
 _FOLDERS = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
-            "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
-            "MPLCONFIGDIR": "matplotlib"}
+            "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
 
 # The notebook in front: its kernel is connected and idle.
 _READY = """() => { const kernel = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;

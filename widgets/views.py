@@ -7,6 +7,8 @@ the cell that made it; hosts that do not name their cells keep the last few view
 from __future__ import annotations
 
 import base64
+import sys
+import threading
 import weakref
 from collections import deque
 from importlib import import_module
@@ -36,6 +38,21 @@ UNNAMED_KEPT = 8
 
 _made: dict[str, tuple[str, list[weakref.ref[Any]]]] = {}  # by cell: the run that made them, and the views
 _unnamed: deque[weakref.ref[Any]] = deque()
+_prepared = False
+
+
+def prepare() -> None:
+    """In a notebook's kernel, import what a first view needs while its reader writes the next line."""
+    global _prepared
+    if not _prepared and "ipykernel" in sys.modules:
+        _prepared = True
+        threading.Thread(target=_import_all, name="vsim views", daemon=False).start()
+
+
+def _import_all() -> None:
+    for module in ("widgets.figures", *(module for module, _ in PARTS.values())):
+        if find_spec(module):
+            import_module(module)
 
 
 def there(name: str) -> bool:
