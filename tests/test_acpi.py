@@ -214,6 +214,11 @@ def test_the_madt_names_every_vcpu_with_8_bits_as_coded_or_32(name, revision, id
     assert tuple(table.apic_ids[vcpu] for vcpu in (0, 127, 128, 287)) == ids
 
 
+def test_the_madt_names_apic_ids_that_are_no_multiples():
+    m = Machine(profile("spec").with_options(apic_ids=(300, 8, 0x10005)), 3)
+    assert acpi_madt.parse(acpi.madt_of(m)).apic_ids == (300, 8, 0x10005)
+
+
 def test_a_guest_that_renames_its_local_apics_does_not_change_the_table():
     m = machine(vcpus=2)
     before = acpi.madt_of(m)

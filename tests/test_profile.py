@@ -94,6 +94,8 @@ def test_the_versions_of_the_hypercall_have_their_structures():
     ({"svt3_reason": 0x25}, "svt3_reason is 37; allowed are 36, 38"), ({"placement": ""}, "placement is ''"),
     ({"domain_type": "pvhvm"}, "allowed are 'hvm', 'pvh', 'pv'"), ({"apic_id_step": 3}, "apic_id_step is 3"),
     ({"max_units": 257}, "max_units is 0x101; the limit is 0x1 to 0x100"),
+    ({"apic_ids": (0, 1 << 32)}, r"apic_ids\[1\] is 0x100000000; the limit is 0x0 to 0xfffffffe"),
+    ({"apic_ids": (5, 5)}, "apic_ids has an ID twice"),
 ])
 def test_an_option_that_is_not_allowed_names_those_that_are(change, says):
     with pytest.raises(ValueError, match=says):
@@ -163,6 +165,7 @@ profiles = st.builds(
     st.fixed_dictionaries({}, optional={
         "cache": st.sampled_from(["none", "present", "everything"]), "apic_id_step": st.sampled_from([1, 2]),
         "ioapic_pins": st.integers(1, 240), "ext_dest": st.booleans(),
+        "apic_ids": st.lists(st.integers(0, 0xFFFFFFFE), unique=True, max_size=5).map(tuple),
         "gcmd_order": st.permutations(Options().gcmd_order).map(tuple)}),
     st.fixed_dictionaries({}, optional={"fault_records": st.integers(1, 222), "posting": st.booleans()}))
 
@@ -178,6 +181,8 @@ def test_a_profile_is_json_and_back(one):
     (("options", "speed"), 1, "'speed' is not a field"), (("options", "interface"), "v9", "interface is 'v9'"),
     (("options", "gcmd_order"), 7, "not a profile"), (("options", "gcmd_order"), ["qie"], "gcmd_order is"),
     (("options", "gcmd_order"), [["a"]] * 9, "gcmd_order is"), (("options", "gcmd_order"), [1, "qie"], "not a profile"),
+    (("options", "apic_ids"), 7, "not a profile"), (("options", "apic_ids"), ["7"], "apic_ids holds '7'"),
+    (("options", "apic_ids"), [-1], "is -0x1"), (("options", "apic_ids"), [True], "apic_ids holds True"),
     (("capabilities", "cap"), "0", "cap is '0'; expected int"), (("capabilities", "cap"), -1, "cap is -0x1"),
     (("capabilities", "address_width"), 65, "address width is 0x41"), (("capabilities", "more"), 0, "'more' is not"),
     (("quirks",), ["qemu.X"], r"no quirk 'qemu\.X'"), (("quirks",), 5, "not a profile"),

@@ -158,6 +158,25 @@ def test_the_apic_id_is_the_vcpu_times_one_or_two(step_, ids):
     assert Machine(scenes.profile("spec").with_options(apic_id_step=step_), 4).apic_id.tolist() == ids
 
 
+GIVEN = (8, 300, 0x10005, 1)
+
+
+def test_apic_ids_can_be_those_of_a_real_machine_and_stay():
+    m = Machine(scenes.profile("spec").with_options(apic_ids=GIVEN), 4)
+    for vcpu in range(4):
+        step(m, c.Msr(vcpu, 0x1B, 0xFEE00C00 | (vcpu == 0) << 8))
+    assert tuple(m.apic_id) == GIVEN
+    assert m.ldr.tolist() == [0x100, 0x12 << 16 | 1 << 12, 0x1000 << 16 | 1 << 5, 2]
+    assert Machine.load(m.save()) == m
+    step(m, c.Reset())
+    assert tuple(m.apic_id) == GIVEN
+
+
+def test_there_are_as_many_apic_ids_as_vcpus():
+    with pytest.raises(ValueError, match="vcpus is 5; the profile's apic_ids are of 4"):
+        Machine(scenes.profile("spec").with_options(apic_ids=GIVEN), 5)
+
+
 def test_events_are_no_part_of_the_value():
     m = booted()
     other = m.copy()

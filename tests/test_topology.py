@@ -100,6 +100,13 @@ def test_every_vlapic_is_in_the_slot_of_its_apic_id(vcpus, step_):
                 assert (g.nodes[apic(vcpu)]["x"], g.nodes[apic(vcpu)]["y"]) == tile.middle(slot)
 
 
+def test_apic_ids_of_a_real_machine_are_on_tiles_in_the_order_of_their_clusters():
+    m = Machine(profile("spec").with_options(apic_ids=(300, 8, 0x10005, 9)), 4)
+    assert {cluster: {slot: vcpu for slot, vcpu in enumerate(tile.slots) if vcpu is not None}
+            for cluster, tile in tiles(m).items()} == {0: {8: 1, 9: 3}, 18: {12: 0}, 0x1000: {5: 2}}
+    assert list(tiles(m)) == [0, 18, 0x1000]
+
+
 def test_with_xen_s_ids_288_vcpus_are_36_half_empty_tiles():
     wall = tiles(scenes.machine(288))
     assert len(wall) == 36

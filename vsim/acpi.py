@@ -148,6 +148,6 @@ def madt_of(m: Machine) -> bytes:
     Larger IDs get entries of type 9 otherwise. The tables of the series have the revision that Xen's tools write.
     """
     series = m.profile.options.model != "vtd"
-    ids = [m.profile.options.apic_id_step * vcpu for vcpu in range(m.vcpus)]
+    ids = [m.profile.options.apic_id(vcpu) for vcpu in range(m.vcpus)]
     revision = acpi_madt.XEN_REVISION if series else acpi_madt.REVISION
     return madt(ids, bool(m.quirks & xen_quirks.MADT_U8), revision)

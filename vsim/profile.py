@@ -101,6 +101,8 @@ INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")
 
 MAX_UNITS = 256
 """Most vIOMMUs of one domain."""
+MAX_APIC_ID = 0xFFFFFFFE
+"""Largest APIC ID; the next one is the broadcast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Options:
     cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE reach all clusters, as 0xFF does.
     ext_dest: compatibility messages carry 15 bits of destination. ioapic_pins, ioapic_version, ioapic_sid:
     model and requester id of the I/O APIC. rte_reserved: its entries keep their reserved bits 47:17.
-    apic_id_step: APIC ID of vCPU n is n times this. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the
+    apic_id_step: APIC ID of vCPU n is n times this. apic_ids: the APIC ID of each vCPU instead, as a real machine
+    has them; a machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the
     local APICs offer EOI-broadcast suppression. placement: where the unit is emulated, "xen", "qemu" (beside
     Xen), or "emulator" (the whole machine is one emulator's). interface: version of the domctl. domain_type:
     "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one
@@ -149,6 +152,7 @@ class Options:
     ioapic_sid: int = 0xFF00
     rte_reserved: bool = False
     apic_id_step: int = 2
+    apic_ids: tuple[int, ...] = ()
     x2apic: bool = True
     suppress_eoi: bool = False
     placement: str = "xen"
@@ -177,6 +181,14 @@ class Options:
         _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
         _within("iedata_bits", self.iedata_bits, 16, 32)
         _within("max_units", self.max_units, 1, MAX_UNITS)
+        for vcpu, apic_id in enumerate(self.apic_ids):
+            _within(f"apic_ids[{vcpu}]", apic_id, 0, MAX_APIC_ID)
+        if len(set(self.apic_ids)) < len(self.apic_ids):
+            raise ValueError("apic_ids has an ID twice; each vCPU has one of its own")
+
+    def apic_id(self, vcpu: int) -> int:
+        """The APIC ID that a vCPU has after power-on."""
+        return self.apic_ids[vcpu] if self.apic_ids else self.apic_id_step * vcpu
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
@@ -307,12 +319,19 @@ class Profile:
         try:
             options = dict(data["options"])
             options["gcmd_order"] = tuple(options.get("gcmd_order", Options().gcmd_order))
+            options["apic_ids"] = tuple(map(_whole, options.get("apic_ids", ())))
             _same_types(options, asdict(Options()))
             units = tuple(_capabilities(unit) for unit in data.get("units", ()))
             return Profile(str(data["name"])[:64], _capabilities(data["capabilities"]), Options(**options),
                            frozenset(str(q) for q in data["quirks"]), units)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a profile: {error}") from None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"apic_ids holds {value!r}, which is no int")
+    return value
 
 
 def _capabilities(data: Any) -> Capabilities:

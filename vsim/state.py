@@ -96,6 +96,8 @@ class Machine:
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
             raise ValueError(f"vcpus is {vcpus}; the limit is 1 to {MAX_VCPUS}")
+        if len(profile.options.apic_ids) not in (0, vcpus):
+            raise ValueError(f"vcpus is {vcpus}; the profile's apic_ids are of {len(profile.options.apic_ids)}")
         self.profile = profile
         self.quirks = profile.quirk_word
         self.vcpus = vcpus
@@ -113,7 +115,6 @@ class Machine:
     def power_on(self) -> None:
         """Everything that a reset of the platform sets."""
         n = self.vcpus
-        step = self.profile.options.apic_id_step
         self.regs, self.latch = array("I"), array("Q")
         self.cache: dict[int, tuple[int, int, int, int]] = {}
         self.scope: dict[int, int] = {}
@@ -124,7 +125,7 @@ class Machine:
         self.wires = array("B", bytes(max(1, len(self.bus.functions))))
         self.ioapic = array("I", [0, 0])
         self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
-        self.apic_id = array("I", [step * v for v in range(n)])
+        self.apic_id = array("I", map(self.profile.options.apic_id, range(n)))
         self.apic_mode = array("B", [Apic.XAPIC]) * n
         self.ldr, self.tpr, self.esr, self.esr_pending, self.icr_low, self.icr_high = (
             array("I", bytes(4 * n)) for _ in range(6))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, sqrt
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -89,10 +90,9 @@ def tiles(m: Machine) -> dict[int, Tile]:
 
 def _clusters(m: Machine) -> dict[int, list[int | None]]:
     """The vCPUs by cluster and slot as after power-on: a guest may give one xAPIC ID to two of them."""
-    step = m.profile.options.apic_id_step
     found: dict[int, list[int | None]] = {}
-    for vcpu in range(m.vcpus):
-        found.setdefault(step * vcpu // SLOTS, [None] * SLOTS)[step * vcpu % SLOTS] = vcpu
+    for vcpu, apic_id in sorted(enumerate(map(m.profile.options.apic_id, range(m.vcpus))), key=itemgetter(1)):
+        found.setdefault(apic_id // SLOTS, [None] * SLOTS)[apic_id % SLOTS] = vcpu
     return found
 
 

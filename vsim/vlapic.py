@@ -304,7 +304,7 @@ def set_mode(m: Machine, vcpu: int, mode: Apic) -> None:
     before = m.apic_mode[vcpu]
     m.apic_mode[vcpu] = mode
     if mode == Apic.X2APIC or before == Apic.DISABLED:
-        m.apic_id[vcpu] = m.profile.options.apic_id_step * vcpu
+        m.apic_id[vcpu] = m.profile.options.apic_id(vcpu)
     if before == Apic.DISABLED and mode != Apic.DISABLED:
         reset(m, vcpu)
     if mode == Apic.X2APIC:
