@@ -269,3 +269,16 @@ def test_reasons_beyond_a_few_are_counted(shown):
     if case.result.unreached:
         assert "more reasons like these" in text and "132-287" in text
         assert "vCPU 128 is announced with the ID of vCPU 0" in text
+
+
+def test_the_guests_own_commands_are_clean_and_each_duty_left_out_is_named(small):
+    said = next(part.text for part in small if isinstance(part, Words) and "protocol checker" in part.text)
+    assert "no step is forbidden or undefined" in said
+    (table,) = [part for part in small if isinstance(part, Grid) and part.caption.startswith("A duty left out")]
+    found = {lines(row[0])[0]: lines(row[1])[1] for row in table.rows}
+    assert found.keys() >= {"order", "flush", "invalidate", "wait", "source"}
+    assert found["order"].startswith("undefined; sirtp-before-ire")
+
+
+def test_a_machine_of_the_series_is_not_judged():
+    assert play(DATA / "small.cfg", DATA / "big.lspci", "xen-v4").judged == {}

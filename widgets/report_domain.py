@@ -19,6 +19,7 @@ from vsim.run import Result, ranges, run
 from widgets.figures import still, to_svg
 from widgets.journey import Journey, Trial
 from widgets.paper import Cell, Grid, Heading, Part, Picture, Points, Words, grid
+from widgets.report_conduct import Log, conduct, judge
 
 MOST_REASONS = 4
 """Reasons that are written out; what comes after them is counted."""
@@ -38,7 +39,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Case:
-    """A domain that was run. file: its configuration's name, without the folder."""
+    """A domain that was run. file: its configuration's name, without the folder. judged: by the protocol checker."""
 
     file: str
     base: Profile
@@ -46,6 +47,7 @@ class Case:
     result: Result
     drawn: tuple[Drawn, ...]
     guest_log: tuple[str, ...]
+    judged: dict[str, Log]
 
 
 def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None, profile: str = "spec") -> Case:
@@ -60,8 +62,8 @@ def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = N
     found = lspci.load(host) if host is not None else None
     domain = build(xl.load(config), found, base)
     trial = Trial(config, host, base)
-    name = PurePath(os.fspath(config)).name
-    return Case(name, base, domain, run(domain), tuple(_two(trial)), tuple(trial.log))
+    name, judged = PurePath(os.fspath(config)).name, judge(domain.config, found, base)
+    return Case(name, base, domain, run(domain), tuple(_two(trial)), tuple(trial.log), judged)
 
 
 def _two(trial: Trial) -> Iterator[Drawn]:
@@ -180,9 +182,10 @@ def reach(case: Case) -> list[Part]:
     made += [grid("vCPUs that no device reaches", ("vCPU", "APIC IDs", "Why"), list(_unreached(result)), (2, 2, 6))
              ] if result.unreached else []
     if result.unreached and "xen.D42" in case.base.quirks:
-        made.append(Words("The kernel takes APIC IDs from the MADT, where they wrap at 8 bits in this profile: vCPU 128 "
-                          "is announced with the ID of vCPU 0 (defect D42)."))
-    return [*made, Heading(3, "What the guest's kernel wrote when it booted", "boot"), Points(case.guest_log, "shown")]
+        made.append(Words("The kernel takes APIC IDs from the MADT, where they wrap at 8 bits in this profile: vCPU "
+                          "128 is announced with the ID of vCPU 0 (defect D42)."))
+    return [*made, Heading(3, "What the guest's kernel wrote when it booted", "boot"), Points(case.guest_log, "shown"),
+            *conduct(case.judged)]
 
 
 def _unreached(result: Result) -> Iterator[tuple[Cell, ...]]:
