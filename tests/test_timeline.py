@@ -214,7 +214,9 @@ def test_the_check_that_failed_is_named_and_those_behind_it_were_not_made(lab, p
     said = panel.why.value
     assert said.index("✓ passed") < said.index("✗ failed")
     assert "blocked, fault reason 0x26" in said
-    assert "<details open>" in said
+    behind = said[said.index("✗ failed"):]
+    assert "- not reached" in behind and "✓ passed" not in behind
+    assert "requester=0x300" in said and " sid=0x400" in said, "with what it looked at"
 
 
 def test_a_forgotten_invalidation_is_told_as_a_stale_entry(lab, panel):

@@ -158,16 +158,17 @@ def verdict(m: Machine, unit: int, request: Request) -> tuple[str, str]:
     return f"Remapped{entry}: {message_text(m, found.address, found.data)}: {who or 'no vCPU has it'}.", kind
 
 
-_MARKS = {explain.PASSED: "✓ passed", explain.FAILED: "✗ failed", explain.DELIVERED: "→ delivered",
-          explain.NOT_REACHED: "- not reached"}
+MARKS = {explain.PASSED: "✓ passed", explain.FAILED: "✗ failed", explain.DELIVERED: "→ delivered",
+         explain.NOT_REACHED: "- not reached"}
+"""What became of a check, with a sign for readers without colours."""
 
 
-def checks_table(rows: tuple[CheckRow, ...], opened: bool = False) -> str:
-    """The ordered checks with their operands, folded away unless opened."""
-    lines = [(_MARKS[row.outcome], row.name, row.sentence,
+def checks_table(rows: tuple[CheckRow, ...]) -> str:
+    """The ordered checks with their operands, folded away."""
+    lines = [(MARKS[row.outcome], row.name, row.sentence,
               " ".join(f"{o.name}={o.value:#x}" for o in row.operands if o.value is not None),
               f"VT-d {row.section}") for row in rows]
     body = table(("outcome", "check", "it fails when", "operands", "section"), lines, "The checks in order")
     end = explain.ending(rows)
     title = escape(f"The checks, in order: {'all passed' if end is None else f'ended by {end.name}'}")
-    return f"<details{' open' if opened else ''}><summary>{title}</summary>{body}</details>"
+    return f"<details><summary>{title}</summary>{body}</details>"

@@ -11,11 +11,11 @@ from html import escape
 
 import ipywidgets as W
 
-from vsim.explain import explain_in
+from vsim.explain import FAILED, NOT_REACHED, CheckRow, Explanation, explain_in
 from vsim.state import Machine
 from vsim.trace import Event
 from widgets import happened, rows, scrub
-from widgets.entries import checks_table
+from widgets.entries import MARKS
 from widgets.moments import EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
 from widgets.panel import Panel, flow, line
 from widgets.scrub import Scrub
@@ -27,11 +27,33 @@ STORM_PAUSE = 0.5
 CSS = rows.CSS + scrub.CSS + """
 .vsim-when{display:flex;flex-flow:row wrap;gap:4px 16px;align-items:flex-start}
 .vsim-what{flex:3 1 420px;min-width:0;max-width:100%}
-.vsim-why{flex:2 1 340px;min-width:0;max-width:100%;max-height:420px;overflow:auto}
-.vsim-why ol{margin:2px 0;padding-left:20px}
-.vsim-why li{margin:1px 0;overflow-wrap:anywhere}
+.vsim-why{flex:2 1 340px;min-width:0;max-width:100%}
+.vsim-why div[role=region]{max-height:380px;overflow:auto}
+.vsim-why ol{margin:2px 0;padding-left:22px}
+.vsim-why li{margin:2px 0;overflow-wrap:anywhere}
+.vsim-why li.rest{opacity:.85;color:var(--vsim-muted)}
 .vsim-scrub{flex:1 1 260px}
 """
+
+
+def reasons(told: Explanation) -> str:
+    """An interrupt's way and the checks on it, as HTML that scrolls by itself."""
+    way = "".join(f"<li>{escape(each)}</li>" for each in told.sentences)
+    checks = "".join(map(_check, told.checks))
+    made = f"<h4>The checks, in order, each with what it stops at</h4><ol>{checks}</ol>"
+    none = line("No remapping unit took part.", "muted")
+    return (f'<div role="region" tabindex="0" aria-label="Why"><ol>{way}</ol>{made if checks else none}'
+            + line(f"Read: {', '.join(told.sections)}", "muted") + "</div>")
+
+
+def _check(row: CheckRow) -> str:
+    """A check: its outcome and name, what it looked at, what it says, where that stands."""
+    looked = ", ".join(f"{each.name}={each.value:#x}" for each in row.operands if each.value is not None)
+    kind = {FAILED: "bad", NOT_REACHED: "muted"}.get(row.outcome, "good")
+    rest = " class=\"rest\"" if row.outcome == NOT_REACHED else ""
+    return (f'<li{rest}><span class="vsim-{kind}">{escape(MARKS[row.outcome])}</span> {escape(row.name)} '
+            f'<code>{escape(looked)}</code><br><span class="vsim-muted">{escape(row.sentence)} '
+            f'VT-d {escape(row.section)}.</span></li>')
 
 
 class Timeline(Panel):
@@ -257,10 +279,7 @@ class Timeline(Panel):
             return
         told = explain_in(self.lab.history, serial)
         later = line("It is undone: the cursor stands before it.", "warn") if position >= self.lab.position else ""
-        way = "".join(f"<li>{escape(each)}</li>" for each in told.sentences)
-        checks = checks_table(told.checks, True) if told.checks else line("No remapping unit took part.", "muted")
-        self.why.value = (f"<h4>Interrupt {serial}: {escape(told.verdict)}</h4>{later}<ol>{way}</ol>{checks}"
-                          + line(f"Read: {', '.join(told.sections)}", "muted"))
+        self.why.value = f"<h4>Interrupt {serial}: {escape(told.verdict)}</h4>{later}{reasons(told)}"
 
     def close(self) -> None:
         """Play no further, and leave the Lab."""
