@@ -54,11 +54,12 @@ class Grid(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A drawing as SVG, once for wide screens and once for narrow ones. steps: what it shows, in sentences."""
+    """A drawing as SVG, once for wide screens and once for narrow ones. steps, note: what it shows, in sentences."""
 
     name: str
     title: str
     steps: tuple[str, ...]
+    note: str
     wide: bytes
     tall: bytes
 

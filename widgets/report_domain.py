@@ -223,8 +223,8 @@ def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
     yield Heading(3, f"{number}. {each.title}", each.name)
     yield Words(each.lead)
     wide, tall = (to_svg(still(journey.drawn, journey.way, (), "light", shape)) for shape in ("wide", "tall"))
-    yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, wide, tall)
-    yield Words(_checked(journey))
+    yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, _checked(journey), wide,
+                  tall)
 
 
 def _checked(journey: Journey) -> str:

@@ -32,7 +32,8 @@ def text(words: str) -> str:
 def _part(part: Part, stem: str) -> str:
     if isinstance(part, Picture):
         steps = "\n".join(f"1. {text(each)}" for each in part.steps)
-        return f"![{text(part.title)}](<{stem}-{part.name}.svg>)\n\n*{text(part.title)}*\n\n{steps}"
+        drawing = f"![{text(part.title)}](<{stem}-{part.name}.svg>)"
+        return "\n\n".join((drawing, f"*{text(part.title)}*", steps, text(part.note)))
     return _RENDER[type(part)](part)
 
 

@@ -120,7 +120,7 @@ def _cell(cell: Cell) -> str:
 def _picture(part: Picture) -> str:
     forms = "".join(f'<div class="{form}">{inline(svg, f"{part.name}-{form}", part)}</div>'
                     for form, svg in (("wide", part.wide), ("tall", part.tall)))
-    told = f"<p>{text(part.title)}</p><ol>{_items(part.steps)}</ol>"
+    told = f"<p>{text(part.title)}</p><ol>{_items(part.steps)}</ol><p>{text(part.note)}</p>"
     return f'<figure id="{escape(part.name)}">{forms}<figcaption>{told}</figcaption></figure>'
 
 
