@@ -419,10 +419,13 @@ def _handle_all(m: Machine) -> None:
 
 def _requested(m: Machine) -> list[int]:
     """The vCPUs with anything in IRR; looked for by blocks of 32, as few of thousands have."""
-    irr, empty = m.irr.tobytes(), b"\0"
-    blocks = [at for at in range(0, len(irr), 1024) if irr[at:at + 1024].strip(empty)]
-    return [at // 32 for block in blocks for at in range(block, min(block + 1024, len(irr)), 32)
-            if irr[at:at + 32].strip(empty)]
+    irr, out = m.irr.tobytes(), list[int]()
+    for at in range(0, len(irr), 1024):
+        block = irr[at:at + 1024]
+        while rest := block.lstrip(b"\0"):
+            out.append((min(at + 1024, len(irr)) - len(rest)) // 32)
+            block = irr[32 * out[-1] + 32:at + 1024]
+    return out
 
 
 def _pin(m: Machine, command: c.Pin) -> None:
