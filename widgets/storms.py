@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SLICE = 0.1
 """Seconds of storm that are done at a time."""
-PART = 0.01
+PART = 0.02
 """Seconds of storm that one command holds: its messages, then the handlers; machine time goes on by as much."""
 MAX_RATE, MAX_COUNT = 100_000, 10_000_000
 """Most interrupts a second, and in one storm."""

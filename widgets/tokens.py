@@ -109,14 +109,16 @@ def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int =
     for event in events:
         act = event.act
         if act in _BEGUN:
-            if way is not None:
-                yield from way.lost()
+            if way is not None and not way.told:
+                yield way.lost()
             way = _Way(places, event, clock)
         elif act in _TOLD and way is not None and event.serial == way.serial:
-            yield from way.take(event)
+            token = way.take(event)
+            if token is not None:
+                yield token
         clock += event.cost
-    if way is not None:
-        yield from way.lost()
+    if way is not None and not way.told:
+        yield way.lost()
 
 
 class _Way:
@@ -133,8 +135,8 @@ class _Way:
         self.past, self.told = own, False
         self.vector = sent.high & 0xFF
 
-    def take(self, event: Event) -> Iterator[tuple[int, Token]]:
-        """One more event of this interrupt; the tokens that it completes."""
+    def take(self, event: Event) -> tuple[int, Token] | None:
+        """One more event of this interrupt; the token that it completes."""
         act = event.act
         if act in _LOOKED_UP:
             self.irte, self.flags = event.index, self.flags & _ENTRY_BITS
@@ -145,11 +147,12 @@ class _Way:
             self.outcome, self.vector = int(Outcome.POSTED), event.high & 0xFF
         elif act in _TAKEN_IN:
             vector = event.low if act == Act.SIGNALLED else event.index
-            yield self._token(self.places.of(event.node), self.outcome | _TAKEN_IN[act], vector)
+            return self._token(self.places.of(event.node), self.outcome | _TAKEN_IN[act], vector)
         elif act == Act.BLOCKED:
-            yield self._blocked(event)
+            return self._blocked(event)
         elif act == Act.DROPPED and not self.told:
-            yield self._token(NOBODY, Outcome.BLOCKED | self._where(), self.vector)
+            return self._token(NOBODY, Outcome.BLOCKED | self._where(), self.vector)
+        return None
 
     def _where(self) -> int:
         return _PAST_BIT if self.past else 0
@@ -164,11 +167,10 @@ class _Way:
         irte = 0 if self.flags & _NO_ENTRY_BIT else self.irte & 0xFFFF
         return self.tick, Token(self.t_ms, self.src, dst, irte, outcome | self.flags, vector & 0xFF)
 
-    def lost(self) -> Iterator[tuple[int, Token]]:
+    def lost(self) -> tuple[int, Token]:
         """The end of an interrupt that nobody told about: posted without a notification, or an illegal vector."""
-        if not self.told:
-            outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.BLOCKED
-            yield self._token(NOBODY, outcome | self._where(), self.vector)
+        outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.BLOCKED
+        return self._token(NOBODY, outcome | self._where(), self.vector)
 
 
 def pack(tokens: Iterable[Token]) -> bytes:
