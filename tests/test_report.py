@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from test_house import ROOT
 
+from vsim.host_answers import POLICIES
 from vsim.quirks import QUIRKS
 from vsim.review import QUESTIONS
 from vsim.review_facts import LIMITS, UNVERIFIED
@@ -282,3 +283,12 @@ def test_the_guests_own_commands_are_clean_and_each_duty_left_out_is_named(small
 
 def test_a_machine_of_the_series_is_not_judged():
     assert play(DATA / "small.cfg", DATA / "big.lspci", "xen-v4").judged == {}
+
+
+def test_five_answers_to_the_first_question_are_tried_on_two_units(small):
+    tables = [part for part in small if isinstance(part, Grid) and lines(part.rows[0][0])[0] == "unlinked"]
+    assert [[lines(row[0])[0] for row in each.rows] for each in tables] == [list(POLICIES)] * 2
+    tried = {row[0]: row for row in tables[1].rows}
+    assert tried["unlinked"][1] == ("for no host unit: QI, IR, EIM, MHMV",)
+    assert tried["per-unit"][1] == ("for host unit 0: QI, IR, EIM, PI", "for host unit 1: QI, IR")
+    assert "It cannot say that there are 2 units" in tried["per-unit"][4]

@@ -65,13 +65,13 @@ def verdict(case: Case) -> str:
 def document(case: Case, shown: Shown) -> list[Part]:
     """The whole review, part by part."""
     from vsim import __version__
-    from widgets import report_domain, report_series
+    from widgets import report_domain, report_host, report_series
     from widgets.paper import Heading, Words, contents
 
     inside = [*report_domain.configuration(case), *report_domain.reach(case), *report_domain.interrupts(case),
               *report_series.costs(), *report_series.versions(), *report_series.defects(shown, case.base),
-              *report_series.questions(shown), *report_series.limits(), *report_series.open_questions(),
-              *report_series.grades()]
+              *report_host.host_units(), *report_series.questions(shown), *report_series.limits(),
+              *report_series.open_questions(), *report_series.grades()]
     return [Heading(1, f"Design review of Xen's virtual IOMMU: domain \u201c{case.domain.config.name}\u201d", "top"),
             Words(f"The review of 2017, held again with running evidence. {case.file}, profile {case.base.name}, "
                   f"vsim {__version__}.", "lead"),
