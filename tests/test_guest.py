@@ -197,6 +197,19 @@ def test_which_vcpus_a_device_can_reach(options, destination, reached):
     assert guest.faults == guest.strays == []
 
 
+@pytest.mark.parametrize("options, online", [
+    ({"unit": False}, 128), ({"unit": False, "apic_id_step": 1}, 255), ({"unit": False, "ext_dest": True}, 300),
+    ({}, 300), ({"flags": acpi.INTR_REMAP | acpi.X2APIC_OPT_OUT}, 128),
+    ({"unit": False, "vcpus": 3, "apic_ids": (300, 8, 301)}, 2),      # vCPU 0 runs, whatever its ID
+], ids=str)
+def test_vcpus_that_no_device_reaches_can_be_left_offline_as_linux_does(options, online):
+    setup = Setup([Function(NIC, msix_count=1)], **{"vcpus": 300, **options})
+    guest = setup.boot(beyond="offline")
+    assert len(guest.online) == online == setup.machine.apic_mode.tolist().count(Apic.X2APIC)
+    assert ("stay offline" in guest.log[-1]) == (online < setup.machine.vcpus)
+    assert all(fire(setup, guest, source) == [(source.vcpu, source)] for source in guest.sources[NIC])
+
+
 @pytest.mark.parametrize("options, vcpu, words", [
     ({"unit": False}, 128, "APIC ID 256 is beyond the 8-bit destination of a compatibility-format message"),
     ({"unit": False, "apic_id_step": 1}, 255, "APIC ID 255 is the broadcast ID"),
@@ -597,6 +610,7 @@ def test_an_unknown_duty_is_refused_with_the_list_of_names(duty):
 
 @pytest.mark.parametrize("named, message", [
     ({"destination": "logical"}, "destination is 'logical'; allowed are physical, cluster"),
+    ({"beyond": "halt"}, "beyond is 'halt'; allowed are start, offline"),
     ({"memory": 0}, "memory is 0x0; it must be a multiple of 1 MiB"),
     ({"memory": MIB + 4096}, "must be a multiple of 1 MiB"),
     ({"memory": 63 * MIB}, "ram_size is 0x4000000; the table, queue and status page at 0x3f00000 need"),

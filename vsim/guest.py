@@ -8,7 +8,8 @@
 
 As a hypervisor's guest it uses x2APIC mode with or without a remapping unit: x2APIC itself needs none. What needs one
 are the destinations of devices: without it a message holds 8 bits of APIC ID. Linux leaves vCPUs with larger IDs
-offline then; this kernel starts them (IPIs reach them) and refuses to direct device interrupts to them.
+offline then (`beyond="offline"`); as a rule this kernel starts them (IPIs reach them) and refuses to direct device
+interrupts to them.
 
 With remapping a level pin is programmed as Linux does it: the entry in the table is edge-triggered, the vector of the
 redirection entry is the number of the pin, and the handler ends the interrupt at the I/O APIC by hand. (Xen as a guest
@@ -32,10 +33,12 @@ from vsim.pci import Function
 from vsim.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
 from vsim.trace import Event
 
-__all__ = ["DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Platform", "Source", "Taken", "Ways"]
+__all__ = ["BEYOND", "DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Platform", "Source", "Taken", "Ways"]
 
 DESTINATIONS = ("physical", "cluster")
 """Destination modes: physical APIC IDs, or x2APIC clusters (logical), which need 32-bit destinations."""
+BEYOND = ("start", "offline")
+"""What to do with vCPUs that no device interrupt can be directed to: start them all the same, or leave them alone."""
 MIB = 1 << 20
 
 _APIC_BASE_MSR = 0x1B
@@ -60,17 +63,20 @@ class Guest:
 
     destination: one of `DESTINATIONS`, used where 32-bit destinations are to be had. skip: names of `DUTIES` to leave
     out. memory: guest-physical address of the tables, queues and status pages of all units, a multiple of 1 MiB.
+    beyond: one of `BEYOND`.
 
     After `boot`: `log`, lines as a kernel prints them; `units`, the remapping units; `ways`, how interrupts travel;
     `sources`, the interrupts of each function by its requester id; `fault_vectors`, the unit whose fault event has a
-    vector on vCPU 0; `faults`, the fault records read so far; `strays`, (vCPU, vector) that nobody handles.
+    vector on vCPU 0; `faults`, the fault records read so far; `strays`, (vCPU, vector) that nobody handles;
+    `online`, the vCPUs that were started.
     """
 
     def __init__(self, issue: Issue, platform: Platform, destination: str = "physical", skip: Iterable[str] = (),
-                 memory: int = MIB) -> None:
-        """ValueError: an unknown destination mode or duty, or `memory` that is no free megabyte of RAM."""
-        if destination not in DESTINATIONS:
-            raise ValueError(f"destination is {destination!r}; allowed are {', '.join(DESTINATIONS)}")
+                 memory: int = MIB, beyond: str = "start") -> None:
+        """ValueError: an unknown word or duty, or `memory` that is no free megabyte of RAM."""
+        for name, word, allowed in (("destination", destination, DESTINATIONS), ("beyond", beyond, BEYOND)):
+            if word not in allowed:
+                raise ValueError(f"{name} is {word!r}; allowed are {', '.join(allowed)}")
         self.platform, self.cpu = platform, Cpu(issue, skip)
         self.log: list[str] = []
         self.units = Units(self.cpu, platform.bus, _checked(memory, platform), platform.ram_size, self.log)
@@ -80,7 +86,8 @@ class Guest:
         self.sources: dict[int, list[Source]] = {}
         self.faults: list[Fault] = []
         self.strays: list[tuple[int, int]] = []
-        self._wanted = destination
+        self.online: list[int] = []
+        self._wanted, self._beyond = destination, beyond
         self._pins: dict[int, Source] = {}
         self._handlers: dict[tuple[int, int], Source] = {}
         self.fault_vectors: dict[int, int] = {}
@@ -113,8 +120,9 @@ class Guest:
         self.ways = Ways(self.platform, remapping, wide, wide and self._wanted == "cluster", self.units.ioapic,
                          self.cpu.does("source"))
         self.irq.find_ioapic()
-        self._start_vcpus()
-        self._reachable = [v for v in range(len(self.platform.apic_ids)) if not self.ways.refusal(v)]
+        vcpus = range(len(self.platform.apic_ids))
+        self._reachable = [vcpu for vcpu in vcpus if not self.ways.refusal(vcpu)]
+        self._start(vcpus if self._beyond == "start" else self._reachable)
         for driver in self.units.drivers if self.ways.remapping else ():
             vector = self.vectors.take(0)
             self.fault_vectors[vector] = driver.number
@@ -124,17 +132,22 @@ class Guest:
                 self._set_up(function)
         return self.log
 
-    def _start_vcpus(self) -> None:
-        """vCPU 0 wakes the others by broadcasts, as an xAPIC cannot be named above ID 254; each then sets itself up."""
+    def _start(self, vcpus: Iterable[int]) -> None:
+        """vCPU 0 wakes all others by broadcasts, as an xAPIC cannot be named above ID 254; these set themselves up."""
         self._local_apic(0)
         if len(self.platform.apic_ids) > 1:
             self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.INIT, level=1))
             self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.SIPI, level=1, vector=0x10))
-        for vcpu in range(1, len(self.platform.apic_ids)):
-            self._local_apic(vcpu)
+        for vcpu in vcpus:
+            if vcpu:
+                self._local_apic(vcpu)
+        if len(self.online) < len(self.platform.apic_ids):
+            left = len(self.platform.apic_ids) - len(self.online)
+            self.log.append(f"x2apic: {left} vCPUs with larger APIC IDs stay offline")
 
     def _local_apic(self, vcpu: int) -> None:
         """x2APIC mode, then software enable (SDM 11.12.1, 11.9)."""
+        self.online.append(vcpu)
         self.cpu.msr(vcpu, _APIC_BASE_MSR, APIC_BASE.make(base=0xFEE00, en=1, extd=1, bsp=int(vcpu == 0)))
         if self.cpu.does("enable"):
             self.cpu.msr(vcpu, _msr_of("SVR"), SVR.make(enable=1, vector=_SPURIOUS))
