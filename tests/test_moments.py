@@ -9,6 +9,7 @@ from vsim import commands as c
 from vsim.formats import Reason
 from vsim.history import History
 from vsim.trace import Act, Event, Kind, node
+from widgets.lab import Lab
 from widgets.moments import COMMAND, EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
 
 
@@ -101,6 +102,7 @@ def test_half_a_command_told_is_ended_by_a_step_forward_and_taken_back_by_a_step
     go(moments, Moment(SECOND, 1))
     assert moments.step(COMMAND, 1) == moments.step(INTERRUPT, 1) == moments.end_of(SECOND)
     assert moments.step(COMMAND, -1) == moments.end_of(SILENT)
+    assert moments.step(INTERRUPT, -1) == moments.end_of(FIRST)
 
 
 def test_steps_by_interrupt_stop_where_one_began():
@@ -110,11 +112,21 @@ def test_steps_by_interrupt_stop_where_one_began():
     assert [go(moments, moments.step(INTERRUPT, 1)).position for _ in range(3)] == [FIRST, SECOND, 6]
 
 
-def test_interrupts_of_one_command_are_one_step():
-    everybody = c.Msi(NIC, 0xFEE00000 | 0xFF << 12, 0x61)
-    moments = reader(everybody, msi(0, 0x71))
-    assert go(moments, moments.step(INTERRUPT, -1)).position == 6
-    assert moments.step(INTERRUPT, -1).position == SECOND
+@pytest.mark.parametrize("serving", [0, 1])
+def test_each_interrupt_of_a_command_is_a_step(serving):
+    lab = Lab.from_config('name="a"\nvcpus=4\nmemory=64\npci=["03:00.0"]\nviommu="type=vtd,intremap=1"\n')
+    lab.boot()
+    lab.fire(0x300, 0)
+    before = Moments(lab.history).step(INTERRUPT, -1)
+    lab.issue(c.Burst(1, 5, serving))
+    moments, fired = Moments(lab.history), lab.machine.serials - 5
+    last = lab.position
+    stops = moments.stops(last)
+    assert len(stops) == 5 and stops[-1] == moments.end_of(last)
+    back = [go(moments, moments.step(INTERRUPT, -1)) for _ in stops]
+    assert back == [*stops[-2::-1], moments.end_of(lab.history.position_of(fired) + 1)]
+    assert moments.step(INTERRUPT, -1) <= before
+    assert [go(moments, moments.step(INTERRUPT, 1)) for _ in stops] == stops
 
 
 @pytest.mark.parametrize("grain", GRAINS)

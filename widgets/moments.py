@@ -120,22 +120,29 @@ class Moments:
         unfinished = here != self.end_of(here.position)
         return here.position if unfinished and by > 0 else here.position + by
 
+    def stops(self, position: int) -> list[Moment]:
+        """The moments of a command at which all of an interrupt that began in it was told, the last with the rest."""
+        ends = {event.serial: seen for seen, event in enumerate(self.events_of(position), 1)
+                if event.serial > self._serials}
+        begun = sorted(seen for serial, seen in ends.items() if self.history.position_of(serial) == position - 1)
+        return [Moment(position, seen) for seen in begun[:-1]] + [self.end_of(position)] * bool(begun)
+
     def _next_interrupt(self, here: Moment, by: int) -> Moment:
-        """The moment after the command in which an interrupt began, with all its events told."""
-        if here != self.end_of(here.position) and by > 0:
-            return self.end_of(here.position)
+        """The moment at which one interrupt more, or one less, was told."""
+        stops = self.stops(here.position)
+        beside = [stop for stop in stops if (stop > here if by > 0 else stop < here)]
+        if beside:
+            return beside[0] if by > 0 else beside[-1]
         begun = self.history.machine.serials
         try:
             if by > 0:
-                return self.end_of(self.history.position_of(begun + 1) + 1)
-            started = self.history.position_of(begun)
-            if here.position == started + 1:
-                started = self.history.position_of(self.first_of(started, begun) - 1)
-            return self.end_of(started + 1)
+                return self.stops(self.history.position_of(begun + 1) + 1)[0]
+            before = self._first_of(here.position - 1, begun) - 1 if stops else begun
+            return self.stops(self.history.position_of(before) + 1)[-1]
         except ValueError:  # no such interrupt
             return self.end_of(len(self.history)) if by > 0 else Moment(0, 0)
 
-    def first_of(self, position: int, serial: int) -> int:
+    def _first_of(self, position: int, serial: int) -> int:
         """The first interrupt that began in a command, of which `serial` is one."""
         known = range(self._serials + 1, serial + 1)
         return known[bisect_left(known, position, key=self.history.position_of)]

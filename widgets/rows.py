@@ -16,7 +16,7 @@ CSS = """
  border-radius:var(--vsim-radius)}
 .vsim-rows table{border-collapse:collapse;width:100%;margin:0;font-size:12px;color:var(--vsim-text)}
 .vsim-rows :is(td,th){padding:1px 8px 1px 4px;text-align:left;vertical-align:top;white-space:normal;
- overflow-wrap:anywhere}
+ overflow-wrap:break-word}
 .vsim-rows :is(td,th):not(:last-child){white-space:nowrap}
 .vsim-rows th{position:sticky;top:0;background:var(--vsim-panel);color:var(--vsim-muted);font-weight:400}
 .vsim-rows th.vsim-hidden{font-size:0}

@@ -137,11 +137,12 @@ class Timeline(Panel):
             self._draw_now()
 
     def _event_there(self) -> Event | None:
-        """The event that was told last; after a whole command its first one that belongs to an interrupt."""
+        """The event that was told last; but for steps by event the last one that belongs to an interrupt."""
         event, now = self.moments.event, self.moments.now
-        if self.grain.value == EVENT or now != self.moments.end_of(now.position):
+        if self.grain.value == EVENT:
             return event
-        return next((each for each in self.moments.events_of(now.position) if each.serial), event)
+        told = self.moments.events_of(now.position)[:now.seen]
+        return next((each for each in reversed(told) if each.serial), event)
 
     def step(self, by: int) -> None:
         """One step of the chosen grain forward (1) or back (-1). ValueError at the end."""
