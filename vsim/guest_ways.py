@@ -102,10 +102,10 @@ class Ways:
         return plain_pin(self.platform.apic_ids[source.vcpu], source.vector)
 
 
-def plain_message(apic_id: int, vector: int) -> tuple[int, int]:
-    """(address, data) of a compatibility-format message; bits 14:8 of the ID go where V 11 puts them."""
-    address, data = msi_message(apic_id & 0xFF, vector)
-    return address | MSI_ADDRESS.make(ext=apic_id >> 8), data
+def plain_message(destination: int, vector: int, logical: int = 0) -> tuple[int, int]:
+    """(address, data) of a compatibility-format message; bits 14:8 of the destination go where V 11 puts them."""
+    address, data = msi_message(destination & 0xFF, vector, dm=logical)
+    return address | MSI_ADDRESS.make(ext=destination >> 8), data
 
 
 def remapped_pin(index: int, pin: int) -> int:
