@@ -1,0 +1,374 @@
+"""The bench in a real JupyterLab: what a person does in the page, and that page and kernel agree on what came of it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from jupyter_host import Server, Session, lessons, notebook, opened
+
+from widgets.bench_browser import ARGUMENTS, chromium
+
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+expect = playwright.expect
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
+
+AXE = find_spec("axe_playwright_python")
+LESSONS = sorted(path.name for path in Path(__file__).resolve().parent.parent.glob("notebooks/*.ipynb"))
+TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest"]
+NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
+MADE = f"""from vsim.pci import Bus, Function
+from vsim.profile import profile
+from vsim.state import Machine
+from widgets.edit import Edit
+from widgets.lab import Lab
+from widgets.scene import scene
+from widgets.tally import Tally
+from widgets.tokens import fold
+
+def delivered():
+    known = Tally(scene(lab.machine))
+    known.add(fold(known.scene, lab.history.events()))
+    return list(known.delivered)
+
+bus = Bus([Function(0x18, "disk", pin=1), Function(0x300, "{NAME}", msix_count=4, passthrough=True)])
+lab, second = (Lab(Machine(profile("spec"), 8, 64 << 20, bus), title=title) for title in ("first", "second"))"""
+SHOWN = """bench = {0}.bench
+bench.add_class("t-{0}")
+{0}_map = bench._above["map"]
+bench"""
+
+# The map's view object, by the class of its bench.
+_VIEW = "const view = [...document.querySelectorAll('.t-{} *')].find((each) => each.vsim)?.vsim; "
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = Server(tmp_path_factory.mktemp("server"), lessons(tmp_path_factory.mktemp("lab") / "notebooks"))
+    notebook(made.root, "bench.ipynb", MADE, SHOWN.format("lab"), SHOWN.format("second"))
+    notebook(made.root, "narrow.ipynb", MADE, SHOWN.format("lab"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as p:
+        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def wide(server, browser):
+    """One session for all tests on the wide page; each begins with a machine to which nothing has been done."""
+    made = Session(server, browser, "bench.ipynb")
+    assert made.run() == []
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(wide):
+    fresh(wide)
+    yield wide
+    assert wide.wrong == []
+
+
+def fresh(session):
+    """The machine as it was made, nothing selected."""
+    session.do("lab.goto(0); lab.kernel.serving = True")
+    session.do("for name in ('device', 'irte', 'vlapic'): setattr(lab.selection, name, -1)")
+    session.do("lab_map.playing = True")
+
+
+def view(session, expression, name="lab"):
+    """An expression over `view`, the map of a bench."""
+    return session.page.evaluate(f"() => {{ {_VIEW.format(name)} return {expression}; }}")
+
+
+def until(session, expression, name="lab"):
+    session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}", timeout=15_000)
+
+
+def part(session, css=""):
+    return session.page.locator(f".t-lab {css}".strip())
+
+
+def press(session, name):
+    part(session).get_by_role("button", name=name, exact=True).first.click()
+
+
+def tab(session, name):
+    part(session, ".lm-TabBar-tab, .p-TabBar-tab").filter(has_text=name).first.click()
+
+
+def booted(session):
+    """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 1."""
+    session.do("from vsim import commands, viommu; lab.issue(commands.Domctl(viommu.create_op())); lab.boot()")
+    session.do("edited = lab.kernel.guest.sources[0x300][0]; lab.fire(0x300, 0)")
+    assert session.ask("edited.vcpu") == 1
+    settled(session)
+
+
+def settled(session):
+    """Wait until everything that has been delivered in the kernel's machine has arrived in the picture."""
+    counts = str(session.ask("delivered()")).replace(" ", "")
+    until(session, f"JSON.stringify([...view.tally.delivered]) === '{counts}'")
+
+
+def edit(session):
+    """The editor, on that entry; and the controls, on the device that uses it."""
+    tab(session, "IRT")
+    session.do("lab.selection.irte = edited.index; lab.selection.device = 0x300")
+    expect(part(session, ".vsim-edit").get_by_text(f"Entry {session.ask('edited.index')} of")).to_be_visible()
+
+
+def rows(session):
+    """The cells of the timeline's table, row by row."""
+    return part(session, ".vsim-rows tbody").evaluate(
+        "(body) => [...body.rows].map((row) => [...row.cells].map((each) => each.textContent))")
+
+
+def newest(session):
+    """The last row of the table of interrupts, once it is that of the newest."""
+    serial = str(session.ask("lab.machine.serials"))
+    expect(part(session, ".vsim-rows tbody tr:last-child")).to_contain_text(serial)
+    return rows(session)[-1]
+
+
+# --- a person at the bench ---
+
+
+def test_a_unit_created_by_the_form_is_in_event_table_and_map(bench):
+    assert view(bench, "view.model.get('scene').units.length") == 0
+    tab(bench, "domctl")
+    press(bench, "issue")
+    assert bench.until("lab.machine.live(0)")
+    until(bench, "view.model.get('scene').units.length === 1")
+    part(bench).get_by_label("rows are").select_option("events")
+    expect(part(bench, ".vsim-rows tbody tr").first).to_contain_text("domctl")
+    expect(part(bench).get_by_text("Done: 0.")).to_be_visible()
+    part(bench).get_by_label("rows are").select_option("interrupts")
+
+
+def test_an_edited_destination_is_where_the_next_token_lands(bench):
+    booted(bench)
+    edit(bench)
+    before = view(bench, "view.tally.delivered[5]")
+    box = part(bench).get_by_label("dst [63:32]", exact=True)
+    box.fill("10")
+    box.press("Enter")
+    press(bench, "write and invalidate")
+    bench.until("'dst=0xa' in Edit(lab, 0x300).text")
+    press(bench, "fire")
+    until(bench, f"view.tally.delivered[5] === {before} + 1")
+    assert newest(bench)[-1] == "vLAPIC 5"
+    expect(part(bench, ".vsim-why h4").first).to_contain_text("accepted by vLAPIC 5")
+
+
+def test_a_cleared_present_bit_blocks_and_leaves_a_record_that_names_the_source(bench):
+    booted(bench)
+    edit(bench)
+    bench.do("lab.kernel.serving = False")  # or the guest's handler reads the record and clears it
+    part(bench).get_by_label("p [0]", exact=True).uncheck()
+    press(bench, "write and invalidate")
+    bench.until("'p=1' not in Edit(lab, 0x300).text")
+    press(bench, "fire")
+    until(bench, "view.tally.total[3] === 1")
+    assert "0x22" in newest(bench)[-2] and newest(bench)[-1] == ""
+    badge = part(bench, ".vsim-badge")
+    expect(badge).to_be_visible()
+    badge.click()
+    expect(part(bench, ".vsim-faults")).to_contain_text("reason 22h")
+    expect(part(bench, ".vsim-faults")).to_contain_text("source 03:00.0")
+    expect(part(bench, ".vsim-why")).to_contain_text("✗ failed")
+    badge.click()
+
+
+def test_a_forgotten_invalidation_leaves_a_stale_entry_that_is_used_and_named(bench):
+    booted(bench)
+    edit(bench)
+    box = part(bench).get_by_label("dst [63:32]", exact=True)
+    box.fill("0xa")
+    box.press("Enter")
+    press(bench, "write without invalidation")
+    expect(part(bench, ".vsim-edit").get_by_text("STALE")).to_be_visible()
+    before = view(bench, "view.tally.delivered[1]")
+    press(bench, "fire")
+    until(bench, f"view.tally.delivered[1] === {before} + 1")
+    assert newest(bench)[-1] == "vLAPIC 1" and "from the cache" in newest(bench)[-2]
+    expect(part(bench, ".vsim-why")).to_contain_text("The cached copy is stale")
+
+
+def picture(session):
+    """What the map holds: counts, pending interrupts, records, clock."""
+    return view(session, """[[...view.tally.total], [...view.tally.sent], [...view.tally.delivered],
+      view.tally.used.map((each) => [...each]), view.part.clock.textContent, view.part.badge.hidden]""")
+
+
+def test_a_step_back_leaves_picture_and_machine_as_they_were(bench):
+    booted(bench)
+    bench.do("kept = lab.machine.copy(); lab.kernel.serving = False")
+    before = picture(bench)
+    press(bench, "fire")
+    bench.until("lab.machine != kept")
+    settled(bench)
+    assert picture(bench) != before
+    part(bench).get_by_label("step by").select_option("command")
+    press(bench, "◀ back")
+    bench.until("lab.machine == kept")
+    settled(bench)
+    assert picture(bench) == before
+
+
+def test_the_maps_keys_step_through_the_labs_history(bench):
+    booted(bench)
+    here = bench.ask("lab.position")
+    part(bench).get_by_role("listbox", name="vLAPICs").focus()
+    bench.page.keyboard.press(",")
+    assert bench.until(f"lab.position < {here}")
+    bench.page.keyboard.press(".")
+    bench.page.keyboard.press(".")
+    assert bench.until(f"lab.position == {here}")
+
+
+def test_the_slider_moves_the_cursor_when_it_is_let_go(bench):
+    booted(bench)
+    slider, last = part(bench).get_by_label("commands done"), bench.ask("lab.position")
+    slider.evaluate("(each) => { each.value = 5; each.dispatchEvent(new Event('input')); }")
+    bench.page.wait_for_timeout(300)
+    assert bench.ask("lab.position") == last
+    slider.evaluate("(each) => each.dispatchEvent(new Event('change'))")
+    assert bench.until("lab.position == 5")
+    slider.press("ArrowRight")
+    assert bench.until("lab.position == 6")
+
+
+def test_a_row_of_the_table_chooses_the_interrupt(bench):
+    booted(bench)
+    serial = bench.ask("lab.machine.serials")
+    part(bench, ".vsim-rows").get_by_role("button", name="interrupt 1: why", exact=True).click()
+    assert bench.until("lab.selection.serial == 1")
+    expect(part(bench, ".vsim-why h4").first).to_contain_text("Interrupt 1:")
+    part(bench, f".vsim-rows tr[data-serial='{serial}']").click()
+    expect(part(bench, ".vsim-why h4").first).to_contain_text(f"Interrupt {serial}:")
+
+
+def test_a_reload_in_mid_storm_brings_the_view_back_with_the_state_of_now(bench):
+    booted(bench)
+    bench.do("storm = lab.storm(200, 2.0)")
+    bench.reload()
+    part(bench, ".vsim-map").wait_for()
+    bench.until("not storm.running")
+    assert bench.ask("[storm.sent, storm.error is None]") == [400, True]
+    settled(bench)
+    expect(part(bench).get_by_text(f"{bench.ask('lab.position'):,} of").first).to_be_visible()
+    assert newest(bench)[2] == str(bench.ask("lab.machine.serials"))
+
+
+def test_a_name_with_markup_shows_as_text(bench):
+    booted(bench)
+    tab(bench, "IRT")
+    shown = part(bench).inner_text()
+    assert "<img src=x" in shown and bench.page.title() != "1"
+    assert bench.page.locator("img[src=x]").count() == 0
+    assert bench.page.locator(".t-lab b", has_text="card").count() == 0
+
+
+def test_the_second_lab_is_untouched(bench):
+    booted(bench)
+    bench.do("lab.storm(100, 0.1)")
+    bench.until("not lab.storms")
+    assert bench.ask("[second.position, len(second.history), second.selection.serial]") == [0, 0, 0]
+    assert view(bench, "view.tally.total.reduce((a, b) => a + b)", "second") == 0
+
+
+def test_a_mistake_is_told_at_the_control_and_nowhere_else(bench):
+    booted(bench)
+    edit(bench)
+    here = bench.ask("lab.position")
+    box = part(bench).get_by_label("whole, hex", exact=True)
+    box.fill("0xnonsense")
+    box.press("Enter")
+    expect(part(bench, ".vsim-edit [role=alert]").first).to_contain_text("is not a number")
+    assert bench.ask("lab.position") == here
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe_playwright_python")
+@pytest.mark.parametrize("name", TABS)
+def test_axe_finds_nothing_serious(bench, name):
+    booted(bench)
+    tab(bench, name)
+    bench.page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
+    found = bench.page.evaluate("axe.run('.t-lab')")["violations"]
+    assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found
+            if each["impact"] in ("serious", "critical")] == []
+
+
+def middle(place):
+    box = place.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, browser):
+    with opened(server, browser, "narrow.ipynb") as session:
+        assert session.run() == []
+        part(session, ".vsim-map").wait_for()
+        session.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        session.until("'lab' not in globals()")
+        panel = part(session, ".vsim-panel").first
+        assert "run this cell again" in panel.evaluate("(each) => getComputedStyle(each, '::before').content")
+        session.page.mouse.click(*middle(panel.get_by_text("boot", exact=True)))
+        assert session.run() == [], "run again, it is there again"
+        part(session, ".vsim-map").wait_for()
+
+
+# --- what fits where ---
+
+# All that is to be read or pressed in the bench: what sticks out, what is cut off, which pairs overlap. What lies in a
+# part that scrolls by itself, or is drawn on a canvas, is not counted.
+_BOXES = """() => {
+  const root = document.querySelector(".t-lab"), wide = root.getBoundingClientRect(), wrong = [];
+  const name = (each) => `${each.tagName} ${(each.textContent || each.title || each.value).trim().slice(0, 40)}`;
+  const own = ".vsim-rows, .vsim-why, .vsim-strip, .vsim-list, .vsim-stage, textarea, select";
+  const boxes = [...root.querySelectorAll("button, input, select, textarea, label, summary, td, th, li, h3, h4, pre")]
+    .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+    .filter((each) => !each.parentElement.closest(own))
+    .map((each) => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width > 2 && box.height > 2);
+  for (const [each, box] of boxes) {
+    if (box.right > wide.right + 1 || box.left < wide.left - 1) wrong.push(`sticks out: ${name(each)}`);
+    if (/BUTTON|LABEL|SUMMARY|H3|H4/.test(each.tagName) && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+      wrong.push(`cut off: ${name(each)}`);
+  }
+  const single = boxes.filter(([each]) => /BUTTON|INPUT|SELECT|TEXTAREA|LABEL|SUMMARY|H3|H4/.test(each.tagName));
+  single.forEach(([a, p], n) => single.slice(n + 1).forEach(([b, q]) => {
+    const x = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const y = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (x > 1.5 && y > 1.5 && !a.contains(b) && !b.contains(a)) wrong.push(`overlap: ${name(a)} / ${name(b)}`);
+  }));
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("width, dark", [(480, True), (1400, True)])
+def test_nothing_is_clipped_and_nothing_overlaps(server, browser, width, dark):
+    with opened(server, browser, "narrow.ipynb", width=width, dark=dark) as session:
+        assert session.run() == []
+        booted(session)
+        edit(session)
+        assert session.page.evaluate("() => document.body.dataset.jpThemeLight") == "false"
+        found = {}
+        for name in TABS:
+            tab(session, name)
+            session.page.wait_for_timeout(300)
+            found[name] = session.page.evaluate(_BOXES)
+        assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+# --- the lessons ---
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_notebook_opens_runs_and_shows_no_error(server, browser, name):
+    with opened(server, browser, name) as session:
+        assert session.run() == []
