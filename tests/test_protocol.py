@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 from logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
 from test_guest import FUNCTIONS, PIN, Setup, fire
 
+from vsim import acpi, viommu
 from vsim import commands as c
 from vsim.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
 from vsim.guest import DUTIES, MIB, Guest, Platform
 from vsim.guest_irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
 from vsim.history import History
-from vsim.machine import run
+from vsim.machine import run, step
 from vsim.pci import Bus, Function
 from vsim.profile import profile
 from vsim.protocol import LogError, bare, check, load, parse
 from vsim.protocol_rules import RULES, SEVERITIES
 from vsim.session import SessionError
+from vsim.state import Machine
 
 FRO = 0x220
 ALLOWED = Function(NIC, msix_count=2)
@@ -361,6 +363,39 @@ def test_a_second_kernel_is_clean_too():
     assert [str(one) for one in check(setup.commands, before, every=True)] == []
 
 
+def several(*skip, units=3):
+    """The log of a guest with several units, and the machine that it met: the NIC behind the first, the old one behind
+    the second, everybody else behind the last."""
+    m = Machine(profile("spec").with_options(max_units=units), 8, 64 * MIB, Bus(FUNCTIONS))
+    m.scope = {NIC: 0, DISK: 1, -1: units - 1}
+    for unit in range(units):
+        step(m, c.Domctl(viommu.create_op(BASE + 4096 * unit, version=m.profile.options.interface)))
+    step(m, c.RamWrite(0xEA000, acpi.dmar_of(m)))
+    before, log = m.copy(), []
+
+    def issue(command):
+        log.append(command)
+        return step(m, command)
+
+    guest = Guest(issue, Platform.of(m, 0xEA000), skip=skip)
+    guest.boot()
+    for source in (guest.sources[NIC][0], guest.sources[DISK][0], guest.sources[PIN][0]):
+        for vcpu in (3, 5):
+            guest.affinity(source, vcpu)
+            fired = c.Intx(source.bdf, 1) if source.kind == "pin" else c.Signal(source.bdf, source.number)
+            guest.take(issue(fired))
+    return log, before
+
+
+def test_several_units_are_judged_each_by_itself():
+    log, before = several()
+    assert [str(one) for one in check(log, before, every=True)] == []
+    log, before = several("invalidate")
+    found = [one for one in check(log, before, every=True) if one.command == c.Signal(DISK, 0)]
+    assert found[0].rule.name == "invalidate-after-change"
+    assert found[0].detail.startswith("entry 0x0 of unit 1 for a request of 04:00.0: ")
+
+
 NAMED = {"enable": "apic-enabled", "order": "sirtp-before-ire", "flush": "flush-after-sirtp",
          "invalidate": "invalidate-after-set", "wait": "wait", "source": "source-check", "mask": "mask-before-change",
          "eoi": "eoi", "ioapic-eoi": "level-agrees", "clear-faults": "faults-served"}
@@ -406,7 +441,15 @@ def test_a_log_of_writes_alone_is_judged_by_its_writes():
 
 def test_a_guest_of_the_series_is_judged_on_a_unit_of_the_specification():
     with pytest.raises(ValueError, match="the unit's model is 'xen-v4'; allowed: 'vtd'"):
-        check([], bare().__class__(profile("xen-v4"), 2))
+        check([], Machine(profile("xen-v4"), 2))
+
+
+def test_a_log_without_a_machine_gets_one_that_fits():
+    m = bare([c.Acknowledge(7)])
+    assert (m.vcpus, m.live(0), set(m.svr)) == (8, True, {0x1FF})
+    assert not bare([c.Domctl(viommu.create_op(BASE))]).live(0)
+    assert set(bare([c.ApicWrite(0, 0x80, 0)]).svr) == {0xFF}
+    assert bare().ram.holds(1 << 37, 1 << 20)
 
 
 # --- texts ---

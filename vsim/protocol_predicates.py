@@ -193,25 +193,29 @@ def faults_left(f: LeftFaults) -> str:
 # --- entries ---
 
 
+def _entry(f: EntryChanged | Torn | StaleUse) -> str:
+    return f"entry {f.index:#x}" + (f" of unit {f.unit.number}" if f.unit.number else "")
+
+
 def _text(words: tuple[int, int, int, int]) -> str:
     return str(IRTE.text(entry_of(words)))
 
 
 def wide_destination(f: EntryChanged) -> str:
     """A destination that does not fit 8 bits, while EIME is 0."""
-    return f"entry {f.index:#x}: {_text(f.change.new)}" if f.check == "destination-reserved" else ""
+    return f"{_entry(f)}: {_text(f.change.new)}" if f.check == "destination-reserved" else ""
 
 
 def faulty(f: EntryChanged) -> str:
     """Any other field of a present entry that makes it fault."""
     if not f.check or f.check == "destination-reserved" or CHECKS[f.check].outcome != Reason.ENTRY_RESERVED:
         return ""
-    return f"entry {f.index:#x}: {CHECKS[f.check].sentence}"
+    return f"{_entry(f)}: {CHECKS[f.check].sentence}"
 
 
 def torn(f: Torn) -> str:
     """The other part was stored later, and the mixture was present."""
-    return f"entry {f.index:#x} is present and half written until command {f.until - 1}"
+    return f"{_entry(f)} is present and half written until command {f.until - 1}"
 
 
 def reused(f: EntryChanged) -> str:
@@ -220,17 +224,17 @@ def reused(f: EntryChanged) -> str:
         return ""
     queued = f.unit.invalidations.since(f.index, f.reused)
     how = f"its invalidation of command {queued - 1} was not waited for" if queued else "it was not invalidated"
-    return f"entry {f.index:#x} was another source's until command {f.reused - 1}, and {how}"
+    return f"{_entry(f)} was another source's until command {f.reused - 1}, and {how}"
 
 
 def freed_in_use(f: EntryChanged) -> str:
     """A source can still fire through the freed entry."""
-    return f"entry {f.index:#x} is freed, {f.user} can still fire" if f.user else ""
+    return f"{_entry(f)} is freed, {f.user} can still fire" if f.user else ""
 
 
 def unchecked(f: EntryChanged) -> str:
     """A present entry without a check of the source."""
-    return f"entry {f.index:#x} lets anybody in" if f.now and not get(entry_of(f.change.new), IRTE.svt) else ""
+    return f"{_entry(f)} lets anybody in" if f.now and not get(entry_of(f.change.new), IRTE.svt) else ""
 
 
 # --- what the cache may still hold ---
@@ -241,7 +245,7 @@ def _stale(f: StaleUse, *why: str) -> str:
         return ""
     old, left = f.stale.held.words, f.stale.held.left - 1
     held = f"which memory held until command {left}" if left >= 0 else "which it had cached from the beginning"
-    return f"entry {f.index:#x} for {f.who}: in memory it is {f.now}; the unit may use {_text(old)}, {held}"
+    return f"{_entry(f)} for {f.who}: in memory it is {f.now}; the unit may use {_text(old)}, {held}"
 
 
 def stale_change(f: StaleUse) -> str:
