@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from matplotlib.figure import Figure
 
 from vsim import commands, lspci, xl
 from vsim.bits import parse_bdf
-from vsim.domain import Device, build
+from vsim.domain import DMAR_AT, Device, build
 from vsim.explain import DELIVERED, FAILED, PASSED, CheckRow, explain
 from vsim.formats import IRTE
 from vsim.guest import Guest
 from vsim.guest_ways import Source
+from vsim.host_policies import Link
 from vsim.machine import step
 from vsim.profile import Profile, profile
 from vsim.registers import APIC_OFFSET, ICR
@@ -98,16 +99,25 @@ class Trial:
     """A domain, built from its files and booted. `domain`, `guest` and `log` (of the boot) are there to look at."""
 
     def __init__(self, config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None,
-                 base: Profile | None = None, **options: Any) -> None:
+                 base: Profile | None = None, link: Link | None = None, **options: Any) -> None:
         """config: an xl.cfg; host: text of lspci -vvv. options: of the profile, e.g. apic_id_step=1.
 
-        Raises ConfigError or LspciError with line and column for a mistake in a file.
+        link: the vIOMMUs, where they stand for units of the host; kept as `link`. Raises ConfigError or LspciError with
+        line and column for a mistake in a file.
         """
         found = lspci.load(host) if host is not None else None
         wanted = (base or profile("spec")).with_options(**options)
-        self.domain = build(xl.load(config), found, wanted, wanted.options.apic_id_step)
+        self.link = link
+        self.domain = build(xl.load(config), found, wanted, wanted.options.apic_id_step, link)
         self.guest = Guest(self._issue, self.domain.platform)
         self.log = self.guest.boot()
+
+    def reboot(self, dmar: bytes) -> list[str]:
+        """Boot the guest again, with another DMAR table than the toolstack's; its log."""
+        self._issue(commands.RamWrite(DMAR_AT, dmar))
+        self.guest = Guest(self._issue, replace(self.domain.platform, dmar=DMAR_AT))
+        self.log = self.guest.boot()
+        return self.log
 
     @property
     def machine(self) -> Machine:
@@ -121,6 +131,11 @@ class Trial:
 
     def _issue(self, command: commands.Command) -> list[Event]:
         return step(self.domain.machine, command)
+
+    @property
+    def highest(self) -> int:
+        """The highest vCPU to which the guest's kernel directs a device's interrupt."""
+        return max(vcpu for vcpu in range(self.machine.vcpus) if not self.guest.ways.refusal(vcpu))
 
     def source(self, device: str | int, message: int = 0) -> Source:
         """An interrupt as the guest has set it up. ValueError when there is no such device or message."""
