@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from vsim import commands as c
-from vsim import ways
+from vsim import protocol, ways
 from vsim.bits import get
 from vsim.cpuid import load
 from vsim.formats import MSI_ADDRESS, RTE, Reason
@@ -64,10 +64,22 @@ def test_kvm_s_rule_makes_a_broadcast_of_8_bits_and_of_no_15(way, reached):
 
 
 def test_vcpus_reach_one_another_without_any_of_it():
-    """What the review's document claimed to need remapping does not: an IPI has 32 bits of destination."""
-    trial = Trial("restricted affinity", 288)
-    events = trial.issue(c.Msr(0, 0x830, 574 << 32 | 0x4000 | 0x41))
-    assert [event.node & 0xFFFF for event in events if event.act == Act.ACCEPTED] == [287]
+    """x2APIC needs no remapping: an IPI has 32 bits of destination."""
+    for way in ("vIOMMU", "extended destination ID", "restricted affinity"):
+        trial = Trial(way, 288)
+        before = trial.machine.copy()
+        assert [trial.ipi(0, vcpu) for vcpu in (1, 128, 287)] == [[1], [128], [287]]
+        assert trial.machine == before
+    assert Trial("nothing", 288).ipi(0, 287) == []      # it was left offline
+
+
+def test_what_a_trial_did_can_be_judged():
+    trial = Trial("vIOMMU", 16)
+    assert trial.send(NIC, 5) and trial.send(OLD, 6)
+    assert protocol.check(trial.commands, trial.start, every=True) == ()
+    late = Trial("vIOMMU", 16, skip=["invalidate"])
+    late.send(NIC, 5)
+    assert protocol.check(late.commands, late.start)[0].rule.name == "invalidate-after-set"
 
 
 def test_the_pin_reaches_as_far_as_the_message():

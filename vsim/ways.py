@@ -21,6 +21,7 @@ from vsim.guest_ways import LARGEST_ID, plain_message
 from vsim.machine import step, unit_register
 from vsim.pci import Bus, Function
 from vsim.profile import Profile, profile
+from vsim.registers import APIC_OFFSET, ICR
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import Act, Event, Kind
 from vsim.vlapic import x2apic_ldr
@@ -83,29 +84,32 @@ class Row:
 
 
 class Trial:
-    """One way, booted: `machine`, `guest`, and the events of everything so far.
+    """One way, booted: `machine`, `guest`, `start` (the machine as the guest met it), `commands` and `events` since.
 
-    destination: as `Guest` has it. ValueError for a way that does not exist.
+    destination, skip: as `Guest` has them. ValueError for a way or a duty that does not exist.
     """
 
     def __init__(self, way: str, vcpus: int = 288, base: Profile | None = None, destination: str = "physical",
-                 functions: Sequence[Function] = FUNCTIONS) -> None:
+                 functions: Sequence[Function] = FUNCTIONS, skip: Iterable[str] = ()) -> None:
         if way not in WAYS:
             raise ValueError(f"no way {way!r}; there are {', '.join(WAYS)}")
         self.way = WAYS[way]
         chosen = (base or profile("spec")).with_options(ext_dest=self.way.ext_dest)
         self.machine = Machine(chosen, vcpus, 16 * MIB, Bus(functions))
+        self.commands: list[c.Command] = []
         self.events: list[Event] = []
         if self.way.unit:
             step(self.machine, c.Domctl(viommu.create_op(version=chosen.options.interface)))
             step(self.machine, c.RamWrite(_DMAR_AT, acpi.dmar_of(self.machine)))
         platform = Platform.of(self.machine, _DMAR_AT if self.way.unit else 0)
-        self.guest = Guest(self.issue, platform, destination, beyond=self.way.beyond)
+        self.start = self.machine.copy()
+        self.guest = Guest(self.issue, platform, destination, skip, beyond=self.way.beyond)
         self.guest.boot()
 
     def issue(self, command: c.Command) -> list[Event]:
         """Do one command; its events."""
         events = step(self.machine, command)
+        self.commands.append(command)
         self.events += events
         return events
 
@@ -128,8 +132,16 @@ class Trial:
 
     def raw(self, requester: int, address: int, data: int) -> list[int]:
         """A message of anybody's making; the vCPUs that accepted it. The machine is as before."""
-        m = self.machine.copy()
-        events = step(m, c.Msi(requester, address, data))
+        return self._tried(c.Msi(requester, address, data))
+
+    def ipi(self, sender: int, vcpu: int) -> list[int]:
+        """One vCPU interrupts another by the 32 bits of its x2APIC ICR; who accepted it. The machine is as before."""
+        order = ICR.make(dest=self.machine.apic_id[vcpu], vector=_VECTOR, level=1)
+        return self._tried(c.Msr(sender, 0x800 + (APIC_OFFSET["ICR"] >> 4), order))
+
+    def _tried(self, command: c.Command) -> list[int]:
+        """Who accepts the interrupt of a command; not those that a unit tells of its fault by one of its own."""
+        events = step(self.machine.copy(), command)
         fault_event = next((at for at, event in enumerate(events) if event.act == Act.NOTIFIED), len(events))
         return [event.node & 0xFFFFFF for event in events[:fault_event] if event.act in (Act.ACCEPTED, Act.MERGED)]
 
