@@ -31,8 +31,8 @@ LSPCI = "".join(f"{bus}:00.0 Class: device {bus}\n\tInterrupt: pin A routed to I
 
 def hosts(*words: Words) -> host.Host:
     """A host whose n-th unit has the n-th function behind it; the last one everything else."""
-    behind = [[NIC], [DISK], [GPU], []]
-    return host.declared(*((0xFED90000 + 4096 * n, behind[n], *each) for n, each in enumerate(words)),
+    behind = {0: [NIC], 1: [DISK], 2: [GPU]}
+    return host.declared(*((0xFED90000 + 4096 * n, behind.get(n, []), *each) for n, each in enumerate(words)),
                          functions=lspci.parse(LSPCI))
 
 
@@ -62,7 +62,7 @@ class Booted:
         return "", [taken.vcpu for taken in self.guest.take(events) if taken.source is source], units
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 16])
 def test_a_unit_for_each_unit_of_the_host_end_to_end(count):
     booted = Booted(hosts(*[STRONG] * count), "per-unit")
     assert booted.m.units == len(booted.guest.units.drivers) == count
