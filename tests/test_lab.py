@@ -10,6 +10,7 @@ from vsim import commands as c
 from vsim import viommu
 from vsim.history import History
 from vsim.machine import step
+from vsim.pci import Bus, Function
 from vsim.profile import profile
 from vsim.session import SessionError
 from vsim.state import Machine
@@ -575,3 +576,22 @@ def test_an_error_of_a_callback_is_told_in_the_panel(lab):
     controls.guarded(lambda: 1 / 0)
     assert "ZeroDivisionError" in controls.status.value
     controls.close()
+
+
+def test_a_guest_in_a_lab_drives_several_units_that_were_created_by_hand():
+    m = Machine(profile("spec").with_options(max_units=2), 8, bus=Bus([Function(0x20, msix_count=2),
+                                                                      Function(0x28, msix_count=2)]))
+    m.scope = {0x20: 0, -1: 1}
+    lab = Lab(m)
+    for base in (0xFED90000, 0xFED91000):
+        lab.issue(c.Domctl(viommu.create_op(base, version="v1-corrected")))
+    assert lab.boot()[-1] == "DMAR-IR: Enabled IRQ remapping in x2apic mode"
+    guest = lab.kernel.guest
+    assert [guest.sources[bdf][0].unit for bdf in (0x20, 0x28)] == [0, 1]
+    for bdf in (0x20, 0x28):
+        assert lab.kernel.affinity(guest.sources[bdf][0], 5) == ""
+        guest.driver(guest.sources[bdf][0]).change(0, 0)
+    lab.storm(200, 1.0)
+    assert {(fault.unit, fault.source) for fault in guest.faults} == {(0, 0x20), (1, 0x28)}
+    lab.undo()
+    assert lab.machine.scope == {0x20: 0, -1: 1}
