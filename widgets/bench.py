@@ -57,6 +57,10 @@ class Bench(W.VBox):
         self.tabs.selected_index = self._names.index(name)
         return self._open[self._names.index(name)]
 
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """With a still for readers without a kernel."""
+        return views.bundle(super()._repr_mimebundle_(**options), self.lab)
+
     def close(self) -> None:
         """Close every view in it."""
         panel.close_all(self)

@@ -109,11 +109,13 @@ class Page:
             (x, y), wide, high, boxstyle=style, mutation_aspect=1, linewidth=points(width),
             facecolor=fill or self.colours.panel, edgecolor=edge or self.colours.line, zorder=6 if above else 3))
 
-    def cells(self, boxes: Sequence[Box], fills: Sequence[str], edges: Sequence[str] | str = "none") -> None:
+    def cells(self, boxes: Sequence[Box], fills: Sequence[str],
+              edges: Sequence[str] | str = "none") -> PolyCollection:
         """Many plain rectangles at once: the wall."""
         corners = [((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y, w, h in boxes]
-        self.axes.add_collection(PolyCollection(
-            corners, facecolors=list(fills), edgecolors=edges, linewidths=points("stroke"), zorder=4), autolim=False)
+        drawn = PolyCollection(corners, facecolors=list(fills), edgecolors=edges, linewidths=points("stroke"), zorder=4)
+        self.axes.add_collection(drawn, autolim=False)
+        return drawn
 
     def line(self, way: Sequence[Point], *, colour: str = "", width: str = "stroke", above: bool = False) -> None:
         """A polyline through the points. colour: the theme's line. above: over the boxes, as a lit way is."""
@@ -126,11 +128,11 @@ class Page:
         """A filled circle in the colour of words, to set a number in."""
         self.axes.add_patch(Circle((x, y), radius, facecolor=self.colours.text, edgecolor="none", zorder=7))
 
-    def token(self, x: float, y: float, outcome: str, scale: float = 1.0) -> None:
+    def token(self, x: float, y: float, outcome: str, scale: float = 1.0) -> Line2D:
         """The mark of one interrupt: the shape and the colour of its outcome."""
         shape = SHAPES[outcome]
         hollow = shape == "ring"
-        self.axes.add_line(Line2D(
+        return self.axes.add_line(Line2D(
             [x], [y], linestyle="none", marker=MARKERS[shape], markersize=points("token") * scale, zorder=7,
             markerfacecolor="none" if hollow else self.colours.outcome(outcome),
             markeredgecolor=self.colours.outcome(outcome) if shape in ("ring", "cross") else self.colours.background,

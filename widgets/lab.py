@@ -303,6 +303,15 @@ class Lab:
         """The map as a matplotlib figure: theme "light" or "dark", shape "wide" or "tall" (`widgets.figures`)."""
         return views.figure(self, theme, shape)
 
+    def animate(self, path: str | os.PathLike[str], seconds: float | None = None, *, last: int = 500, fps: int = 20,
+                theme: str = "light", shape: str = "wide") -> Path:
+        """A film of the last interrupts: a .gif, or an .mp4 where ffmpeg is installed; its path.
+
+        last: how many interrupts, up to 10,000. seconds: its length, up to 60; by default what lets one follow them.
+        theme, shape: as for `figure`. ValueError for a limit, another kind of file, or when nothing has been sent.
+        """
+        return views.animate(self, path, last, seconds=seconds, fps=fps, theme=theme, shape=shape)
+
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """One file that replays the recorded events, without kernel and network; also written to a path."""
         live = views.build(self, "map")
@@ -322,7 +331,8 @@ class Lab:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The whole bench, with a still for readers without a kernel."""
-        return views.bundle(self.view("bench"), self)
+        bundle: dict[str, Any] = self.view("bench")._repr_mimebundle_(**options)
+        return bundle
 
 
 def _profile(given: str | Profile) -> Profile:

@@ -21,7 +21,7 @@ import traitlets as t
 
 from vsim.state import Machine
 from vsim.trace import Event
-from widgets import page, tally
+from widgets import page, tally, views
 from widgets.scene import scene
 from widgets.tally import Tally
 from widgets.tokens import RECORD, Outcome, Places, Token, pack, ticked
@@ -289,6 +289,10 @@ class Map(LiveMap):
             self.load(machine)
         else:
             self.load(machine, self.lab.history.events())
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """With a still for readers without a kernel."""
+        return views.bundle(super()._repr_mimebundle_(**options), self.lab)
 
     def _chosen(self, change: Any) -> None:
         with self.lab.lock:

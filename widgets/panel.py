@@ -111,6 +111,11 @@ class Panel(W.VBox):
             self.draw(lab.machine, [])
             lab.observe(self._changed)
 
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Its model, and for readers without a kernel a word on what it was."""
+        data: dict[str, Any] = super()._repr_mimebundle_(**options)
+        return {**data, "text/plain": f"{self.title} of {self.lab!r}"}
+
     # --- for subclasses ---------------------------------------------------------------------------------------
 
     def build(self) -> tuple[W.Widget, ...]:

@@ -7,12 +7,14 @@ the cell that made it; hosts that do not name their cells keep the last few view
 from __future__ import annotations
 
 import base64
+import os
 import sys
 import threading
 import weakref
 from collections import deque
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from widgets.lab import Lab
+    from widgets.tokens import Token
 
 PARTS: dict[str, tuple[str, str]] = {
     "bench": ("widgets.bench", "Bench"),
@@ -35,6 +38,8 @@ PARTS: dict[str, tuple[str, str]] = {
 """Module and class of every view; a class is called with the Lab."""
 UNNAMED_KEPT = 8
 """Views that are kept open where the host does not name its cells."""
+CHUNK = 256
+"""Commands whose events are looked through at a time."""
 
 _made: dict[str, tuple[str, list[weakref.ref[Any]]]] = {}  # by cell: the run that made them, and the views
 _unnamed: deque[weakref.ref[Any]] = deque()
@@ -87,6 +92,15 @@ def running_cell() -> tuple[str, str]:
     return str(parent.get("metadata", {}).get("cellId", "")), str(parent.get("header", {}).get("msg_id", ""))
 
 
+def in_notebook() -> bool:
+    """Whether a kernel runs this, which can show widgets."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
 def remember(view: Any, cell: str, run: str) -> None:
     """Note that a cell's run made a view, and close those that its earlier runs made."""
     if not cell:
@@ -108,9 +122,12 @@ def _close(kept: weakref.ref[Any]) -> None:
         view.close()
 
 
-def bundle(view: ipywidgets.Widget, lab: Lab) -> dict[str, Any]:
-    """What a notebook stores of a view: its model for a live page, words and a still for everybody else."""
-    data: dict[str, Any] = dict(view._repr_mimebundle_() or {})
+def bundle(own: Any, lab: Lab) -> dict[str, Any]:
+    """What a notebook stores of a view: its model for a live page, words and a still for everybody else.
+
+    own: what the widget's own class gives: data, perhaps with metadata beside it, or None when it is closed.
+    """
+    data: dict[str, Any] = dict((own[0] if isinstance(own, tuple) else own) or {})
     data["text/plain"] = repr(lab)
     picture = still(lab)
     if picture:
@@ -135,3 +152,36 @@ def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Figure:
         drawn = scene.scene(lab.machine, lab.title)
         past = list(tokens.fold(drawn, lab.last, lab.machine.clock))
     return figures.still(drawn, past[-1] if past else None, past, theme, shape)
+
+
+def animate(lab: Lab, path: str | os.PathLike[str], last: int, **options: Any) -> Path:
+    """Write a film of the last interrupts, with a bar that shows how far it is; see `Lab.animate`."""
+    from widgets import film, film_file, progress, scene
+
+    film_file.kind(path)
+    with lab.lock:
+        drawn = scene.scene(lab.machine, lab.title)
+        past, before = recorded(lab, drawn, last)
+    made = film.Film(drawn, past, before=before, **options)
+    with progress.bar("film", made.count) as told:
+        film_file.write(made, path, told)
+    return Path(path)
+
+
+def recorded(lab: Lab, drawn: dict[str, Any], last: int) -> tuple[list[Token], int]:
+    """The tokens of the last interrupts before the cursor, `last` at most, and how many interrupts came before them.
+
+    ValueError when `last` is out of bounds.
+    """
+    from widgets import film, tokens
+
+    if type(last) is not int or not 1 <= last <= film.MOST_TOKENS:
+        raise ValueError(f"last is {last!r}; the limit is 1 to {film.MOST_TOKENS} interrupts")
+    history, found, stop = lab.history, list[tokens.Token](), lab.position
+    while stop and len(found) < last:
+        start = max(0, stop - CHUNK)
+        found[:0] = tokens.fold(drawn, history.events(start, stop))
+        stop = start
+    if not found:
+        raise ValueError("no interrupt has been sent: fire a device first")
+    return found[-last:], max(0, history.machine.serials - last)
