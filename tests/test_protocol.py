@@ -213,7 +213,7 @@ def test_the_first_step_that_breaks_a_rule_is_named(rule):
 @pytest.mark.parametrize("rule", RULES.values(), ids=str)
 def test_a_rule_says_what_where_and_what_may_happen(rule):
     assert rule.severity in SEVERITIES
-    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI")
+    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI") and rule.noted[0] in "VA"
     assert rule.sentence.endswith(".") and rule.consequence.endswith(".") and rule.looks
 
 
