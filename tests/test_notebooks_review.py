@@ -7,6 +7,10 @@ __all__ = ["copied"]
 
 # For each notebook and exercise: an answer that is right, and one that is wrong.
 ANSWERS = {
+    "06_is_it_useful": {
+        "talk": ("[287]", "[]"), "highest": ("127", "254"), "cheaper": ('"vIOMMU"', '"restricted affinity"'),
+        "smallest": ("129", "256"), "largest": ("32767", "254"), "ids": ("(0, 2, 40000)", "(0, 2, 300)"),
+        "duty": ('"source"', '"flush"')},
     "08_base_and_length": {
         "offset": ("0xD0", "0x1000"), "seen": ("0x10", "0x12345678"), "last": ("0xC8", "0xFF8"),
         "base": ("0xFEDFF000", "0xFED90000"), "lowest": ("64 << 20", "0xFED90000")},
@@ -18,6 +22,9 @@ ANSWERS = {
         "count": ("2", "1"), "place": ("16", "12")},
 }
 SAYS = {
+    "06_is_it_useful": ["[287]", "(128, 127)", "(574, [31])", "160 vCPUs", "'ID = 2 * vCPU': 128",
+                        "'ID = 1 * vCPU': 255", "(255, 295)", "223", "1,052,672", "([], [0])", "taken by nobody",
+                        "(True, False)", "VT-d 6.5.2.7"],
     "08_base_and_length": ["not trapped, reads 0xffffffff", "trapped, reads 0x10", "trapped, domain crashed",
                            "-EEXIST (-17)", "viommu key is 'base'"],
     "10_design_review": ["accepted by vLAPIC 7", "reason 0x25", "taken by nobody", "domctl 82", "KiB", "True"],
