@@ -32,6 +32,7 @@ class GuestPanel(Panel):
     """Boot it, move an interrupt to another vCPU, run or hold its handlers."""
 
     title = "guest"
+    slow = 1.0
 
     def build(self) -> tuple[W.Widget, ...]:
         """Boot row, affinity row, log and tables."""

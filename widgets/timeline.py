@@ -22,7 +22,7 @@ from widgets.scrub import Scrub
 
 PACES = {"1 a second": 1.0, "2 a second": 0.5, "5 a second": 0.2, "10 a second": 0.1}
 """Seconds between two steps while playing."""
-STORM_PAUSE = 0.5
+STORM_PAUSE = 1.0
 """Seconds between two drawings while a storm goes on: tables wait for its end."""
 CSS = rows.CSS + scrub.CSS + """
 .vsim-when{display:flex;flex-flow:row wrap;gap:4px 16px;align-items:flex-start}
@@ -244,8 +244,9 @@ class Timeline(Panel):
     def _fill(self, here: Moment, last: int, m: Machine) -> None:
         self._filling = True
         try:
-            self.slider.max = max(1, last)
-            self.slider.value, self.slider.disabled = here.position, not last
+            with self.slider.hold_sync():  # one message
+                self.slider.max = max(1, last)
+                self.slider.value, self.slider.disabled = here.position, not last
             self.serial.max = max(self.lab.selection.serial, m.serials)
         finally:
             self._filling = False
