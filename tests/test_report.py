@@ -13,6 +13,7 @@ from vsim.host_answers import POLICIES
 from vsim.quirks import QUIRKS
 from vsim.review import QUESTIONS
 from vsim.review_facts import LIMITS, UNVERIFIED
+from vsim.ways import WAYS
 from vsim.xen_scenarios import SCENARIOS
 from vsim.xl import ConfigError
 from widgets import report
@@ -291,3 +292,10 @@ def test_five_answers_to_the_first_question_are_tried_on_two_units(small):
     assert tried["unlinked"][1] == ("for no host unit: QI, IR, EIM, MHMV",)
     assert tried["per-unit"][1] == ("for host unit 0: QI, IR, EIM, PI", "for host unit 1: QI, IR")
     assert "It cannot say that there are 2 units" in tried["per-unit"][4]
+
+
+def test_four_ways_past_8_bits_are_measured_side_by_side(small):
+    (ways,) = [part for part in small if isinstance(part, Grid) and part.caption.startswith("What each way gives")]
+    assert ways.heads[1:] == tuple(WAYS) and all(len(row) == 5 for row in ways.rows)
+    isolated = next(row for row in ways.rows if str(row[0]).startswith("another device"))
+    assert dict(zip(WAYS, isolated[1:], strict=True))["vIOMMU"] == "yes" and isolated.count("yes") == 1

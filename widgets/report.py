@@ -1,7 +1,8 @@
 """`vsim report FILE.cfg -o report.html`: the design review of one domain, with running evidence, in one file.
 
-Run again it writes the same bytes: there are no dates and no times in it. The parts are made by `report_domain` (the
-domain) and `report_series` (versions, defects, questions) and rendered by `report_page` or `report_markdown`.
+Run again it writes the same bytes: there are no dates and no times in it. The parts are made by `report_domain` and
+`report_run` (the domain), `report_host` and `report_series` (the rest), and rendered by `report_page` or
+`report_markdown`.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ def verdict(case: Case) -> str:
 def document(case: Case, shown: Shown) -> list[Part]:
     """The whole review, part by part."""
     from vsim import __version__
-    from widgets import report_domain, report_host, report_series
+    from widgets import report_domain, report_host, report_run, report_series
     from widgets.paper import Heading, Words, contents
 
-    inside = [*report_domain.configuration(case), *report_domain.reach(case), *report_domain.interrupts(case),
+    inside = [*report_domain.configuration(case), *report_run.reach(case), *report_run.interrupts(case),
               *report_series.costs(), *report_series.versions(), *report_series.defects(shown, case.base),
               *report_host.host_units(), *report_series.questions(shown), *report_series.limits(),
               *report_series.open_questions(), *report_series.grades()]

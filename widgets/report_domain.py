@@ -1,28 +1,23 @@
-"""What a design review says of one domain: its configuration, every device to every vCPU, and two interrupts drawn."""
+"""What a design review says of one domain: what is run for it, its configuration, and what the toolstack did."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePath
 
 from vsim import commands as c
 from vsim import lspci, viommu, xl
 from vsim.bits import bdf_text
 from vsim.domain import Domain, build
-from vsim.explain import PASSED, ending
 from vsim.guest_ways import plain_message
 from vsim.profile import PROFILES, Profile
-from vsim.run import Result, ranges, run
-from widgets.figures import still, to_svg
+from vsim.run import Result, run
 from widgets.journey import Journey, Trial
-from widgets.paper import Cell, Grid, Heading, Part, Picture, Points, Words, grid
-from widgets.report_conduct import Log, conduct, judge
+from widgets.paper import Cell, Grid, Heading, Part, Points, Words, grid
+from widgets.report_conduct import Log, judge
 
-MOST_REASONS = 4
-"""Reasons that are written out; what comes after them is counted."""
 CARELESS = 0x41
 """Vector of the message that passes the table by."""
 
@@ -162,76 +157,3 @@ def _machine(case: Case) -> Grid:
                                                    f"{bdf_text(options.ioapic_sid)}"),
         ("APIC ID of vCPU n", f"{options.apic_id_step}n"), ("departures switched on", f"{len(case.base.quirks)}")]
     return grid(f"The machine: profile {case.base.name}", ("Part", "What it is"), rows, (3, 7))
-
-
-# --- the run ---
-
-
-def reach(case: Case) -> list[Part]:
-    """Every device to every vCPU, and why some are not reached."""
-    result = case.result
-    made: list[Part] = [
-        Heading(2, "Every device to every vCPU", "run"),
-        Words("A small guest kernel boots, sets up what it finds, and does what Linux does with interrupts. Then every "
-              "device sends to every vCPU; before each, the kernel moves the interrupt there.")]
-    rows: list[tuple[Cell, ...]] = [
-        (each.label, each.kind, f"{result.by_device[each.bdf]} of {result.vcpus}") for each in case.domain.devices]
-    made.append(grid(f"{result.sent} sent, {result.delivered} delivered, {result.blocked} blocked, "
-                     f"{result.refused} refused by the guest's kernel, {len(result.guest.strays)} strays, "
-                     f"{len(result.guest.faults)} faults", ("Device", "Kind", "vCPUs reached"), rows, (6, 2, 2)))
-    made += [grid("vCPUs that no device reaches", ("vCPU", "APIC IDs", "Why"), list(_unreached(result)), (2, 2, 6))
-             ] if result.unreached else []
-    if result.unreached and "xen.D42" in case.base.quirks:
-        made.append(Words("The kernel takes APIC IDs from the MADT, where they wrap at 8 bits in this profile: vCPU "
-                          "128 is announced with the ID of vCPU 0 (defect D42)."))
-    return [*made, Heading(3, "What the guest's kernel wrote when it booted", "boot"), Points(case.guest_log, "shown"),
-            *conduct(case.judged)]
-
-
-def _unreached(result: Result) -> Iterator[tuple[Cell, ...]]:
-    ids = result.domain.machine.apic_id
-    groups: dict[str, list[int]] = {}
-    for vcpu in result.unreached:
-        groups.setdefault(result.why(vcpu).replace(f"APIC ID {ids[vcpu]} is ", ""), []).append(vcpu)
-    for why, vcpus in islice(groups.items(), MOST_REASONS):
-        yield ranges(vcpus), _span(ids[vcpus[0]], ids[vcpus[-1]]), why
-    left = [vcpu for vcpus in islice(groups.values(), MOST_REASONS, None) for vcpu in vcpus]
-    if left:
-        more = f"{len(groups) - MOST_REASONS} more reasons like these"
-        yield ranges(left), _span(ids[left[0]], ids[left[-1]]), more
-
-
-def _span(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
-
-
-# --- the interrupts ---
-
-
-def interrupts(case: Case) -> list[Part]:
-    """The two interrupts: drawn, told, and which checks were made."""
-    made: list[Part] = [Heading(2, "Two interrupts", "interrupts")]
-    if not case.drawn:
-        made.append(Words("The domain has no device that raises interrupts: there is nothing to draw."))
-    for number, each in enumerate(case.drawn, 1):
-        made += _interrupt(number, each)
-    return made
-
-
-def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
-    journey = each.journey
-    yield Heading(3, f"{number}. {each.title}", each.name)
-    yield Words(each.lead)
-    wide, tall = (to_svg(still(journey.drawn, journey.way, (), "light", shape)) for shape in ("wide", "tall"))
-    yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, _checked(journey), wide,
-                  tall)
-
-
-def _checked(journey: Journey) -> str:
-    """The checks of the remapping unit, in a paragraph."""
-    passed = [row.name for row in journey.checks if row.outcome == PASSED]
-    end = ending(journey.checks)
-    said = f"The vIOMMU made these checks, in this order, and they passed: {', '.join(passed)}." if passed else ""
-    if end is not None:
-        said += f" Then it stopped at {end.name} (VT-d {end.section}): {end.sentence}"
-    return said.strip() or "No remapping unit took part: nothing was checked."
