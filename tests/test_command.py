@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vsim.cli import Unavailable
 from widgets import command
 
 
@@ -98,3 +99,27 @@ def test_root_may_start_it_too(launched, monkeypatch, more, count):
     monkeypatch.setattr(command.os, "geteuid", lambda: 0, raising=False)
     lab(*more)
     assert launched[0].count("--allow-root") == count
+
+
+@pytest.fixture
+def voila(monkeypatch):
+    """As if Voila were installed."""
+    monkeypatch.setattr(command, "find_spec", lambda name: object())
+
+
+@pytest.mark.parametrize("more, options", [
+    ((), ["--strip_sources=False"]),
+    (("--no-browser", "--port", "8866"), ["--strip_sources=False", "--no-browser", "--port=8866"]),
+    (("--strip_sources=True", "--theme=dark"), ["--strip_sources=True", "--theme=dark"]),
+])
+def test_voila_serves_the_same_notebooks_with_their_code(launched, voila, more, options):
+    assert lab("--voila", *more) == 0
+    folder = Path(command.__file__).parent.parent / "notebooks"
+    assert launched == [[sys.executable, "-m", "voila", str(folder), *options]]
+
+
+def test_voila_where_there_is_none_is_told_with_what_to_install(launched, monkeypatch):
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match="vsim-kit\\[voila\\]"):
+        lab("--voila")
+    assert launched == []

@@ -1,4 +1,4 @@
-"""`vsim lab`: JupyterLab, opened on the notebooks.
+"""`vsim lab`: JupyterLab, opened on the notebooks; with --voila they are served as pages without an editor.
 
 From a checkout (or an editable install, which points to one) the notebooks are opened where they
 are. A wheel carries them inside this package; they are then copied to a folder of the user's,
@@ -11,7 +11,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+
+from vsim.cli import Unavailable
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKED = Path(__file__).resolve().parent / "_notebooks"
@@ -25,13 +28,19 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="N", type=int, help="the port to listen on (default: 8888)")
     parser.add_argument("--dir", metavar="FOLDER", type=Path,
                         help="work on a copy of the notebooks in this folder (made if need be)")
+    parser.add_argument("--voila", action="store_true",
+                        help="serve the notebooks as pages (extra `voila`); further options are then Voila's")
     parser.set_defaults(func=lab, rest=[])
 
 
 def lab(args: argparse.Namespace) -> int:
-    """Open the notebooks; on POSIX this process becomes JupyterLab."""
+    """Open the notebooks; on POSIX this process becomes JupyterLab or Voila. Unavailable: Voila is not installed."""
+    if args.voila and find_spec("voila") is None:
+        raise Unavailable('--voila needs Voila: python -m pip install "vsim-kit[voila]"')
     folder = notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
+    if args.voila:
+        return become([sys.executable, "-m", "voila", str(folder), *voila_options(args)])
     return become([sys.executable, "-m", "jupyterlab", *jupyter_options(args, folder)])
 
 
@@ -47,6 +56,14 @@ def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
     if args.port is not None:
         options.append(f"--port={args.port}")
     return options + root_option(rest) + rest
+
+
+def voila_options(args: argparse.Namespace) -> list[str]:
+    """Voila's command line; what the user adds comes last. The lessons talk about their cells, so these are shown."""
+    rest: list[str] = args.rest
+    sources = [] if any("strip_sources" in word for word in rest) else ["--strip_sources=False"]
+    browser = ["--no-browser"] if args.no_browser else []
+    return sources + browser + ([f"--port={args.port}"] if args.port is not None else []) + rest
 
 
 def root_option(rest: list[str]) -> list[str]:
