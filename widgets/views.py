@@ -36,8 +36,8 @@ PARTS: dict[str, tuple[str, str]] = {
     "guest": ("widgets.guests", "GuestPanel"),
 }
 """Module and class of every view; a class is called with the Lab."""
-UNNAMED_KEPT = 8
-"""Views that are kept open where the host does not name its cells."""
+UNNAMED_KEPT = 48
+"""Views that are kept open where the host does not name its cells, as Voila: more than a notebook has."""
 CHUNK = 256
 """Commands whose events are looked through at a time."""
 
