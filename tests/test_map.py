@@ -10,8 +10,10 @@ from traitlets import HasTraits, Int, TraitError
 
 from vsim import commands as c
 from vsim import topology
+from vsim.formats import remap_message
 from widgets import map as live
 from widgets import page
+from widgets.lab import Lab
 from widgets.map import LiveMap, thin
 from widgets.scene import scene, slots, way
 from widgets.tally import Tally, pending, records
@@ -272,11 +274,26 @@ def test_a_layout_that_leaves_a_node_out_is_refused(rig):
         scene(rig.m, layout={node: (0, 0) for node in topology.graph(rig.m) if node != 5 << 24})
 
 
+def test_another_map_of_a_lab_asks_an_open_one_what_has_happened(rig, monkeypatch):
+    lab = Lab(rig.m)
+    lab.issue(c.Msi(NIC, *remap_message(5)), c.Msi(NIC, *remap_message(5)), c.Msi(NIC, *remap_message(9)))
+    first = lab.map
+    lab.goto(lab.position - 1)
+    monkeypatch.setattr(lab.history, "events", lambda *given: 1 / 0)
+    second = lab.map
+    assert {**second.get_state()["present"], "stamp": 0} == {**first.get_state()["present"], "stamp": 0}
+    assert second.get_state()["tape"] == first.get_state()["tape"]
+    lab.redo()
+    first.close()
+    assert sum(second.get_state()["present"]["total"]) == 3
+    second.close()
+
+
 def test_the_map_of_a_lab_follows_it(rig):
     watchers = []
     lab = SimpleNamespace(lock=RLock(), machine=rig.m, title="big", selection=Selection(),
                           history=SimpleNamespace(events=lambda: [], events_of=lambda serial: rig.msi(5, NIC)),
-                          observe=watchers.append, unobserve=watchers.remove)
+                          observe=watchers.append, unobserve=watchers.remove, observers=())
     made = live.Map(lab)
     before = rig.m.copy()
     watchers[0]("issued", rig.msi(5), rig.m)

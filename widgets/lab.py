@@ -258,6 +258,11 @@ class Lab:
 
     # --- who is told ------------------------------------------------------------------------------------------
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who is told of changes, in order."""
+        return tuple(self._observers)
+
     def observe(self, callback: Observer) -> None:
         """Call `callback(kind, events, machine)` after every change, with the lock held."""
         with self.lock:
@@ -286,7 +291,7 @@ class Lab:
 
     def _tell_all(self, kind: str, events: list[Event]) -> list[Exception]:
         failures = []
-        for observer in tuple(self._observers):
+        for observer in self.observers:
             try:
                 observer(kind, events, self.machine)
             except Exception as error:  # one view's mistake must not keep the others from the news

@@ -59,8 +59,12 @@ class LiveMap(anywidget.AnyWidget):
     theme = t.Unicode("", help='"light", "dark", or "" for the host\'s').tag(sync=True)
 
     def __init__(self, machine: Machine, events: Sequence[Event] = (), name: str = "",
-                 layout: Mapping[int, Sequence[float]] | None = None, **traits: Any) -> None:
-        """events: what has happened so far. name: the domain's. layout: as for `scene.scene`."""
+                 layout: Mapping[int, Sequence[float]] | None = None, like: LiveMap | None = None,
+                 **traits: Any) -> None:
+        """events: what has happened so far. name: the domain's. layout: as for `scene.scene`.
+
+        like: another map of the same machine, which knows what has happened: it is asked instead of events.
+        """
         self._lock = threading.RLock()
         self._name, self._layout, self._machine = name, layout, machine
         self._steps: list[Callable[[int], None]] = []
@@ -68,7 +72,10 @@ class LiveMap(anywidget.AnyWidget):
         self._sent_at, self._sent_pending = 0.0, b""
         self._outbox: list[Token] = []
         self._begin(machine)
-        self._record(machine, list(events))
+        if like is None:
+            self._record(machine, list(events))
+        else:
+            self._adopt(like)
         super().__init__(scene=self._scene, present={"stamp": self._stamp}, **traits)
         self.on_msg(self._heard)
 
@@ -76,6 +83,12 @@ class LiveMap(anywidget.AnyWidget):
         """Nothing has happened yet."""
         self._log, self._ticks, self._done = bytearray(), array("Q"), 0
         self._look(m)
+
+    def _adopt(self, other: LiveMap) -> None:
+        """Go on from what another map has counted and logged."""
+        with other._lock:
+            self._log, self._ticks, self._done = other._log[:], other._ticks[:], other._done
+            self._tally.take(other._tally)
 
     def _look(self, m: Machine) -> None:
         """The machine's scene, with empty counts; the page begins anew with what it gets next."""
@@ -268,6 +281,10 @@ def _class_of(token: Token) -> Token:
     return token._replace(t_ms=0.0, vector=token.vector if token.outcome & 7 == Outcome.BLOCKED else 0)
 
 
+def _view_of(observer: object) -> object:
+    return getattr(observer, "__self__", None)
+
+
 class Map(LiveMap):
     """The map of a `Lab`: shows what is issued, goes back with its cursor, shares its selection."""
 
@@ -277,7 +294,10 @@ class Map(LiveMap):
         """A new view; `close` ends it."""
         self.lab = lab
         with lab.lock:
-            super().__init__(lab.machine, lab.history.events(), lab.title)
+            other = next((view for view in map(_view_of, lab.observers) if isinstance(view, Map)), None)
+            # A long history takes long to go through again; an open map has done so.
+            events = lab.history.events() if other is None else ()
+            super().__init__(lab.machine, events, lab.title, like=other)
             self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "irte", "vlapic")]
             lab.selection.observe(self._chosen, "serial")
             lab.observe(self._changed)

@@ -49,6 +49,11 @@ class Tally:
         _, each, cells = self.scene["units"][unit]
         (self.refused if refused else self.used)[unit][min(token.irte // each, max(0, cells - 1))] += sign
 
+    def take(self, other: Tally) -> None:
+        """The counts of another tally of an equal scene."""
+        self.total, self.sent, self.delivered = other.total[:], other.sent[:], other.delivered[:]
+        self.used, self.refused = [each[:] for each in other.used], [each[:] for each in other.refused]
+
     def state(self) -> dict[str, Any]:
         """The counts as the page takes them: words little endian."""
         return {"total": list(self.total), "sent": self.sent.tobytes(), "delivered": self.delivered.tobytes(),
