@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
 from test_guest import FUNCTIONS, PIN, Setup, fire
 
-from vsim import acpi, viommu
+from vsim import acpi, protocol, viommu
 from vsim import commands as c
 from vsim.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
 from vsim.guest import DUTIES, MIB, Guest, Platform
@@ -560,6 +560,16 @@ def test_any_text_is_a_log_or_a_clear_error(text):
         parse(text, "x").check(every=True)
     except (LogError, SessionError) as error:
         assert str(error).startswith("x:")
+
+
+def test_of_very_many_findings_the_first_are_kept(monkeypatch):
+    log = Log().up()
+    for number in range(40):
+        log.entry(number, svt=0).flush(number)
+    every = check(log, machine(), every=True)
+    assert len(every) == 40
+    monkeypatch.setattr(protocol, "MOST_FINDINGS", 3)
+    assert check(log, machine(), every=True) == every[:3]
 
 
 def test_hostile_logs_end_in_bounded_time():

@@ -63,7 +63,7 @@ def anyone(index: int) -> Request:
     return Request(-1, *_message(index))
 
 
-@lru_cache(1 << 12)
+@lru_cache(1 << WHOLE)
 def _message(index: int) -> tuple[int, int]:
     return remap_message(index)
 

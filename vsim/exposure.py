@@ -19,7 +19,7 @@ from vsim.queue import WHOLE
 from vsim.ram import Ram
 from vsim.remap import ABSENT, Words
 
-MOST_VALUES = 4096
+MOST_VALUES = 512
 """Former values of one entry that are remembered; of older ones the journal says that they were lost."""
 MOST_PERIODS = 16
 """Times of remapping with one table that are remembered, until a global invalidation."""

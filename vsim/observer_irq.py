@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ class Sources:
         self._users: dict[int, dict[tuple[int, int], str]] = {}
         self._index: dict[tuple[int, int], int] = {}
         self._dirty: dict[tuple[int, int], None] = {}
+        self._rte, self._pins = array("Q"), dict[int, int]()
         for place in range(len(m.bus.functions)):
             self.changed(place)
 
@@ -48,9 +50,12 @@ class Sources:
         for key in self._dirty:
             self._renew(key)
         self._dirty.clear()
-        for pin, entry in enumerate(self.m.rte):
-            if not get(entry, RTE.mask) and _named(*pin_message(entry)) == index:
-                return f"pin {pin}"
+        if self._rte != self.m.rte:
+            self._rte = self.m.rte[:]
+            self._pins = {_named(*pin_message(entry)): pin for pin, entry in enumerate(self._rte)
+                          if not get(entry, RTE.mask)}
+        if index in self._pins:
+            return f"pin {self._pins[index]}"
         return next(iter(self._users.get(index, {}).values()), "")
 
     def _renew(self, key: tuple[int, int]) -> None:

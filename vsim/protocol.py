@@ -32,6 +32,8 @@ from vsim.state import LATCH_WORDS, MAX_VCPUS, Latch, Machine
 
 RAM_SIZE = 1 << 38
 """Bytes of memory of the machine that a log without one is done on."""
+MOST_FINDINGS = 10_000
+"""Findings that `check` returns at most."""
 MOST_KEPT = 1 << 16
 _PLACE = {name: place for place, name in enumerate(RULES)}
 
@@ -78,18 +80,26 @@ class Possible:
 
 def check(commands: Iterable[Command], machine: Machine | None = None, every: bool = False,
           advice: bool = True, reads: bool | None = None) -> tuple[Finding, ...]:
-    """The first step that breaks a rule, none for a clean log; with `every` all of them, in order.
+    """The first step that breaks a rule, none for a clean log; with `every` all (the first `MOST_FINDINGS`), in order.
 
     machine: the state that the first command met (default: `bare`). advice: findings that are only unwise count too.
     reads: whether the log shows reads, so that a read that is missing counts; None: it does if there is one in it.
     ValueError for a machine of the series, or for something in the log that is no command.
     """
     log = _checked(commands)
-    observer = _observer(log, machine, reads)
-    found = {(one.step, one.rule.name, one.detail): one for one in _findings(observer, log)
-             if advice or one.rule.severity != UNWISE}
-    ordered = sorted(found.values(), key=lambda one: (one.step, _PLACE[one.rule.name]))
-    return tuple(ordered if every else ordered[:1])
+    kept: dict[tuple[int, str, str], Finding] = {}
+    for one in _findings(_observer(log, machine, reads), log):
+        if advice or one.rule.severity != UNWISE:
+            kept[one.step, one.rule.name, one.detail] = one
+            if len(kept) > (2 * MOST_FINDINGS if every else 1):
+                kept = _first(kept, MOST_FINDINGS if every else 1)
+    return tuple(_first(kept, MOST_FINDINGS if every else 1).values())
+
+
+def _first(found: dict[tuple[int, str, str], Finding], number: int) -> dict[tuple[int, str, str], Finding]:
+    """The first findings, in order of their steps and, for one step, of the rules."""
+    ordered = sorted(found.items(), key=lambda one: (one[1].step, _PLACE[one[1].rule.name]))
+    return dict(ordered[:number])
 
 
 def _findings(observer: Observer, log: Sequence[Command]) -> Iterator[Finding]:
@@ -180,9 +190,9 @@ class _Lookup:
             raise ValueError(f"command {fact.time - 1}: entry {index:#x} may be held in more forms than are remembered")
         at = LATCH_WORDS * unit.number
         state = tuple(m.latch[at + place] for place in (Latch.BASE_PAGE, Latch.ENTRIES, Latch.MODE))
-        for held in unit.exposure.held(ram, index):
-            if unit.may_hold(m, index, held.words):
-                yield self._delivery(unit.number, fact, held.words, state)
+        for words in {held.words for held in unit.exposure.held(ram, index)}:
+            if unit.may_hold(m, index, words):
+                yield self._delivery(unit.number, fact, words, state)
 
     def _delivery(self, number: int, fact: Requested, words: Words, state: tuple[int, ...]) -> Delivery:
         key = number, fact.request, words, state
