@@ -79,6 +79,14 @@ def test_what_is_missing_is_said_with_status_2(registered, monkeypatch, capsys, 
     assert said in err and out == ""
 
 
+def test_a_measurement_that_fails_says_why_with_status_1(registered, monkeypatch, capsys):
+    def failing(seconds, tell):
+        raise RuntimeError("JupyterLab ended")
+    monkeypatch.setattr(bench_command, "measure", failing)
+    assert run("--browser", "--json") == 1
+    assert capsys.readouterr() == ("", "vsim bench --browser: JupyterLab ended\n")
+
+
 def test_without_the_package_that_draws_the_command_says_so(monkeypatch, capsys):
     monkeypatch.setattr(bench, "entry_points", lambda group, name: ())
     assert run("--browser") == 2

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple, NoReturn
 
-BAD_INPUT = 2
-"""Exit status when something that it needs is not there."""
+FAILED, BAD_INPUT = 1, 2
+"""Exit status when the measuring failed, and when something that it needs is not there."""
 
 
 class Aim(NamedTuple):
@@ -44,7 +44,11 @@ def main(args: argparse.Namespace) -> int:
         print(f"vsim bench --browser: {missing}", file=sys.stderr)
         return BAD_INPUT
     signal.signal(signal.SIGTERM, _end)  # what was started is ended on the way out
-    figures = measure(args.seconds, _say if not args.json or sys.stderr.isatty() else lambda what: None)
+    try:
+        figures = measure(args.seconds, _say if not args.json or sys.stderr.isatty() else lambda what: None)
+    except RuntimeError as error:  # the server, a kernel or a cell
+        print(f"vsim bench --browser: {error}", file=sys.stderr)
+        return FAILED
     print(json.dumps(figures) if args.json else "\n".join(table(figures)))
     return 0
 

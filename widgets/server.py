@@ -6,6 +6,7 @@ was started is ended, also when something fails on the way.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import secrets
@@ -170,11 +171,12 @@ class Notebook:
 
     def ask(self, expression: str) -> Any:
         """The value of an expression in the kernel, as JSON has it. RuntimeError with what it raised."""
-        reply = self._kernel.execute("", silent=True, reply=True, timeout=ANSWER,
-                                     user_expressions={"it": f"__import__('json').dumps({expression})"})
+        try:
+            reply = self._kernel.execute("", silent=True, reply=True, timeout=ANSWER,
+                                         user_expressions={"it": f"__import__('json').dumps({expression})"})
+        except TimeoutError as error:
+            raise RuntimeError(f"the kernel did not answer {expression!r} within {ANSWER:g} s") from error
         found = reply["content"]["user_expressions"]["it"]
         if found["status"] != "ok":
             raise RuntimeError(f"{expression}: {found.get('ename')}: {found.get('evalue')}")
-        from ast import literal_eval
-
-        return json.loads(literal_eval(found["data"]["text/plain"]))
+        return json.loads(ast.literal_eval(found["data"]["text/plain"]))
