@@ -25,7 +25,7 @@ PAUSE = 0.2
 """Seconds between two drawings of one panel while changes keep coming; the last state is always drawn."""
 IDLE = 25
 """Times that a drawing's own length passes before the next: a panel takes a twenty-fifth of a processor at most, and
-half of that while a storm goes on."""
+a hundredth while a storm goes on."""
 
 CSS = """
 .vsim-panel{container-type:inline-size;color:var(--vsim-text);font-size:var(--vsim-font);padding:2px 6px 8px;
@@ -196,7 +196,7 @@ class Panel(W.VBox):
             except Exception as error:
                 self.say(f"{type(error).__name__} while drawing: {error}", "bad")
             ended = time.monotonic()
-            pause, idle = (self.slow, 2 * IDLE) if self.lab.storms else (PAUSE, IDLE)
+            pause, idle = (self.slow, 4 * IDLE) if self.lab.storms else (PAUSE, IDLE)
             self._due = ended + max(pause, idle * (ended - began))
 
     def close(self) -> None:

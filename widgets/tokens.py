@@ -18,6 +18,7 @@ VERSION = 1
 HEADER = struct.Struct("<BBHI")
 """Version, bytes of a record, 0, number of records."""
 RECORD = struct.Struct("<fHHHBB")
+_DEVICE, _VLAPIC = int(Kind.DEVICE), int(Kind.VLAPIC)
 NOBODY = 0xFFFF
 """dst of a token that reached no vLAPIC."""
 
@@ -70,13 +71,13 @@ class Places:
     def of(self, node: int) -> int:
         """The place of a node; a requester that is no device of the scene is the vMSI."""
         kind, number = node >> 24, node & 0xFFFFFF
-        if kind == Kind.DEVICE:
+        if kind == _VLAPIC:
+            return self.vlapic + number
+        if kind == _DEVICE:
             return self._devices.get(number, self.vmsi)
         if kind == Kind.VIOAPIC:
             return self._pins.get(number, self.ioapic)
-        if kind == Kind.VIOMMU:
-            return self.unit + number
-        return self.vlapic + number if kind == Kind.VLAPIC else self.vmsi
+        return self.unit + number if kind == Kind.VIOMMU else self.vmsi
 
 
 def _only(pins: dict[int, list[int]], devices: list[Any]) -> dict[int, int]:
