@@ -8,12 +8,13 @@ from vsim import acpi, chain, viommu
 from vsim import commands as c
 from vsim.bits import get
 from vsim.formats import IRTE, REMAP_ADDRESS, RTE_REMAP, Reason
-from vsim.guest import DUTIES, MEMORY, MIB, Fault, Guest, Platform
+from vsim.guest import DUTIES, MEMORY, MIB, Fault, Guest
 from vsim.guest_cpu import Cpu
 from vsim.guest_irq import USABLE, Vectors
 from vsim.guest_ways import plain_message
 from vsim.machine import remapping_on, step, unit_register
 from vsim.pci import Bridge, Bus, Function
+from vsim.platform import Platform
 from vsim.profile import profile
 from vsim.registers import GCMD, OFFSET
 from vsim.state import Apic, Machine

@@ -6,9 +6,10 @@ from vsim import acpi, acpi_dmar, viommu
 from vsim import commands as c
 from vsim.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
 from vsim.formats import IRTE
-from vsim.guest import MEMORY, MIB, Guest, Platform
+from vsim.guest import MEMORY, MIB, Guest
 from vsim.machine import remapping_on, step, unit_register
 from vsim.pci import Bridge, Bus, Function
+from vsim.platform import Platform
 from vsim.profile import Capabilities, profile
 from vsim.state import LATCH_WORDS, Latch, Machine
 from vsim.trace import Act, Kind, node

@@ -12,9 +12,9 @@ from vsim.interfaces import INTERFACES, Errno, Op
 from vsim.machine import step
 from vsim.profile import profile
 from vsim.registers import GCMD, OFFSET
+from vsim.stage import BASE, TABLE, Stage, taken
 from vsim.state import Machine
 from vsim.trace import Act
-from vsim.xen_scenarios import BASE, TABLE, Stage, taken
 
 SERIES = {"v1": "xen-v1", "v2": "xen-v1", "rfc-v1": "xen-v1", "rfc-v2": "xen-v1", "v3": "xen-v3", "v4": "xen-v4"}
 

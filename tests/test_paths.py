@@ -8,8 +8,8 @@ from vsim.history import History
 from vsim.machine import step
 from vsim.paths import PATHS, count, table
 from vsim.profile import profile
+from vsim.stage import Stage, taken
 from vsim.trace import ACTS, Act
-from vsim.xen_scenarios import Stage, taken
 
 
 @pytest.mark.parametrize("name, xen, qemu", [

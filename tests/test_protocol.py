@@ -11,11 +11,12 @@ from test_guest import FUNCTIONS, PIN, Setup, fire
 from vsim import acpi, protocol, viommu
 from vsim import commands as c
 from vsim.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
-from vsim.guest import DUTIES, MIB, Guest, Platform
+from vsim.guest import DUTIES, MIB, Guest
 from vsim.guest_irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
 from vsim.history import History
 from vsim.machine import run, step
 from vsim.pci import Bus, Function
+from vsim.platform import Platform
 from vsim.profile import profile
 from vsim.protocol import LogError, bare, check, load, parse
 from vsim.protocol_rules import RULES, SEVERITIES

@@ -5,8 +5,8 @@ import pytest
 from vsim import chain, vlapic
 from vsim.formats import IEC, IRTE, RTE_REMAP, WAIT, remap_message
 from vsim.profile import profile
+from vsim.stage import Stage, taken
 from vsim.state import Apic, Machine
-from vsim.xen_scenarios import Stage, taken
 
 
 @pytest.mark.parametrize("handle, shv, address, index, with_data", [

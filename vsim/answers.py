@@ -9,8 +9,8 @@ from vsim.evidence import MODELLED, VERSIONS, Lines, access, code, ends, issue, 
 from vsim.formats import msi_message
 from vsim.interfaces import INTERFACES, Caps, Op
 from vsim.registers import ECAP
+from vsim.stage import BASE, TABLE, taken
 from vsim.xen_models import MODELS
-from vsim.xen_scenarios import BASE, TABLE, taken
 
 
 def links() -> Lines:

@@ -10,8 +10,8 @@ from vsim.formats import IEC, msi_message, remap_message
 from vsim.interfaces import INTERFACES, Op
 from vsim.profile import profile
 from vsim.registers import GCMD, GSTS, IQA, IQT, IRTA, OFFSET
+from vsim.stage import BASE, QUEUE, Stage, result, taken
 from vsim.trace import Act, Drop
-from vsim.xen_scenarios import BASE, QUEUE, Stage, result, taken
 
 # --- the versions' changelogs (X 8.1, 8 to 18) ---
 

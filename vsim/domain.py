@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from vsim import acpi, acpi_madt, commands, viommu
 from vsim.bits import bdf_text
 from vsim.domain_buses import FIRST_SLOT, Buses, Device
-from vsim.guest_cpu import Platform
 from vsim.host_policies import Link
 from vsim.lspci import Host
 from vsim.machine import step
 from vsim.pci import Bus
+from vsim.platform import Platform
 from vsim.profile import PROFILES, Profile
 from vsim.state import Machine
 from vsim.trace import Act

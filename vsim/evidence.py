@@ -12,8 +12,9 @@ from vsim import commands as c
 from vsim import machine, viommu
 from vsim.interfaces import INTERFACES, Errno, Op
 from vsim.profile import Profile, profile
+from vsim.stage import Stage, stopped
 from vsim.trace import Act
-from vsim.xen_scenarios import Observation, Stage, observe, stopped
+from vsim.xen_scenarios import Observation, observe
 
 VERSIONS = ("v1", "v2", "v3", "v4")
 """The posted versions; versions 1 and 2 share one register model."""

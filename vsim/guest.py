@@ -24,16 +24,17 @@ from typing import NamedTuple
 from vsim import commands as c
 from vsim.bits import bdf_text
 from vsim.formats import Dlm
-from vsim.guest_cpu import DUTIES, Cpu, Issue, Platform
+from vsim.guest_cpu import DUTIES, Cpu, Issue
 from vsim.guest_iommu import MEMORY, Driver, Fault
 from vsim.guest_irq import Interrupts, Vectors
 from vsim.guest_units import Units
 from vsim.guest_ways import Source, Ways
 from vsim.pci import Function
+from vsim.platform import Platform
 from vsim.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
 from vsim.trace import Event
 
-__all__ = ["BEYOND", "DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Platform", "Source", "Taken", "Ways"]
+__all__ = ["BEYOND", "DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Source", "Taken", "Ways"]
 
 DESTINATIONS = ("physical", "cluster")
 """Destination modes: physical APIC IDs, or x2APIC clusters (logical), which need 32-bit destinations."""

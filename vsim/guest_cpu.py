@@ -1,17 +1,13 @@
 """What the code of a kernel can do: every access of the small guest is one command, made here.
 
-`Platform` is what such a kernel finds out without commands (enumeration of PCI, MADT, CPUID); `DUTIES` are the things
-that it must not forget, each of which can be left out by name to show what breaks.
+`DUTIES` are the things that a kernel must not forget, each of which can be left out by name to show what breaks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from vsim import commands as c
-from vsim.pci import Bus
-from vsim.state import Machine
 from vsim.trace import Act, Event, Kind
 
 Issue = Callable[[c.Command], list[Event]]
@@ -41,26 +37,6 @@ def known_duties(names: Iterable[str]) -> frozenset[str]:
         if name not in DUTIES:
             raise ValueError(f"no duty {name!r}; duties are {', '.join(DUTIES)}")
     return frozenset(names)
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What firmware and enumeration tell a kernel.
-
-    bus: the PCI functions. apic_ids: APIC ID of each vCPU. ram_size: bytes. dmar: guest-physical address of the DMAR
-    table, 0 when there is none. ext_dest: CPUID offers 15-bit destinations in messages (V 11).
-    """
-
-    bus: Bus
-    apic_ids: tuple[int, ...]
-    ram_size: int
-    dmar: int = 0
-    ext_dest: bool = False
-
-    @staticmethod
-    def of(m: Machine, dmar: int = 0) -> Platform:
-        """The platform that a machine is; dmar as above."""
-        return Platform(m.bus, tuple(m.apic_id), m.ram.size, dmar, m.profile.options.ext_dest)
 
 
 class Cpu:

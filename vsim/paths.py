@@ -14,8 +14,8 @@ from vsim import commands as c
 from vsim import machine
 from vsim.formats import remap_message
 from vsim.profile import Profile, profile
+from vsim.stage import Stage
 from vsim.trace import Act, Event
-from vsim.xen_scenarios import Stage
 
 PLACEMENTS = ("xen", "qemu")
 

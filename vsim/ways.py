@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from vsim import acpi, queue, viommu
 from vsim import commands as c
 from vsim.formats import IRTE
-from vsim.guest import MIB, Guest, Platform, Source
+from vsim.guest import MIB, Guest, Source
 from vsim.guest_ways import LARGEST_ID, plain_message
 from vsim.machine import step, unit_register
 from vsim.pci import Bus, Function
+from vsim.platform import Platform
 from vsim.profile import Profile, profile
 from vsim.registers import APIC_OFFSET, ICR
 from vsim.state import LATCH_WORDS, Latch, Machine

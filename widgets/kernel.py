@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from vsim import acpi, commands, domain
 from vsim.bits import get
-from vsim.guest import Guest, Platform, Source
+from vsim.guest import Guest, Source
 from vsim.guest_iommu import QUEUE_SLOTS
 from vsim.machine import unit_at, unit_register
+from vsim.platform import Platform
 from vsim.registers import IQT
 from vsim.trace import Act, Event
 
