@@ -1,13 +1,13 @@
 """vCPUs that take interrupts and run handlers, for the tests of what interrupts do."""
 
-from vsim import commands as c
-from vsim import vioapic, vlapic_regs
-from vsim.formats import RTE, msi_message
+from vsim.devices import vioapic, vlapic_regs
+from vsim.layouts.formats import RTE, msi_message
+from vsim.layouts.registers import APIC_OFFSET, ICR
 from vsim.machine import read, step
-from vsim.profile import profile
-from vsim.registers import APIC_OFFSET, ICR
-from vsim.state import Machine
-from vsim.trace import Act
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 
 X2APIC_ON = 0xFEE00C00
 ENABLE = 0x100

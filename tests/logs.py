@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.formats import IEC, IRTE, WAIT, remap_message
+from vsim.devices import viommu
+from vsim.layouts.formats import IEC, IRTE, WAIT, remap_message
+from vsim.layouts.registers import CAP, GCMD, OFFSET, UNIT
 from vsim.machine import step
-from vsim.pci import Bus
-from vsim.profile import profile
-from vsim.registers import CAP, GCMD, OFFSET, UNIT
-from vsim.state import Machine
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus
+from vsim.state.profile import profile
 
 BASE = 0xFED90000
 TABLE, QUEUE, STATUS, OTHER = 0x100000, 0x8000, 0x5000, 0x200000

@@ -1,13 +1,13 @@
 """A machine with one remapping unit, driven the way a guest drives it; for the tests of what lies below `machine`."""
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.formats import IEC, IRTE, WAIT, remap_message
+from vsim.devices import viommu
+from vsim.layouts.formats import IEC, IRTE, WAIT, remap_message
+from vsim.layouts.registers import GCMD, OFFSET, UNIT
 from vsim.machine import read, step, unit_register
-from vsim.profile import profile
-from vsim.registers import GCMD, OFFSET, UNIT
-from vsim.state import Latch, Machine
-from vsim.trace import Act
+from vsim.state import commands as c
+from vsim.state.arrays import Latch, Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 
 BASE = 0xFED90000
 TABLE, QUEUE, STATUS = 0x10000, 0x200000, 0x5000

@@ -2,13 +2,13 @@
 
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.formats import IEC, IRTE, IRTE_POSTED, PID, WAIT, remap_message
-from vsim.pci import Bridge, Bus, Function
-from vsim.profile import profile
-from vsim.registers import GCMD, OFFSET
-from vsim.state import Machine
+from vsim.devices import viommu
+from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, PID, WAIT, remap_message
+from vsim.layouts.registers import GCMD, OFFSET
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import profile
 
 UNIT, IOAPIC = 0xFED90000, 0xFEC00000
 TABLE, QUEUE, STATUS, DESCRIPTOR = 0x100000, 0x200000, 0x300000, 0x301000

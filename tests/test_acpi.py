@@ -4,13 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import acpi, acpi_dmar, acpi_madt, acpi_table, viommu
-from vsim import commands as c
-from vsim.acpi import AcpiError, Dmar, DumpError, Madt, Other
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.acpi import AcpiError, Dmar, DumpError, Madt, Other
 from vsim.machine import step
-from vsim.pci import Bridge, Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.readers import acpi_dmar, acpi_madt, acpi_table
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import profile
 
 X_6_3 = acpi.dmar(0xFED90000)
 DMAR, MADT = X_6_3, acpi.madt([0, 2])

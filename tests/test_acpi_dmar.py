@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import acpi_dmar as d
-from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, SCOPE_BRIDGE, SCOPE_ENDPOINT, SCOPE_IOAPIC, X2APIC_OPT_OUT, Coverage
-from vsim.acpi_table import XEN, AcpiError, Oem
+from vsim.readers import acpi_dmar as d
+from vsim.readers.acpi_dmar import (
+    INTR_REMAP,
+    IOAPIC_ID,
+    SCOPE_BRIDGE,
+    SCOPE_ENDPOINT,
+    SCOPE_IOAPIC,
+    X2APIC_OPT_OUT,
+    Coverage,
+)
+from vsim.readers.acpi_table import XEN, AcpiError, Oem
 
 BASE = 0xFED90000
 # V 8.1, computed example.

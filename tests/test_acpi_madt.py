@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import acpi_madt as a
-from vsim.acpi_madt import IOAPIC, LAPIC, OVERRIDE, X2APIC
-from vsim.acpi_table import AcpiError, dumped
+from vsim.readers import acpi_madt as a
+from vsim.readers.acpi_madt import IOAPIC, LAPIC, OVERRIDE, X2APIC
+from vsim.readers.acpi_table import AcpiError, dumped
 
 
 @pytest.mark.parametrize("made, expected", [

@@ -11,13 +11,15 @@ from conftest import real_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsim import acpi, acpi_dmar, acpi_madt, viommu
-from vsim import commands as c
-from vsim.acpi_table import AcpiError, Structure
+from vsim.devices import viommu
+from vsim.domain import acpi
 from vsim.machine import step
-from vsim.pci import Bridge, Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.readers import acpi_dmar, acpi_madt
+from vsim.readers.acpi_table import AcpiError, Structure
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import profile
 
 BINARIES = real_files("acpi/*/*.bin")
 needs_iasl = pytest.mark.skipif(shutil.which("iasl") is None, reason="iasl (Debian: acpica-tools) is not installed")

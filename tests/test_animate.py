@@ -16,11 +16,11 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from test_notebooks import run
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.devices import viommu
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
 from widgets import figures, film, film_file, progress, scene, views
 from widgets.lab import Lab
 from widgets.theme import PALETTES

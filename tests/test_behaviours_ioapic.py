@@ -19,8 +19,8 @@ from cpus import (
     write,
 )
 
-from vsim.formats import RTE
-from vsim.vlapic import is_set
+from vsim.devices.vlapic import is_set
+from vsim.layouts.formats import RTE
 
 PIN, OTHER = 0x0E, 0x0F
 LEVEL = {"tm": 1}

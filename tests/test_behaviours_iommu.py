@@ -8,10 +8,10 @@ import pytest
 from cpus import entry, line, reached, serve
 from rig import TABLE, Rig, acts
 
-from vsim import commands as c
-from vsim.formats import IRTE, RTE_REMAP, Reason, remap_message
+from vsim.layouts.formats import IRTE, RTE_REMAP, Reason, remap_message
+from vsim.layouts.registers import GCMD, GSTS
 from vsim.machine import step
-from vsim.registers import GCMD, GSTS
+from vsim.state import commands as c
 
 DEVICE = 0x0018
 PIN = 0x13

@@ -23,10 +23,10 @@ from cpus import (
     x2apic,
 )
 
-from vsim import commands as c
-from vsim import vlapic_regs
-from vsim.formats import Dlm
+from vsim.devices import vlapic_regs
+from vsim.layouts.formats import Dlm
 from vsim.machine import step
+from vsim.state import commands as c
 
 OFF, XAPIC_ON, INVALID = 0xFEE00000, 0xFEE00800, 0xFEE00400
 SELF, ALL = 1, 2

@@ -9,7 +9,7 @@ import ipywidgets
 import pytest
 from ipywidgets.widgets.widget import _instances
 
-from vsim import commands as c
+from vsim.state import commands as c
 from widgets import panel, views
 from widgets.bench import TABS
 from widgets.lab import Lab

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from vsim import bench
+from vsim.cli import bench
 from widgets import bench_browser, bench_command, bench_lab
 
 KEYS = {"fps", "frame_ms_p95", "bytes_per_1000", "click_ms_median", "kernel_cpu", "first_picture_s", "kernel_rss_mb",

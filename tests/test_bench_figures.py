@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from vsim import bench, storm_engines, yardstick
-from vsim.cli import main
-from vsim.formats import remap_message
+from vsim.cli import bench, yardstick
+from vsim.cli.main import main
+from vsim.layouts.formats import remap_message
 from vsim.machine import step
-from vsim.trace import Act
+from vsim.state.trace import Act
+from vsim.storm import engines as storm_engines
 
 LEAST = 1e-9
 SIZES = ["8", "288", "1024", "4096"]

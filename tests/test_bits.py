@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import formats, registers
-from vsim.bits import Access, Field, Layout, bdf_text, flag, get, parse_bdf, put, reserved
-from vsim.formats import FRCD, IRTE, IRTE_POSTED, PID, REMAP_ADDRESS, RTE_REMAP
+from vsim.layouts import formats, registers
+from vsim.layouts.bits import Access, Field, Layout, bdf_text, flag, get, parse_bdf, put, reserved
+from vsim.layouts.formats import FRCD, IRTE, IRTE_POSTED, PID, REMAP_ADDRESS, RTE_REMAP
 
 LAYOUTS = sorted({value for module in (formats, registers) for value in vars(module).values()
                   if isinstance(value, Layout)}, key=lambda layout: (layout.name, layout.width))

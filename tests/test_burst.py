@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim.domain import build
-from vsim.guest import Guest
+from vsim.domain.builder import build
+from vsim.guest.kernel import Guest
 from vsim.machine import step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.trace import Act
-from vsim.xl import parse
+from vsim.readers.xl import parse
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 
 CONFIG = """vcpus = 8
 memory = 64

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import chain, checks
-from vsim.bits import put
-from vsim.checks import CHECKS, MODE_BIT, NAMES, OPERANDS, ORDERS, PASS
-from vsim.formats import IRTE, IRTE_POSTED, REMAP_ADDRESS, REMAP_DATA
+from vsim.devices import chain, checks
+from vsim.devices.checks import CHECKS, MODE_BIT, NAMES, OPERANDS, ORDERS, PASS
+from vsim.layouts.bits import put
+from vsim.layouts.formats import IRTE, IRTE_POSTED, REMAP_ADDRESS, REMAP_DATA
 
 RAW = ("address", "upper", "data", "requester", "entries", "base_page", "width", "mode", "readable",
        "w0", "w1", "w2", "w3")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from vsim import __version__, cli
+from vsim import __version__
+from vsim.cli import main as cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # A command that writes more than a pipe holds.
 TALKATIVE = """
 import sys
-from vsim import cli
+from vsim.cli import main as cli
 cli.run = lambda argv: print("x" * 1_000_000) or 0
 sys.exit(cli.main([]))
 """

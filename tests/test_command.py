@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsim.cli import Unavailable
+from vsim.cli.main import Unavailable
 from widgets import command
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim.commands import COMMANDS, from_row, to_row
+from vsim.state import commands as c
+from vsim.state.commands import COMMANDS, from_row, to_row
 
 ROWS = [
     (c.Domctl(b"\x01\xff"), ["domctl", "01ff"]),

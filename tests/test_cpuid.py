@@ -8,10 +8,10 @@ from conftest import real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import cpuid
-from vsim.cpuid import Cpu, CpuidError, load, parse
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.readers import cpuid
+from vsim.readers.cpuid import Cpu, CpuidError, load, parse
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
 
 
 def raw(number, apic_id, short=None, levels=((1, 2), (4, 8))):

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsim import acpi, commands, lspci, xl
-from vsim.domain import DMAR_AT, FIRST_SLOT, build
-from vsim.guest import Guest
+from vsim.domain import acpi
+from vsim.domain.builder import DMAR_AT, FIRST_SLOT, build
+from vsim.guest.kernel import Guest
 from vsim.machine import step
-from vsim.profile import profile
-from vsim.source import TextError
+from vsim.readers import lspci, xl
+from vsim.readers.source import TextError
+from vsim.state import commands
+from vsim.state.profile import profile
 
 DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"
 VIOMMU = 'viommu = "type=vtd,intremap=1,x2apic=1"\n'

@@ -2,16 +2,17 @@
 
 import pytest
 
-from vsim import acpi, acpi_madt, host, lspci, xl
-from vsim import commands as c
-from vsim.domain import DMAR_AT, build
-from vsim.guest import Guest
-from vsim.host_answers import POLICIES
-from vsim.host_features import Words
-from vsim.host_policies import link
+from vsim.domain import acpi, host
+from vsim.domain.builder import DMAR_AT, build
+from vsim.domain.host_answers import POLICIES
+from vsim.domain.host_features import Words
+from vsim.domain.host_policies import link
+from vsim.guest.kernel import Guest
 from vsim.machine import remapping_on, step, unit_register
-from vsim.profile import profile
-from vsim.trace import Act, Kind, node
+from vsim.readers import acpi_madt, lspci, xl
+from vsim.state import commands as c
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Kind, node
 
 STRONG, WEAK = Words(0x8D2078C106F0466, 0xF020DF), Words(0xD2008C40660462, 0xF0004A)
 NIC, DISK, GPU = 0x0300, 0x0400, 0x0500

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import viommu, xl
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.viommu import Op
+from vsim.devices import viommu
+from vsim.devices.viommu import Op
+from vsim.readers import xl
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
 from widgets.domctl import dump, foretold, from_xl, named, undump, xl_line
 from widgets.lab import Lab
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vsim.formats import IRTE
+from vsim.layouts.formats import IRTE
 from widgets.edit import Edit, attempt
 from widgets.entries import stored
 from widgets.lab import Lab

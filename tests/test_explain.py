@@ -7,19 +7,19 @@ import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import chain, remap
-from vsim import commands as c
-from vsim.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
-from vsim.explain import CheckRow, ending, explain, explain_in, unreachable, walk, why
-from vsim.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
-from vsim.history import History
+from vsim.devices import chain, remap
+from vsim.devices.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
+from vsim.explain.interrupt import CheckRow, ending, explain, explain_in, unreachable, walk, why
+from vsim.explain.sentences import say
+from vsim.history.log import History
+from vsim.layouts.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
+from vsim.layouts.registers import PCI_COMMAND
 from vsim.machine import run, step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.registers import PCI_COMMAND
-from vsim.sentences import say
-from vsim.state import Machine
-from vsim.trace import Act, Event, Kind, node
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Event, Kind, node
 
 # --- the checks ---
 

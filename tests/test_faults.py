@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import BASE, NIC, Rig, acts
 
-from vsim import commands as c
-from vsim.bits import get
-from vsim.formats import FRCD
-from vsim.registers import FSTS
-from vsim.state import Apic
-from vsim.vlapic import set_mode
+from vsim.devices.vlapic import set_mode
+from vsim.layouts.bits import get
+from vsim.layouts.formats import FRCD
+from vsim.layouts.registers import FSTS
+from vsim.state import commands as c
+from vsim.state.arrays import Apic
 
 PFO, PPF, IQE = 1, 2, 16
 VECTOR = 0x99

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.bits import Access, Field, Layout, flag, reserved
-from vsim.formats import FRCD, IRTE
-from vsim.registers import FSTS, GCMD, GSTS, ICS
+from vsim.layouts.bits import Access, Field, Layout, flag, reserved
+from vsim.layouts.formats import FRCD, IRTE
+from vsim.layouts.registers import FSTS, GCMD, GSTS, ICS
 from widgets.fields import Fields, announce, legend, parse_number, whole_text
 from widgets.strip import strip
 

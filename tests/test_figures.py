@@ -11,12 +11,12 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Circle
 
-from vsim import commands as c
-from vsim import viommu
+from vsim.devices import viommu
 from vsim.machine import step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
 from widgets import arrange, figures
 from widgets.captions import steps
 from widgets.ink import plain

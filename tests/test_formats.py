@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.bits import Access
-from vsim.formats import (
+from vsim.devices.vlapic import x2apic_ldr
+from vsim.layouts.bits import Access
+from vsim.layouts.formats import (
     FRCD,
     IEC,
     IRTE,
@@ -30,7 +31,6 @@ from vsim.formats import (
     msi_message,
     remap_message,
 )
-from vsim.vlapic import x2apic_ldr
 
 PLACES = [
     ("V 3.2", MSI_ADDRESS, "63:32 upper, 31:20 fee, 19:12 dest, 11:5 ext, 4 format, 3 rh, 2 dm, 1:0 ignored"),

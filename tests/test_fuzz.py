@@ -18,17 +18,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from vsim import commands as c
-from vsim import vioapic, viommu, vlapic_regs
-from vsim.formats import FRCD, IEC, IRTE, IRTE_POSTED, PID, RTE, WAIT, Dlm
-from vsim.history import History
+from vsim.devices import vioapic, viommu, vlapic_regs
+from vsim.devices.vlapic import NMI_VECTOR
+from vsim.history.log import History
+from vsim.layouts.formats import FRCD, IEC, IRTE, IRTE_POSTED, PID, RTE, WAIT, Dlm
+from vsim.layouts.registers import APIC, FECTL, FSTS, GCMD, GSTS, ICR, IOAPIC_ID, OFFSET, UNIT
 from vsim.machine import FEE, step
-from vsim.pci import Bridge, Bus, Function
-from vsim.profile import PROFILES, QUIRKS, profile
-from vsim.registers import APIC, FECTL, FSTS, GCMD, GSTS, ICR, IOAPIC_ID, OFFSET, UNIT
-from vsim.state import PAGE_WORDS, Apic, Machine
-from vsim.trace import Act
-from vsim.vlapic import NMI_VECTOR
+from vsim.state import commands as c
+from vsim.state.arrays import PAGE_WORDS, Apic, Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import PROFILES, QUIRKS, profile
+from vsim.state.trace import Act
 
 BASE = 0xFED90000
 TABLE, QUEUE, DESCRIPTOR, STATUS = 0x10000, 0x20000, 0x30000, 0x31000

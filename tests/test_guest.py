@@ -4,21 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsim import acpi, chain, viommu
-from vsim import commands as c
-from vsim.bits import get
-from vsim.formats import IRTE, REMAP_ADDRESS, RTE_REMAP, Reason
-from vsim.guest import DUTIES, MEMORY, MIB, Fault, Guest
-from vsim.guest_cpu import Cpu
-from vsim.guest_irq import USABLE, Vectors
-from vsim.guest_ways import plain_message
+from vsim.devices import chain, viommu
+from vsim.domain import acpi
+from vsim.domain.platform import Platform
+from vsim.guest.cpu import Cpu
+from vsim.guest.irq import USABLE, Vectors
+from vsim.guest.kernel import DUTIES, MEMORY, MIB, Fault, Guest
+from vsim.guest.ways import plain_message
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE, REMAP_ADDRESS, RTE_REMAP, Reason
+from vsim.layouts.registers import GCMD, OFFSET
 from vsim.machine import remapping_on, step, unit_register
-from vsim.pci import Bridge, Bus, Function
-from vsim.platform import Platform
-from vsim.profile import profile
-from vsim.registers import GCMD, OFFSET
-from vsim.state import Apic, Machine
-from vsim.trace import Act, Drop, Warn
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Drop, Warn
 
 DMAR = 0xEA000
 UNIT = 0xFED90000

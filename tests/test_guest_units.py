@@ -2,17 +2,19 @@
 
 import pytest
 
-from vsim import acpi, acpi_dmar, viommu
-from vsim import commands as c
-from vsim.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
-from vsim.formats import IRTE
-from vsim.guest import MEMORY, MIB, Guest
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.platform import Platform
+from vsim.guest.kernel import MEMORY, MIB, Guest
+from vsim.layouts.formats import IRTE
 from vsim.machine import remapping_on, step, unit_register
-from vsim.pci import Bridge, Bus, Function
-from vsim.platform import Platform
-from vsim.profile import Capabilities, profile
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
+from vsim.readers import acpi_dmar
+from vsim.readers.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import Capabilities, profile
+from vsim.state.trace import Act, Kind, node
 
 DMAR, BASE = 0xEA000, 0xFED90000
 NIC, DISK, WIRE, BELOW = 0x0020, 0x0028, 0x0030, 0x0300

@@ -3,9 +3,9 @@
 import pytest
 from test_moments import FIRST, SECOND, go, msi, reader
 
-from vsim import commands as c
-from vsim.formats import REASON_TEXT
-from vsim.trace import ACTS, Act, Drop, Event, Kind, Warn, node
+from vsim.layouts.formats import REASON_TEXT
+from vsim.state import commands as c
+from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node
 from widgets import happened
 from widgets.happened import BAD, LATER, NOW, event_rows, interrupt_rows, outcome, reached, with_words
 from widgets.moments import Moment

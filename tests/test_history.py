@@ -9,12 +9,13 @@ import scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import history, session
-from vsim.history import History
+from vsim.history import log as history
+from vsim.history import session
+from vsim.history.log import History
+from vsim.history.session import SessionError
 from vsim.machine import run, step
-from vsim.session import SessionError
-from vsim.trace import Act
+from vsim.state import commands as c
+from vsim.state.trace import Act
 
 START = [*scenes.apics(0, 1, 2, 3), *scenes.unit(), scenes.entry(1, vector=0x41, dst=2),
          *scenes.pin(16, 0x8041, 1 << 17)]

@@ -5,11 +5,12 @@ from conftest import real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import acpi_dmar, host, lspci
-from vsim.acpi import AcpiError
-from vsim.host import Host, HostError
-from vsim.host_features import Words
-from vsim.profile import Capabilities
+from vsim.domain import host
+from vsim.domain.acpi import AcpiError
+from vsim.domain.host import Host, HostError
+from vsim.domain.host_features import Words
+from vsim.readers import acpi_dmar, lspci
+from vsim.state.profile import Capabilities
 
 STRONG = Words(0x8D2078C106F0466, 0xF020DF)      # PI, DT, IR, EIM, SC
 WEAK = Words(0xD2008C40660462, 0xF0004A)         # IR without EIM

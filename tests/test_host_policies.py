@@ -2,12 +2,13 @@
 
 import pytest
 
-from vsim import host, lspci
-from vsim.host_answers import ASPECTS, POLICIES, PRECEDENTS
-from vsim.host_features import FEATURES, HARDWARE, MODEL, Words, combine, less, names, promised
-from vsim.host_policies import Answer, link, migrate, natural_groups, passed_through, plug, query
-from vsim.profile import Capabilities
-from vsim.registers import CAP, ECAP
+from vsim.domain import host
+from vsim.domain.host_answers import ASPECTS, POLICIES, PRECEDENTS
+from vsim.domain.host_features import FEATURES, HARDWARE, MODEL, Words, combine, less, names, promised
+from vsim.domain.host_policies import Answer, link, migrate, natural_groups, passed_through, plug, query
+from vsim.layouts.registers import CAP, ECAP
+from vsim.readers import lspci
+from vsim.state.profile import Capabilities
 
 PLAIN = Capabilities()
 STRONG = Words(0x8D2078C106F0466, 0xF020DF)      # PI, DT, IR, EIM, SC

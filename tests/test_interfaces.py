@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import interfaces, viommu, xen_save
-from vsim.interfaces import INTERFACES, Errno, Op
+from vsim.devices import viommu
+from vsim.domain.stage import BASE, TABLE, Stage, taken
+from vsim.layouts import interfaces
+from vsim.layouts.interfaces import INTERFACES, Errno, Op
+from vsim.layouts.registers import GCMD, OFFSET
 from vsim.machine import step
-from vsim.profile import profile
-from vsim.registers import GCMD, OFFSET
-from vsim.stage import BASE, TABLE, Stage, taken
-from vsim.state import Machine
-from vsim.trace import Act
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Act
+from vsim.xen import save as xen_save
 
 SERIES = {"v1": "xen-v1", "v2": "xen-v1", "rfc-v1": "xen-v1", "rfc-v2": "xen-v1", "v3": "xen-v3", "v4": "xen-v4"}
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from vsim import commands as c
-from vsim.bits import get
-from vsim.formats import IEC, IRTE, IRTE_POSTED, remap_message
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, remap_message
+from vsim.layouts.registers import IQT
 from vsim.machine import unit_register
-from vsim.profile import profile
-from vsim.registers import IQT
-from vsim.state import Latch
-from vsim.trace import Act
+from vsim.state import commands as c
+from vsim.state.arrays import Latch
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 from widgets.entries import (
     BY_DEVICE,
     BY_INDEX,

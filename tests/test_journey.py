@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from test_house import ROOT
 
-from vsim.guest_ways import plain_message
-from vsim.xl import ConfigError
+from vsim.guest.ways import plain_message
+from vsim.readers.xl import ConfigError
 from widgets.chooser import Chooser
 from widgets.exercises import check
 from widgets.figures import to_png

@@ -6,16 +6,16 @@ import threading
 
 import pytest
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.history import History
+from vsim.devices import viommu
+from vsim.history.log import History
+from vsim.history.session import SessionError
 from vsim.machine import step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.session import SessionError
-from vsim.state import Machine
-from vsim.trace import Act
-from vsim.xl import ConfigError
+from vsim.readers.xl import ConfigError
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 from widgets import views
 from widgets.lab import Lab
 

@@ -16,9 +16,9 @@ AXE = find_spec("axe_playwright_python")
 LESSONS = sorted(path.name for path in Path(__file__).resolve().parent.parent.glob("notebooks/*.ipynb"))
 TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest"]
 NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
-MADE = f"""from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+MADE = f"""from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.arrays import Machine
 from widgets.edit import Edit
 from widgets.lab import Lab
 from widgets.scene import scene
@@ -104,7 +104,7 @@ def tab(session, name):
 
 def booted(session):
     """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 1."""
-    session.do("from vsim import commands, viommu; lab.issue(commands.Domctl(viommu.create_op())); lab.boot()")
+    session.do("from vsim.state import commands; from vsim.devices import viommu; lab.issue(commands.Domctl(viommu.create_op())); lab.boot()")
     session.do("edited = lab.kernel.guest.sources[0x300][0]; lab.fire(0x300, 0)")
     assert session.ask("edited.vcpu") == 1
     settled(session)

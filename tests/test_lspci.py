@@ -8,7 +8,7 @@ from conftest import ROOT, real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.lspci import (
+from vsim.readers.lspci import (
     ASSUMED_MSIX,
     ENDPOINT,
     MAX_CHARACTERS,

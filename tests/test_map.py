@@ -8,9 +8,9 @@ from rig import Rig
 from test_scene import BUS, NIC
 from traitlets import HasTraits, Int, TraitError
 
-from vsim import commands as c
-from vsim import topology
-from vsim.formats import remap_message
+from vsim.explain import topology
+from vsim.layouts.formats import remap_message
+from vsim.state import commands as c
 from widgets import map as live
 from widgets import page
 from widgets.lab import Lab

@@ -9,7 +9,7 @@ import pytest
 from rig import Rig
 from test_scene import BUS, NIC, machine
 
-from vsim.pci import Bus, Function
+from vsim.state.pci import Bus, Function
 from widgets.bench_browser import ARGUMENTS, chromium
 from widgets.page import to_html
 from widgets.scene import scene, way
@@ -111,7 +111,7 @@ def test_the_page_traces_the_same_ways_as_the_scene(show, vcpus, width, name):
 
 def test_the_page_traces_straight_ways_in_a_layout_of_the_caller_s(show):
     m = Rig(bus=BUS).start(s=7).m
-    from vsim import topology
+    from vsim.explain import topology
     s = scene(m, layout={node: (n, n * n % 7) for n, node in enumerate(topology.graph(m))})
     page = show(s, some(s, 20))
     tokens = some(s, 30)

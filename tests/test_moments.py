@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import DISK, NIC, apics, machine
 
-from vsim import commands as c
-from vsim.formats import Reason
-from vsim.history import History
-from vsim.trace import Act, Event, Kind, node
+from vsim.history.log import History
+from vsim.layouts.formats import Reason
+from vsim.state import commands as c
+from vsim.state.trace import Act, Event, Kind, node
 from widgets.lab import Lab
 from widgets.moments import COMMAND, EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
 

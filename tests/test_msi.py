@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import msi
-from vsim.msi import MASKED, NO_MASTER, OFF, READY
-from vsim.pci import Bridge, Bus, Function
-from vsim.registers import MSI_CONTROL, MSIX_CONTROL, PCI_COMMAND
+from vsim.devices import msi
+from vsim.devices.msi import MASKED, NO_MASTER, OFF, READY
+from vsim.layouts.registers import MSI_CONTROL, MSIX_CONTROL, PCI_COMMAND
+from vsim.state.pci import Bridge, Bus, Function
 
 MSI_AT, MSIX_AT = 0x40, 0x60
 MEMORY, MASTER, INTX_OFF = (getattr(PCI_COMMAND, name).mask for name in ("memory", "master", "intx_off"))

@@ -3,8 +3,8 @@
 import pytest
 from test_notebooks import FOLDER, copied, read, run, shown
 
-from vsim import host
-from vsim.host_features import Words
+from vsim.domain import host
+from vsim.domain.host_features import Words
 
 __all__ = ["copied"]
 LESSON = FOLDER / "12_many_host_units.ipynb"

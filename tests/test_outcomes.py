@@ -7,15 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from logs import DISK, IRE, NIC, OTHER, QIE, TABLE, Log, machine
 
-from vsim import commands as c
-from vsim.bits import get
-from vsim.delivery import Delivery
-from vsim.exposure import MOST_PERIODS, MOST_VALUES
-from vsim.formats import IRTE_POSTED, MSI_DATA, RTE_REMAP, Reason, msi_message
-from vsim.guest_irq import IOAPIC, IOAPIC_WINDOW
+from vsim.guest.irq import IOAPIC, IOAPIC_WINDOW
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE_POSTED, MSI_DATA, RTE_REMAP, Reason, msi_message
 from vsim.machine import step
-from vsim.protocol import outcomes
-from vsim.trace import Act
+from vsim.protocol.checker import outcomes
+from vsim.protocol.delivery import Delivery
+from vsim.protocol.exposure import MOST_PERIODS, MOST_VALUES
+from vsim.state import commands as c
+from vsim.state.trace import Act
 
 BLOCKED = {reason: Delivery("blocked", -1, -1, reason) for reason in Reason}
 

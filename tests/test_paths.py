@@ -2,14 +2,14 @@
 
 import pytest
 
-from vsim import commands as c
-from vsim.formats import msi_message, remap_message
-from vsim.history import History
+from vsim.domain.stage import Stage, taken
+from vsim.explain.paths import PATHS, count, table
+from vsim.history.log import History
+from vsim.layouts.formats import msi_message, remap_message
 from vsim.machine import step
-from vsim.paths import PATHS, count, table
-from vsim.profile import profile
-from vsim.stage import Stage, taken
-from vsim.trace import ACTS, Act
+from vsim.state import commands as c
+from vsim.state.profile import profile
+from vsim.state.trace import ACTS, Act
 
 
 @pytest.mark.parametrize("name, xen, qemu", [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.bits import parse_bdf
-from vsim.pci import MMIO_END, MMIO_START, Bridge, Bus, Function
+from vsim.layouts.bits import parse_bdf
+from vsim.state.pci import MMIO_END, MMIO_START, Bridge, Bus, Function
 
 
 def at(bdf, **facts):

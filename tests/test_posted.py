@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import NIC, Rig, acts
 
-from vsim import commands as c
-from vsim.bits import get
-from vsim.formats import IRTE, IRTE_POSTED, PID
-from vsim.state import Apic
-from vsim.vlapic import set_mode
+from vsim.devices.vlapic import set_mode
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE, IRTE_POSTED, PID
+from vsim.state import commands as c
+from vsim.state.arrays import Apic
 
 WHERE = 0x6000
 NV = 0xF2

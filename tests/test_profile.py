@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import viommu
-from vsim.checks import MODE_BIT
-from vsim.profile import INTERFACES, PROFILES, QUIRKS, Capabilities, Options, Profile, profile
-from vsim.remap import static_mode
-from vsim.state import Machine
+from vsim.devices import viommu
+from vsim.devices.checks import MODE_BIT
+from vsim.devices.remap import static_mode
+from vsim.state.arrays import Machine
+from vsim.state.profile import INTERFACES, PROFILES, QUIRKS, Capabilities, Options, Profile, profile
 
 SPEC = profile("spec")
 

@@ -8,20 +8,22 @@ from hypothesis import strategies as st
 from logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
 from test_guest import FUNCTIONS, PIN, Setup, fire
 
-from vsim import acpi, protocol, viommu
-from vsim import commands as c
-from vsim.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
-from vsim.guest import DUTIES, MIB, Guest
-from vsim.guest_irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
-from vsim.history import History
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.platform import Platform
+from vsim.guest.irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
+from vsim.guest.kernel import DUTIES, MIB, Guest
+from vsim.history.log import History
+from vsim.history.session import SessionError
+from vsim.layouts.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
 from vsim.machine import run, step
-from vsim.pci import Bus, Function
-from vsim.platform import Platform
-from vsim.profile import profile
-from vsim.protocol import LogError, bare, check, load, parse
-from vsim.protocol_rules import RULES, SEVERITIES
-from vsim.session import SessionError
-from vsim.state import Machine
+from vsim.protocol import checker as protocol
+from vsim.protocol.checker import LogError, bare, check, load, parse
+from vsim.protocol.rules import RULES, SEVERITIES
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
 
 FRO = 0x220
 ALLOWED = Function(NIC, msix_count=2)

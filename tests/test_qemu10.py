@@ -6,15 +6,15 @@ Each quirk is shown on and off, everything else of the profile being equal.
 import pytest
 from rig import NIC, QIE, STATUS, Rig, acts, wait
 
-from vsim import commands as c
-from vsim.cases import Case
-from vsim.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, WAIT, msi_message
+from vsim.layouts.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, WAIT, msi_message
+from vsim.layouts.registers import FSTS, GSTS
 from vsim.machine import step
-from vsim.profile import profile
-from vsim.recorded import do
-from vsim.registers import FSTS, GSTS
-from vsim.replay import machine_for
-from vsim.trace import Act, Stop
+from vsim.replay.cases import Case
+from vsim.replay.compare import machine_for
+from vsim.replay.recorded import do
+from vsim.state import commands as c
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Stop
 
 IQE = FSTS.iqe.mask
 

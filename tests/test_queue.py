@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, Rig, acts, selective, wait
 
-from vsim import queue
-from vsim.formats import IEC, WAIT
-from vsim.profile import Capabilities
-from vsim.registers import ECAP
-from vsim.trace import Warn
+from vsim.devices import queue
+from vsim.layouts.formats import IEC, WAIT
+from vsim.layouts.registers import ECAP
+from vsim.state.profile import Capabilities
+from vsim.state.trace import Warn
 
 IQE, IWC = 1 << 4, 1
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.ram import HOLE, HOLE_END, Ram
+from vsim.state.ram import HOLE, HOLE_END, Ram
 
 SMALL = 0x8000
 BIG = HOLE + 0x4000       # memory goes on above 4 GiB

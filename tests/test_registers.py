@@ -2,9 +2,9 @@
 
 import pytest
 
-from vsim import registers
-from vsim.bits import Access, Layout, get, put
-from vsim.registers import APIC, APIC_OFFSET, CAP, ECAP, MSI_CAPABILITY, OFFSET, TIMER_DIVIDE, UNIT
+from vsim.layouts import registers
+from vsim.layouts.bits import Access, Layout, get, put
+from vsim.layouts.registers import APIC, APIC_OFFSET, CAP, ECAP, MSI_CAPABILITY, OFFSET, TIMER_DIVIDE, UNIT
 
 # Fields as "bits name access", access a letter: w read-write, r read-only, o write-only, c write 1 to clear; a dash
 # alone is a reserved range.

@@ -4,16 +4,16 @@ import random
 
 import pytest
 
-from vsim import commands as c
-from vsim import vvtd
-from vsim.bits import Access
-from vsim.formats import remap_message
+from vsim.devices import vvtd
+from vsim.devices.viommu import create_op
+from vsim.layouts.bits import Access
+from vsim.layouts.formats import remap_message
+from vsim.layouts.registers import FSTS, GCMD, GSTS, IRTA, OFFSET, UNIT
 from vsim.machine import step, unit_register
-from vsim.profile import profile
-from vsim.registers import FSTS, GCMD, GSTS, IRTA, OFFSET, UNIT
-from vsim.state import Machine
-from vsim.trace import Act
-from vsim.viommu import create_op
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 from widgets import foresee
 from widgets.lab import Lab
 from widgets.registers import HIGH, LOW, WHOLE, cost_of_reading, held, page, start

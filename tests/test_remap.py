@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import NIC, TABLE, Rig, acts
 
-from vsim import commands as c
-from vsim import remap
-from vsim.checks import CHECKS, NAMES, PASS
-from vsim.formats import IRTE, Reason, remap_message
-from vsim.state import Apic
-from vsim.trace import Act, Warn
-from vsim.vlapic import set_mode
+from vsim.devices import remap
+from vsim.devices.checks import CHECKS, NAMES, PASS
+from vsim.devices.vlapic import set_mode
+from vsim.layouts.formats import IRTE, Reason, remap_message
+from vsim.state import commands as c
+from vsim.state.arrays import Apic
+from vsim.state.trace import Act, Warn
 
 GOOD = {"vector": 0x41, "dst": 0x100}
 

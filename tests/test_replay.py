@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsim import cases, cli, replay, replay_command
-from vsim.cases import Case, CaseError
-from vsim.profile import QUIRKS, profile
+from vsim.cli import main as cli
+from vsim.cli import replay as replay_command
+from vsim.replay import cases
+from vsim.replay import compare as replay
+from vsim.replay.cases import Case, CaseError
+from vsim.state.profile import QUIRKS, profile
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 FILES = [GOLDEN / f"{name}.jsonl.gz" for name in ("eimoff", "lapic", "main")]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import cli, replay
-from vsim.cases import CaseError
-from vsim.profile import profile
-from vsim.replay_xen import _ARGUMENTS, _LIMITS, play
+from vsim.cli import main as cli
+from vsim.replay import compare as replay
+from vsim.replay.cases import CaseError
+from vsim.replay.compare_xen import _ARGUMENTS, _LIMITS, play
+from vsim.state.profile import profile
 
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = {"v1": 507, "v4": 708}

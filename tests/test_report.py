@@ -9,13 +9,13 @@ from itertools import pairwise
 import pytest
 from test_house import ROOT
 
-from vsim.host_answers import POLICIES
-from vsim.quirks import QUIRKS
-from vsim.review import QUESTIONS
-from vsim.review_facts import LIMITS, UNVERIFIED
-from vsim.ways import WAYS
-from vsim.xen_scenarios import SCENARIOS
-from vsim.xl import ConfigError
+from vsim.domain.host_answers import POLICIES
+from vsim.readers.xl import ConfigError
+from vsim.review.facts import LIMITS, UNVERIFIED
+from vsim.review.questions import QUESTIONS
+from vsim.review.scenarios import SCENARIOS
+from vsim.review.ways import WAYS
+from vsim.state.quirks import QUIRKS
 from widgets import report
 from widgets.paper import Grid, Heading, Link, Picture, Points, Words, grid, lines
 from widgets.report_domain import play

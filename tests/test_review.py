@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from vsim import evidence
-from vsim.quirks import QUIRKS
-from vsim.review import GRADES, QUESTIONS, question
-from vsim.review_facts import LATER, LIMITS
+from vsim.review import evidence
+from vsim.review.facts import LATER, LIMITS
+from vsim.review.questions import GRADES, QUESTIONS, question
+from vsim.state.quirks import QUIRKS
 
 SHOWN = [each for each in QUESTIONS if each.show]
 

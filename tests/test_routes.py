@@ -5,11 +5,11 @@ from cpus import machine, reached, write, x2apic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import routes, vlapic
+from vsim.devices import routes, vlapic
 from vsim.machine import step
-from vsim.profile import profile
-from vsim.state import Apic, Machine
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import profile
 
 
 @pytest.mark.parametrize("apic_id, ldr", [(0, 1), (1, 2), (15, 0x8000), (16, 0x10001), (0x12, 0x10004),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from vsim import cli, lspci, xl
-from vsim import run as runs
-from vsim.domain import build
-from vsim.profile import profile
-from vsim.run import ranges, run, summary
+from vsim.cli import main as cli
+from vsim.cli import run as runs
+from vsim.cli.run import ranges, run, summary
+from vsim.domain.builder import build
+from vsim.readers import lspci, xl
+from vsim.state.profile import profile
 
 DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"
 BIG, THOUSAND, PLAIN = str(DATA / "big.cfg"), str(DATA / "thousand.cfg"), str(DATA / "big-noviommu.cfg")

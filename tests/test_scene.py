@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import Rig
 
-from vsim import commands as c
-from vsim import viommu
-from vsim.formats import Reason, msi_message
+from vsim.devices import viommu
+from vsim.layouts.formats import Reason, msi_message
 from vsim.machine import step
-from vsim.pci import Bridge, Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Event
 from widgets import tokens
 from widgets.scene import clusters, entry, scene, slots, tile_of, way
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.source import Source, TextError, read, shown
+from vsim.readers.source import Source, TextError, read, shown
 
 
 @given(st.text(alphabet="ab\n\r\t\u00e9"), st.data())

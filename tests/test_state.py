@@ -9,12 +9,12 @@ import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import viommu
+from vsim.devices import viommu
 from vsim.machine import run, step
-from vsim.profile import Capabilities, Options
-from vsim.ram import Ram
-from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.profile import Capabilities, Options
+from vsim.state.ram import Ram
 
 
 def booted():

@@ -9,19 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import BASE, IRE, NIC, OFFSET, QIE, QUEUE, SIRTP, TABLE, Rig
 
-from vsim import checks, storm_engines, storm_loop
-from vsim import commands as c
-from vsim.bits import put
-from vsim.checks import NAMES, ORDERS
-from vsim.formats import IRTE, IRTE_POSTED, RTE_REMAP, msi_message, remap_message
+from vsim.devices import checks
+from vsim.devices.checks import NAMES, ORDERS
+from vsim.devices.vlapic import set_mode
+from vsim.layouts.bits import put
+from vsim.layouts.formats import IRTE, IRTE_POSTED, RTE_REMAP, msi_message, remap_message
+from vsim.layouts.registers import IRTA
 from vsim.machine import step
-from vsim.pci import Bus, Function
-from vsim.quirks import QUIRKS
-from vsim.registers import IRTA
-from vsim.state import Apic
-from vsim.storm import PATIENCE, POLICIES, Source, Workload, commands, storm
-from vsim.trace import Act
-from vsim.vlapic import set_mode
+from vsim.state import commands as c
+from vsim.state.arrays import Apic
+from vsim.state.pci import Bus, Function
+from vsim.state.quirks import QUIRKS
+from vsim.state.trace import Act
+from vsim.storm import engines as storm_engines
+from vsim.storm import loop as storm_loop
+from vsim.storm.run import PATIENCE, POLICIES, Source, Workload, commands, storm
 
 ENGINES = [pytest.param(name, marks=pytest.mark.skipif(bool(lack := storm_engines.missing(name)), reason=lack))
            for name in storm_engines.NEEDS]
@@ -248,7 +250,7 @@ def test_a_dead_machine_stays_as_it_is(engine):
 
 @pytest.mark.parametrize("engine", FAST)
 def test_ways_that_find_no_place_are_stepped(engine, monkeypatch):
-    monkeypatch.setattr("vsim.storm_view.MOST_TARGETS", 2)
+    monkeypatch.setattr("vsim.storm.view.MOST_TARGETS", 2)
     m = machine([entry(0), entry(1), entry(2)])
     result = compare(m, Workload((Source(NIC, messages(0, 1, 2)),), requests=9), engine)
     assert result.stepped == {storm_loop.LEAVES[storm_loop.MANY]: 6}

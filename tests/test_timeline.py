@@ -5,13 +5,13 @@ from html import escape
 
 import pytest
 
-from vsim import commands as c
-from vsim.bits import put
-from vsim.formats import IRTE
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.trace import Act
+from vsim.layouts.bits import put
+from vsim.layouts.formats import IRTE
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 from widgets import timeline
 from widgets.entries import invalidate_commands, stored, write_commands
 from widgets.happened import LATER, NOW

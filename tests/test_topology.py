@@ -8,14 +8,14 @@ import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim.formats import msi_message
+from vsim.explain.topology import VIOAPIC, VMSI, edge_of, graph, tiles, way
+from vsim.layouts.formats import msi_message
 from vsim.machine import run, step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.topology import VIOAPIC, VMSI, edge_of, graph, tiles, way
-from vsim.trace import Act, Event, Kind, node, node_text
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Event, Kind, node, node_text
 
 NIC, DISK, CARD = (node(Kind.DEVICE, bdf) for bdf in (scenes.NIC, scenes.DISK, scenes.CARD))
 BRIDGE, UNIT = node(Kind.DEVICE, scenes.BRIDGE), node(Kind.VIOMMU, 0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import trace
-from vsim.trace import ACTS, RECORD, Act, Event, Kind, lines, node, node_text, pack, unpack
+from vsim.state import trace
+from vsim.state.trace import ACTS, RECORD, Act, Event, Kind, lines, node, node_text, pack, unpack
 
 u64 = st.integers(0, (1 << 64) - 1)
 EVENTS = st.lists(st.builds(Event, u64, u64, st.integers(0, (1 << 32) - 1), st.sampled_from([int(a) for a in Act]),

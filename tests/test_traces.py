@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import scenes
 
-from vsim import commands as c
-from vsim.bits import get
-from vsim.formats import FRCD, remap_message
-from vsim.history import History
+from vsim.history.log import History
+from vsim.history.session import Log
+from vsim.layouts.bits import get
+from vsim.layouts.formats import FRCD, remap_message
+from vsim.layouts.registers import FSTS, MSIX_CONTROL, PCI_COMMAND
 from vsim.machine import step
-from vsim.registers import FSTS, MSIX_CONTROL, PCI_COMMAND
-from vsim.session import Log
-from vsim.trace import Act, lines
+from vsim.state import commands as c
+from vsim.state.trace import Act, lines
 
 FOLDER = Path(__file__).parent / "golden" / "traces"
 RECORD = scenes.UNIT + 0x220

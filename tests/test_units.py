@@ -2,15 +2,15 @@
 
 import pytest
 
-from vsim import commands as c
-from vsim import viommu, vlapic
-from vsim.formats import FRCD, IEC, IRTE, remap_message
-from vsim.interfaces import Op
+from vsim.devices import viommu, vlapic
+from vsim.layouts.formats import FRCD, IEC, IRTE, remap_message
+from vsim.layouts.interfaces import Op
+from vsim.layouts.registers import ECAP, GCMD, OFFSET
 from vsim.machine import read, remapping_on, step, unit_at, unit_register
-from vsim.profile import Capabilities, profile
-from vsim.registers import ECAP, GCMD, OFFSET
-from vsim.state import Apic, Machine
-from vsim.trace import Act, Kind, node
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import Capabilities, profile
+from vsim.state.trace import Act, Kind, node
 
 BASE, SIZE = 0xFED90000, 0x1000
 TABLES = [0x100000, 0x200000, 0x300000, 0x400000]

@@ -19,14 +19,14 @@ from cpus import (
     write,
 )
 
-from vsim import commands as c
-from vsim import vioapic
-from vsim.formats import RTE, RTE_REMAP, Dlm
+from vsim.devices import vioapic
+from vsim.layouts.formats import RTE, RTE_REMAP, Dlm
 from vsim.machine import read, step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.trace import Act, Drop
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Drop
 
 PIN = 9
 LEVEL = {"tm": 1}

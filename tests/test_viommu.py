@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import viommu
+from vsim.devices import viommu
+from vsim.devices.viommu import CONDITIONS, INTERFACES, Caps, Errno, Op, create_op, decode, encode
 from vsim.machine import read, step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
-from vsim.trace import Act
-from vsim.viommu import CONDITIONS, INTERFACES, Caps, Errno, Op, create_op, decode, encode
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act
 
 DECISIONS = Path(__file__).resolve().parent.parent / "DECISIONS.md"
 BASE = 0xFED90000

@@ -18,11 +18,11 @@ from cpus import (
     x2apic,
 )
 
-from vsim import commands as c
-from vsim import vlapic
-from vsim.formats import Dlm
+from vsim.devices import vlapic
+from vsim.layouts.formats import Dlm
 from vsim.machine import step
-from vsim.trace import Act, Drop
+from vsim.state import commands as c
+from vsim.state.trace import Act, Drop
 
 SEND_ILLEGAL, RECEIVE_ILLEGAL, ILLEGAL_REGISTER = 1 << 5, 1 << 6, 1 << 7
 

@@ -19,12 +19,12 @@ from cpus import (
     x2apic,
 )
 
-from vsim import vlapic, vlapic_regs
-from vsim.formats import Dlm
-from vsim.profile import profile
-from vsim.registers import APIC, APIC_OFFSET, ICR
-from vsim.state import Apic, Machine
-from vsim.trace import Drop
+from vsim.devices import vlapic, vlapic_regs
+from vsim.layouts.formats import Dlm
+from vsim.layouts.registers import APIC, APIC_OFFSET, ICR
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Drop
 
 OFF, XAPIC_ON, INVALID = 0xFEE00000, 0xFEE00800, 0xFEE00400
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim import commands as c
-from vsim import vlapic
-from vsim.profile import profile
-from vsim.registers import APIC_OFFSET
-from vsim.state import Apic, Machine
+from vsim.devices import vlapic
+from vsim.layouts.registers import APIC_OFFSET
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import profile
 from widgets.lab import Lab
 from widgets.vlapics import MEANING, facts, grid, pending_order, vectors
 

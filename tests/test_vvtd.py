@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import BASE, CFI, GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, TABLE, Rig, acts, selective, wait
 
-from vsim import commands as c
-from vsim.registers import OFFSET, UNIT
-from vsim.trace import Drop, Warn
+from vsim.layouts.registers import OFFSET, UNIT
+from vsim.state import commands as c
+from vsim.state.trace import Drop, Warn
 
 ALL = (1 << 64) - 1
 WARNED = {w.value: w.name for w in Warn}

@@ -4,17 +4,18 @@ from dataclasses import asdict
 
 import pytest
 
-from vsim import commands as c
-from vsim import protocol, ways
-from vsim.bits import get
-from vsim.cpuid import load
-from vsim.formats import MSI_ADDRESS, RTE, Reason
-from vsim.guest_ways import plain_message, plain_pin
+from vsim.guest.ways import plain_message, plain_pin
+from vsim.layouts.bits import get
+from vsim.layouts.formats import MSI_ADDRESS, RTE, Reason
 from vsim.machine import step
-from vsim.pci import Function
-from vsim.profile import profile
-from vsim.trace import Act, Kind
-from vsim.ways import DISK, MOVES, NIC, OLD, PROPERTIES, WAYS, Row, Trial, compare, measure, table
+from vsim.protocol import checker as protocol
+from vsim.readers.cpuid import load
+from vsim.review import ways
+from vsim.review.ways import DISK, MOVES, NIC, OLD, PROPERTIES, WAYS, Row, Trial, compare, measure, table
+from vsim.state import commands as c
+from vsim.state.pci import Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Kind
 
 # way: online, fixed, logical, broadcast, tables, isolated, invalidations, exits, writes, lookups
 MEASURED = {

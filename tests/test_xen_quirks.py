@@ -2,9 +2,9 @@
 
 import pytest
 
-from vsim.profile import profile
-from vsim.quirks import QUIRKS
-from vsim.xen_scenarios import SCENARIOS, observe
+from vsim.review.scenarios import SCENARIOS, observe
+from vsim.state.profile import profile
+from vsim.state.quirks import QUIRKS
 
 ROWS = {id_: row for id_, row in QUIRKS.items() if id_.startswith("xen.")}
 ASKED = {1, 2, 3, 5, 6, *range(8, 14), *range(15, 19), *range(20, 26), *range(27, 35), *range(36, 40), 42, 43}

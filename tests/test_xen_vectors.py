@@ -2,11 +2,11 @@
 
 import pytest
 
-from vsim import chain, vlapic
-from vsim.formats import IEC, IRTE, RTE_REMAP, WAIT, remap_message
-from vsim.profile import profile
-from vsim.stage import Stage, taken
-from vsim.state import Apic, Machine
+from vsim.devices import chain, vlapic
+from vsim.domain.stage import Stage, taken
+from vsim.layouts.formats import IEC, IRTE, RTE_REMAP, WAIT, remap_message
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import profile
 
 
 @pytest.mark.parametrize("handle, shv, address, index, with_data", [

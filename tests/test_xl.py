@@ -7,7 +7,7 @@ from conftest import ROOT, real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.xl import (
+from vsim.readers.xl import (
     DEFAULT_MEMORY,
     GRAMMARS,
     MAX_CHARACTERS,

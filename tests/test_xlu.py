@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.source import Source, TextError
-from vsim.xlu import ESCAPES, MAX_NESTING, Setting, Value, settings
+from vsim.readers.source import Source, TextError
+from vsim.readers.xlu import ESCAPES, MAX_NESTING, Setting, Value, settings
 
 
 def read(text: str) -> dict[str, Setting]:

@@ -1,5 +1,5 @@
 """`python -m vsim`: the same as the command `vsim`."""
 
-from vsim.cli import main
+from vsim.cli.main import main
 
 raise SystemExit(main())

@@ -10,31 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim import commands as c
-from vsim import (
-    faults,
-    msi,
-    queue,
-    remap,
-    vioapic,
-    viommu,
-    vlapic,
-    vlapic_regs,
-    vvtd,
-    xen_bind,
-    xen_models,
-    xen_paths,
-    xen_queue,
-    xen_vvtd,
-)
-from vsim.bits import get, put
-from vsim.checks import MODE_BIT, PASS
-from vsim.faults import Message
-from vsim.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
-from vsim.profile import IOAPIC_UNVERIFIED
-from vsim.registers import GSTS, OFFSET
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind, Trip, Warn, node
+from vsim.devices import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.devices.checks import MODE_BIT, PASS
+from vsim.devices.faults import Message
+from vsim.layouts.bits import get, put
+from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
+from vsim.layouts.registers import GSTS, OFFSET
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.profile import IOAPIC_UNVERIFIED
+from vsim.state.trace import Act, Drop, Event, Kind, Trip, Warn, node
+from vsim.xen import bind as xen_bind
+from vsim.xen import models as xen_models
+from vsim.xen import paths as xen_paths
+from vsim.xen import queue as xen_queue
+from vsim.xen import vvtd as xen_vvtd
 
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24

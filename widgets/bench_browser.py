@@ -13,11 +13,12 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from vsim import commands, viommu
+from vsim.devices import viommu
 from vsim.machine import step
-from vsim.pci import Bus, Function
-from vsim.profile import profile
-from vsim.state import Machine
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
 from widgets.page import to_html
 from widgets.scene import Scene, scene
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, pack

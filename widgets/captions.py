@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from vsim.bits import bdf_text
-from vsim.formats import REASON_TEXT
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.formats import REASON_TEXT
 from widgets.ink import Page
 from widgets.scene import SLOTS, Scene, unit_of
 from widgets.theme import OUTCOMES

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from vsim.cli import Unavailable
+from vsim.cli.main import Unavailable
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKED = Path(__file__).resolve().parent / "_notebooks"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipywidgets as W
 
-from vsim.bits import bdf_text
-from vsim.pci import Function
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.layouts.bits import bdf_text
+from vsim.state.arrays import Machine
+from vsim.state.pci import Function
+from vsim.state.trace import Event
 from widgets.panel import Panel, flow, line
 
 

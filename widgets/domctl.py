@@ -1,6 +1,6 @@
 """The hypercall by hand: create, destroy, query; its bytes both ways, its errno with the reason, the xl line.
 
-The forms are drawn from the tables of `vsim.viommu`. Form, bytes and xl line are three views of one structure: a
+The forms are drawn from the tables of `vsim.devices.viommu`. Form, bytes and xl line are three views of one structure: a
 change of one changes the others. Nothing is sent before "issue".
 """
 
@@ -11,10 +11,12 @@ from typing import Any
 
 import ipywidgets as W
 
-from vsim import commands, viommu, xl
-from vsim.interfaces import Caps, Errno, Op, Part
-from vsim.state import Machine
-from vsim.trace import Act, Event
+from vsim.devices import viommu
+from vsim.layouts.interfaces import Caps, Errno, Op, Part
+from vsim.readers import xl
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.trace import Act, Event
 from widgets.fields import parse_number
 from widgets.panel import Panel, flow, line
 

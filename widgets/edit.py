@@ -9,12 +9,12 @@ What the editor `lab.irt` does by controls this does by words; both issue the sa
 
 from __future__ import annotations
 
-from vsim import commands
-from vsim.explain import explain_in
-from vsim.formats import IRTE
-from vsim.guest_iommu import Fault
-from vsim.sentences import number
-from vsim.trace import Act, Event
+from vsim.explain.interrupt import explain_in
+from vsim.explain.sentences import number
+from vsim.guest.iommu import Fault
+from vsim.layouts.formats import IRTE
+from vsim.state import commands
+from vsim.state.trace import Act, Event
 from widgets.entries import invalidate_commands, stored, write_commands
 from widgets.happened import takers
 from widgets.journey import Journey

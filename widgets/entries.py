@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from vsim import chain, commands, explain, remap, routes
-from vsim.bits import bdf_text, get, parse_bdf
-from vsim.explain import CheckRow
-from vsim.formats import IEC, IRTE, IRTE_POSTED, REASON_TEXT, DescriptorType, Reason
+from vsim.devices import chain, remap, routes
+from vsim.devices.queue import length
+from vsim.devices.remap import entry_of
+from vsim.explain import interrupt as explain
+from vsim.explain.interrupt import CheckRow
+from vsim.explain.sentences import message_text
+from vsim.layouts.bits import bdf_text, get, parse_bdf
+from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, REASON_TEXT, DescriptorType, Reason
+from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET
 from vsim.machine import unit_register
-from vsim.queue import length
-from vsim.registers import GSTS, IQA, IQT, OFFSET
-from vsim.remap import entry_of
-from vsim.sentences import message_text
-from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.state import commands
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from widgets.fields import parse_number
 from widgets.panel import table
 

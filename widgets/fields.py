@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as W
 import traitlets
 
-from vsim.bits import Access, Field, Layout, format_value, get, parse_value, put
+from vsim.layouts.bits import Access, Field, Layout, format_value, get, parse_value, put
 from widgets import panel
 from widgets.panel import line, table
 from widgets.strip import CSS as STRIP_CSS

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vsim import vvtd
-from vsim.commands import Command
+from vsim.devices import vvtd
+from vsim.explain.sentences import say
+from vsim.layouts.registers import UNIT
 from vsim.machine import step
-from vsim.registers import UNIT
-from vsim.sentences import say
-from vsim.state import Machine
-from vsim.trace import Act, Event
+from vsim.state.arrays import Machine
+from vsim.state.commands import Command
+from vsim.state.trace import Act, Event
 from widgets.panel import line
 
 SHOWN = 12

@@ -6,10 +6,10 @@ from html import escape
 
 import ipywidgets as W
 
-from vsim.bits import bdf_text
-from vsim.guest import DESTINATIONS, Guest, Source
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.guest.kernel import DESTINATIONS, Guest, Source
+from vsim.layouts.bits import bdf_text
+from vsim.state.arrays import Machine
+from vsim.state.trace import Event
 from widgets.panel import Panel, flow, line, table
 
 MOST_ROWS = 200

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from typing import NamedTuple
 
-from vsim.bits import bdf_text
-from vsim.formats import REASON_TEXT
-from vsim.trace import ACTS, Act, Drop, Event, Warn, node_text
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.formats import REASON_TEXT
+from vsim.state.trace import ACTS, Act, Drop, Event, Warn, node_text
 from widgets.moments import Moment, Moments, Numbered
 
 MOST_ROWS = 120

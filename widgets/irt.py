@@ -10,11 +10,13 @@ from html import escape
 
 import ipywidgets as W
 
-from vsim import commands, explain, msi
-from vsim.bits import bdf_text, get
-from vsim.formats import IRTE, IRTE_POSTED, remap_message
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.devices import msi
+from vsim.explain import interrupt as explain
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import IRTE, IRTE_POSTED, remap_message
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.trace import Event
 from widgets.entries import (
     BY_DEVICE,
     BY_INDEX,

@@ -15,19 +15,20 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vsim import commands, lspci, xl
-from vsim.bits import parse_bdf
-from vsim.domain import DMAR_AT, Device, build
-from vsim.explain import DELIVERED, FAILED, PASSED, CheckRow, explain
-from vsim.formats import IRTE
-from vsim.guest import Guest
-from vsim.guest_ways import Source
-from vsim.host_policies import Link
+from vsim.domain.builder import DMAR_AT, Device, build
+from vsim.domain.host_policies import Link
+from vsim.explain.interrupt import DELIVERED, FAILED, PASSED, CheckRow, explain
+from vsim.guest.kernel import Guest
+from vsim.guest.ways import Source
+from vsim.layouts.bits import parse_bdf
+from vsim.layouts.formats import IRTE
+from vsim.layouts.registers import APIC_OFFSET, ICR
 from vsim.machine import step
-from vsim.profile import Profile, profile
-from vsim.registers import APIC_OFFSET, ICR
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.readers import lspci, xl
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Event
 from widgets import figures
 from widgets.scene import Scene, scene
 from widgets.tables import Table, Told

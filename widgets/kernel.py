@@ -10,14 +10,16 @@ import copy
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from vsim import acpi, commands, domain
-from vsim.bits import get
-from vsim.guest import Guest, Source
-from vsim.guest_iommu import QUEUE_SLOTS
+from vsim.domain import acpi
+from vsim.domain import builder as domain
+from vsim.domain.platform import Platform
+from vsim.guest.iommu import QUEUE_SLOTS
+from vsim.guest.kernel import Guest, Source
+from vsim.layouts.bits import get
+from vsim.layouts.registers import IQT
 from vsim.machine import unit_at, unit_register
-from vsim.platform import Platform
-from vsim.registers import IQT
-from vsim.trace import Act, Event
+from vsim.state import commands
+from vsim.state.trace import Act, Event
 
 if TYPE_CHECKING:
     from widgets.lab import Lab

@@ -26,14 +26,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from traitlets import HasTraits, Int
 
-from vsim import commands, domain, lspci, xl
-from vsim.bits import bdf_text, parse_bdf
-from vsim.commands import Command
-from vsim.history import History
-from vsim.pci import Function
-from vsim.profile import Profile, profile
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.domain import builder as domain
+from vsim.history.log import History
+from vsim.layouts.bits import bdf_text, parse_bdf
+from vsim.readers import lspci, xl
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.commands import Command
+from vsim.state.pci import Function
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Event
 from widgets import views
 from widgets.kernel import Kernel
 from widgets.storms import Storm
@@ -181,7 +183,7 @@ class Lab:
         return out
 
     def boot(self, destination: str = "physical") -> list[str]:
-        """Boot the small guest; the lines of its log. destination: "physical" or "cluster" (`vsim.guest`)."""
+        """Boot the small guest; the lines of its log. destination: "physical" or "cluster" (`vsim.guest.kernel`)."""
         return self.kernel.boot(destination)
 
     def fire(self, device: int | str, message: int = 0) -> list[Event]:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets as t
 
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.state.arrays import Machine
+from vsim.state.trace import Event
 from widgets import page, tally, views
 from widgets.scene import scene
 from widgets.tally import Tally

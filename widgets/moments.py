@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from vsim.history import History
-from vsim.trace import Act, Event, Kind, node
+from vsim.history.log import History
+from vsim.state.trace import Act, Event, Kind, node
 
 EVENT, COMMAND, INTERRUPT = "event", "command", "interrupt"
 GRAINS = (EVENT, COMMAND, INTERRUPT)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from vsim.machine import Machine
-from vsim.trace import Event
+from vsim.state.trace import Event
 from widgets import theme
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 
-from vsim.bits import bdf_text
+from vsim.layouts.bits import bdf_text
 from widgets import captions
 from widgets.arrange import CHIP, LANE, SIDE, Box, Point
 from widgets.ink import Page

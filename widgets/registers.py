@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import ipywidgets as W
 
-from vsim import commands, vvtd
-from vsim.bits import Access, Field, Layout, get
-from vsim.formats import FRCD
-from vsim.registers import GCMD, ONE_SHOT, UNIT
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import ACTS, Act, Event
+from vsim.devices import vvtd
+from vsim.layouts.bits import Access, Field, Layout, get
+from vsim.layouts.formats import FRCD
+from vsim.layouts.registers import GCMD, ONE_SHOT, UNIT
+from vsim.state import commands
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import ACTS, Act, Event
 from widgets import fields, foresee
 from widgets.fields import whole_text
 from widgets.panel import Panel, flow, line

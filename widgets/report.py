@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """write the design review of a domain as one HTML file"""
-    from vsim.profile import PROFILES
+    from vsim.state.profile import PROFILES
 
     parser.description = ("Build the domain, interrupt every vCPU, run every defect of the series and the evidence of "
                           "every reviewer's question, and write it all down.")
@@ -81,7 +81,7 @@ def document(case: Case, shown: Shown) -> list[Part]:
 
 def summary(case: Case, shown: Shown) -> Part:
     """The review on half a page."""
-    from vsim.review import QUESTIONS
+    from vsim.review.questions import QUESTIONS
     from widgets.paper import grid
     from widgets.report_series import DEFECTS
 

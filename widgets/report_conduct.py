@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from vsim import commands as c
-from vsim.domain import Domain, build
-from vsim.guest import Guest
-from vsim.guest_cpu import DUTIES
-from vsim.lspci import Host
+from vsim.domain.builder import Domain, build
+from vsim.guest.cpu import DUTIES
+from vsim.guest.kernel import Guest
 from vsim.machine import step
-from vsim.profile import Profile
-from vsim.protocol import Finding, check
-from vsim.trace import Event
-from vsim.xl import Config
+from vsim.protocol.checker import Finding, check
+from vsim.readers.lspci import Host
+from vsim.readers.xl import Config
+from vsim.state import commands as c
+from vsim.state.profile import Profile
+from vsim.state.trace import Event
 from widgets.paper import Cell, Heading, Part, Words, grid
 
 Log = tuple[int, tuple[Finding, ...]]

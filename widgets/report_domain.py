@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from vsim import commands as c
-from vsim import lspci, viommu, xl
-from vsim.bits import bdf_text
-from vsim.domain import Domain, build
-from vsim.guest_ways import plain_message
-from vsim.profile import PROFILES, Profile
-from vsim.run import Result, run
+from vsim.cli.run import Result, run
+from vsim.devices import viommu
+from vsim.domain.builder import Domain, build
+from vsim.guest.ways import plain_message
+from vsim.layouts.bits import bdf_text
+from vsim.readers import lspci, xl
+from vsim.state import commands as c
+from vsim.state.profile import PROFILES, Profile
 from widgets.journey import Journey, Trial
 from widgets.paper import Cell, Grid, Heading, Part, Points, Words, grid
 from widgets.report_conduct import Log, judge

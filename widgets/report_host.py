@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vsim.bits import bdf_text
-from vsim.host import declared
-from vsim.host_answers import ASPECTS, POLICIES, PRECEDENTS, Policy
-from vsim.host_policies import link, migrate, passed_through, query
-from vsim.registers import CAP, ECAP
+from vsim.domain.host import declared
+from vsim.domain.host_answers import ASPECTS, POLICIES, PRECEDENTS, Policy
+from vsim.domain.host_policies import link, migrate, passed_through, query
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.registers import CAP, ECAP
 from widgets.paper import Cell, Heading, Part, Words, grid
 
 BASES = (0xFED90000, 0xFED91000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from vsim.explain import PASSED, ending
-from vsim.run import Result, ranges
-from vsim.ways import WAYS, compare, table
+from vsim.cli.run import Result, ranges
+from vsim.explain.interrupt import PASSED, ending
+from vsim.review.ways import WAYS, compare, table
 from widgets.figures import still, to_svg
 from widgets.journey import Journey
 from widgets.paper import Cell, Heading, Part, Picture, Points, Words, grid

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vsim import evidence, paths, viommu, xen_save
-from vsim.interfaces import differences
-from vsim.profile import Profile, profile
-from vsim.quirks import QUIRKS, Quirk
-from vsim.review import GRADES, QUESTIONS, Question
-from vsim.review_facts import LATER, LIMITS, POSTINGS, UNVERIFIED
-from vsim.trace import ACTS, Act
-from vsim.xen_models import MODELS
-from vsim.xen_scenarios import SCENARIOS, observe
+from vsim.devices import viommu
+from vsim.explain import paths
+from vsim.layouts.interfaces import differences
+from vsim.review import evidence
+from vsim.review.facts import LATER, LIMITS, POSTINGS, UNVERIFIED
+from vsim.review.questions import GRADES, QUESTIONS, Question
+from vsim.review.scenarios import SCENARIOS, observe
+from vsim.state.profile import Profile, profile
+from vsim.state.quirks import QUIRKS, Quirk
+from vsim.state.trace import ACTS, Act
+from vsim.xen import save as xen_save
+from vsim.xen.models import MODELS
 from widgets.paper import Cell, Heading, Link, Part, Points, Words, grid
 
 DEFECTS = tuple(row for row in QUIRKS.values() if row.id.startswith("xen."))

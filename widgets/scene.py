@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from vsim import topology
-from vsim.formats import REASON_TEXT
-from vsim.pci import Bus, Function
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Kind, node, node_text
+from vsim.explain import topology
+from vsim.layouts.formats import REASON_TEXT
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.trace import Kind, node, node_text
 from widgets import arrange
 from widgets.arrange import LANE, SIDE, Box, Point
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token

@@ -11,9 +11,9 @@ import random
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from vsim import msi
-from vsim.commands import Burst, Tick
-from vsim.state import Machine
+from vsim.devices import msi
+from vsim.state.arrays import Machine
+from vsim.state.commands import Burst, Tick
 
 if TYPE_CHECKING:
     from widgets.lab import Lab

@@ -12,7 +12,7 @@ from itertools import groupby
 import anywidget
 import traitlets
 
-from vsim.bits import Access, Field, Layout, get
+from vsim.layouts.bits import Access, Field, Layout, get
 
 CSS = """
 .vsim-strip{margin:2px 0 6px;font-family:var(--jp-code-font-family,ui-monospace,monospace);max-width:1000px}

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from vsim.bits import bdf_text, get
-from vsim.checks import MODE_BIT
-from vsim.formats import FRCD, REASON_TEXT
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.devices.checks import MODE_BIT
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import FRCD, REASON_TEXT
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from widgets.scene import Scene, unit_of
 from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
 

@@ -11,9 +11,9 @@ from html import escape
 
 import ipywidgets as W
 
-from vsim.explain import FAILED, NOT_REACHED, CheckRow, Explanation, explain_in
-from vsim.state import Machine
-from vsim.trace import Event
+from vsim.explain.interrupt import FAILED, NOT_REACHED, CheckRow, Explanation, explain_in
+from vsim.state.arrays import Machine
+from vsim.state.trace import Event
 from widgets import happened, rows, scrub
 from widgets.entries import MARKS
 from widgets.moments import EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault

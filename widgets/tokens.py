@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
 
-from vsim.formats import Reason
-from vsim.trace import Act, Event, Kind
+from vsim.layouts.formats import Reason
+from vsim.state.trace import Act, Event, Kind
 
 VERSION = 1
 HEADER = struct.Struct("<BBHI")

@@ -7,10 +7,11 @@ from html import escape
 
 import ipywidgets as W
 
-from vsim import commands, vlapic
-from vsim.registers import APIC_OFFSET
-from vsim.state import Apic, Machine
-from vsim.trace import Event
+from vsim.devices import vlapic
+from vsim.layouts.registers import APIC_OFFSET
+from vsim.state import commands
+from vsim.state.arrays import Apic, Machine
+from vsim.state.trace import Event
 from widgets.panel import Panel, flow, line, table
 
 CSS = """

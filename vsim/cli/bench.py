@@ -19,16 +19,18 @@ from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from vsim import commands as c
-from vsim import explain, viommu, yardstick
-from vsim.formats import IRTE, remap_message
-from vsim.history import History
+from vsim.cli import yardstick
+from vsim.devices import viommu
+from vsim.explain import interrupt as explain
+from vsim.history.log import History
+from vsim.layouts.formats import IRTE, remap_message
+from vsim.layouts.registers import GCMD, IRTA, OFFSET, SVR
 from vsim.machine import step
-from vsim.profile import profile
-from vsim.registers import GCMD, IRTA, OFFSET, SVR
-from vsim.state import Latch, Machine
-from vsim.storm import Source, Workload, storm
-from vsim.storm_engines import NEEDS, missing
+from vsim.state import commands as c
+from vsim.state.arrays import Latch, Machine
+from vsim.state.profile import profile
+from vsim.storm.engines import NEEDS, missing
+from vsim.storm.run import Source, Workload, storm
 
 NIC = 0x0300
 SIZES = (8, 288, 1024, 4096)

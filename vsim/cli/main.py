@@ -46,8 +46,8 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN = {
-    "run": BuiltIn("vsim.run", "build the domain of an xl.cfg and interrupt every vCPU"),
-    "replay": BuiltIn("vsim.replay_command", "run recorded cases of real machines and compare"),
+    "run": BuiltIn("vsim.cli.run", "build the domain of an xl.cfg and interrupt every vCPU"),
+    "replay": BuiltIn("vsim.cli.replay", "run recorded cases of real machines and compare"),
     "decode": BuiltIn("vsim.decode", "show the fields of a value"),
     "bench": BuiltIn("vsim.bench", "measure the simulator on this computer"),
 }

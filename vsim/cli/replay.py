@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from vsim import replay
-from vsim.cases import Case
-from vsim.profile import PROFILES, QUIRKS, Profile, profile
-from vsim.replay import Difference
+from vsim.replay import compare as replay
+from vsim.replay.cases import Case
+from vsim.replay.compare import Difference
+from vsim.state.profile import PROFILES, QUIRKS, Profile, profile
 
 STEPS_SHOWN = 6
 """Steps before a difference that `-v` shows; those further back are counted."""

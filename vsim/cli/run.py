@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsim import commands as c
-from vsim import lspci, xl
-from vsim.bits import bdf_text
-from vsim.domain import Device, Domain, build
-from vsim.formats import REASON_TEXT
-from vsim.guest import DESTINATIONS, Guest, Source, Taken
+from vsim.domain.builder import Device, Domain, build
+from vsim.guest.kernel import DESTINATIONS, Guest, Source, Taken
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.formats import REASON_TEXT
 from vsim.machine import step
-from vsim.profile import PROFILES
-from vsim.state import Machine
-from vsim.trace import Act, Event
+from vsim.readers import lspci, xl
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import PROFILES
+from vsim.state.trace import Act, Event
 
 APIC_IDS = {"2n": 2, "n": 1}
 """Values of --apic-id: APIC ID of vCPU n, by the factor."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vsim.bits import get, put
-from vsim.formats import FRCD
-from vsim.profile import IP_LINGERS
-from vsim.registers import FECTL, FSTS, ICS, OFFSET
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
+from vsim.layouts.bits import get, put
+from vsim.layouts.formats import FRCD
+from vsim.layouts.registers import FECTL, FSTS, ICS, OFFSET
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.state.profile import IP_LINGERS
+from vsim.state.trace import Act, Kind, node
 
 
 class Message(NamedTuple):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import struct
 from array import array
 
-from vsim.bits import get, put
-from vsim.pci import Bus
-from vsim.pci_function import BAR0, COMMAND, CONFIG_BYTES, MSI_CAP, pba_offset
-from vsim.registers import MSI_CONTROL, MSIX_CONTROL, MSIX_VECTOR_CONTROL, PCI_COMMAND
+from vsim.layouts.bits import get, put
+from vsim.layouts.registers import MSI_CONTROL, MSIX_CONTROL, MSIX_VECTOR_CONTROL, PCI_COMMAND
+from vsim.state.pci import Bus
+from vsim.state.pci_function import BAR0, COMMAND, CONFIG_BYTES, MSI_CAP, pba_offset
 
 READY, MASKED, OFF, NO_MASTER = range(4)
 """What becomes of a message: it goes out; it becomes pending; there is none; bus mastering is off."""

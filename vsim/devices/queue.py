@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from vsim import faults
-from vsim.bits import get
-from vsim.faults import Message
-from vsim.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, PAGE_SELECTIVE, WAIT, DescriptorType
-from vsim.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
-from vsim.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
-from vsim.remap import ABSENT, Verdict, Words, entry_of
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, Stop, node
+from vsim.devices import faults
+from vsim.devices.faults import Message
+from vsim.devices.remap import ABSENT, Verdict, Words, entry_of
+from vsim.layouts.bits import get
+from vsim.layouts.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, PAGE_SELECTIVE, WAIT, DescriptorType
+from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.state.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
+from vsim.state.trace import Act, Kind, Stop, node
 
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
 """IQERCD.IQEI values: why the queue stopped."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vsim import chain
-from vsim.checks import CHECKS, MODE_BIT, NAMES, ORDERS
-from vsim.formats import IRTE, Reason
-from vsim.profile import QUIRKS, REQUEST_LATE, Profile
-from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.devices import chain
+from vsim.devices.checks import CHECKS, MODE_BIT, NAMES, ORDERS
+from vsim.layouts.formats import IRTE, Reason
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.profile import QUIRKS, REQUEST_LATE, Profile
 
 Words = tuple[int, int, int, int]
 ABSENT: Words = (0, 0, 0, 0)

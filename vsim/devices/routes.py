@@ -5,8 +5,8 @@ Each target matches by its own mode. The table makes the cost of a match indepen
 
 from __future__ import annotations
 
-from vsim.profile import CLUSTER_F_BROADCASTS, MIXED_NARROWS
-from vsim.state import Apic, Machine
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import CLUSTER_F_BROADCASTS, MIXED_NARROWS
 
 BROADCAST8, BROADCAST32 = 0xFF, 0xFFFFFFFF
 NEVER = 1 << 32

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vsim.bits import get, put
-from vsim.formats import MSI_ADDRESS, MSI_DATA, RTE
-from vsim.profile import EDGE_REPEATS, LEVEL_UNSEEN
-from vsim.registers import IOAPIC_ID, IOAPIC_VERSION
-from vsim.state import Machine
-from vsim.trace import Act, Drop, Kind, node
+from vsim.layouts.bits import get, put
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE
+from vsim.layouts.registers import IOAPIC_ID, IOAPIC_VERSION
+from vsim.state.arrays import Machine
+from vsim.state.profile import EDGE_REPEATS, LEVEL_UNSEEN
+from vsim.state.trace import Act, Drop, Kind, node
 
 BASE, LENGTH = 0xFEC00000, 0x1000
 SELECT, WINDOW, EOI = 0x00, 0x10, 0x40

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim import vioapic, vvtd, xen_models, xen_quirks
-from vsim.interfaces import INTERFACES, Caps, Errno, Interface, Op, known
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
+from vsim.devices import vioapic, vvtd
+from vsim.layouts.interfaces import INTERFACES, Caps, Errno, Interface, Op, known
+from vsim.state import xen_quirks
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Kind, node
 
 PAGE = 4096
 LOCAL_APICS = (0xFEE00000, 0x100000)
 """Where the local APICs and messages live; no unit fits there."""
-
+TRAPPED: dict[str, int] = {"vtd": PAGE}
+"""Bytes that a unit traps where the hypercall has no length, by the machine option `model`. A device model that lives
+elsewhere registers itself here."""
 
 Values = dict[str, int]
 
@@ -234,8 +237,7 @@ def _act(m: Machine, command: int, values: Values) -> int:
     if command == Op.CREATE:
         m.created += 1
         add_handler(m)
-        series = m.profile.options.model != "vtd"
-        length = values.get("length", xen_models.model(m).trapped if series else PAGE)
+        length = values.get("length", TRAPPED[m.profile.options.model])
         return vvtd.create(m, values["base_address"], length, values["capabilities"])
     if command == Op.QUERY_CAPS:
         return int(Caps.IRQ_REMAPPING)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from vsim import routes, xen_quirks
-from vsim.formats import Dlm
-from vsim.profile import DISABLED_TAKES, LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
-from vsim.registers import APIC_BASE, ESR, SVR
-from vsim.state import LVTS, Apic, Machine
-from vsim.trace import Act, Drop, Kind
+from vsim.devices import routes
+from vsim.layouts.formats import Dlm
+from vsim.layouts.registers import APIC_BASE, ESR, SVR
+from vsim.state import xen_quirks
+from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.profile import DISABLED_TAKES, LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
+from vsim.state.trace import Act, Drop, Kind
 
 MESSAGE_RESERVED, IPI_RESERVED = (3, 6), (3, 7)
 """Delivery modes that no message, and no interrupt command, can have: 6 is SIPI, 7 is ExtINT."""

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from vsim import routes, vlapic
-from vsim.bits import get
-from vsim.formats import Dlm
-from vsim.registers import APIC, APIC_BASE, APIC_OFFSET, ESR, ICR, SVR, TPR
-from vsim.state import LVTS, Apic, Machine
-from vsim.trace import Act, Kind, node
+from vsim.devices import routes, vlapic
+from vsim.layouts.bits import get
+from vsim.layouts.formats import Dlm
+from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, ESR, ICR, SVR, TPR
+from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.trace import Act, Kind, node
 
 APIC_BASE_MSR = 0x1B
 _NAMES = {offset: name for offset, name, _, _, _ in APIC}

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from vsim import faults, queue, remap
-from vsim.bits import get
-from vsim.checks import MODE_BIT
-from vsim.faults import Message
-from vsim.formats import DescriptorType
-from vsim.profile import COMPAT_PASSES, EIME_ALWAYS, IQA_IN_USE, QIE_STICKS, RESUME_ON_TAIL, WIDE_WRITE_ABORTS
-from vsim.registers import (
+from vsim.devices import faults, queue, remap
+from vsim.devices.checks import MODE_BIT
+from vsim.devices.faults import Message
+from vsim.layouts.bits import get
+from vsim.layouts.formats import DescriptorType
+from vsim.layouts.registers import (
     CAP,
     ECAP,
     EVENT_ADDRESS,
@@ -32,8 +31,9 @@ from vsim.registers import (
     UNIT,
     VER,
 )
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Kind, Stop, Warn, node
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.state.profile import COMPAT_PASSES, EIME_ALWAYS, IQA_IN_USE, QIE_STICKS, RESUME_ON_TAIL, WIDE_WRITE_ABORTS
+from vsim.state.trace import Act, Drop, Kind, Stop, Warn, node
 
 _WIDE = {offset for offset, width, _, _ in UNIT if width == 8}
 SERIES_MODE = sum(MODE_BIT[name] for name in ("compat_passes", "dlm_passes", "dst_unchecked", "msi_unchecked"))

@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vsim import acpi_dmar, acpi_madt, xen_quirks
-from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
-from vsim.acpi_madt import Madt, madt
-from vsim.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem, dumped
-from vsim.interfaces import Caps
-from vsim.state import LATCH_WORDS, Latch, Machine
+from vsim.layouts.interfaces import Caps
+from vsim.readers import acpi_dmar, acpi_madt
+from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
+from vsim.readers.acpi_madt import Madt, madt
+from vsim.readers.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem, dumped
+from vsim.state import xen_quirks
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 
 __all__ = ["INTR_REMAP", "IOAPIC_ID", "X2APIC_OPT_OUT", "XEN", "AcpiError", "Coverage", "Dmar", "DumpError", "Madt",
            "Oem", "Other", "Scope", "Unit", "dmar", "dmar_of", "load", "madt", "madt_of", "parse", "tables"]

@@ -11,18 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vsim import acpi, acpi_madt, commands, viommu
-from vsim.bits import bdf_text
-from vsim.domain_buses import FIRST_SLOT, Buses, Device
-from vsim.host_policies import Link
-from vsim.lspci import Host
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.buses import FIRST_SLOT, Buses, Device
+from vsim.domain.host_policies import Link
+from vsim.domain.platform import Platform
+from vsim.layouts.bits import bdf_text
 from vsim.machine import step
-from vsim.pci import Bus
-from vsim.platform import Platform
-from vsim.profile import PROFILES, Profile
-from vsim.state import Machine
-from vsim.trace import Act
-from vsim.xl import Config, ConfigError, ViommuConfig
+from vsim.readers import acpi_madt
+from vsim.readers.lspci import Host
+from vsim.readers.xl import Config, ConfigError, ViommuConfig
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus
+from vsim.state.profile import PROFILES, Profile
+from vsim.state.trace import Act
 
 __all__ = ["DMAR_AT", "FIRST_SLOT", "MIB", "NEEDED", "Device", "Domain", "build"]
 

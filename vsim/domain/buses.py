@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from vsim import lspci
-from vsim.bits import bdf_text
-from vsim.lspci import Host, HostFunction
-from vsim.pci import Bridge, Bus, Function
-from vsim.pci_function import MAX_NAME
-from vsim.xl import Config, ConfigError, PciAssign
+from vsim.layouts.bits import bdf_text
+from vsim.readers import lspci
+from vsim.readers.lspci import Host, HostFunction
+from vsim.readers.xl import Config, ConfigError, PciAssign
+from vsim.state.pci import Bridge, Bus, Function
+from vsim.state.pci_function import MAX_NAME
 
 FIRST_SLOT = 4
 """First slot of bus 0 for emulated devices: below are the chipset, the graphics and Xen's platform device."""

@@ -15,12 +15,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vsim import acpi, acpi_dmar, lspci
-from vsim.acpi_dmar import Coverage, Dmar, Unit
-from vsim.bits import bdf_text, get
-from vsim.host_features import Words
-from vsim.registers import CAP, ECAP
-from vsim.source import TextError, read
+from vsim.domain import acpi
+from vsim.domain.host_features import Words
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.registers import CAP, ECAP
+from vsim.readers import acpi_dmar, lspci
+from vsim.readers.acpi_dmar import Coverage, Dmar, Unit
+from vsim.readers.source import TextError, read
 
 MAX_CHARACTERS = 1 << 23
 """Longest log that is read (8 MiB)."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vsim.host_features import Rule
+from vsim.domain.host_features import Rule
 
 ASPECTS = ("capabilities", "query", "guest", "passed-through", "hot-plug", "migration")
 """What an answer has to say something about."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from vsim.bits import Field, get, put
-from vsim.profile import Capabilities
-from vsim.registers import CAP, ECAP
+from vsim.layouts.bits import Field, get, put
+from vsim.layouts.registers import CAP, ECAP
+from vsim.state.profile import Capabilities
 
 
 class Words(NamedTuple):

@@ -13,16 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from vsim import commands, viommu
-from vsim.bits import bdf_text
-from vsim.host import Host
-from vsim.host_answers import POLICIES, Policy
-from vsim.host_features import HARDWARE, MODEL, Feature, Rule, Words, combine, less, names, promised
-from vsim.interfaces import INTERFACES, Errno, Op
+from vsim.devices import viommu
+from vsim.domain.host import Host
+from vsim.domain.host_answers import POLICIES, Policy
+from vsim.domain.host_features import HARDWARE, MODEL, Feature, Rule, Words, combine, less, names, promised
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.interfaces import INTERFACES, Errno, Op
 from vsim.machine import step
-from vsim.profile import Capabilities, profile
-from vsim.state import Machine
-from vsim.trace import Act
+from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.profile import Capabilities, profile
+from vsim.state.trace import Act
 
 Place = tuple[int, int]
 """A function of the host: PCI segment and requester id."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim.pci import Bus
-from vsim.state import Machine
+from vsim.state.arrays import Machine
+from vsim.state.pci import Bus
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ Its paths are counted, its defects shown and its answers checked on such a domai
 
 from __future__ import annotations
 
-from vsim import commands as c
-from vsim import machine, viommu, vlapic, xen_paths
-from vsim.formats import IRTE, remap_message
-from vsim.profile import Profile
-from vsim.registers import GCMD, OFFSET
-from vsim.state import Apic, Machine
-from vsim.trace import Act, Event
+from vsim import machine
+from vsim.devices import viommu, vlapic
+from vsim.layouts.formats import IRTE, remap_message
+from vsim.layouts.registers import GCMD, OFFSET
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import Profile
+from vsim.state.trace import Act, Event
+from vsim.xen import paths as xen_paths
 
 BASE, TABLE, QUEUE, STATUS = 0xFED90000, 0x100000, 0x300000, 0x340000
 """Guest-physical addresses: register page, remapping table, invalidation queue, a status word."""

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from vsim import chain
-from vsim.checks import CHECKS, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
-from vsim.formats import REASON_TEXT, Reason
-from vsim.profile import IOAPIC_UNVERIFIED
-from vsim.registers import FSTS, OFFSET
-from vsim.remap import Words, posts
-from vsim.sentences import apic_text, entry_text, message_text, number, say, section, words_of
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind
+from vsim.devices import chain
+from vsim.devices.checks import CHECKS, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
+from vsim.devices.remap import Words, posts
+from vsim.explain.sentences import apic_text, entry_text, message_text, number, say, section, words_of
+from vsim.layouts.formats import REASON_TEXT, Reason
+from vsim.layouts.registers import FSTS, OFFSET
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.profile import IOAPIC_UNVERIFIED
+from vsim.state.trace import Act, Drop, Event, Kind
 
 PASSED, FAILED, DELIVERED, NOT_REACHED = "passed", "failed", "delivered", "not reached"
 """Outcomes of a check: the request goes on; it ends with a fault; it ends by passing the table by; was not made."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim import commands as c
 from vsim import machine
-from vsim.formats import remap_message
-from vsim.profile import Profile, profile
-from vsim.stage import Stage
-from vsim.trace import Act, Event
+from vsim.domain.stage import Stage
+from vsim.layouts.formats import remap_message
+from vsim.state import commands as c
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Act, Event
 
 PLACEMENTS = ("xen", "qemu")
 

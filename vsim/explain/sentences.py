@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vsim.bits import bdf_text, get
-from vsim.formats import (
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import (
     DLM_NAMES,
     DM_NAMES,
     FRCD,
@@ -23,12 +23,12 @@ from vsim.formats import (
     RTE,
     TM_NAMES,
 )
-from vsim.interfaces import Errno
+from vsim.layouts.interfaces import Errno
+from vsim.layouts.registers import ESR, ICR
 from vsim.machine import remapping_on
-from vsim.registers import ESR, ICR
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
-from vsim.xen_paths import signed
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
+from vsim.xen.paths import signed
 
 
 def number(event: Event) -> int:

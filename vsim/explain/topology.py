@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
-from vsim.bits import bdf_text
-from vsim.pci_function import Function
-from vsim.state import Machine
-from vsim.trace import Act, Drop, Event, Kind, node
+from vsim.layouts.bits import bdf_text
+from vsim.state.arrays import Machine
+from vsim.state.pci_function import Function
+from vsim.state.trace import Act, Drop, Event, Kind, node
 
 SIDE = 4
 """Slots along one side of a tile."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vsim import commands as c
-from vsim.trace import Act, Event, Kind
+from vsim.state import commands as c
+from vsim.state.trace import Act, Event, Kind
 
 Issue = Callable[[c.Command], list[Event]]
 """Does one command on a machine and returns its events."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vsim.bits import bdf_text, get
-from vsim.formats import FRCD, IEC, REASON_TEXT, WAIT, DescriptorType
-from vsim.guest_cpu import Cpu
-from vsim.registers import CAP, ECAP, FECTL, FSTS, GCMD, GSTS, IQA, IQH, IQT, IRTA, OFFSET, ONE_SHOT
+from vsim.guest.cpu import Cpu
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import FRCD, IEC, REASON_TEXT, WAIT, DescriptorType
+from vsim.layouts.registers import CAP, ECAP, FECTL, FSTS, GCMD, GSTS, IQA, IQH, IQT, IRTA, OFFSET, ONE_SHOT
 
 ENTRIES = 1 << 16
 """Entries of the table that Linux makes: 1 MiB (V 10.1)."""

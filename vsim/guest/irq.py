@@ -5,13 +5,13 @@ What is alive is masked before it changes. What to program comes from `guest_way
 
 from __future__ import annotations
 
-from vsim.bits import get
-from vsim.formats import RTE
-from vsim.guest_cpu import Cpu
-from vsim.guest_ways import Source, remapped_pin
-from vsim.pci import Bus
-from vsim.pci_function import COMMAND
-from vsim.registers import IOAPIC_VERSION, MSI_CONTROL, MSIX_CONTROL, MSIX_VECTOR_CONTROL, PCI_COMMAND
+from vsim.guest.cpu import Cpu
+from vsim.guest.ways import Source, remapped_pin
+from vsim.layouts.bits import get
+from vsim.layouts.formats import RTE
+from vsim.layouts.registers import IOAPIC_VERSION, MSI_CONTROL, MSIX_CONTROL, MSIX_VECTOR_CONTROL, PCI_COMMAND
+from vsim.state.pci import Bus
+from vsim.state.pci_function import COMMAND
 
 FIRST_VECTOR, LAST_VECTOR, SYSCALL_VECTOR = 0x20, 0xEB, 0x80
 """Vectors for devices: from the first behind the exceptions to the last below the system's, without int 0x80."""

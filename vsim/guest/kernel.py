@@ -21,18 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from vsim import commands as c
-from vsim.bits import bdf_text
-from vsim.formats import Dlm
-from vsim.guest_cpu import DUTIES, Cpu, Issue
-from vsim.guest_iommu import MEMORY, Driver, Fault
-from vsim.guest_irq import Interrupts, Vectors
-from vsim.guest_units import Units
-from vsim.guest_ways import Source, Ways
-from vsim.pci import Function
-from vsim.platform import Platform
-from vsim.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
-from vsim.trace import Event
+from vsim.domain.platform import Platform
+from vsim.guest.cpu import DUTIES, Cpu, Issue
+from vsim.guest.iommu import MEMORY, Driver, Fault
+from vsim.guest.irq import Interrupts, Vectors
+from vsim.guest.units import Units
+from vsim.guest.ways import Source, Ways
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.formats import Dlm
+from vsim.layouts.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
+from vsim.state import commands as c
+from vsim.state.pci import Function
+from vsim.state.trace import Event
 
 __all__ = ["BEYOND", "DESTINATIONS", "DUTIES", "MEMORY", "MIB", "Fault", "Guest", "Source", "Taken", "Ways"]
 

@@ -6,11 +6,11 @@ or the firmware opts out, all of them work with 8 bits.
 
 from __future__ import annotations
 
-from vsim.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, parse
-from vsim.acpi_table import length
-from vsim.guest_cpu import Cpu
-from vsim.guest_iommu import MEMORY, QUEUE_BYTES, TABLE_BYTES, Driver
-from vsim.pci import Bus
+from vsim.guest.cpu import Cpu
+from vsim.guest.iommu import MEMORY, QUEUE_BYTES, TABLE_BYTES, Driver
+from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, parse
+from vsim.readers.acpi_table import length
+from vsim.state.pci import Bus
 
 MAX_TABLE = 4096
 """Longest DMAR that is read, in bytes."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vsim.formats import IRTE, MSI_ADDRESS, RTE, RTE_REMAP, msi_message, remap_message
-from vsim.platform import Platform
+from vsim.domain.platform import Platform
+from vsim.layouts.formats import IRTE, MSI_ADDRESS, RTE, RTE_REMAP, msi_message, remap_message
 
 SHORT_ID, LONG_ID, LARGEST_ID = 0xFE, 0x7FFF, 0xFFFFFFFE
 """Largest APIC ID in a destination of 8 bits, of 15 (the extended destination ID, V 11), of 32."""

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import IO
 
-from vsim import session
-from vsim.commands import Command
+from vsim.history import session
 from vsim.machine import step
-from vsim.state import Machine
-from vsim.trace import RECORD, Event, unpack
+from vsim.state.arrays import Machine
+from vsim.state.commands import Command
+from vsim.state.trace import RECORD, Event, unpack
 
 HELD = 100_000
 """Events held at most, besides those of the last command; older ones are made again when asked for."""

@@ -16,11 +16,11 @@ from io import TextIOBase
 from itertools import pairwise
 from typing import IO, Any, NamedTuple, cast, overload
 
-from vsim import remap
-from vsim.commands import COMMANDS, Command, from_row, to_row
-from vsim.source import TextError, read
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import ACTS, Act
+from vsim.devices import remap
+from vsim.readers.source import TextError, read
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.commands import COMMANDS, Command, from_row, to_row
+from vsim.state.trace import ACTS, Act
 
 VERSION = 1
 MAX_BYTES = 64 << 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from vsim.bits import Access, Field, Layout, flag, reserved
+from vsim.layouts.bits import Access, Field, Layout, flag, reserved
 
 RO = Access.RO
 

@@ -6,8 +6,8 @@ Only what interrupt remapping touches has a layout of its own; the other registe
 
 from __future__ import annotations
 
-from vsim.bits import Access, Field, Layout, flag, reserved
-from vsim.formats import DLM_NAMES, DM_NAMES, RTE, TM_NAMES
+from vsim.layouts.bits import Access, Field, Layout, flag, reserved
+from vsim.layouts.formats import DLM_NAMES, DM_NAMES, RTE, TM_NAMES
 
 RO, RW, WO, W1C = Access.RO, Access.RW, Access.WO, Access.W1C
 

@@ -14,21 +14,22 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vsim import session, viommu
-from vsim.commands import ApicWrite, Command, Domctl, MmioRead, Msr, from_row, to_row
-from vsim.conduct import Conduct
-from vsim.delivery import Delivery, delivery, passed, using
-from vsim.facts import Fact, Requested
-from vsim.formats import IRTE
+from vsim.devices import viommu
+from vsim.devices.remap import Words
+from vsim.history import session
+from vsim.history.session import MAX_BYTES, MAX_COMMANDS
+from vsim.layouts.formats import IRTE
+from vsim.layouts.registers import APIC_OFFSET, SVR
 from vsim.machine import step
-from vsim.observer import Observer
-from vsim.profile import profile
-from vsim.protocol_rules import RULES, SEVERITIES, UNWISE, Rule, broken
-from vsim.registers import APIC_OFFSET, SVR
-from vsim.remap import Words
-from vsim.session import MAX_BYTES, MAX_COMMANDS
-from vsim.source import TextError, read
-from vsim.state import LATCH_WORDS, MAX_VCPUS, Latch, Machine
+from vsim.protocol.conduct import Conduct
+from vsim.protocol.delivery import Delivery, delivery, passed, using
+from vsim.protocol.facts import Fact, Requested
+from vsim.protocol.observer import Observer
+from vsim.protocol.rules import RULES, SEVERITIES, UNWISE, Rule, broken
+from vsim.readers.source import TextError, read
+from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, Latch, Machine
+from vsim.state.commands import ApicWrite, Command, Domctl, MmioRead, Msr, from_row, to_row
+from vsim.state.profile import profile
 
 RAM_SIZE = 1 << 38
 """Bytes of memory of the machine that a log without one is done on."""

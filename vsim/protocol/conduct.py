@@ -11,19 +11,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vsim import vvtd
-from vsim.bits import get
-from vsim.checks import MODE_BIT
-from vsim.commands import MmioRead
-from vsim.delivery import Request, anyone, effect, fault_of, using
-from vsim.exposure import Exposure, Held, Journal
-from vsim.formats import FRCD, WAIT, DescriptorType
-from vsim.invalidations import Invalidations, Queued
-from vsim.queue import WHOLE
-from vsim.registers import CAP, ECAP, FSTS, GSTS, IRTA, OFFSET, ONE_SHOT
-from vsim.remap import ABSENT, Verdict, Words
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Event, Kind, node
+from vsim.devices import vvtd
+from vsim.devices.checks import MODE_BIT
+from vsim.devices.queue import WHOLE
+from vsim.devices.remap import ABSENT, Verdict, Words
+from vsim.layouts.bits import get
+from vsim.layouts.formats import FRCD, WAIT, DescriptorType
+from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IRTA, OFFSET, ONE_SHOT
+from vsim.protocol.delivery import Request, anyone, effect, fault_of, using
+from vsim.protocol.exposure import Exposure, Held, Journal
+from vsim.protocol.invalidations import Invalidations, Queued
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.commands import MmioRead
+from vsim.state.trace import Act, Event, Kind, node
 
 _AVAILABLE = 0xF00      # entry bits 11:8 are software's own
 

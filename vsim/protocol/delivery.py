@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsim import remap, vlapic
-from vsim.bits import get
-from vsim.checks import PASS
-from vsim.formats import IRTE_POSTED, MSI_DATA, PID, Reason, remap_message
-from vsim.queue import WHOLE
-from vsim.remap import Verdict, Words, entry_of
-from vsim.state import Machine
+from vsim.devices import remap, vlapic
+from vsim.devices.checks import PASS
+from vsim.devices.queue import WHOLE
+from vsim.devices.remap import Verdict, Words, entry_of
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE_POSTED, MSI_DATA, PID, Reason, remap_message
+from vsim.state.arrays import Machine
 
 
 class Request(NamedTuple):

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vsim.queue import WHOLE
-from vsim.ram import Ram
-from vsim.remap import ABSENT, Words
+from vsim.devices.queue import WHOLE
+from vsim.devices.remap import ABSENT, Words
+from vsim.state.ram import Ram
 
 MOST_VALUES = 512
 """Former values of one entry that are remembered; of older ones the journal says that they were lost."""

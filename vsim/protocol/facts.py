@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim.bits import bdf_text
-from vsim.conduct import Conduct, Stale, dropped, raised
-from vsim.delivery import Request
-from vsim.exposure import Change
-from vsim.formats import IRTE, Reason
-from vsim.registers import GCMD, ONE_SHOT
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.formats import IRTE, Reason
+from vsim.layouts.registers import GCMD, ONE_SHOT
+from vsim.protocol.conduct import Conduct, Stale, dropped, raised
+from vsim.protocol.delivery import Request
+from vsim.protocol.exposure import Change
 
 
 @dataclass(frozen=True, slots=True)

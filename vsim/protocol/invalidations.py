@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vsim.queue import WHOLE
+from vsim.devices.queue import WHOLE
 
 MOST_QUEUED = 1 << 15
 MOST_WAITS = 4096

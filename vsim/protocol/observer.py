@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vsim import commands as c
-from vsim.checks import MODE_BIT, NAMES
-from vsim.conduct import Conduct, of
-from vsim.delivery import Request, anyone, delivery, using
-from vsim.exposure import ENTRY_BYTES, Change, Journal, pages_of, tables
-from vsim.facts import (
+from vsim.devices.checks import MODE_BIT, NAMES
+from vsim.devices.remap import entry_of
+from vsim.layouts.formats import FRCD, IRTE
+from vsim.layouts.registers import FSTS, GCMD, OFFSET, UNIT
+from vsim.machine import FEE, FEE_MASK, read, step, unit_at
+from vsim.protocol.conduct import Conduct, of
+from vsim.protocol.delivery import Request, anyone, delivery, using
+from vsim.protocol.exposure import ENTRY_BYTES, Change, Journal, pages_of, tables
+from vsim.protocol.facts import (
     Access,
     Commanded,
     EntryChanged,
@@ -34,13 +37,10 @@ from vsim.facts import (
     StatusStood,
     Torn,
 )
-from vsim.formats import FRCD, IRTE
-from vsim.machine import FEE, FEE_MASK, read, step, unit_at
-from vsim.observer_irq import IrqObserver, Sources
-from vsim.registers import FSTS, GCMD, OFFSET, UNIT
-from vsim.remap import entry_of
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Event, Kind
+from vsim.protocol.observer_irq import IrqObserver, Sources
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Event, Kind
 
 _PRESENT = IRTE.p.mask
 _SOURCE = IRTE.sid.mask | IRTE.sq.mask | IRTE.svt.mask

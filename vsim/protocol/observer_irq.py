@@ -6,17 +6,17 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from vsim import chain, msi, vlapic
-from vsim import commands as c
-from vsim.bits import bdf_text, get
-from vsim.conduct import Conduct
-from vsim.facts import Fact, LeftFaults, MessageChanged, NotEnded, NotTaken, PinDisagrees, WideId
-from vsim.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm, Reason
-from vsim.guest_ways import SHORT_ID
-from vsim.registers import ECAP
-from vsim.state import Apic, Machine
-from vsim.trace import Act, Drop, Event, Kind
-from vsim.vioapic import message as pin_message
+from vsim.devices import chain, msi, vlapic
+from vsim.devices.vioapic import message as pin_message
+from vsim.guest.ways import SHORT_ID
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm, Reason
+from vsim.layouts.registers import ECAP
+from vsim.protocol.conduct import Conduct
+from vsim.protocol.facts import Fact, LeftFaults, MessageChanged, NotEnded, NotTaken, PinDisagrees, WideId
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.trace import Act, Drop, Event, Kind
 
 Units = dict[int, Conduct]
 _NUMBER = 0xFFFFFF

@@ -5,9 +5,12 @@ Each returns "" when all is well, else what is wrong, in words. Commands are cou
 
 from __future__ import annotations
 
-from vsim.bits import bdf_text, get
-from vsim.checks import CHECKS
-from vsim.facts import (
+from vsim.devices.checks import CHECKS
+from vsim.devices.remap import entry_of
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import IRTE, MSI_DATA, TM_NAMES, Reason
+from vsim.layouts.registers import GCMD, GSTS, IQERCD, IQT, IRTA, UNIT
+from vsim.protocol.facts import (
     Access,
     Commanded,
     EntryChanged,
@@ -25,9 +28,6 @@ from vsim.facts import (
     Torn,
     WideId,
 )
-from vsim.formats import IRTE, MSI_DATA, TM_NAMES, Reason
-from vsim.registers import GCMD, GSTS, IQERCD, IQT, IRTA, UNIT
-from vsim.remap import entry_of
 
 _LAYOUT = {name: layout for _, _, name, layout in UNIT}
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vsim import protocol_predicates as p
-from vsim.facts import (
+from vsim.protocol import predicates as p
+from vsim.protocol.facts import (
     Access,
     Commanded,
     EntryChanged,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-from vsim import acpi_table
-from vsim.acpi_table import HEADER, XEN, Family, Oem, Row, Shape, Structure, make, make_table, place
-from vsim.bits import Layout, flag, reserved
+from vsim.layouts.bits import Layout, flag, reserved
+from vsim.readers import acpi_table
+from vsim.readers.acpi_table import HEADER, XEN, Family, Oem, Row, Shape, Structure, make, make_table, place
 
 FLAGS = Layout("DMAR flags", 8, "VT-d 8, V 8.1",
                flag("intr_remap", 0, "the platform remaps interrupts"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-from vsim import acpi_table
-from vsim.acpi_dmar import IOAPIC_ID
-from vsim.acpi_table import HEADER, XEN, Family, Oem, Shape, Structure, make, make_table, place
-from vsim.bits import Layout
+from vsim.layouts.bits import Layout
+from vsim.readers import acpi_table
+from vsim.readers.acpi_dmar import IOAPIC_ID
+from vsim.readers.acpi_table import HEADER, XEN, Family, Oem, Shape, Structure, make, make_table, place
 
 _SECTION = "ACPI 5.2.12, V 8.2"
 _HEAD = place("type", 0, 1, "of the entry"), place("length", 1, 1)

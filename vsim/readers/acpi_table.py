@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from vsim.bits import Field, Layout, get, put
+from vsim.layouts.bits import Field, Layout, get, put
 
 MAX_TABLE = 1 << 20
 """Longest table that is read, in bytes."""

@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from vsim.bits import Field, Layout, get
-from vsim.source import Source, TextError, read, shown
+from vsim.layouts.bits import Field, Layout, get
+from vsim.readers.source import Source, TextError, read, shown
 
 MAX_CHARACTERS = 16 << 20
 """Longest text; also the largest file, in bytes."""

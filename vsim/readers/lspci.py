@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vsim.source import Source, TextError, read, shown
+from vsim.readers.source import Source, TextError, read, shown
 
 MAX_CHARACTERS = 1 << 23  #: longest text that is read (8 MiB: 600 functions with the dumps of -xxxx)
 MAX_FUNCTIONS = 1 << 16  #: functions of one text

@@ -1,6 +1,6 @@
 """A domain configuration as `xl create` takes it (xl.cfg(5)), up to what matters to interrupts.
 
-`vsim.xlu` reads the syntax; this module gives the options their meaning. A mistake is a `ConfigError` that
+`vsim.readers.xlu` reads the syntax; this module gives the options their meaning. A mistake is a `ConfigError` that
 says what was found and what is allowed. Options that have no part in interrupts are kept in `Config.unknown`.
 What xl would do otherwise, and what was assumed, is a sentence in `Config.notes`.
 """
@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vsim.source import Source, TextError, read, shown
-from vsim.xlu import Value, settings
+from vsim.readers.source import Source, TextError, read, shown
+from vsim.readers.xlu import Value, settings
 
 MAX_CHARACTERS = 1 << 20  #: longest file that is read (1 MiB)
 MAX_DEVICES = 256  #: entries of one pci, vif or disk list: the functions of one guest bus

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vsim.source import Source, shown
+from vsim.readers.source import Source, shown
 
 MAX_NESTING = 16  #: lists inside lists
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vsim.source import TextError, shown
+from vsim.readers.source import TextError, shown
 
 MAX_BYTES, MAX_CASES, MAX_STEPS = 64 << 20, 200_000, 20_000
 """Bytes of a file when unpacked, cases of a file, steps of a case."""

@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsim import chain, machine, recorded, replay_xen, viommu, vlapic
-from vsim import commands as c
-from vsim.cases import MAX_STEPS, Case, CaseError, number_of, read_rows, rows_of
-from vsim.profile import Capabilities, Profile
-from vsim.registers import OFFSET
-from vsim.state import Apic, Machine
-from vsim.trace import Act
+from vsim import machine
+from vsim.devices import chain, viommu, vlapic
+from vsim.layouts.registers import OFFSET
+from vsim.replay import compare_xen as replay_xen
+from vsim.replay import recorded
+from vsim.replay.cases import MAX_STEPS, Case, CaseError, number_of, read_rows, rows_of
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import Capabilities, Profile
+from vsim.state.trace import Act
 
 CHOICES: dict[str, Any] = {
     "order": "reserved-first", "merge_faults": True, "cache": "none", "svt3_reason": 0x26, "dlm_passes": True,

@@ -9,13 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from vsim import commands as c
-from vsim import machine, viommu, vlapic, xen_bind, xen_models, xen_paths, xen_save, xen_vvtd
-from vsim.cases import limited
-from vsim.profile import Profile
-from vsim.registers import OFFSET
-from vsim.state import LATCH_WORDS, MAX_VCPUS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.trace import Act, Drop, Event, Kind, node
+from vsim import machine
+from vsim.devices import viommu, vlapic
+from vsim.layouts.registers import OFFSET
+from vsim.replay.cases import limited
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.profile import Profile
+from vsim.state.trace import Act, Drop, Event, Kind, node
+from vsim.xen import bind as xen_bind
+from vsim.xen import models as xen_models
+from vsim.xen import paths as xen_paths
+from vsim.xen import save as xen_save
+from vsim.xen import vvtd as xen_vvtd
 
 BASE = 0xFED90000
 MOST_ROWS = 201

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim import commands as c
-from vsim import machine, vioapic
-from vsim.cases import limited, number_of
-from vsim.formats import DescriptorType
-from vsim.registers import OFFSET
-from vsim.state import Machine
-from vsim.trace import Act, Event
+from vsim import machine
+from vsim.devices import vioapic
+from vsim.layouts.formats import DescriptorType
+from vsim.layouts.registers import OFFSET
+from vsim.replay.cases import limited, number_of
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.trace import Act, Event
 
 BASE = 0xFED90000
 """Guest-physical address of the recorded unit's registers."""

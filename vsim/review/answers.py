@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vsim import commands as c
 from vsim import machine
-from vsim.bits import get
-from vsim.evidence import MODELLED, VERSIONS, Lines, access, code, ends, issue, stage
-from vsim.formats import msi_message
-from vsim.interfaces import INTERFACES, Caps, Op
-from vsim.registers import ECAP
-from vsim.stage import BASE, TABLE, taken
-from vsim.xen_models import MODELS
+from vsim.domain.stage import BASE, TABLE, taken
+from vsim.layouts.bits import get
+from vsim.layouts.formats import msi_message
+from vsim.layouts.interfaces import INTERFACES, Caps, Op
+from vsim.layouts.registers import ECAP
+from vsim.review.evidence import MODELLED, VERSIONS, Lines, access, code, ends, issue, stage
+from vsim.state import commands as c
+from vsim.xen.models import MODELS
 
 
 def links() -> Lines:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from vsim import acpi, machine, viommu, xen_bind, xen_paths, xen_save
-from vsim import commands as c
-from vsim.bits import get
-from vsim.evidence import MODELLED, VERSIONS, Lines, both, code, issue, narrow, of_version, stage
-from vsim.formats import IEC, msi_message, remap_message
-from vsim.interfaces import INTERFACES, Op
-from vsim.profile import profile
-from vsim.registers import GCMD, GSTS, IQA, IQT, IRTA, OFFSET
-from vsim.stage import BASE, QUEUE, Stage, result, taken
-from vsim.trace import Act, Drop
+from vsim import machine
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.stage import BASE, QUEUE, Stage, result, taken
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IEC, msi_message, remap_message
+from vsim.layouts.interfaces import INTERFACES, Op
+from vsim.layouts.registers import GCMD, GSTS, IQA, IQT, IRTA, OFFSET
+from vsim.review.evidence import MODELLED, VERSIONS, Lines, both, code, issue, narrow, of_version, stage
+from vsim.state import commands as c
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Drop
+from vsim.xen import bind as xen_bind
+from vsim.xen import paths as xen_paths
+from vsim.xen import save as xen_save
 
 # --- the versions' changelogs (X 8.1, 8 to 18) ---
 

@@ -8,13 +8,14 @@ What the kit shows for each question of the review is built from these in `answe
 
 from __future__ import annotations
 
-from vsim import commands as c
-from vsim import machine, viommu
-from vsim.interfaces import INTERFACES, Errno, Op
-from vsim.profile import Profile, profile
-from vsim.stage import Stage, stopped
-from vsim.trace import Act
-from vsim.xen_scenarios import Observation, observe
+from vsim import machine
+from vsim.devices import viommu
+from vsim.domain.stage import Stage, stopped
+from vsim.layouts.interfaces import INTERFACES, Errno, Op
+from vsim.review.scenarios import Observation, observe
+from vsim.state import commands as c
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Act
 
 VERSIONS = ("v1", "v2", "v3", "v4")
 """The posted versions; versions 1 and 2 share one register model."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim import answers, answers_later, evidence
-from vsim.evidence import Lines
+from vsim.review import answers, answers_later, evidence
+from vsim.review.evidence import Lines
 
 SEED = "Julien Grall, review of version 1, patch 5/25"
 CHANGELOG = "not named, changelog of version {}"

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim import acpi, acpi_madt, machine, viommu, xen_bind, xen_paths
-from vsim import commands as c
-from vsim.formats import msi_message, remap_message
-from vsim.profile import Profile, profile
-from vsim.registers import GCMD, OFFSET
-from vsim.stage import BASE, QUEUE, STATUS, TABLE, Stage, result, stopped, taken
-from vsim.trace import Act, Event, Kind, node
+from vsim import machine
+from vsim.devices import viommu
+from vsim.domain import acpi
+from vsim.domain.stage import BASE, QUEUE, STATUS, TABLE, Stage, result, stopped, taken
+from vsim.layouts.formats import msi_message, remap_message
+from vsim.layouts.registers import GCMD, OFFSET
+from vsim.readers import acpi_madt
+from vsim.state import commands as c
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Act, Event, Kind, node
+from vsim.xen import bind as xen_bind
+from vsim.xen import paths as xen_paths
 
 Observation = tuple[str, ...]
 

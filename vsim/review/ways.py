@@ -13,19 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vsim import acpi, queue, viommu
-from vsim import commands as c
-from vsim.formats import IRTE
-from vsim.guest import MIB, Guest, Source
-from vsim.guest_ways import LARGEST_ID, plain_message
+from vsim.devices import queue, viommu
+from vsim.devices.vlapic import x2apic_ldr
+from vsim.domain import acpi
+from vsim.domain.platform import Platform
+from vsim.guest.kernel import MIB, Guest, Source
+from vsim.guest.ways import LARGEST_ID, plain_message
+from vsim.layouts.formats import IRTE
+from vsim.layouts.registers import APIC_OFFSET, ICR
 from vsim.machine import step, unit_register
-from vsim.pci import Bus, Function
-from vsim.platform import Platform
-from vsim.profile import Profile, profile
-from vsim.registers import APIC_OFFSET, ICR
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Event, Kind
-from vsim.vlapic import x2apic_ldr
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import Profile, profile
+from vsim.state.trace import Act, Event, Kind
 
 NIC, DISK, OLD = 0x0028, 0x0030, 0x0038
 FUNCTIONS = (Function(NIC, "NIC", msix_count=4), Function(DISK, "disk", msix_count=4),

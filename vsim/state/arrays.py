@@ -15,11 +15,11 @@ from array import array
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from vsim.pci import Bus
-from vsim.profile import Profile
-from vsim.ram import Ram
-from vsim.registers import RTE_RESET
-from vsim.trace import ACTS, Act, Event
+from vsim.layouts.registers import RTE_RESET
+from vsim.state.pci import Bus
+from vsim.state.profile import Profile
+from vsim.state.ram import Ram
+from vsim.state.trace import ACTS, Act, Event
 
 PAGE_WORDS = 1024
 """32-bit words of a register page."""

@@ -18,8 +18,9 @@ from dataclasses import asdict
 from itertools import accumulate, pairwise
 from typing import Any
 
-from vsim.bits import bdf_text
-from vsim.pci_function import (
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.registers import MSIX_VECTOR_CONTROL
+from vsim.state.pci_function import (
     MSI_CAP,
     MSIX_CAP,
     Bridge,
@@ -30,7 +31,6 @@ from vsim.pci_function import (
     pba_offset,
     writable,
 )
-from vsim.registers import MSIX_VECTOR_CONTROL
 
 __all__ = ["MMIO_END", "MMIO_START", "Bridge", "Bus", "Function"]
 

@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass, fields
 from typing import Any
 
-from vsim.bits import bdf_text
-from vsim.registers import MSI_CONTROL, MSIX_CONTROL, MSIX_TABLE, PCI_COMMAND
+from vsim.layouts.bits import bdf_text
+from vsim.layouts.registers import MSI_CONTROL, MSIX_CONTROL, MSIX_TABLE, PCI_COMMAND
 
 CONFIG_BYTES = 256
 """Bytes of configuration space of one function."""

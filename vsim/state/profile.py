@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vsim import xen_quirks
-from vsim.bits import get, put
-from vsim.quirks import QUIRKS, Quirk, quirk
-from vsim.registers import CAP, ECAP, GCMD
+from vsim.layouts.bits import get, put
+from vsim.layouts.registers import CAP, ECAP, GCMD
+from vsim.state import xen_quirks
+from vsim.state.quirks import QUIRKS, Quirk, quirk
 
 COMPAT_PASSES = quirk(
     "qemu.D1", "compat_passes", "compatibility-format requests always pass; GCMD.CFI is ignored",

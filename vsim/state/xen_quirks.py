@@ -7,7 +7,7 @@ effect that a machine could show; they are told only.
 
 from __future__ import annotations
 
-from vsim.quirks import QUIRKS, quirk
+from vsim.state.quirks import QUIRKS, quirk
 
 POSITIVE_ENOMEM = quirk(
     "xen.D1", "create_positive_enomem", "the back end returns +12 when it is out of memory, which counts as success",

@@ -10,9 +10,10 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, NamedTuple
 
-from vsim import storm_loop, storm_vectorised
-from vsim.storm_loop import ALL, DISABLED, LEFT, URGENT, Apics, Unit
-from vsim.storm_view import Wrap
+from vsim.storm import loop as storm_loop
+from vsim.storm import vectorised as storm_vectorised
+from vsim.storm.loop import ALL, DISABLED, LEFT, URGENT, Apics, Unit
+from vsim.storm.view import Wrap
 
 
 class Engine(NamedTuple):
@@ -140,7 +141,7 @@ def cache_folder(*facts: object) -> str:
     that has changed since.
     """
     digest = hashlib.sha256(repr(facts).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     folder = Path(__file__).parent / "__pycache__" / f"storm-{digest.hexdigest()[:16]}"
     try:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from vsim import chain
-from vsim.checks import PASS
-from vsim.remap import FPD, OUTCOME, QUALIFIED, posts
-from vsim.trace import Act
-from vsim.vlapic import accept, arrival, clear, highest, is_set, least, offered, ppr_of, take
-from vsim.workload import RUNS
+from vsim.devices import chain
+from vsim.devices.checks import PASS
+from vsim.devices.remap import FPD, OUTCOME, QUALIFIED, posts
+from vsim.devices.vlapic import accept, arrival, clear, highest, is_set, least, offered, ppr_of, take
+from vsim.state.trace import Act
+from vsim.storm.workload import RUNS
 
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 PAST, THROUGH, ELSEWHERE = 0, 1, 2

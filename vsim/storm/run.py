@@ -4,7 +4,7 @@ The requests and the handlers are run by one of three engines, at most as fast a
 affinity changes, and what an engine leaves, are stepped. Machine and counts end up exactly as stepping all would
 have them.
 
->>> from vsim.profile import profile
+>>> from vsim.state.profile import profile
 >>> m = Machine(profile("spec"), vcpus=2)
 >>> storm(m, Workload((Source(0x0300, ((0xFEE00000, 0x41),)),), requests=3)).sent
 3
@@ -18,15 +18,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import islice
 
-from vsim import commands as c
-from vsim import storm_engines
 from vsim.machine import step
-from vsim.quirks import QUIRKS
-from vsim.state import Machine
-from vsim.storm_loop import CHOICE, DELIVERED, FAULTS, LEAVES, LEFT, MERGES, TAKES, TALLIES
-from vsim.storm_view import View
-from vsim.trace import Act
-from vsim.workload import POLICIES, Request, Source, Workload, affinity, change, commands, handler
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.quirks import QUIRKS
+from vsim.state.trace import Act
+from vsim.storm import engines as storm_engines
+from vsim.storm.loop import CHOICE, DELIVERED, FAULTS, LEAVES, LEFT, MERGES, TAKES, TALLIES
+from vsim.storm.view import View
+from vsim.storm.workload import POLICIES, Request, Source, Workload, affinity, change, commands, handler
 
 SERIES = sum(quirk.bit for id_, quirk in QUIRKS.items() if id_.startswith("xen."))
 """Quirks of the series: a machine with one of them is stepped."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vsim import chain, vlapic
-from vsim.checks import ORDERS, PASS, matching
-from vsim.remap import FPD, OUTCOME, QUALIFIED, posts
-from vsim.storm_loop import (
+from vsim.devices import chain, vlapic
+from vsim.devices.checks import ORDERS, PASS, matching
+from vsim.devices.remap import FPD, OUTCOME, QUALIFIED, posts
+from vsim.storm.loop import (
     ACCEPTED,
     BASE_PAGE,
     BLOCKED,
@@ -81,7 +81,7 @@ from vsim.storm_loop import (
     Apics,
     Unit,
 )
-from vsim.workload import RUNS
+from vsim.storm.workload import RUNS
 
 CHUNK = 1 << 15
 """Requests decided at once: few enough for a processor's cache."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from vsim import chain, routes, vlapic
-from vsim.profile import LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
-from vsim.registers import FSTS, OFFSET, SVR
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.storm_loop import (
+from vsim.devices import chain, routes, vlapic
+from vsim.layouts.registers import FSTS, OFFSET, SVR
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.profile import LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
+from vsim.state.trace import Act, Event
+from vsim.storm.loop import (
     BROADCASTS,
     CACHED,
     DATA,
@@ -44,8 +45,7 @@ from vsim.storm_loop import (
     Apics,
     Unit,
 )
-from vsim.trace import Act, Event
-from vsim.workload import Request, unit_of
+from vsim.storm.workload import Request, unit_of
 
 Wrap = Callable[["array[int]"], Any]
 """What an engine makes of an array for the time of one call."""

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from vsim import chain, vlapic
-from vsim import commands as c
-from vsim.bits import get, put
-from vsim.checks import MODE_BIT
-from vsim.formats import IEC, IRTE, REMAP_ADDRESS, DescriptorType
-from vsim.queue import length
-from vsim.registers import GSTS, IQA, IQT, OFFSET
-from vsim.remap import entry_of
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
-from vsim.vvtd import value
+from vsim.devices import chain, vlapic
+from vsim.devices.checks import MODE_BIT
+from vsim.devices.queue import length
+from vsim.devices.remap import entry_of
+from vsim.devices.vvtd import value
+from vsim.layouts.bits import get, put
+from vsim.layouts.formats import IEC, IRTE, REMAP_ADDRESS, DescriptorType
+from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET
+from vsim.state import commands as c
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
 
 Request = tuple[int, int, int]
 """(requester, 64-bit address, data)."""

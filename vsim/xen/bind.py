@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from vsim import routes, vlapic, xen_paths
-from vsim import xen_quirks as q
-from vsim.bits import get
-from vsim.formats import MSI_DATA, Dlm
-from vsim.state import Bound, Machine
-from vsim.trace import Act, Kind, Trip, node
+from vsim.devices import routes, vlapic
+from vsim.layouts.bits import get
+from vsim.layouts.formats import MSI_DATA, Dlm
+from vsim.state import xen_quirks as q
+from vsim.state.arrays import Bound, Machine
+from vsim.state.trace import Act, Kind, Trip, node
+from vsim.xen import paths as xen_paths
 
 MOST = 64
 """Bound messages of one domain that are kept."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vsim import xen_quirks as q
-from vsim.checks import MODE_BIT
-from vsim.faults import Message
-from vsim.formats import FRCD
-from vsim.registers import FECTL, FSTS, OFFSET
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
-from vsim.xen_models import model, word_at
+from vsim.devices.checks import MODE_BIT
+from vsim.devices.faults import Message
+from vsim.layouts.formats import FRCD
+from vsim.layouts.registers import FECTL, FSTS, OFFSET
+from vsim.state import xen_quirks as q
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Kind, node
+from vsim.xen.models import model, word_at
 
 _IM, _IP, _F = FECTL.im.mask, FECTL.ip.mask, FRCD.f.mask >> 96
 _FAULT_BITS = 0xFF

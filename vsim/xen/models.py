@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim.bits import get
-from vsim.checks import MODE_BIT
-from vsim.registers import IQA, IRTA, OFFSET
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.trace import Act, Kind, node
+from vsim.devices import viommu
+from vsim.devices.checks import MODE_BIT
+from vsim.layouts.bits import get
+from vsim.layouts.registers import IQA, IRTA, OFFSET
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.state.trace import Act, Kind, node
 
 _IRTA, _IQA, _IQT = (OFFSET[name] for name in ("IRTA", "IQA", "IQT"))
 
@@ -53,6 +54,7 @@ MODELS: dict[str, Model] = {
     "xen-v4": Model("xen-v4", 0xD0, 0xC0, False, False, None, ("sirtp", "ire", "qie"), True, _POSITIVE, -19, True),
 }
 """The versions, by the machine option `model`."""
+viommu.TRAPPED.update((name, each.trapped) for name, each in MODELS.items())
 
 
 def model(m: Machine) -> Model:

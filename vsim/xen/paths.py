@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim import chain, vlapic, xen_faults, xen_models
-from vsim import xen_quirks as q
-from vsim.bits import get
-from vsim.checks import CHECKS, DROP, MODE_BIT, NAMES, PASS
-from vsim.formats import IRTE, RTE, Dlm, Reason
-from vsim.remap import ABSENT, entry_of
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Kind, node
+from vsim.devices import chain, vlapic
+from vsim.devices.checks import CHECKS, DROP, MODE_BIT, NAMES, PASS
+from vsim.devices.remap import ABSENT, entry_of
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE, RTE, Dlm, Reason
+from vsim.state import xen_quirks as q
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Drop, Kind, node
+from vsim.xen import faults as xen_faults
+from vsim.xen import models as xen_models
 
 EINVAL, ENODEV, ENOENT, ERANGE, ESRCH = 22, 19, 2, 34, 3
 _DELIVERED = (Dlm.FIXED, Dlm.LOWEST, Dlm.NMI)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from vsim import chain
-from vsim import xen_quirks as q
-from vsim.bits import get
-from vsim.faults import Message
-from vsim.formats import IEC, WAIT, DescriptorType
-from vsim.registers import ECAP, FSTS, GCMD, ICS, IQA, OFFSET
-from vsim.remap import entry_of
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Kind, node
-from vsim.xen_faults import raise_event, report
-from vsim.xen_models import crash, domain_crash, map_queue, mappable, maps_for_good, model, pair, unmap, word_at
+from vsim.devices import chain
+from vsim.devices.faults import Message
+from vsim.devices.remap import entry_of
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IEC, WAIT, DescriptorType
+from vsim.layouts.registers import ECAP, FSTS, GCMD, ICS, IQA, OFFSET
+from vsim.state import xen_quirks as q
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Drop, Kind, node
+from vsim.xen.faults import raise_event, report
+from vsim.xen.models import crash, domain_crash, map_queue, mappable, maps_for_good, model, pair, unmap, word_at
 
 _IQA, _IQT, _IQH = (OFFSET[name] for name in ("IQA", "IQT", "IQH"))
 _IQE = FSTS.iqe.mask

@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from vsim import xen_models
-from vsim.checks import MODE_BIT
-from vsim.interfaces import Errno
-from vsim.state import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.devices.checks import MODE_BIT
+from vsim.layouts.interfaces import Errno
+from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
+from vsim.xen import models as xen_models
 
 DESCRIPTOR = struct.Struct("<HHI")
 _STATUS = MODE_BIT["ires"]

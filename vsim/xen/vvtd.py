@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vsim import xen_faults, xen_queue
-from vsim import xen_quirks as q
-from vsim.bits import get
-from vsim.faults import Message
-from vsim.formats import FRCD
-from vsim.registers import FECTL, FSTS, GCMD, ICS, IRTA, OFFSET, ONE_SHOT
-from vsim.state import LATCH_WORDS, Latch, Machine
-from vsim.trace import Act, Drop, Kind, node
-from vsim.xen_models import Model, map_table, maps_for_good, model, pair, set_mode, word_at
-from vsim.xen_queue import Refresh
+from vsim.devices.faults import Message
+from vsim.layouts.bits import get
+from vsim.layouts.formats import FRCD
+from vsim.layouts.registers import FECTL, FSTS, GCMD, ICS, IRTA, OFFSET, ONE_SHOT
+from vsim.state import xen_quirks as q
+from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Drop, Kind, node
+from vsim.xen import faults as xen_faults
+from vsim.xen import queue as xen_queue
+from vsim.xen.models import Model, map_table, maps_for_good, model, pair, set_mode, word_at
+from vsim.xen.queue import Refresh
 
 _IP, _F = FECTL.ip.mask, FRCD.f.mask >> 96
 _RAW = frozenset(OFFSET[name] for name in ("FEDATA", "FEADDR", "FEUADDR", "IEDATA", "IEADDR", "IEUADDR"))

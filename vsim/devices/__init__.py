@@ -1,0 +1,19 @@
+"""The parts that an interrupt passes, as the specifications have them.
+
+File names are Xen's where Xen has such a file, so that the two can be read side by side.
+
+In the order in which to read them; a module imports only from those above it:
+
+    checks       the checks of a request, as data
+    chain        the same as generated code
+    remap        a request and the verdict on it
+    msi          MSI and MSI-X of a function
+    vioapic      the I/O APIC
+    routes       which local APICs a destination names
+    vlapic       local APICs: accept, take, end
+    vlapic_regs  local APICs as software sees them: registers, modes, IPIs
+    faults       fault records and fault events
+    queue        the invalidation queue and the interrupt entry cache
+    vvtd         the trapped register page
+    viommu       the hypercall that creates, destroys and queries a unit
+"""

@@ -1,0 +1,7 @@
+"""What was done to a machine: log, undo, branches, files.
+
+In the order in which to read them; a module imports only from those above it:
+
+    session  the file
+    log      `History`: a cursor in a log of commands
+"""

@@ -1,0 +1,13 @@
+"""Texts and bytes that others wrote, as values: bounded, never evaluated, mistakes with line and column.
+
+In the order in which to read them; a module imports only from those above it:
+
+    source      where a mistake in a text is, and texts that cannot be read at all
+    xlu         the syntax of xl.cfg
+    xl          what its options mean
+    lspci       a host's functions
+    cpuid       the APIC IDs of a real machine
+    acpi_table  tables of firmware: binary, or the text of acpidump
+    acpi_dmar   the table DMAR: units and what sits behind each
+    acpi_madt   the table MADT: processors and I/O APICs
+"""

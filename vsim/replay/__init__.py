@@ -1,0 +1,9 @@
+"""Recordings of other implementations, run on the machine and compared.
+
+In the order in which to read them; a module imports only from those above it:
+
+    cases        files of recorded cases
+    recorded     a case of QEMU as commands
+    compare_xen  cases of the series' own code
+    compare      cases run and compared
+"""
