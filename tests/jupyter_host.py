@@ -17,7 +17,7 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ROOT / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
+SHIPPED = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
 START = 60  # seconds that a server may take to answer
 RUN = 90_000  # milliseconds that the cells of a notebook may take
 

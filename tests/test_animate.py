@@ -21,10 +21,11 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from widgets import figures, film, film_file, progress, scene, views
-from widgets.lab import Lab
+from widgets.lab import Lab, progress, views
+from widgets.map import scene
+from widgets.map.tokens import Outcome
+from widgets.stills import figures, film, film_file
 from widgets.theme import PALETTES
-from widgets.tokens import Outcome
 
 NAME = '<img src="http://x.example/y" onerror=alert(1)><b>card</b>'
 

@@ -10,9 +10,8 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 
 from vsim.state import commands as c
-from widgets import panel, views
-from widgets.bench import TABS
-from widgets.lab import Lab
+from widgets.lab import Lab, panel, views
+from widgets.lab.bench import TABS
 
 CONFIG = """name = "host"
 vcpus = 8

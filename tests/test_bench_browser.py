@@ -8,7 +8,9 @@ from importlib.util import find_spec
 import pytest
 
 from vsim.cli import bench
-from widgets import bench_browser, bench_command, bench_lab
+from widgets.bench import browser as bench_browser
+from widgets.bench import command as bench_command
+from widgets.bench import notebook as bench_lab
 
 KEYS = {"fps", "frame_ms_p95", "bytes_per_1000", "click_ms_median", "kernel_cpu", "first_picture_s", "kernel_rss_mb",
         "growth_mb"}
@@ -28,7 +30,7 @@ def run(*argv):
 @pytest.fixture
 def registered(monkeypatch):
     """As if installed: the entry point of pyproject.toml, and no handler of signals is left behind."""
-    point = EntryPoint("browser", "widgets.bench_command:main", bench.BROWSER)
+    point = EntryPoint("browser", "widgets.bench.command:main", bench.BROWSER)
     monkeypatch.setattr(bench, "entry_points", lambda group, name: (point,))
     monkeypatch.setattr(bench_command.signal, "signal", lambda *given: None)
     monkeypatch.setattr(bench_command, "lacking", lambda: "")
@@ -42,7 +44,7 @@ def sampled(registered, monkeypatch):
 def test_the_command_names_the_module_that_the_packaging_names():
     text = (bench_command.__file__.rsplit("widgets", 1)[0]) + "pyproject.toml"
     with open(text, encoding="utf-8") as file:
-        assert f'[project.entry-points."{bench.BROWSER}"]\nbrowser = "widgets.bench_command:main"' in file.read()
+        assert f'[project.entry-points."{bench.BROWSER}"]\nbrowser = "widgets.bench.command:main"' in file.read()
 
 
 def test_json_is_one_object_and_nothing_else(sampled, capsys):
@@ -70,7 +72,7 @@ def test_every_figure_with_an_aim_is_in_the_json():
 @pytest.mark.parametrize("without, said", [("playwright", "needs playwright"), ("chromium", "no Chromium")])
 def test_what_is_missing_is_said_with_status_2(registered, monkeypatch, capsys, without, said):
     monkeypatch.undo()
-    point = EntryPoint("browser", "widgets.bench_command:main", bench.BROWSER)
+    point = EntryPoint("browser", "widgets.bench.command:main", bench.BROWSER)
     monkeypatch.setattr(bench, "entry_points", lambda group, name: (point,))
     monkeypatch.setattr(bench_command, "find_spec", lambda name: None if without == name else True)
     monkeypatch.setattr(bench_browser, "chromium", lambda: None)
@@ -135,7 +137,7 @@ class TestMeasured:
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path, monkeypatch):
-    server = pytest.importorskip("widgets.server")
+    server = pytest.importorskip("widgets.bench.server")
     (tmp_path / "root").mkdir()
     made = server.Server(tmp_path, tmp_path / "root")
     monkeypatch.setattr(made, "_command", lambda: [server.sys.executable, "-c", "raise SystemExit('no port left')"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vsim.cli.main import Unavailable
-from widgets import command
+from widgets.lab import command
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def files(folder):
 
 def test_a_checkout_opens_its_own_notebooks(launched):
     assert lab() == 0
-    folder = Path(command.__file__).parent.parent / "notebooks"
+    folder = Path(command.__file__).parents[2] / "notebooks"
     assert launched[0][:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={folder}" in launched[0]
 
@@ -114,7 +114,7 @@ def voila(monkeypatch):
 ])
 def test_voila_serves_the_same_notebooks_with_their_code(launched, voila, more, options):
     assert lab("--voila", *more) == 0
-    folder = Path(command.__file__).parent.parent / "notebooks"
+    folder = Path(command.__file__).parents[2] / "notebooks"
     assert launched == [[sys.executable, "-m", "voila", str(folder), *options]]
 
 

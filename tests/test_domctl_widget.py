@@ -12,7 +12,7 @@ from vsim.readers import xl
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
-from widgets.domctl import dump, foretold, from_xl, named, undump, xl_line
+from widgets.editors.domctl import dump, foretold, from_xl, named, undump, xl_line
 from widgets.lab import Lab
 
 CREATE = viommu.create_op()

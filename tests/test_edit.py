@@ -3,9 +3,9 @@
 import pytest
 
 from vsim.layouts.formats import IRTE
-from widgets.edit import Edit, attempt
-from widgets.entries import stored
+from widgets.editors.entries import stored
 from widgets.lab import Lab
+from widgets.lesson.edit import Edit, attempt
 
 CONFIG = """name = "host"
 vcpus = 8

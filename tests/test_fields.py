@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from vsim.layouts.bits import Access, Field, Layout, flag, reserved
 from vsim.layouts.formats import FRCD, IRTE
 from vsim.layouts.registers import FSTS, GCMD, GSTS, ICS
-from widgets.fields import Fields, announce, legend, parse_number, whole_text
-from widgets.strip import strip
+from widgets.editors.fields import Fields, announce, legend, parse_number, whole_text
+from widgets.editors.strip import strip
 
 ENTRY = IRTE.make(p=1, vector=0x31, dst=4, sid=0x0300, svt=1)
 SHAPES = [IRTE, FRCD, FSTS, GCMD]

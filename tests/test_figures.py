@@ -17,13 +17,14 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from widgets import arrange, figures
-from widgets.captions import steps
-from widgets.ink import plain
-from widgets.plate import shade
-from widgets.scene import scene
+from widgets.map import arrange
+from widgets.map.scene import scene
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
+from widgets.stills import figures
+from widgets.stills.captions import steps
+from widgets.stills.ink import plain
+from widgets.stills.plate import shade
 from widgets.theme import OUTCOMES, palette
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
 
 SIZES = (1, 8, 288, 1024, 4096)
 NIC = 0x0018

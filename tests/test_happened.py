@@ -6,9 +6,9 @@ from test_moments import FIRST, SECOND, go, msi, reader
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state import commands as c
 from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node
-from widgets import happened
-from widgets.happened import BAD, LATER, NOW, event_rows, interrupt_rows, outcome, reached, with_words
-from widgets.moments import Moment
+from widgets.time import happened
+from widgets.time.happened import BAD, LATER, NOW, event_rows, interrupt_rows, outcome, reached, with_words
+from widgets.time.moments import Moment
 
 
 def event(act, index=0, low=0, high=0, place=0, serial=1):

@@ -326,7 +326,7 @@ def test_a_notebook_has_no_stored_output(path):
 def test_the_defaults_for_jupyterlab_are_settings_that_it_has():
     """A key that the installed JupyterLab does not know would be ignored in silence."""
     schemas = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
-    overrides = ROOT / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
+    overrides = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
     for plugin, settings in json.loads(overrides.read_text(encoding="utf-8")).items():
         package, name = plugin.split(":")
         known = json.loads((schemas / package / f"{name}.json").read_text(encoding="utf-8"))["properties"]

@@ -10,7 +10,7 @@ from vsim.state import commands as c
 from vsim.state.arrays import Latch
 from vsim.state.profile import profile
 from vsim.state.trace import Act
-from widgets.entries import (
+from widgets.editors.entries import (
     BY_DEVICE,
     BY_INDEX,
     BY_VCPU,
@@ -28,7 +28,7 @@ from widgets.entries import (
     with_entry,
     write_commands,
 )
-from widgets.irt import _FREE
+from widgets.editors.irt import _FREE
 from widgets.lab import Lab
 
 CONFIG = """name = "host"

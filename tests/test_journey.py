@@ -10,10 +10,10 @@ from test_house import ROOT
 
 from vsim.guest.ways import plain_message
 from vsim.readers.xl import ConfigError
-from widgets.chooser import Chooser
 from widgets.exercises import check
-from widgets.figures import to_png
-from widgets.journey import Trial
+from widgets.lesson.chooser import Chooser
+from widgets.lesson.journey import Trial
+from widgets.stills.figures import to_png
 from widgets.tables import Table, Told, fault_line
 
 DATA = ROOT / "notebooks" / "data"

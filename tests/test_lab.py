@@ -16,8 +16,7 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
-from widgets import views
-from widgets.lab import Lab
+from widgets.lab import Lab, views
 
 CONFIG = """name = "host"
 type = "hvm"

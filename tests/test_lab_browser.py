@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jupyter_host import Server, Session, lessons, notebook, opened
 
-from widgets.bench_browser import ARGUMENTS, chromium
+from widgets.bench.browser import ARGUMENTS, chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 expect = playwright.expect
@@ -19,11 +19,11 @@ NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
 MADE = f"""from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.arrays import Machine
-from widgets.edit import Edit
+from widgets.lesson.edit import Edit
 from widgets.lab import Lab
-from widgets.scene import scene
-from widgets.tally import Tally
-from widgets.tokens import fold
+from widgets.map.scene import scene
+from widgets.map.tally import Tally
+from widgets.map.tokens import fold
 
 def delivered():
     known = Tally(scene(lab.machine))
@@ -104,7 +104,7 @@ def tab(session, name):
 
 def booted(session):
     """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 1."""
-    session.do("from vsim.state import commands; from vsim.devices import viommu; lab.issue(commands.Domctl(viommu.create_op())); lab.boot()")
+    session.do("from vsim import commands, create_op; lab.issue(commands.Domctl(create_op())); lab.boot()")
     session.do("edited = lab.kernel.guest.sources[0x300][0]; lab.fire(0x300, 0)")
     assert session.ask("edited.vcpu") == 1
     settled(session)

@@ -11,13 +11,12 @@ from traitlets import HasTraits, Int, TraitError
 from vsim.explain import topology
 from vsim.layouts.formats import remap_message
 from vsim.state import commands as c
-from widgets import map as live
-from widgets import page
 from widgets.lab import Lab
-from widgets.map import LiveMap, thin
-from widgets.scene import scene, slots, way
-from widgets.tally import Tally, pending, records
-from widgets.tokens import HEADER, NOBODY, Flag, Outcome, Places, Token, unpack
+from widgets.map import live, page
+from widgets.map.live import LiveMap, thin
+from widgets.map.scene import scene, slots, way
+from widgets.map.tally import Tally, pending, records
+from widgets.map.tokens import HEADER, NOBODY, Flag, Outcome, Places, Token, unpack
 
 
 class Selection(HasTraits):

@@ -10,11 +10,11 @@ from rig import Rig
 from test_scene import BUS, NIC, machine
 
 from vsim.state.pci import Bus, Function
-from widgets.bench_browser import ARGUMENTS, chromium
-from widgets.page import to_html
-from widgets.scene import scene, way
-from widgets.tally import Tally
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, pack
+from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.map.page import to_html
+from widgets.map.scene import scene, way
+from widgets.map.tally import Tally
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, pack
 
 pytestmark = [
     pytest.mark.browser,

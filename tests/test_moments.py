@@ -10,7 +10,7 @@ from vsim.layouts.formats import Reason
 from vsim.state import commands as c
 from vsim.state.trace import Act, Event, Kind, node
 from widgets.lab import Lab
-from widgets.moments import COMMAND, EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
+from widgets.time.moments import COMMAND, EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
 
 
 def msi(vcpu, vector, requester=NIC):
@@ -175,7 +175,7 @@ def test_what_is_not_there_is_not_found():
 
 
 def test_a_find_goes_on_behind_a_chunk(monkeypatch):
-    monkeypatch.setattr("widgets.moments.CHUNK", 2)
+    monkeypatch.setattr("widgets.time.moments.CHUNK", 2)
     moments = reader(*[c.RamWrite(0x1000, b"z")] * 7)
     assert moments.find(delivers_to(0), -1).position == FIRST
     go(moments, Moment(0, 0))

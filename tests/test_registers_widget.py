@@ -14,9 +14,9 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
 from vsim.state.trace import Act
-from widgets import foresee
+from widgets.editors import foresee
+from widgets.editors.registers import HIGH, LOW, WHOLE, cost_of_reading, held, page, start
 from widgets.lab import Lab
-from widgets.registers import HIGH, LOW, WHOLE, cost_of_reading, held, page, start
 
 BASE = 0xFED90000
 

@@ -16,12 +16,12 @@ from vsim.review.questions import QUESTIONS
 from vsim.review.scenarios import SCENARIOS
 from vsim.review.ways import WAYS
 from vsim.state.quirks import QUIRKS
-from widgets import report
-from widgets.paper import Grid, Heading, Link, Picture, Points, Words, grid, lines
-from widgets.report_domain import play
-from widgets.report_markdown import markdown
-from widgets.report_page import page
-from widgets.report_series import show
+from widgets.report import command as report
+from widgets.report.domain import play
+from widgets.report.markdown import markdown
+from widgets.report.page import page
+from widgets.report.paper import Grid, Heading, Link, Picture, Points, Words, grid, lines
+from widgets.report.series import show
 
 DATA = ROOT / "notebooks" / "data"
 VOID = {"meta", "col", "br", "link", "img"}
@@ -97,7 +97,7 @@ def run(*argv):
 
 def test_the_command_is_registered_where_vsim_looks_for_it():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["vsim.commands"]["report"] == "widgets.report:register"
+    assert project["entry-points"]["vsim.commands"]["report"] == "widgets.report.command:register"
     assert (report.register.__doc__ or "").startswith("write the design review")
 
 

@@ -16,9 +16,9 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Event
-from widgets import tokens
-from widgets.scene import clusters, entry, scene, slots, tile_of, way
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
+from widgets.map import tokens
+from widgets.map.scene import clusters, entry, scene, slots, tile_of, way
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
 
 NIC, SERIAL = 0x0018, 0x0020
 BUS = Bus([Function(NIC, "nic", msix_count=4), Function(SERIAL, "serial", pin=1),

@@ -12,10 +12,10 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
-from widgets import timeline
-from widgets.entries import invalidate_commands, stored, write_commands
-from widgets.happened import LATER, NOW
+from widgets.editors.entries import invalidate_commands, stored, write_commands
 from widgets.lab import Lab
+from widgets.time import timeline
+from widgets.time.happened import LATER, NOW
 
 CONFIG = """name = "host"
 vcpus = 8

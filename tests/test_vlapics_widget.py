@@ -11,8 +11,8 @@ from vsim.layouts.registers import APIC_OFFSET
 from vsim.state import commands as c
 from vsim.state.arrays import Apic, Machine
 from vsim.state.profile import profile
+from widgets.editors.vlapics import MEANING, facts, grid, pending_order, vectors
 from widgets.lab import Lab
-from widgets.vlapics import MEANING, facts, grid, pending_order, vectors
 
 
 def machine(*requested, service=(), tpr=0, vcpu=1):

@@ -19,9 +19,9 @@ from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from widgets.page import to_html
-from widgets.scene import Scene, scene
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token, pack
+from widgets.map.page import to_html
+from widgets.map.scene import Scene, scene
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, pack
 
 CASES = ((1024, 1000), (1024, 3000), (4096, 3000))
 """vLAPICs and interrupts a second."""

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
 
 def lacking() -> str:
     """What is not installed, in a sentence; "" when all is there."""
-    from widgets.bench_browser import chromium
+    from widgets.bench.browser import chromium
 
     if find_spec("playwright") is None:
         return "needs playwright: pip install 'vsim-kit[test]'"
@@ -64,7 +64,8 @@ def lacking() -> str:
 
 def measure(seconds: float | None = None, tell: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
     """All figures. seconds: length of the storm, by default three minutes; a shorter one shortens the rest as well."""
-    from widgets import bench_browser, bench_lab
+    from widgets.bench import browser as bench_browser
+    from widgets.bench import notebook as bench_lab
 
     short = seconds is not None and seconds < bench_lab.SECONDS
     begun = os.getloadavg() if hasattr(os, "getloadavg") else ()

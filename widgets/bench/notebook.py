@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from widgets.bench_browser import ARGUMENTS, chromium
-from widgets.server import Notebook, Server
+from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.server import Notebook, Server
 
 RATE = 1000
 """Interrupts a second of the storm."""
@@ -28,7 +28,7 @@ SECONDS, CLICKS, PICTURES = 180.0, 21, 5
 SETTLE = 1.0
 """Seconds after a tab came to the front that are not counted."""
 
-_CELLS = ("from widgets.bench_browser import machine\nfrom widgets.lab import Lab\n"
+_CELLS = ("from widgets.bench.browser import machine\nfrom widgets.lab import Lab\n"
           "lab = Lab(machine({}), title='bench')\nlab.boot()\nlab.fire(0x300)", "lab")
 _NOW = "[__import__('time').process_time(), lab.machine.serials]"
 _MEMORY = "__import__('gc').collect() and 0 or __import__('psutil').Process().memory_info().rss"

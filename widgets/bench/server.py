@@ -23,7 +23,7 @@ from typing import Any
 import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 
-PACKAGES = Path(__file__).resolve().parent.parent
+PACKAGES = Path(__file__).resolve().parents[2]
 """Where `vsim` and `widgets` are found: the kernels shall run these, installed or not."""
 START, ANSWER, CELL = 90.0, 60.0, 180.0
 """Seconds that a server may take to answer, a kernel to evaluate, and a cell to run."""

@@ -1,7 +1,7 @@
 """The hypercall by hand: create, destroy, query; its bytes both ways, its errno with the reason, the xl line.
 
-The forms are drawn from the tables of `vsim.devices.viommu`. Form, bytes and xl line are three views of one structure: a
-change of one changes the others. Nothing is sent before "issue".
+The forms are drawn from the tables of `vsim.devices.viommu`. Form, bytes and xl line are three views of one structure:
+a change of one changes the others. Nothing is sent before "issue".
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vsim.readers import xl
 from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.trace import Act, Event
-from widgets.fields import parse_number
-from widgets.panel import Panel, flow, line
+from widgets.editors.fields import parse_number
+from widgets.lab.panel import Panel, flow, line
 
 TITLES = {Op.CREATE: "create", Op.DESTROY: "destroy", Op.QUERY_CAPS: "query capabilities"}
 MEANING = {

@@ -17,8 +17,8 @@ from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET
 from vsim.machine import unit_register
 from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
-from widgets.fields import parse_number
-from widgets.panel import table
+from widgets.editors.fields import parse_number
+from widgets.lab.panel import table
 
 BY_INDEX, BY_DEVICE, BY_VCPU, EVERYTHING = "index", "device", "vCPU", "all in use"
 MOST_FOUND = 500

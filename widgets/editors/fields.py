@@ -14,10 +14,10 @@ import ipywidgets as W
 import traitlets
 
 from vsim.layouts.bits import Access, Field, Layout, format_value, get, parse_value, put
-from widgets import panel
-from widgets.panel import line, table
-from widgets.strip import CSS as STRIP_CSS
-from widgets.strip import Strip, strip
+from widgets.editors.strip import CSS as STRIP_CSS
+from widgets.editors.strip import Strip, strip
+from widgets.lab import panel
+from widgets.lab.panel import line, table
 
 CSS = STRIP_CSS + """
 .vsim-fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1px 14px}

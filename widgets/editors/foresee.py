@@ -11,7 +11,7 @@ from vsim.machine import step
 from vsim.state.arrays import Machine
 from vsim.state.commands import Command
 from vsim.state.trace import Act, Event
-from widgets.panel import line
+from widgets.lab.panel import line
 
 SHOWN = 12
 """Sentences that are shown at most."""

@@ -10,7 +10,7 @@ from vsim.guest.kernel import DESTINATIONS, Guest, Source
 from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
-from widgets.panel import Panel, flow, line, table
+from widgets.lab.panel import Panel, flow, line, table
 
 MOST_ROWS = 200
 """Interrupts that the table lists."""

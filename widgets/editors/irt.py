@@ -17,7 +17,7 @@ from vsim.layouts.formats import IRTE, IRTE_POSTED, remap_message
 from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
-from widgets.entries import (
+from widgets.editors.entries import (
     BY_DEVICE,
     BY_INDEX,
     BY_VCPU,
@@ -38,9 +38,9 @@ from widgets.entries import (
     with_entry,
     write_commands,
 )
-from widgets.fields import Fields, parse_number
-from widgets.panel import Panel, flow, line
-from widgets.registers import CSS
+from widgets.editors.fields import Fields, parse_number
+from widgets.editors.registers import CSS
+from widgets.lab.panel import Panel, flow, line
 
 WITH, WITHOUT = "and invalidate", "without invalidation"
 _OWN, _FREE = "message of this entry, from its sid", "another request"

@@ -13,9 +13,9 @@ from vsim.layouts.registers import GCMD, ONE_SHOT, UNIT
 from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.trace import ACTS, Act, Event
-from widgets import fields, foresee
-from widgets.fields import whole_text
-from widgets.panel import Panel, flow, line
+from widgets.editors import fields, foresee
+from widgets.editors.fields import whole_text
+from widgets.lab.panel import Panel, flow, line
 
 CSS = fields.CSS + """
 .vsim-list .widget-select select{min-height:150px}

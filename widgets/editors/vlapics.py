@@ -12,7 +12,7 @@ from vsim.layouts.registers import APIC_OFFSET
 from vsim.state import commands
 from vsim.state.arrays import Apic, Machine
 from vsim.state.trace import Event
-from widgets.panel import Panel, flow, line, table
+from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
 .vsim-grids{display:flex;flex-flow:row wrap;gap:6px 22px}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from widgets import panel, views
+from widgets.lab import panel, views
 
 if TYPE_CHECKING:
-    from widgets.lab import Lab
+    from widgets.lab.lab import Lab
 
 ABOVE = ("controls", "map", "timeline")
 TABS = {"domctl": "domctl", "irt": "IRT", "registers": "registers", "vlapics": "vLAPIC", "guest": "guest"}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from vsim.cli.main import Unavailable
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-PACKED = Path(__file__).resolve().parent / "_notebooks"
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKED = CHECKOUT / "widgets" / "_notebooks"
 FIRST = "00_one_interrupt.ipynb"
 
 

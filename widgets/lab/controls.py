@@ -8,7 +8,7 @@ from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci import Function
 from vsim.state.trace import Event
-from widgets.panel import Panel, flow, line
+from widgets.lab.panel import Panel, flow, line
 
 
 class Controls(Panel):

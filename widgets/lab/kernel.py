@@ -22,7 +22,7 @@ from vsim.state import commands
 from vsim.state.trace import Act, Event
 
 if TYPE_CHECKING:
-    from widgets.lab import Lab
+    from widgets.lab.lab import Lab
 
 KEPT = 200
 """Copies of the books that are kept; further back than the oldest the guest has to boot again."""

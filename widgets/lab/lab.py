@@ -36,9 +36,9 @@ from vsim.state.commands import Command
 from vsim.state.pci import Function
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
-from widgets import views
-from widgets.kernel import Kernel
-from widgets.storms import Storm
+from widgets.lab import views
+from widgets.lab.kernel import Kernel
+from widgets.lab.storms import Storm
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -307,7 +307,7 @@ class Lab:
         return views.make(self, name)
 
     def figure(self, theme: str = "light", shape: str = "wide") -> Figure:
-        """The map as a matplotlib figure: theme "light" or "dark", shape "wide" or "tall" (`widgets.figures`)."""
+        """The map as a matplotlib figure: theme "light" or "dark", shape "wide" or "tall" (`stills.figures`)."""
         return views.figure(self, theme, shape)
 
     def animate(self, path: str | os.PathLike[str], seconds: float | None = None, *, last: int = 500, fps: int = 20,

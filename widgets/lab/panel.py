@@ -19,7 +19,7 @@ from vsim.state.trace import Event
 from widgets import theme
 
 if TYPE_CHECKING:
-    from widgets.lab import Lab
+    from widgets.lab.lab import Lab
 
 PAUSE = 0.2
 """Seconds between two drawings of one panel while changes keep coming; the last state is always drawn."""

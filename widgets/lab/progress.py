@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import ipywidgets as W
 
-from widgets import views
-from widgets.panel import close_all
+from widgets.lab import views
+from widgets.lab.panel import close_all
 
 WIDTH = 30
 """Characters of the bar in a terminal."""

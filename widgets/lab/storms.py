@@ -16,7 +16,7 @@ from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, Tick
 
 if TYPE_CHECKING:
-    from widgets.lab import Lab
+    from widgets.lab.lab import Lab
 
 SLICE = 0.1
 """Seconds of storm that are done at a time."""

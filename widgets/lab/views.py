@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     import ipywidgets
     from matplotlib.figure import Figure
 
-    from widgets.lab import Lab
-    from widgets.tokens import Token
+    from widgets.lab.lab import Lab
+    from widgets.map.tokens import Token
 
 PARTS: dict[str, tuple[str, str]] = {
-    "bench": ("widgets.bench", "Bench"),
-    "controls": ("widgets.controls", "Controls"),
-    "map": ("widgets.map", "Map"),
-    "timeline": ("widgets.timeline", "Timeline"),
-    "domctl": ("widgets.domctl", "DomctlPanel"),
-    "irt": ("widgets.irt", "IrtPanel"),
-    "registers": ("widgets.registers", "RegistersPanel"),
-    "vlapics": ("widgets.vlapics", "VlapicsPanel"),
-    "guest": ("widgets.guests", "GuestPanel"),
+    "bench": ("widgets.lab.bench", "Bench"),
+    "controls": ("widgets.lab.controls", "Controls"),
+    "map": ("widgets.map.live", "Map"),
+    "timeline": ("widgets.time.timeline", "Timeline"),
+    "domctl": ("widgets.editors.domctl", "DomctlPanel"),
+    "irt": ("widgets.editors.irt", "IrtPanel"),
+    "registers": ("widgets.editors.registers", "RegistersPanel"),
+    "vlapics": ("widgets.editors.vlapics", "VlapicsPanel"),
+    "guest": ("widgets.editors.guests", "GuestPanel"),
 }
 """Module and class of every view; a class is called with the Lab."""
 UNNAMED_KEPT = 48
@@ -55,7 +55,7 @@ def prepare() -> None:
 
 
 def _import_all() -> None:
-    for module in ("widgets.figures", *(module for module, _ in PARTS.values())):
+    for module in ("widgets.stills.figures", *(module for module, _ in PARTS.values())):
         if find_spec(module):
             import_module(module)
 
@@ -137,16 +137,17 @@ def bundle(own: Any, lab: Lab) -> dict[str, Any]:
 
 def still(lab: Lab) -> bytes:
     """The map as a PNG, with the way of the last interrupt; b"" where there is no module that draws it."""
-    if find_spec("widgets.figures") is None:
+    if find_spec("widgets.stills.figures") is None:
         return b""
-    from widgets import figures
+    from widgets.stills import figures
 
     return figures.to_png(figure(lab), 1.0)
 
 
 def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Figure:
     """The map as a matplotlib figure. theme: "light" or "dark"; shape: "wide" or "tall"."""
-    from widgets import figures, scene, tokens
+    from widgets.map import scene, tokens
+    from widgets.stills import figures
 
     with lab.lock:
         drawn = scene.scene(lab.machine, lab.title)
@@ -156,7 +157,9 @@ def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Figure:
 
 def animate(lab: Lab, path: str | os.PathLike[str], last: int, **options: Any) -> Path:
     """Write a film of the last interrupts, with a bar that shows how far it is; see `Lab.animate`."""
-    from widgets import film, film_file, progress, scene
+    from widgets.lab import progress
+    from widgets.map import scene
+    from widgets.stills import film, film_file
 
     film_file.kind(path)
     with lab.lock:
@@ -173,7 +176,8 @@ def recorded(lab: Lab, drawn: dict[str, Any], last: int) -> tuple[list[Token], i
 
     ValueError when `last` is out of bounds.
     """
-    from widgets import film, tokens
+    from widgets.map import tokens
+    from widgets.stills import film
 
     if type(last) is not int or not 1 <= last <= film.MOST_TOKENS:
         raise ValueError(f"last is {last!r}; the limit is 1 to {film.MOST_TOKENS} interrupts")

@@ -13,8 +13,8 @@ from typing import Any
 
 import ipywidgets as W
 
-from widgets import figures
-from widgets.journey import Journey, Picture, Trial
+from widgets.lesson.journey import Journey, Picture, Trial
+from widgets.stills import figures
 from widgets.tables import fault_line
 
 _LABELS = {"description_width": "70px"}

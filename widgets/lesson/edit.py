@@ -15,12 +15,12 @@ from vsim.guest.iommu import Fault
 from vsim.layouts.formats import IRTE
 from vsim.state import commands
 from vsim.state.trace import Act, Event
-from widgets.entries import invalidate_commands, stored, write_commands
-from widgets.happened import takers
-from widgets.journey import Journey
-from widgets.lab import Lab
-from widgets.scene import scene
-from widgets.tokens import fold
+from widgets.editors.entries import invalidate_commands, stored, write_commands
+from widgets.lab.lab import Lab
+from widgets.lesson.journey import Journey
+from widgets.map.scene import scene
+from widgets.map.tokens import fold
+from widgets.time.happened import takers
 
 
 class Edit:

@@ -29,10 +29,10 @@ from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
-from widgets import figures
-from widgets.scene import Scene, scene
+from widgets.map.scene import Scene, scene
+from widgets.map.tokens import NOBODY, Places, Token, fold
+from widgets.stills import figures
 from widgets.tables import Table, Told
-from widgets.tokens import NOBODY, Places, Token, fold
 
 _MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"}
 _ICR_MSR = 0x800 + (APIC_OFFSET["ICR"] >> 4)

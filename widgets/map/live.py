@@ -21,13 +21,14 @@ import traitlets as t
 
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
-from widgets import page, tally, views
-from widgets.scene import scene
-from widgets.tally import Tally
-from widgets.tokens import RECORD, Outcome, Places, Token, pack, ticked
+from widgets.lab import views
+from widgets.map import page, tally
+from widgets.map.scene import scene
+from widgets.map.tally import Tally
+from widgets.map.tokens import RECORD, Outcome, Places, Token, pack, ticked
 
 if TYPE_CHECKING:
-    from widgets.lab import Lab
+    from widgets.lab.lab import Lab
 
 PAUSE = 0.1
 """Seconds between two messages to the page."""
@@ -44,7 +45,7 @@ class LiveMap(anywidget.AnyWidget):
 
     _esm = page.MODULE.read_text(encoding="utf-8")  # of a path anywidget keeps every view for ever, to reload it
     _css = page.style()
-    scene = t.Dict(help="what the page draws (`widgets.scene`)").tag(sync=True)
+    scene = t.Dict(help="what the page draws (`widgets.map.scene`)").tag(sync=True)
     present = t.Dict(help="counts, pending interrupts and fault records; filled in when the page asks").tag(sync=True)
     tape = t.Bytes(help="the last tokens; filled in when the page asks").tag(sync=True)
     device = t.Int(-1, help="requester id of the selected device, -1 for none").tag(sync=True)

@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 
 from widgets import theme
-from widgets.scene import Scene
-from widgets.tokens import Token, pack
+from widgets.map.scene import Scene
+from widgets.map.tokens import Token, pack
 
 HERE = Path(__file__).resolve().parent
 MODULE = HERE / "map.js"

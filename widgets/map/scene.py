@@ -22,9 +22,9 @@ from vsim.layouts.formats import REASON_TEXT
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.trace import Kind, node, node_text
-from widgets import arrange
-from widgets.arrange import LANE, SIDE, Box, Point
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
+from widgets.map import arrange
+from widgets.map.arrange import LANE, SIDE, Box, Point
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 
 Scene = dict[str, Any]
 Arrangement = dict[str, Any]

@@ -11,8 +11,8 @@ from vsim.devices.checks import MODE_BIT
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import FRCD, REASON_TEXT
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from widgets.scene import Scene, unit_of
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
+from widgets.map.scene import Scene, unit_of
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 
 # Plain ints: what is done with every token must not go through an enumeration.
 _NO_ENTRY, _PAST = int(Flag.NO_ENTRY), int(Flag.PAST)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from widgets.paper import Part
-    from widgets.report_domain import Case
-    from widgets.report_series import Shown
+    from widgets.report.domain import Case
+    from widgets.report.paper import Part
+    from widgets.report.series import Shown
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +33,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def report(args: argparse.Namespace) -> int:
     """Play everything, then write; nothing is written when a file has a mistake. The exit status, 0."""
-    from widgets.report_domain import play
-    from widgets.report_series import show
+    from widgets.report.domain import play
+    from widgets.report.series import show
 
     output: Path = args.output or Path("report.md" if args.markdown else "report.html")
     case = play(args.config, args.lspci, args.profile)
@@ -48,8 +48,8 @@ def report(args: argparse.Namespace) -> int:
 
 def rendered(parts: list[Part], name: str, as_markdown: bool = False) -> dict[str, bytes]:
     """The document's files by name: one page, or a Markdown text and its drawings."""
-    from widgets.report_markdown import markdown
-    from widgets.report_page import page
+    from widgets.report.markdown import markdown
+    from widgets.report.page import page
 
     if not as_markdown:
         return {name: page(parts).encode()}
@@ -66,8 +66,11 @@ def verdict(case: Case) -> str:
 def document(case: Case, shown: Shown) -> list[Part]:
     """The whole review, part by part."""
     from vsim import __version__
-    from widgets import report_domain, report_host, report_run, report_series
-    from widgets.paper import Heading, Words, contents
+    from widgets.report import domain as report_domain
+    from widgets.report import host as report_host
+    from widgets.report import run as report_run
+    from widgets.report import series as report_series
+    from widgets.report.paper import Heading, Words, contents
 
     inside = [*report_domain.configuration(case), *report_run.reach(case), *report_run.interrupts(case),
               *report_series.costs(), *report_series.versions(), *report_series.defects(shown, case.base),
@@ -82,8 +85,8 @@ def document(case: Case, shown: Shown) -> list[Part]:
 def summary(case: Case, shown: Shown) -> Part:
     """The review on half a page."""
     from vsim.review.questions import QUESTIONS
-    from widgets.paper import grid
-    from widgets.report_series import DEFECTS
+    from widgets.report.paper import grid
+    from widgets.report.series import DEFECTS
 
     config, still = case.domain.config, [each.number for each in QUESTIONS if each.open]
     unit = (f"type {config.viommu.type}, interrupt remapping {'on' if config.viommu.intremap else 'off'}"

@@ -12,7 +12,7 @@ from vsim.readers.xl import Config
 from vsim.state import commands as c
 from vsim.state.profile import Profile
 from vsim.state.trace import Event
-from widgets.paper import Cell, Heading, Part, Words, grid
+from widgets.report.paper import Cell, Heading, Part, Words, grid
 
 Log = tuple[int, tuple[Finding, ...]]
 """Commands of a run, and the first step at fault, if there is one."""

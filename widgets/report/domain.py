@@ -15,9 +15,9 @@ from vsim.layouts.bits import bdf_text
 from vsim.readers import lspci, xl
 from vsim.state import commands as c
 from vsim.state.profile import PROFILES, Profile
-from widgets.journey import Journey, Trial
-from widgets.paper import Cell, Grid, Heading, Part, Points, Words, grid
-from widgets.report_conduct import Log, judge
+from widgets.lesson.journey import Journey, Trial
+from widgets.report.conduct import Log, judge
+from widgets.report.paper import Cell, Grid, Heading, Part, Points, Words, grid
 
 CARELESS = 0x41
 """Vector of the message that passes the table by."""

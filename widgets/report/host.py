@@ -10,7 +10,7 @@ from vsim.domain.host_answers import ASPECTS, POLICIES, PRECEDENTS, Policy
 from vsim.domain.host_policies import link, migrate, passed_through, query
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.registers import CAP, ECAP
-from widgets.paper import Cell, Heading, Part, Words, grid
+from widgets.report.paper import Cell, Heading, Part, Words, grid
 
 BASES = (0xFED90000, 0xFED91000)
 CARD, DISK = 0x0300, 0x8100

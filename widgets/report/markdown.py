@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from widgets.paper import Cell, Grid, Heading, Links, Part, Picture, Points, Words, lines
+from widgets.report.paper import Cell, Grid, Heading, Links, Part, Picture, Points, Words, lines
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from widgets.paper import Cell, Grid, Heading, Link, Links, Part, Picture, Points, Words, lines
+from widgets.report.paper import Cell, Grid, Heading, Link, Links, Part, Picture, Points, Words, lines
 from widgets.theme import palette
 
 STYLE = Path(__file__).resolve().parent / "report.css"

@@ -8,11 +8,11 @@ from itertools import islice
 from vsim.cli.run import Result, ranges
 from vsim.explain.interrupt import PASSED, ending
 from vsim.review.ways import WAYS, compare, table
-from widgets.figures import still, to_svg
-from widgets.journey import Journey
-from widgets.paper import Cell, Heading, Part, Picture, Points, Words, grid
-from widgets.report_conduct import conduct
-from widgets.report_domain import Case, Drawn
+from widgets.lesson.journey import Journey
+from widgets.report.conduct import conduct
+from widgets.report.domain import Case, Drawn
+from widgets.report.paper import Cell, Heading, Part, Picture, Points, Words, grid
+from widgets.stills.figures import still, to_svg
 
 MOST_REASONS = 4
 """Reasons that are written out; what comes after them is counted."""

@@ -17,7 +17,7 @@ from vsim.state.quirks import QUIRKS, Quirk
 from vsim.state.trace import ACTS, Act
 from vsim.xen import save as xen_save
 from vsim.xen.models import MODELS
-from widgets.paper import Cell, Heading, Link, Part, Points, Words, grid
+from widgets.report.paper import Cell, Heading, Link, Part, Points, Words, grid
 
 DEFECTS = tuple(row for row in QUIRKS.values() if row.id.startswith("xen."))
 """The defects of the series, D1 to D45."""

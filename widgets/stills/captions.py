@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
-from widgets.ink import Page
-from widgets.scene import SLOTS, Scene, unit_of
+from widgets.map.scene import SLOTS, Scene, unit_of
+from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
+from widgets.stills.ink import Page
 from widgets.theme import OUTCOMES
-from widgets.tokens import NOBODY, Flag, Outcome, Places, Token
 
 LINE = 15.0  #: from one line of small words to the next
 BADGE = 7.0  #: radius of the circle around a step's number

@@ -3,8 +3,8 @@
     figure = still(scene(machine, "big"), way=token)
     Path("one_interrupt.png").write_bytes(to_png(figure))
 
-The places are `widgets.scene`'s, the colours `widgets.theme`'s; nothing here knows a machine. The same scene gives the
-same bytes, in every format.
+The places are `widgets.map.scene`'s, the colours `widgets.theme`'s; nothing here knows a machine. The same scene gives
+the same bytes, in every format.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from widgets import captions, ink
-from widgets.arrange import Box, Point
-from widgets.plate import Plate
-from widgets.scene import Scene, entry, slots, unit_of
-from widgets.scene import way as way_of
+from widgets.map.arrange import Box, Point
+from widgets.map.scene import Scene, entry, slots, unit_of
+from widgets.map.scene import way as way_of
+from widgets.map.tokens import NOBODY, Flag, Outcome, Token
+from widgets.stills import captions, ink
+from widgets.stills.plate import Plate
 from widgets.theme import OUTCOMES, SIZES
-from widgets.tokens import NOBODY, Flag, Outcome, Token
 
 SHAPES = ("wide", "tall")
 """The arrangements: 1,120 CSS pixels from left to right, 480 from top to bottom."""

@@ -20,13 +20,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from widgets import captions, theme
-from widgets.figures import SHAPES
-from widgets.plate import Plate, shade
-from widgets.scene import Scene, slots
-from widgets.scene import way as way_of
+from widgets import theme
+from widgets.map.scene import Scene, slots
+from widgets.map.scene import way as way_of
+from widgets.map.tokens import NOBODY, Outcome, Token
+from widgets.stills import captions
+from widgets.stills.figures import SHAPES
+from widgets.stills.plate import Plate, shade
 from widgets.theme import OUTCOMES
-from widgets.tokens import NOBODY, Outcome, Token
 
 FLIGHT, END = 1.2, 0.8
 """Seconds that an interrupt travels, and seconds of rest after the last one."""

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import GifImagePlugin, Image
 
-from widgets.film import Film
+from widgets.stills.film import Film
 
 KINDS = (".gif", ".mp4")
 CLEAR = 255

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from math import ceil
 
 from vsim.layouts.bits import bdf_text
-from widgets import captions
-from widgets.arrange import CHIP, LANE, SIDE, Box, Point
-from widgets.ink import Page
-from widgets.scene import SLOTS, Arrangement, Scene, curve, entry, ports, slots, tile_of
+from widgets.map.arrange import CHIP, LANE, SIDE, Box, Point
+from widgets.map.scene import SLOTS, Arrangement, Scene, curve, entry, ports, slots, tile_of
+from widgets.map.tokens import NOBODY, Places, Token
+from widgets.stills import captions
+from widgets.stills.ink import Page
 from widgets.theme import HEAT_STEPS
-from widgets.tokens import NOBODY, Places, Token
 
 HEADS = {"devices": "PCI devices", "routers": "routers", "units": "remapping", "wall": "vLAPICs by x2APIC cluster"}
 """What stands above the columns, by the keys of an arrangement's `heads`."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.trace import ACTS, Act, Drop, Event, Warn, node_text
-from widgets.moments import Moment, Moments, Numbered
+from widgets.time.moments import Moment, Moments, Numbered
 
 MOST_ROWS = 120
 """Rows of a table at most."""

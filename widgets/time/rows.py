@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from widgets.happened import Row
+from widgets.time.happened import Row
 
 CSS = """
 .vsim-rows{max-height:300px;overflow:auto;position:relative;border:1px solid var(--vsim-slot);

@@ -14,11 +14,11 @@ import ipywidgets as W
 from vsim.explain.interrupt import FAILED, NOT_REACHED, CheckRow, Explanation, explain_in
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
-from widgets import happened, rows, scrub
-from widgets.entries import MARKS
-from widgets.moments import EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
-from widgets.panel import Panel, flow, line
-from widgets.scrub import Scrub
+from widgets.editors.entries import MARKS
+from widgets.lab.panel import Panel, flow, line
+from widgets.time import happened, rows, scrub
+from widgets.time.moments import EVENT, GRAINS, INTERRUPT, Moment, Moments, delivers_to, is_fault
+from widgets.time.scrub import Scrub
 
 PACES = {"1 a second": 1.0, "2 a second": 0.5, "5 a second": 0.2, "10 a second": 0.1}
 """Seconds between two steps while playing."""

@@ -1,0 +1,9 @@
+"""`vsim bench --browser`: the live kit measured.
+
+In the order in which to read them; a module imports only from those above it:
+
+    server    a JupyterLab of its own
+    browser   the map on a bare page
+    notebook  the bench in JupyterLab
+    command   the command
+"""

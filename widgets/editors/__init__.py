@@ -1,0 +1,14 @@
+"""Bits by hand: layouts, the remapping table, the register page, the hypercall, a vLAPIC, the guest.
+
+In the order in which to read them; a module imports only from those above it:
+
+    strip      the bits of a word, drawn
+    fields     an editor for any layout
+    entries    entries of the table for people
+    foresee    what commands would do
+    registers  the trapped page
+    irt        the remapping table
+    domctl     the hypercall
+    vlapics    one local APIC
+    guests     what the small guest sees
+"""

@@ -1,0 +1,8 @@
+"""What a notebook's cell does in a line: one interrupt sent and shown, one entry edited.
+
+In the order in which to read them; a module imports only from those above it:
+
+    journey  one interrupt at a time
+    chooser  device, message and vCPU by controls
+    edit     an entry in a line of Python
+"""

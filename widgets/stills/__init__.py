@@ -1,0 +1,11 @@
+"""The map on paper: figures and films.
+
+In the order in which to read them; a module imports only from those above it:
+
+    ink        a page to draw on
+    captions   the words around a still
+    plate      what stands still
+    figures    stills
+    film       films
+    film_file  the file of a film
+"""

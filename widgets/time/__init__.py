@@ -1,0 +1,10 @@
+"""Time on the bench: where the machine is, and what happened.
+
+In the order in which to read them; a module imports only from those above it:
+
+    moments   steps and jumps in a history
+    happened  what happened, as rows of words
+    rows      a table whose rows can be chosen
+    scrub     a slider
+    timeline  play, step, jump, and why
+"""
