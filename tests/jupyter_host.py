@@ -16,7 +16,8 @@ from pathlib import Path
 import nbformat
 from jupyter_client import BlockingKernelClient
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.places import ROOT
+
 SHIPPED = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
 START = 60  # seconds that a server may take to answer
 RUN = 90_000  # milliseconds that the cells of a notebook may take

@@ -4,14 +4,14 @@ import ast
 import os
 import re
 import shutil
-from pathlib import Path
 from statistics import median
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.places import ROOT
+
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 FIRST = FOLDER / "00_one_interrupt.ipynb"

@@ -1,7 +1,8 @@
 """The notebooks about the bench: what they show with nothing typed, and exercises that know right from wrong."""
 
 import pytest
-from test_notebooks import FOLDER, copied, read, run, shown
+
+from tests.notebooks.test_all import FOLDER, copied, read, run, shown
 
 __all__ = ["copied"]  # a fixture
 BENCH, EDIT = FOLDER / "01_the_bench.ipynb", FOLDER / "02_edit_an_irte.ipynb"

@@ -1,8 +1,8 @@
 """The lesson on several host units: exercises know right from wrong, runs say what the prose says."""
 
 import pytest
-from test_notebooks import FOLDER, copied, read, run, shown
 
+from tests.notebooks.test_all import FOLDER, copied, read, run, shown
 from vsim.domain import host
 from vsim.domain.host_features import Words
 

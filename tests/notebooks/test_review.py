@@ -1,7 +1,8 @@
 """The lessons on the review's questions: exercises know right from wrong, runs say what the prose says."""
 
 import pytest
-from test_notebooks import FOLDER, copied, read, run, shown
+
+from tests.notebooks.test_all import FOLDER, copied, read, run, shown
 
 __all__ = ["copied"]
 

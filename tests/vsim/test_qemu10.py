@@ -4,8 +4,8 @@ Each quirk is shown on and off, everything else of the profile being equal.
 """
 
 import pytest
-from rig import NIC, QIE, STATUS, Rig, acts, wait
 
+from tests.rig import NIC, QIE, STATUS, Rig, acts, wait
 from vsim.layouts.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, WAIT, msi_message
 from vsim.layouts.registers import FSTS, GSTS
 from vsim.machine import step

@@ -1,17 +1,17 @@
 """Golden traces: scenarios in, event lines out, compared as text with `tests/golden/traces/*.txt`.
 
 A file holds each command as its row (`> [...]`) and below it the events that it makes. A change of these files is a
-change of what the machine does: `VSIM_REGENERATE=1 pytest tests/test_traces.py` writes them anew, the difference is
-read and explained in the commit. Every scenario also runs through a `History`, from a saved session, and backwards.
+change of what the machine does: `VSIM_REGENERATE=1 pytest tests/vsim/test_traces.py` writes them anew, the difference
+is read and explained in the commit. Every scenario also runs through a `History`, from a saved session, and backwards.
 """
 
 import io
 import os
-from pathlib import Path
 
 import pytest
-import scenes
 
+from tests import scenes
+from tests.places import GOLDEN
 from vsim.history.log import History
 from vsim.history.session import Log
 from vsim.layouts.bits import get
@@ -21,7 +21,7 @@ from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.trace import Act, lines
 
-FOLDER = Path(__file__).parent / "golden" / "traces"
+FOLDER = GOLDEN / "traces"
 RECORD = scenes.UNIT + 0x220
 LAST = 287
 

@@ -3,14 +3,12 @@
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
-from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
 from vsim import __version__
 from vsim.cli import main as cli
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # A command that writes more than a pipe holds.
 TALKATIVE = """

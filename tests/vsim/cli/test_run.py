@@ -4,10 +4,10 @@ import io
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.places import DATA
 from vsim.cli import main as cli
 from vsim.cli import run as runs
 from vsim.cli.run import ranges, run, summary
@@ -15,7 +15,6 @@ from vsim.domain.builder import build
 from vsim.readers import lspci, xl
 from vsim.state.profile import profile
 
-DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"
 BIG, THOUSAND, PLAIN = str(DATA / "big.cfg"), str(DATA / "thousand.cfg"), str(DATA / "big-noviommu.cfg")
 SMALL, LSPCI = str(DATA / "small.cfg"), str(DATA / "big.lspci")
 VIOMMU = 'viommu = "type=vtd,intremap=1,x2apic=1"'

@@ -4,7 +4,8 @@ Nothing of the list is out of scope here.
 """
 
 import pytest
-from cpus import (
+
+from tests.cpus import (
     acknowledge,
     entry,
     eoi,
@@ -18,7 +19,6 @@ from cpus import (
     serve,
     write,
 )
-
 from vsim.devices.vlapic import is_set
 from vsim.layouts.formats import RTE
 

@@ -5,9 +5,9 @@ both: blocked under `spec`, delivered under `qemu-10`.
 """
 
 import pytest
-from cpus import entry, line, reached, serve
-from rig import TABLE, Rig, acts
 
+from tests.cpus import entry, line, reached, serve
+from tests.rig import TABLE, Rig, acts
 from vsim.layouts.formats import IRTE, RTE_REMAP, Reason, remap_message
 from vsim.layouts.registers import GCMD, GSTS
 from vsim.machine import step

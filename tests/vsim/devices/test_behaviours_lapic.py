@@ -7,7 +7,8 @@ instructions. 11 has a documented other answer: like Xen, the window does not mo
 from itertools import combinations
 
 import pytest
-from cpus import (
+
+from tests.cpus import (
     X2APIC_ON,
     acknowledge,
     eoi,
@@ -22,7 +23,6 @@ from cpus import (
     write,
     x2apic,
 )
-
 from vsim.devices import vlapic_regs
 from vsim.layouts.formats import Dlm
 from vsim.machine import step

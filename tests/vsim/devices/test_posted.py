@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import NIC, Rig, acts
 
+from tests.rig import NIC, Rig, acts
 from vsim.devices.vlapic import set_mode
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, Rig, acts, selective, wait
 
+from tests.rig import GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, Rig, acts, selective, wait
 from vsim.devices import queue
 from vsim.layouts.formats import IEC, WAIT
 from vsim.layouts.registers import ECAP

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import NIC, TABLE, Rig, acts
 
+from tests.rig import NIC, TABLE, Rig, acts
 from vsim.devices import remap
 from vsim.devices.checks import CHECKS, NAMES, PASS
 from vsim.devices.vlapic import set_mode

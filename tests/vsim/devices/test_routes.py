@@ -1,10 +1,10 @@
 """Which local APICs a destination names (A 3)."""
 
 import pytest
-from cpus import machine, reached, write, x2apic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cpus import machine, reached, write, x2apic
 from vsim.devices import routes, vlapic
 from vsim.machine import step
 from vsim.state import commands as c

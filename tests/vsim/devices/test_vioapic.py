@@ -1,7 +1,8 @@
 """The I/O APIC: registers, entries, pins, remote IRR and EOI (A 7; X 5.1, 5.2)."""
 
 import pytest
-from cpus import (
+
+from tests.cpus import (
     acknowledge,
     drops,
     entry,
@@ -18,7 +19,6 @@ from cpus import (
     signalled,
     write,
 )
-
 from vsim.devices import vioapic
 from vsim.layouts.formats import RTE, RTE_REMAP, Dlm
 from vsim.machine import read, step

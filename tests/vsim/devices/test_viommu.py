@@ -1,11 +1,11 @@
 """The hypercall, byte for byte (X 2.2, 2.3, 11.1), as version 1 was coded and corrected; and where a unit may lie."""
 
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import ROOT
 from vsim.devices import viommu
 from vsim.devices.viommu import CONDITIONS, INTERFACES, Caps, Errno, Op, create_op, decode, encode
 from vsim.machine import read, step
@@ -15,7 +15,7 @@ from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
 
-DECISIONS = Path(__file__).resolve().parent.parent / "DECISIONS.md"
+DECISIONS = ROOT / "DECISIONS.md"
 BASE = 0xFED90000
 NIC = Bus([Function(0x0300, msix_count=64)])
 VERSIONS = ("v1-corrected", "v1")

@@ -1,7 +1,8 @@
 """Local APICs: acceptance, priorities, errors, arbitration (A 4, 6.1)."""
 
 import pytest
-from cpus import (
+
+from tests.cpus import (
     acknowledge,
     drops,
     eoi,
@@ -17,7 +18,6 @@ from cpus import (
     write,
     x2apic,
 )
-
 from vsim.devices import vlapic
 from vsim.layouts.formats import Dlm
 from vsim.machine import step

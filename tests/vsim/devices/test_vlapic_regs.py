@@ -1,7 +1,8 @@
 """Local APICs as software sees them: modes, IPIs, registers (A 1, 2, 6)."""
 
 import pytest
-from cpus import (
+
+from tests.cpus import (
     X2APIC_ON,
     acknowledge,
     drops,
@@ -18,7 +19,6 @@ from cpus import (
     write,
     x2apic,
 )
-
 from vsim.devices import vlapic, vlapic_regs
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_OFFSET, ICR

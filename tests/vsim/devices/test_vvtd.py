@@ -4,8 +4,8 @@ and the worked sequences of V 14 and X 11.7, step by step."""
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import BASE, CFI, GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, TABLE, Rig, acts, selective, wait
 
+from tests.rig import BASE, CFI, GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, TABLE, Rig, acts, selective, wait
 from vsim.layouts.registers import OFFSET, UNIT
 from vsim.state import commands as c
 from vsim.state.trace import Drop, Warn

@@ -1,11 +1,11 @@
 """A machine from a configuration: where its functions sit, what they can do, what is refused."""
 
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.places import DATA
 from vsim.domain import acpi
 from vsim.domain.builder import DMAR_AT, FIRST_SLOT, build
 from vsim.guest.kernel import Guest
@@ -15,7 +15,6 @@ from vsim.readers.source import TextError
 from vsim.state import commands
 from vsim.state.profile import profile
 
-DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"
 VIOMMU = 'viommu = "type=vtd,intremap=1,x2apic=1"\n'
 HOST = """\
 00:02.0 PCI bridge: Root port

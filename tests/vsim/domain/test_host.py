@@ -1,10 +1,10 @@
 """A host's remapping units: where they are, what sits behind each, in what they differ."""
 
 import pytest
-from conftest import real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import real_files
 from vsim.domain import host
 from vsim.domain.acpi import AcpiError
 from vsim.domain.host import Host, HostError

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import scenes
 from vsim.devices import chain, remap
 from vsim.devices.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
 from vsim.explain.interrupt import CheckRow, ending, explain, explain_in, unreachable, walk, why

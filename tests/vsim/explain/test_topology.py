@@ -4,10 +4,10 @@ from itertools import combinations, pairwise
 
 import networkx as nx
 import pytest
-import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import scenes
 from vsim.explain.topology import VIOAPIC, VMSI, edge_of, graph, tiles, way
 from vsim.layouts.formats import msi_message
 from vsim.machine import run, step

@@ -5,10 +5,10 @@ import json
 import re
 
 import pytest
-import scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import scenes
 from vsim.history import log as history
 from vsim.history import session
 from vsim.history.log import History

@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
-from test_guest import FUNCTIONS, PIN, Setup, fire
 
+from tests.logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
+from tests.vsim.guest.test_kernel import FUNCTIONS, PIN, Setup, fire
 from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.domain.platform import Platform

@@ -5,8 +5,8 @@ import random
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from logs import DISK, IRE, NIC, OTHER, QIE, TABLE, Log, machine
 
+from tests.logs import DISK, IRE, NIC, OTHER, QIE, TABLE, Log, machine
 from vsim.guest.irq import IOAPIC, IOAPIC_WINDOW
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE_POSTED, MSI_DATA, RTE_REMAP, Reason, msi_message

@@ -7,10 +7,10 @@ from bisect import bisect_left
 from pathlib import Path
 
 import pytest
-from conftest import real_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.places import real_files
 from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.machine import step

@@ -4,10 +4,10 @@ import random
 from contextlib import suppress
 
 import pytest
-from conftest import real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import real_files
 from vsim.readers import cpuid
 from vsim.readers.cpuid import Cpu, CpuidError, load, parse
 from vsim.state.arrays import Machine

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import ROOT, real_files
 from vsim.readers.lspci import (
     ASSUMED_MSIX,
     ENDPOINT,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, real_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import ROOT, real_files
 from vsim.readers.xl import (
     DEFAULT_MEMORY,
     GRAMMARS,

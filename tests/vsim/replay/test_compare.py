@@ -4,12 +4,12 @@ import copy
 import gzip
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.places import GOLDEN
 from vsim.cli import main as cli
 from vsim.cli import replay as replay_command
 from vsim.replay import cases
@@ -17,7 +17,6 @@ from vsim.replay import compare as replay
 from vsim.replay.cases import Case, CaseError
 from vsim.state.profile import QUIRKS, profile
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
 FILES = [GOLDEN / f"{name}.jsonl.gz" for name in ("eimoff", "lapic", "main")]
 COUNTS = {"main": 1024, "eimoff": 57, "lapic": 297}
 

@@ -2,19 +2,18 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import GOLDEN
 from vsim.cli import main as cli
 from vsim.replay import compare as replay
 from vsim.replay.cases import CaseError
 from vsim.replay.compare_xen import _ARGUMENTS, _LIMITS, play
 from vsim.state.profile import profile
 
-GOLDEN = Path(__file__).parent / "golden"
 COUNTS = {"v1": 507, "v4": 708}
 
 

@@ -5,10 +5,10 @@ import json
 from array import array
 
 import pytest
-import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import scenes
 from vsim.devices import viommu
 from vsim.machine import run, step
 from vsim.state import commands as c

@@ -7,8 +7,8 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rig import BASE, IRE, NIC, OFFSET, QIE, QUEUE, SIRTP, TABLE, Rig
 
+from tests.rig import BASE, IRE, NIC, OFFSET, QIE, QUEUE, SIRTP, TABLE, Rig
 from vsim.devices import checks
 from vsim.devices.checks import NAMES, ORDERS
 from vsim.devices.vlapic import set_mode

@@ -4,8 +4,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from jupyter_host import Server, Session, lessons, notebook, opened
 
+from tests.jupyter_host import Server, Session, lessons, notebook, opened
+from tests.places import ROOT
 from widgets.bench.browser import ARGUMENTS, chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -13,7 +14,7 @@ expect = playwright.expect
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
 
 AXE = find_spec("axe_playwright_python")
-LESSONS = sorted(path.name for path in Path(__file__).resolve().parent.parent.glob("notebooks/*.ipynb"))
+LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
 TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest"]
 NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
 MADE = f"""from vsim.state.pci import Bus, Function

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from test_house import ROOT
 
+from tests.places import ROOT
 from vsim.guest.ways import plain_message
 from vsim.readers.xl import ConfigError
 from widgets.exercises import check

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from rig import Rig
-from test_scene import BUS, NIC, machine
 
+from tests.rig import Rig
+from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.state.pci import Bus, Function
 from widgets.bench.browser import ARGUMENTS, chromium
 from widgets.map.page import to_html

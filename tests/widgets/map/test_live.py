@@ -4,10 +4,10 @@ from threading import RLock
 from types import SimpleNamespace
 
 import pytest
-from rig import Rig
-from test_scene import BUS, NIC
 from traitlets import HasTraits, Int, TraitError
 
+from tests.rig import Rig
+from tests.widgets.map.test_scene import BUS, NIC
 from vsim.explain import topology
 from vsim.layouts.formats import remap_message
 from vsim.state import commands as c

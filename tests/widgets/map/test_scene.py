@@ -6,8 +6,8 @@ from itertools import combinations, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import Rig
 
+from tests.rig import Rig
 from vsim.devices import viommu
 from vsim.layouts.formats import Reason, msi_message
 from vsim.machine import step

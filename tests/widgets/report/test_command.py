@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from test_house import ROOT
 
+from tests.places import ROOT
 from vsim.domain.host_answers import POLICIES
 from vsim.readers.xl import ConfigError
 from vsim.review.facts import LIMITS, UNVERIFIED

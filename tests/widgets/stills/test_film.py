@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
-from test_notebooks import run
 
+from tests.notebooks.test_all import run
 from vsim.devices import viommu
 from vsim.state import commands as c
 from vsim.state.arrays import Machine

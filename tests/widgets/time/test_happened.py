@@ -1,8 +1,8 @@
 """What happened, as rows of words: which rows, in which order, with which marks."""
 
 import pytest
-from test_moments import FIRST, SECOND, go, msi, reader
 
+from tests.widgets.time.test_moments import FIRST, SECOND, go, msi, reader
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state import commands as c
 from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import DISK, NIC, apics, machine
 
+from tests.scenes import DISK, NIC, apics, machine
 from vsim.history.log import History
 from vsim.layouts.formats import Reason
 from vsim.state import commands as c
