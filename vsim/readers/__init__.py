@@ -3,6 +3,7 @@
 In the order in which to read them; a module imports only from those above it:
 
     source      where a mistake in a text is, and texts that cannot be read at all
+    pieces      what people paste, as lines; what a reader takes and gives
     xlu         the syntax of xl.cfg
     xl          what its options mean
     lspci       a host's functions

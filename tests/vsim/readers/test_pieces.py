@@ -1,0 +1,47 @@
+"""Lines of what people paste: any text gives lines, and what was changed is said with its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vsim.readers.pieces import MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of
+
+
+def test_lines_end_as_on_any_system():
+    lines, remarks = lines_of("\ufeffa\r\nb\rc\n", "x")
+    assert [(line.number, line.text) for line in lines] == [(1, "a"), (2, "b"), (3, "c"), (4, "")]
+    assert remarks == ()
+
+
+def test_what_is_cut_or_changed_is_said_with_its_place():
+    lines, remarks = lines_of("a\0b\n" + "x" * (MAX_LINE + 2), "f")
+    assert lines[0] == Line("f", 1, "a b")
+    assert lines[1].text == "x" * MAX_LINE
+    assert [str(remark) for remark in remarks] == [
+        "f:1:2: a NUL is read as a blank",
+        f"f:2:{MAX_LINE + 1}: left out: 2 characters of a line of {MAX_LINE + 2}; the limit is {MAX_LINE}"]
+
+
+@given(st.text())
+def test_every_text_has_lines(text):
+    lines, _ = lines_of(text)
+    assert [line.number for line in lines] == list(range(1, len(lines) + 1))
+    assert not any({"\n", "\r", "\0"} & {*line.text} for line in lines)
+
+
+@pytest.mark.parametrize("data, text, remark", [
+    (b"a\n\xff", "a\n\ufffd", (2, 1)), ("\ufeffé".encode("utf-16"), None, None), (b"plain", "plain", None)])
+def test_bytes_are_text_or_are_said_not_to_be(data, text, remark):
+    found, remarks = text_of(data, "f")
+    assert text is None or found == text
+    assert [(one.line, one.column) for one in remarks] == ([remark] if remark else [])
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake_of_its_first_line(tmp_path):
+    with pytest.raises(PieceError, match=r":1:1: cannot be read: No such file"):
+        load(tmp_path / "none")
+
+
+def test_remarks_are_kept_to_a_number_and_counted():
+    many = [Remark("f", n, 1, "odd") for n in range(5)]
+    assert few(many, 3) == (*many[:3], Remark("f", 3, 1, "2 more remarks of this kind are left out"))

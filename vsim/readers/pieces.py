@@ -1,0 +1,112 @@
+"""What people paste, cut into lines; and what every reader of such texts takes and gives.
+
+    lines = lines_of(text, "dmesg.txt")
+    reading = linux_faults.read(lines)
+    reading.records, reading.remarks
+
+A reader takes lines, picks those that are its own, and gives records (values with the line that they stood in) and
+remarks (what it left out and why). It refuses nothing: a text in which it finds nothing of its own gives no records.
+Lines of several machines, writers and tools may be mixed, torn or cut short; number and length are bounded here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from vsim.readers.source import TextError
+
+MAX_BYTES = 64 << 20
+"""Largest file, in bytes; also the longest text, in characters."""
+MAX_LINE = 4096
+"""Characters of a line that are looked at; what stands behind is left out, with a remark."""
+MAX_REMARKS = 1000
+"""Remarks of one kind of text that are kept; the last one then says how many more there were."""
+
+
+class PieceError(TextError):
+    """A file that cannot be read at all."""
+
+
+class Line(NamedTuple):
+    """A line of a text, without its end. number: from 1."""
+
+    file: str
+    number: int
+    text: str
+
+
+class Remark(NamedTuple):
+    """What a reader left out, took with doubt, or found odd. line, column: from 1."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+
+class Reading(NamedTuple):
+    """What a reader found: records in the order of the text, and remarks."""
+
+    records: tuple[Any, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
+    """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
+
+    Line ends are those of any system; a byte order mark at the beginning is no part of the text.
+    """
+    remarks: list[Remark] = []
+    lines = []
+    for number, row in enumerate(re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff")), 1):
+        if len(row) > MAX_LINE:
+            remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
+                                                              f"of {len(row)}; the limit is {MAX_LINE}"))
+            row = row[:MAX_LINE]
+        if "\0" in row:
+            remarks.append(Remark(file, number, row.index("\0") + 1, "a NUL is read as a blank"))
+            row = row.replace("\0", " ")
+        lines.append(Line(file, number, row))
+    if len(text) > MAX_BYTES:
+        remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
+    return tuple(lines), few(remarks)
+
+
+def few(remarks: Sequence[Remark], most: int = MAX_REMARKS) -> tuple[Remark, ...]:
+    """The first `most` remarks; a last one counts the others."""
+    if len(remarks) <= most:
+        return tuple(remarks)
+    last = remarks[most]
+    return (*remarks[:most], last._replace(text=f"{len(remarks) - most} more remarks of this kind are left out"))
+
+
+def load(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file of at most `MAX_BYTES`. PieceError: it cannot be read, or is larger."""
+    file = os.fspath(path)
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PieceError(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_BYTES:
+        raise PieceError(file, 1, 1, f"found more than {MAX_BYTES} bytes; allowed: up to {MAX_BYTES}")
+    return data
+
+
+def text_of(data: bytes, file: str = "text") -> tuple[str, tuple[Remark, ...]]:
+    """The text of some bytes: UTF-8, or UTF-16 with a mark; a byte that is neither becomes U+FFFD, with a remark."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace"), ()
+    try:
+        return data.decode("utf-8"), ()
+    except UnicodeDecodeError as error:
+        before = data[:error.start].decode("utf-8", errors="replace")
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return data.decode("utf-8", errors="replace"), (
+            Remark(file, *place, f"byte {data[error.start]:#04x} is not UTF-8; such bytes are read as U+FFFD"),)
