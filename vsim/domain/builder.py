@@ -3,7 +3,7 @@
     domain = build(xl.load("big.cfg"), lspci.load("big.lspci"))
     guest = Guest(lambda command: step(domain.machine, command), domain.platform)
 
-Where functions sit in the guest is said in `domain_buses`; what a vIOMMU stands for on the host, in `host_policies`.
+Where functions sit in the guest is said in `buses`; what a vIOMMU stands for on the host, in `host_policies`.
 """
 
 from __future__ import annotations

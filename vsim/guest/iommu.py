@@ -2,7 +2,7 @@
 
 All by commands: registers by memory-mapped accesses, table and queue by writes to memory. Nothing here raises for
 what the unit does; a step that fails is a line of `log` and an answer False. Which units there are, and what sits
-behind each, is found out in `guest_units`.
+behind each, is found out in `units`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The small kernel's vectors and messages: who gets which vector, and how a message or pin is programmed (A 7 to 9).
 
-What is alive is masked before it changes. What to program comes from `guest_ways`.
+What is alive is masked before it changes. What to program comes from `ways`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What software has done to one remapping unit, and what it may rely on by now: the state that `protocol` judges by.
+"""What software has done to one remapping unit, and what it may rely on by now: the state that `checker` judges by.
 
 A `Conduct` is kept beside a unit and fed with every command and its events. It holds the unit's registers as they were
 before the command, and what a register does not show: which commands nobody has looked after, which fault records were

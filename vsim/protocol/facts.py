@@ -1,4 +1,4 @@
-"""What a command of a log comes to, as far as a rule of `protocol_rules` can object to it: plain facts.
+"""What a command of a log comes to, as far as a rule of `rules` can object to it: plain facts.
 
 Each fact is about one step. `time` counts commands from 1; most facts are about the command that is being done, loose
 ends (what was never finished when the log ended) about an earlier one. `unit` is the state before the command.

@@ -1,4 +1,4 @@
-"""What each rule of `protocol_rules` looks for: predicates over one fact and the state it was done in.
+"""What each rule of `rules` looks for: predicates over one fact and the state it was done in.
 
 Each returns "" when all is well, else what is wrong, in words. Commands are counted from 0, as in the log.
 """

@@ -17,7 +17,7 @@ from vsim.storm.view import Wrap
 
 
 class Engine(NamedTuple):
-    """How the loops are run: `requests` and `handlers` of `storm_loop`, and what becomes of an array for a call."""
+    """How the loops are run: `requests` and `handlers` of `loop`, and what becomes of an array for a call."""
 
     name: str
     wrap: Wrap

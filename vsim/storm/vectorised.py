@@ -1,7 +1,7 @@
-"""The loops of a storm on numpy arrays: the check table is evaluated for many requests at once (see `storm_loop`).
+"""The loops of a storm on numpy arrays: the check table is evaluated for many requests at once (see `loop`).
 
 Fixed delivery and everything that leads to no delivery; where one of several local APICs has to be chosen, and for what
-`storm_loop` leaves to `machine.step`, the requests before it are done and it is left.
+`loop` leaves to `machine.step`, the requests before it are done and it is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A machine as the loops of a storm see it: its table, cache and destinations as dense arrays (see `storm_loop`).
+"""A machine as the loops of a storm see it: its table, cache and destinations as dense arrays (see `loop`).
 
 Everything here is derived from the machine and brought up to date when the machine has changed; only IRR, ISR, TMR and
 TPR are the machine's own arrays. What the loops have counted goes back with `settle`.

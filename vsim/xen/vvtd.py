@@ -1,7 +1,7 @@
 """The register page of the series as it was coded (X 3.1 to 3.5).
 
 `vvtd` is the unit of the specification; this is the unit that Xen's guests would have met. Every defect of X 10 that
-lives here is one named condition, so that a profile can correct it singly. `xen_faults` and `xen_queue` hold the rest.
+lives here is one named condition, so that a profile can correct it singly. `faults` and `queue` hold the rest.
 """
 
 from __future__ import annotations

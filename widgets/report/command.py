@@ -1,8 +1,8 @@
 """`vsim report FILE.cfg -o report.html`: the design review of one domain, with running evidence, in one file.
 
-Run again it writes the same bytes: there are no dates and no times in it. The parts are made by `report_domain` and
-`report_run` (the domain), `report_host` and `report_series` (the rest), and rendered by `report_page` or
-`report_markdown`.
+Run again it writes the same bytes: there are no dates and no times in it. The parts are made by `domain` and
+`run` (the domain), `host` and `series` (the rest), and rendered by `page` or
+`markdown`.
 """
 
 from __future__ import annotations

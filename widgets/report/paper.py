@@ -1,4 +1,4 @@
-"""The parts of a document, as data: `report_page` makes HTML of them, `report_markdown` Markdown.
+"""The parts of a document, as data: `page` makes HTML of them, `markdown` Markdown.
 
 All strings are text, whoever wrote them; making them safe is the renderers' business. A cell of a table is one line,
 several, or a link to a heading.
