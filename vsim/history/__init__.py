@@ -3,5 +3,6 @@
 In the order in which to read them; a module imports only from those above it:
 
     session  the file
+    link     a state as a short text
     log      `History`: a cursor in a log of commands
 """

@@ -1,0 +1,119 @@
+"""A state as a short text: what is written is read, and whatever else is read is a link or a clear error."""
+
+import base64
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.scenes import apics, machine
+from vsim.history import link
+from vsim.history.link import Link, LinkError, parse, text
+from vsim.machine import step
+from vsim.state.arrays import Machine
+from vsim.state.commands import MmioRead, Msi, Pin
+from vsim.state.profile import PROFILES, profile
+
+DEEDS = (("do", MmioRead(0xFEC00000, 4), Pin(3, 1)), ("boot", "physical"), ("fire", 0x300, 5),
+         ("move", 0x300, 5, 200), ("serve",), ("storm", 1000, 200, -7), ("do", Msi(0x300, 0xFEE00000, 0x41)))
+
+
+def made(**changes):
+    whole = Link(Machine(profile("spec"), vcpus=288), DEEDS, 3058, 12, "big", {"device": 0x300, "irte": 5})
+    return whole._replace(**changes)
+
+
+def stepped():
+    m = machine(4)
+    for command in apics(2):
+        step(m, command)
+    return m
+
+
+def packed(**changes):
+    """The text of a link whose JSON was changed by hand."""
+    whole = json.loads(zlib.decompress(base64.urlsafe_b64decode(text(made())[6:] + "==")))
+    return wrapped(json.dumps(whole | changes).encode())
+
+
+def wrapped(plain):
+    return f"vsim1.{base64.urlsafe_b64encode(zlib.compress(plain)).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_what_is_written_is_read(name):
+    wide = profile(name).with_options(apic_id_step=1)
+    for machine_ in (Machine(profile(name), 4), Machine(wide, 12), stepped()):
+        assert parse(text(made(machine=machine_))) == made(machine=machine_)
+
+
+def test_a_machine_that_nothing_was_done_to_is_short():
+    assert len(text(made())) < 500
+    used = Machine(profile("spec"), vcpus=8)
+    step(used, Pin(3, 1))
+    assert len(text(made(machine=used))) > 500
+
+
+@pytest.mark.parametrize("given, column, message", [
+    ("", 1, "found ''; a link begins with vsim1."),
+    ("vsim7.abc", 5, "a link of version 7; this kit reads version 1"),
+    ("vsim1.ab<b>", 9, "found '<'; a link has letters, digits, - and _"),
+    ("vsim1.abc", 7, "it cannot be unpacked: a part is missing or was changed"),
+    (wrapped(b"[1"), 7, "what it holds is not JSON"),
+    (wrapped(b"[" * 100_000), 7, "what it holds is not JSON"),
+    (wrapped(b"{}"), 7, "it does not hold exactly machine, deeds, commands, cursor, title, selected"),
+    (packed(title=3), 1, "title is no text"),
+    (packed(commands=-1), 1, "commands is '-1'; allowed are 0 to 1000000"),
+    (packed(cursor=3059), 1, "cursor is '3059'; allowed are 0 to 3058"),
+    (packed(selected={"door": 1}), 1, "selected has another name than device, unit, irte, vlapic"),
+    (packed(selected={"irte": 1 << 16}), 1, "irte is '65536'; allowed are -1 to 65535"),
+    (packed(machine={}), 1, "machine: 'profile'"),
+    (packed(machine=None), 1, "machine: argument of type 'NoneType' is not iterable"),
+    (packed(deeds={}), 1, "deeds is no list of at most 20000"),
+    (packed(deeds=[["fly"]]), 1, """deed 1 is '["fly"]'; deeds are do, boot, fire, move, serve, storm"""),
+    (packed(deeds=[["boot", "quick"]]), 1, """deed 1: boot takes no '"quick"'"""),
+    (packed(deeds=[["boot", ["physical"]]]), 1, """deed 1: boot takes no '["physical"]'"""),
+    (packed(deeds=[["fire", 0x300, True]]), 1, "deed 1: fire takes no 'true'"),
+    (packed(deeds=[["do", ["mmio"]]]), 1, "deed 1: mmio takes address, width, value; found 0 values"),
+    (packed(deeds=[["boot", "physical"]] * 9), 1, "more than 8 boots; no more are allowed"),
+    (packed(deeds=[["storm", 9, 60_000, 1]] * 2), 1, "storms of more than 100000 interrupts; no more are allowed"),
+    (packed(deeds=[["do", ["burst", 1, 4000, 0]]] * 30), 1,
+     "storms of more than 100000 interrupts; no more are allowed"),
+])
+def test_what_is_no_link_says_why(given, column, message):
+    with pytest.raises(LinkError) as caught:
+        parse(given)
+    assert str(caught.value) == f"link:1:{column}: {message}"
+
+
+def test_a_link_that_grows_without_end_is_cut_off():
+    with pytest.raises(LinkError, match="it is cut off, or larger than a link may be"):
+        parse(wrapped(b" " * (link.MAX_JSON + 1)))
+
+
+def test_a_link_that_was_cut_is_told():
+    with pytest.raises(LinkError):
+        parse(text(made())[:-9])
+
+
+def test_a_state_that_is_too_large_is_not_written():
+    with pytest.raises(ValueError, match="the limits of a link are 20000 and 1000000: save a session instead"):
+        text(made(deeds=DEEDS * 3000))
+
+
+@given(st.text(max_size=200) | st.text(alphabet="abcXYZ019-_", max_size=300).map("vsim1.".__add__))
+def test_any_text_is_a_link_or_a_clear_error(given):
+    with pytest.raises(LinkError):
+        parse(given)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+                    max_leaves=20), st.sampled_from(Link._fields))
+def test_any_member_is_read_or_refused(value, name):
+    try:
+        parse(packed(**{name: value}))
+    except LinkError as error:
+        assert str(error).startswith("link:1:")
