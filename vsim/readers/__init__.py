@@ -4,6 +4,8 @@ In the order in which to read them; a module imports only from those above it:
 
     source      where a mistake in a text is, and texts that cannot be read at all
     pieces      what people paste, as lines; what a reader takes and gives
+    logs        a kernel's log as one text: what is wrapped over lines, times
+    linux_faults  faults that Linux logs, in all forms
     xlu         the syntax of xl.cfg
     xl          what its options mean
     lspci       a host's functions
