@@ -2,7 +2,7 @@
 
 Everything is measured in one run: a step (one MSI through its table entry to the local APIC that accepts it), an
 explanation, storms by every engine, undo, imports, the size of the state, and, as a yardstick, the same four stages
-written as plain processes over a queue of events, the way a general simulation library has them.
+written as processes of SimPy, a general simulation library, where that is installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Latch, Machine
 from vsim.state.profile import profile
-from vsim.storm.engines import NEEDS, missing
+from vsim.storm.engines import NEEDS, importable, missing
 from vsim.storm.run import Source, Workload, storm
 
 NIC = 0x0300
@@ -134,7 +134,7 @@ def facts() -> dict[str, Any]:
     """What the figures were measured with; null for a library that is not installed."""
     return {"python": platform.python_version(), "implementation": platform.python_implementation(),
             "system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count(),
-            "numpy": _version("numpy"), "numba": _version("numba")}
+            "numpy": _version("numpy"), "numba": _version("numba"), yardstick.LIBRARY: _version(yardstick.LIBRARY)}
 
 
 def _version(library: str) -> str | None:
@@ -255,18 +255,20 @@ def imported(module: str, times: int) -> float:
     return round(1e3 * median(spans), 3)
 
 
-def yard(interrupts: int) -> float:
-    """Interrupts a second of the yardstick."""
+def yard(interrupts: int) -> float | None:
+    """Interrupts a second of the yardstick; None where its library is missing."""
+    if not importable(yardstick.LIBRARY):
+        return None
     begin = perf_counter()
     yardstick.run(interrupts)
     return round(interrupts / (perf_counter() - begin))
 
 
 def ratios(figures: dict[str, Any]) -> dict[str, float | None]:
-    """How many times as fast as the yardstick: a traced step at 288 vLAPICs, and each storm."""
+    """How many times as fast as the yardstick: a traced step at 288 vLAPICs, and each storm; None without either."""
     base = figures["yardstick_per_s"]
     speeds = {"step": 1e6 / figures["step_us"]["288"], **figures["storm_per_s"]}
-    return {name: None if speed is None else round(speed / base, 2) for name, speed in speeds.items()}
+    return {name: round(speed / base, 2) if speed and base else None for name, speed in speeds.items()}
 
 
 # --- for people ---
@@ -277,7 +279,7 @@ UNITS = {
     "storm_per_s": ("interrupts of a storm", "a second"), "compile_s": ("compiling the storm", "s"),
     "import_ms": ("import vsim", "ms"), "import_machine_ms": ("import vsim.machine", "ms"),
     "state_bytes": ("state, by vLAPICs", "bytes"),
-    "yardstick_per_s": ("yardstick: the same as plain processes", "a second"),
+    "yardstick_per_s": ("yardstick: the same in SimPy", "a second"),
     "ratios": ("as fast as the yardstick", "times")}
 """What each figure is, and its unit."""
 

@@ -31,7 +31,7 @@ def test_a_figure_by_local_apics_has_every_size(figures, name):
     assert all(map(positive, figures[name].values()))
 
 
-@pytest.mark.parametrize("name", ["explain_us", "undo_ms", "import_ms", "import_machine_ms", "yardstick_per_s"])
+@pytest.mark.parametrize("name", ["explain_us", "undo_ms", "import_ms", "import_machine_ms"])
 def test_a_figure_is_a_number(figures, name):
     assert positive(figures[name])
 
@@ -39,10 +39,8 @@ def test_a_figure_is_a_number(figures, name):
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_has_a_figure_where_its_library_is(figures, name):
     speed, ratio = figures["storm_per_s"][name], figures["ratios"][name]
-    if storm_engines.missing(name):
-        assert (speed, ratio) == (None, None)
-    else:
-        assert positive(speed) and ratio >= 0
+    assert speed is None if storm_engines.missing(name) else positive(speed)
+    assert ratio is None if None in (speed, figures["yardstick_per_s"]) else ratio >= 0
 
 
 def test_json_is_one_object_and_nothing_else(figures, monkeypatch, capsys):
@@ -86,4 +84,18 @@ def test_every_message_that_is_measured_is_remapped_and_accepted_once(vcpus, mes
 
 
 def test_the_yardstick_ends_every_interrupt():
+    pytest.importorskip(yardstick.LIBRARY)
     assert yardstick.run(1000) == 1000
+
+
+def test_the_yardstick_has_a_figure_where_its_library_is(figures):
+    there = storm_engines.importable(yardstick.LIBRARY)
+    assert positive(figures["yardstick_per_s"]) if there else figures["yardstick_per_s"] is None
+    assert (figures["ratios"]["step"] is None) is not there
+    assert bool(figures["machine"]["simpy"]) is there
+
+
+def test_without_its_library_the_yardstick_and_all_ratios_are_null(figures, monkeypatch):
+    monkeypatch.setattr(bench, "importable", lambda library: library != yardstick.LIBRARY)
+    assert bench.yard(1) is None
+    assert set(bench.ratios({**figures, "yardstick_per_s": None}).values()) == {None}
