@@ -110,7 +110,8 @@ class Check:
     """One row: when `condition` holds, the request ends here with `outcome` (a `Reason`, or PASS).
 
     qualified: the fault is not recorded when the entry's FPD is set. stage: "request" (before the entry is
-    fetched) or "entry". section: of the VT-d specification. sentence: why, for people.
+    fetched) or "entry". section: of the VT-d specification. sentence: why, for people. cure: what would let such a
+    request pass this check.
     """
 
     name: str
@@ -120,11 +121,12 @@ class Check:
     stage: str
     section: str
     sentence: str
+    cure: str
 
 
 def _check(name: str, stage: str, condition: str, outcome: int, section: str, sentence: str,
-           qualified: bool = False) -> Check:
-    return Check(name, condition, outcome, qualified, stage, section, sentence)
+           cure: str, qualified: bool = False) -> Check:
+    return Check(name, condition, outcome, qualified, stage, section, sentence, cure)
 
 
 DROP = -2
@@ -132,51 +134,74 @@ DROP = -2
 
 _ROWS = (
     _check("dropped-while-off", "request", "(ires == 0) & (format == 1) & (drops_when_off == 1)", DROP, "5.1.4",
-           "Remapping is off and the device model drops remappable messages (Xen)."),
+           "Remapping is off and the device model drops remappable messages (Xen).",
+           "Turn remapping on before the message is sent, or write the message in compatibility format."),
     _check("remapping-off", "request", "ires == 0", PASS, "5.1.4",
-           "Remapping is off: the request is delivered as compatibility format, whatever bit 4 says."),
+           "Remapping is off: the request is delivered as compatibility format, whatever bit 4 says.",
+           "Turn remapping on (GCMD.IRE) to have the request checked and remapped."),
     _check("compatibility-blocked", "request",
            "(format == 0) & ((eime == 1) | (cfis == 0)) & (compat_passes == 0)", Reason.COMPATIBILITY, "5.1.4",
-           "A compatibility-format request is blocked: EIME is 1, or CFIS is 0."),
+           "A compatibility-format request is blocked: EIME is 1, or CFIS is 0.",
+           "Write the message in remappable format (bit 4 set, with a handle). With EIME=0, setting CFI "
+           "lets it pass unremapped."),
     _check("compatibility-passes", "request", "format == 0", PASS, "5.1.4",
-           "A compatibility-format request passes the table by."),
+           "A compatibility-format request passes the table by.",
+           "Write the message in remappable format, or clear CFI, to have it checked."),
     _check("request-reserved", "request",
            "(upper != 0) | (shv == 1) & (data_upper != 0) & (msi_unchecked == 0)", Reason.REQUEST_RESERVED, "5.1.4.1",
-           "Upper address bits are set, or data bits 31:16 are set while the subhandle is valid."),
+           "Upper address bits are set, or data bits 31:16 are set while the subhandle is valid.",
+           "Clear address bits 63:32, and data bits 31:16 while the subhandle is valid."),
     _check("table-absent", "request", "(entries == 0) & (index_off_by_one == 0)", Reason.TABLE_ERROR, "5.1.4.1",
-           "Remapping is on, and no table was ever latched by SIRTP."),
+           "Remapping is on, and no table was ever latched by SIRTP.",
+           "Write IRTA and set the table pointer (GCMD.SIRTP) before remapping is turned on."),
     _check("index-over", "request", "index >= entries + index_off_by_one", Reason.INDEX_OVER, "5.1.3",
-           "The index is not below the number of entries, 2^(S+1)."),
+           "The index is not below the number of entries, 2^(S+1).",
+           "Use a handle below the number of entries, or set a larger table (IRTA.S)."),
     _check("entry-beyond-width", "request", "(entry_page >> width) != 0", Reason.INDEX_OVER, "5.1.4.1",
-           "The entry's address is above the host address width."),
+           "The entry's address is above the host address width.",
+           "Put the table below the host address width."),
     _check("table-unreadable", "entry", "readable == 0", Reason.TABLE_ERROR, "5.1.4.1",
-           "The entry could not be read: its address is not memory."),
-    _check("not-present", "entry", "p == 0", Reason.NOT_PRESENT, "5.1.4.1", "P is 0 in the entry.", True),
+           "The entry could not be read: its address is not memory.",
+           "Put the table into memory that the unit can read: see IRTA."),
+    _check("not-present", "entry", "p == 0", Reason.NOT_PRESENT, "5.1.4.1", "P is 0 in the entry.",
+           "Set P in the entry, and invalidate it, before the device sends; or have the device send the "
+           "handle of a present entry.", True),
     _check("source-compare", "entry",
            "(svt == 1) & (sourceless == 0) & (((requester ^ sid) & (0xffff ^ sq_ignored)) != 0)", Reason.SOURCE_ID,
-           "9.9", "The requester is not the SID, in the bits that SQ compares.", True),
+           "9.9", "The requester is not the SID, in the bits that SQ compares.",
+           "Write the requester into SID (behind a bridge: the bridge's own id), or have SQ leave out the "
+           "bits that differ.", True),
     _check("source-bus", "entry",
            "(svt == 2) & (sourceless == 0) & (bus_reversed == 0) & ((bus < sid_high) | (bus > sid_low))",
-           Reason.SOURCE_ID, "9.9", "The requester's bus is outside SID[15:8] .. SID[7:0].", True),
+           Reason.SOURCE_ID, "9.9", "The requester's bus is outside SID[15:8] .. SID[7:0].",
+           "Write first and last bus into SID so that the requester's bus is between them.", True),
     _check("source-bus-reversed", "entry",
            "(svt == 2) & (sourceless == 0) & (bus_reversed == 1) & ((bus > sid_high) | (bus < sid_low))",
-           Reason.SOURCE_ID, "9.9", "The requester's bus is outside SID[7:0] .. SID[15:8] (reversed).", True),
+           Reason.SOURCE_ID, "9.9", "The requester's bus is outside SID[7:0] .. SID[15:8] (reversed).",
+           "This device model takes first and last bus the other way round.", True),
     _check("source-type-mismatch", "entry", "(svt == 3) & (sourceless == 0) & (svt3_mismatch == 1)",
-           Reason.SOURCE_ID, "9.9", "SVT is 3, a reserved encoding, taken as a mismatch.", True),
+           Reason.SOURCE_ID, "9.9", "SVT is 3, a reserved encoding, taken as a mismatch.",
+           "Use SVT 0, 1 or 2.", True),
     _check("remapped-reserved", "entry", "((im == 0) | (im_ignored == 1)) & (remapped_reserved != 0)",
-           Reason.ENTRY_RESERVED, "9.9", "Reserved bits of the entry are set.", True),
+           Reason.ENTRY_RESERVED, "9.9", "Reserved bits of the entry are set.",
+           "Clear the reserved bits of the entry.", True),
     _check("destination-reserved", "entry",
            "((im == 0) | (im_ignored == 1)) & (eime == 0) & (dst_unchecked == 0) & (dst_reserved != 0)",
-           Reason.ENTRY_RESERVED, "9.9", "EIME is 0 and DST has bits set outside 15:8.", True),
+           Reason.ENTRY_RESERVED, "9.9", "EIME is 0 and DST has bits set outside 15:8.",
+           "Put the APIC ID into DST bits 15:8 and clear the others, or turn EIME on.", True),
     _check("delivery-mode", "entry",
            "((im == 0) | (im_ignored == 1)) & (dlm_passes == 0) & ((dlm == 3) | (dlm == 6))",
-           Reason.ENTRY_RESERVED, "9.9", "The delivery mode is a reserved encoding.", True),
+           Reason.ENTRY_RESERVED, "9.9", "The delivery mode is a reserved encoding.",
+           "Use delivery mode 0, 1, 2, 4, 5 or 7.", True),
     _check("posting-absent", "entry", "(im == 1) & (pi == 0) & (im_ignored == 0)", Reason.ENTRY_RESERVED, "9.10",
-           "The entry is in posted mode and the unit does not offer posted interrupts.", True),
+           "The entry is in posted mode and the unit does not offer posted interrupts.",
+           "Clear IM (remapped mode), or use a unit with CAP.PI.", True),
     _check("posted-reserved", "entry", "(im == 1) & (im_ignored == 0) & (posted_reserved != 0)",
-           Reason.ENTRY_RESERVED, "9.10", "Reserved bits of the posted entry are set.", True),
+           Reason.ENTRY_RESERVED, "9.10", "Reserved bits of the posted entry are set.",
+           "Clear the reserved bits of the entry.", True),
     _check("source-type", "entry", "(svt == 3) & (svt3_mismatch == 0)", Reason.ENTRY_RESERVED, "9.9",
-           "SVT is 3, a reserved encoding.", True),
+           "SVT is 3, a reserved encoding.",
+           "Use SVT 0, 1 or 2.", True),
 )
 
 CHECKS: dict[str, Check] = {row.name: row for row in _ROWS}
