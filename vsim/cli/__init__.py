@@ -6,5 +6,6 @@ In the order in which to read them; a module imports only from those above it:
     bench      `vsim bench`
     run        `vsim run`
     replay     `vsim replay`
+    decode     `vsim decode`
     main       finds a subcommand, runs it, turns its end into an exit status
 """

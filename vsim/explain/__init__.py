@@ -4,6 +4,10 @@ In the order in which to read them; a module imports only from those above it:
 
     sentences  events as sentences
     interrupt  what became of one interrupt, and which check decided
+    told       one thing told: words by their fields, ways to read it, what ends it
+    ends       which check ends a message or an entry, in which states of the unit
+    messages   messages and entries told
+    things     single things by kind: messages, entries, registers
     topology   the machine as a networkx graph with positions
     paths      the ways of an interrupt through Xen, counted and costed
 """

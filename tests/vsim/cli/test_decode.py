@@ -1,0 +1,70 @@
+"""`vsim decode`: what is written is what is told, as text and as JSON; a mistake has its place and status 2."""
+
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vsim.cli import main as cli
+from vsim.cli.decode import DecodeError, decoded
+
+
+def started(capsys, *words):
+    status = cli.main(["decode", *words])
+    return status, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("words, part", [
+    (("msi", "0xfee00218", "0x0"), "Index 16 (0x10)"), (("msi 0xfee00218 0x0",), "Index 16 (0x10)"),
+    (("fee00218", "0"), "Index 16 (0x10)"), (("irte", "0x40010", "0x0000400000310009"), "0x40 (64)"),
+    (("irte", "0x00000000000400100000400000310009"), "0x40 (64)"), (("apicid", "64"), "APIC ID 64 (0x40)"),
+    (("apicid", "0x64"), "APIC ID 100"), (("fsts", "502"), "record is number 5"), (("GSTS:", "0x02000000"), "ires"),
+    (("rte", "0100000000000021"), "destination 0x1 (1)"), (("msi", "fee00000,", "41", "eime=1"), "reason 0x25")])
+def test_a_thing_is_told(capsys, words, part):
+    status, out, err = started(capsys, *words)
+    assert (status, err) == (0, "")
+    assert part in out
+
+
+def test_json_has_every_part(capsys):
+    status, out, _ = started(capsys, "msi", "0xfee01004", "0x4041", "--json")
+    (thing,) = json.loads(out)["things"]
+    assert status == 0 and thing["kind"] == "msi" and thing["given"] == "msi 0xfee01004 0x4041"
+    (form,) = thing["forms"]
+    assert [row["name"] for row in form["words"][1]["fields"]] == ["tm", "level", "dlm", "vector"]
+    assert form["ends"][0] == {
+        "check": "compatibility-blocked", "when": "EIME=1 or CFIS=0", "reason": 0x25, "section": "VT-d 5.1.4",
+        "outcome": form["ends"][0]["outcome"], "sentence": form["ends"][0]["sentence"], "cure": form["ends"][0]["cure"]}
+
+
+def test_a_dash_reads_standard_input_a_thing_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("fsts 2\n\nmsi fee00218 0\n"))
+    status, out, _ = started(capsys, "-", "--json")
+    assert status == 0 and [thing["kind"] for thing in json.loads(out)["things"]] == ["fsts", "msi"]
+
+
+@pytest.mark.parametrize("text, place, part", [
+    ("", "1:1", "found nothing"), ("  hello", "1:3", "found 'hello'"), ("fsts 2\nhello", "2:1", "found 'hello'"),
+    ("msi 0xfee00218", "1:15", "found 1 number(s); allowed: msi ADDRESS DATA"), ("fsts xyz", "1:6", "found 'xyz'"),
+    ("fsts 123456789", "1:6", "value of up to 32 bits"), ("irte 1 2 3", "1:11", "found 3 number(s)"),
+    ("msi fee00000 41 eime=2", "1:17", "found 'eime=2'"), ("msi fee00018 0 from=99", "1:16", "is not bus:device")])
+def test_a_mistake_has_its_place(text, place, part):
+    with pytest.raises(DecodeError) as caught:
+        decoded(text, "f")
+    assert str(caught.value).startswith(f"f:{place}: ") and part in str(caught.value)
+
+
+def test_the_command_ends_with_status_2(capsys):
+    status, out, err = started(capsys, "hello")
+    assert (status, out) == (2, "") and err.startswith("<text>:1:1: found 'hello'; allowed: ")
+
+
+@given(st.text() | st.from_regex(r"(msi|irte|rte|fsts|apicid) [0-9a-fx =:,.]{0,60}", fullmatch=True))
+def test_any_text_is_told_or_has_a_place(text):
+    try:
+        assert decoded(text, "f")
+    except DecodeError as error:
+        assert error.line >= 1 and error.column >= 1
