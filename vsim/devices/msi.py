@@ -23,7 +23,8 @@ ENTRY_BYTES = 16
 """Bytes of an MSI-X table entry: address low, address high, data, vector control (32 bits each)."""
 
 _ADDRESS_LOW = 0xFFFFFFFC       # bits 1:0 of an address are 0
-_ENTRY_WRITABLE = (_ADDRESS_LOW, 0xFFFFFFFF, 0xFFFFFFFF, MSIX_VECTOR_CONTROL.writable)
+_ENTRY_WRITABLE = {steering: (_ADDRESS_LOW, 0xFFFFFFFF, 0xFFFFFFFF, MSIX_VECTOR_CONTROL.mask.mask
+                              | MSIX_VECTOR_CONTROL.st.mask * steering) for steering in (False, True)}
 _WORD = struct.Struct("<I")
 _MSI_32 = struct.Struct("<IH")
 _MSI_64 = struct.Struct("<QH")
@@ -281,15 +282,16 @@ def table_write(bus: Bus, config: array[int], pba: array[int], msix: array[int],
                 width: int, value: int) -> list[int]:
     """Write 4 or 8 aligned bytes at a byte offset in the function's BAR; returns the messages that go out.
 
-    8 bytes are two words, the lower first. An entry takes a new address and data at once, masked or not.
+    8 bytes are two words, the lower first. Bits 31:16 of vector control are the steering tag of a function that keeps
+    its tags there (PCIe 7.9.13, TPH), else 0. An entry takes a new address and data at once, masked or not.
     Nothing behind the table can be written, so no pending bit either.
     """
     limit = ENTRY_BYTES * bus.functions[place].msix_count if decodes(bus, config, place) else 0
     if not _fits(offset, width, limit, (4, 8)):
         return []
-    first = 4 * bus.msix_starts[place] + offset // 4
+    first, writable = 4 * bus.msix_starts[place] + offset // 4, _ENTRY_WRITABLE[bus.functions[place].steering]
     for at in range(first, first + width // 4):
-        msix[at] = value & _ENTRY_WRITABLE[at % 4]
+        msix[at] = value & writable[at % 4]
         value >>= 32
     return _entry_written(bus, config, pba, msix, place, offset // ENTRY_BYTES)
 

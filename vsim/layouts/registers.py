@@ -250,12 +250,13 @@ MSI_CONTROL = Layout(
 MSIX_CONTROL = Layout(
     "MSI-X message control", 16, "PCI 6.8.2.3", flag("enable", 15, "MSI-X enabled"),
     flag("mask", 14, "function mask"), reserved(11, 3), Field("last", 0, 11, "table size minus 1", RO, "dec"))
-MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", reserved(1, 31),
-                             flag("mask", 0, "1: masked", reset=1))
+_STEERING = "steering tag of TPH, where the function keeps its tags in the table; else 0"
+MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", Field("st", 16, 16, _STEERING),
+                             reserved(1, 15), flag("mask", 0, "1: masked", reset=1))
 MSIX_TABLE = Layout("MSI-X table and PBA offset", 32, "PCI 6.8.2.4", Field("offset", 3, 29, "offset / 8", RO),
                     Field("bir", 0, 3, "which BAR", RO, "dec"))
 MSIX_ENTRY = Layout(
-    "MSI-X table entry", 128, "PCI 6.8.2", reserved(97, 31), flag("mask", 96, "1: masked", reset=1),
+    "MSI-X table entry", 128, "PCI 6.8.2", Field("st", 112, 16, _STEERING), reserved(97, 15), flag("mask", 96, "1: masked", reset=1),
     Field("data", 64, 32, "message data"), Field("upper", 32, 32, "message address, bits 63:32"),
     Field("address", 2, 30, "message address, bits 31:2"), reserved(0, 2))
 MSIX_CAPABILITY = Layout(

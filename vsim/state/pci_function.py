@@ -56,7 +56,7 @@ class Function:
     from the host, else emulated. msi_count: messages of its MSI capability (1, 2, 4 .. 32), 0 without one;
     msi_64: 64-bit address; msi_maskable: has mask and pending bits. msix_count: entries of its MSI-X table,
     0 to 2,048. pin: INTx pin, 1 to 4 for A to D, 0 for none. bridge: what is below it. conventional: PCI,
-    not PCIe. aliases: further ids of its own bus under which its DMA may arrive (proxy ids, DMA quirks).
+    not PCIe. steering: it has TPH and keeps the steering tags in its MSI-X table. aliases: further ids of its own bus under which its DMA may arrive (proxy ids, DMA quirks).
     """
 
     bdf: int
@@ -69,6 +69,7 @@ class Function:
     pin: int = 0
     bridge: Bridge | None = None
     conventional: bool = False
+    steering: bool = False
     aliases: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -560,3 +560,14 @@ def test_a_caller_that_names_no_function_is_told(place):
                      lambda: msi.intx_allowed(bus, config, place)):
         with pytest.raises(ValueError, match="place is"):
             function()
+
+
+def test_a_function_with_tph_keeps_its_steering_tags_in_vector_control():
+    """PCIe 7.9.13: bits 31:16 as written, bits 15:1 read 0; no other function has them."""
+    for steering, kept in ((False, 1), (True, 0xFFFF_0001)):
+        device = Device(msix_count=2, steering=steering)
+        device.write(4, 2, MEMORY)
+        device.table(1, 3, 0xFFFF_FFFF)
+        assert (device.entry(12), device.entry(28)) == (1, kept)
+        device.table(1, 2, 0x1234_FFFE_0000_0005, 8)
+        assert device.entry(24, 8) == (0x1234_0000_0000_0005 if steering else 5)

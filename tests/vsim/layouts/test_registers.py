@@ -64,8 +64,8 @@ PLACES = [
     ("A 9", "MSIX_CONTROL", "15 enable w, 14 mask w, 13:11 -, 10:0 last r"),
     ("A 9", "MSIX_TABLE", "31:3 offset r, 2:0 bir r"),
     ("A 9", "MSIX_CAPABILITY", "95:64 pba r, 63:32 table r, 31:16 control w, 15:8 next r, 7:0 id r"),
-    ("A 9", "MSIX_ENTRY", "127:97 -, 96 mask w, 95:64 data w, 63:32 upper w, 31:2 address w, 1:0 -"),
-    ("A 9", "MSIX_VECTOR_CONTROL", "31:1 -, 0 mask w"),
+    ("A 9", "MSIX_ENTRY", "127:112 st w, 111:97 -, 96 mask w, 95:64 data w, 63:32 upper w, 31:2 address w, 1:0 -"),
+    ("A 9", "MSIX_VECTOR_CONTROL", "31:16 st w, 15:1 -, 0 mask w"),
 ]
 LETTER = {Access.RW: "w", Access.RO: "r", Access.WO: "o", Access.W1C: "c"}
 
