@@ -116,7 +116,7 @@ def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, in
 
 
 def _iec(m: Machine, unit: int, descriptor: int, emptied: set[tuple[int, int]]) -> int:
-    """Forget entries (V 7.3): all of them, or 2^im from iidx with its low im bits ignored.
+    """Forget entries (V 7.3): all of them, or 2^im from iidx with its low im bits ignored. Only the latter has an im.
 
     emptied: ranges that this run has already emptied. Nothing is cached while descriptors are taken, so a guest
     that repeats a wide invalidation 32,767 times makes the unit look at the cache once.
@@ -124,9 +124,9 @@ def _iec(m: Machine, unit: int, descriptor: int, emptied: set[tuple[int, int]]) 
     first, mask = get(descriptor, IEC.iidx), get(descriptor, IEC.im)
     if descriptor & IEC.reserved:
         return RESERVED
-    if not m.profile.options.iec_any_mask and mask > get(_reg(m, unit, "ECAP"), ECAP.mhmv):
-        return RESERVED
     selective = get(descriptor, IEC.g)
+    if selective and not m.profile.options.iec_any_mask and mask > get(_reg(m, unit, "ECAP"), ECAP.mhmv):
+        return RESERVED
     m.emit(node(Kind.VIOMMU, unit), Act.INVALIDATED, first, selective, mask)
     mask = min(mask, WHOLE) if selective else WHOLE
     if (mask, first >> mask) not in emptied:

@@ -10,24 +10,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vsim.layouts.bits import get, put
-from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm
 from vsim.layouts.registers import IOAPIC_ID, IOAPIC_VERSION
+from vsim.state import xen_quirks
 from vsim.state.arrays import Machine
-from vsim.state.profile import EDGE_REPEATS, LEVEL_UNSEEN
+from vsim.state.profile import EDGE_REPEATS, LEVEL_UNSEEN, SIGNAL_KEEPS_LEVEL
 from vsim.state.trace import Act, Drop, Kind, node
 
 BASE, LENGTH = 0xFEC00000, 0x1000
 SELECT, WINDOW, EOI = 0x00, 0x10, 0x40
 _ID, _SELECT = 0, 1
 _MASK, _IRR, _LEVEL = RTE.mask.mask, RTE.irr.mask, RTE.tm.mask
+_SIGNALS = (Dlm.SMI, Dlm.NMI, Dlm.INIT, Dlm.EXTINT)
+_KEEPS_LEVEL = SIGNAL_KEEPS_LEVEL | xen_quirks.LEVEL_SIGNALS
 _KEPT = RTE.irr.mask | RTE.status.mask
 
 
-def message(entry: int) -> tuple[int, int]:
-    """(address, data) that a pin with this entry sends (V 3.4)."""
+def level(m: Machine, entry: int) -> bool:
+    """Whether an entry works by level: NMI, SMI, INIT and ExtINT are edges whatever the trigger mode says (A 7.2)."""
+    if not entry & _LEVEL:
+        return False
+    return get(entry, RTE.dlm) not in _SIGNALS or bool(m.quirks & _KEEPS_LEVEL)
+
+
+def message(entry: int, by_level: bool | None = None) -> tuple[int, int]:
+    """(address, data) that a pin with this entry sends (V 3.4). by_level: see `level`; None: as the entry says."""
     address = MSI_ADDRESS.make(fee=0xFEE) | entry >> 48 << 4 | get(entry, RTE.dm) << MSI_ADDRESS.dm.low
-    data = MSI_DATA.make(vector=get(entry, RTE.vector), dlm=get(entry, RTE.dlm), tm=get(entry, RTE.tm))
-    return address, data
+    trigger = get(entry, RTE.tm) if by_level is None else int(by_level)
+    return address, MSI_DATA.make(vector=get(entry, RTE.vector), dlm=get(entry, RTE.dlm), tm=trigger)
 
 
 def read(m: Machine, offset: int) -> int:
@@ -76,13 +86,13 @@ def _write_index(m: Machine, index: int, value: int) -> list[int]:
 
 def write_entry(m: Machine, pin: int, entry: int) -> list[int]:
     """Store a whole entry: edge clears remote IRR; an unmasked level entry whose line is up sends (A 7.3)."""
-    if not entry & _LEVEL and entry & _IRR:
+    if entry & _IRR and not level(m, entry):
         entry &= ~_IRR
         m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, entry)
     m.rte[pin] = entry
     if not _ready(entry):
         return []
-    if entry & _LEVEL:
+    if level(m, entry):
         return [pin] if _seen(m, pin) else []
     return [pin] if _left_over(m, pin) else []
 
@@ -122,33 +132,35 @@ def assert_line(m: Machine, pin: int, change: int) -> list[int]:
     m.lines[pin] = before + change
     if change:
         m.emit(node(Kind.VIOAPIC, pin), Act.LINE, pin, int(m.lines[pin] > 0), m.lines[pin])
-    if not m.lines[pin] and m.rte[pin] & _LEVEL:
+    if not m.lines[pin] and level(m, m.rte[pin]):
         m.seen[pin] = 0
     return _rose(m, pin) if m.lines[pin] and not before else []
 
 
 def _rose(m: Machine, pin: int) -> list[int]:
     entry = m.rte[pin]
-    if entry & _LEVEL:
+    by_level = level(m, entry)
+    if by_level:
         m.seen[pin] = 1
     if entry & _MASK:
-        if not entry & _LEVEL:
+        if not by_level:
             m.emit(node(Kind.VIOAPIC, pin), Act.DROPPED, Drop.MASKED, entry & 0xFFFFFFFF, entry >> 32)
         return []
-    if entry & _LEVEL and entry & _IRR:
+    if by_level and entry & _IRR:
         m.emit(node(Kind.VIOAPIC, pin), Act.DROPPED, Drop.PENDING, entry & 0xFFFFFFFF, entry >> 32)
         return []
-    if not entry & _LEVEL:
+    if not by_level:
         _left_over(m, pin)
     return [pin]
 
 
 def begin(m: Machine, pin: int) -> tuple[int, int]:
     """The pin sends: remote IRR for a level entry; the message (address, data)."""
-    if m.rte[pin] & _LEVEL:
+    by_level = level(m, m.rte[pin])
+    if by_level:
         m.rte[pin] |= _IRR
         m.emit(node(Kind.VIOAPIC, pin), Act.IRR_SET, pin, m.rte[pin])
-    return message(m.rte[pin])
+    return message(m.rte[pin], by_level)
 
 
 def end(m: Machine, vector: int) -> Iterator[int]:

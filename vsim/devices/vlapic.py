@@ -269,6 +269,11 @@ def end(m: Machine, vcpu: int) -> int:
     return vector if broadcast else -1
 
 
+def cmci_reset(m: Machine) -> int:
+    """The CMCI entry after reset: masked where the vCPUs have it."""
+    return 0x10000 if m.profile.options.cmci == "present" else 0
+
+
 def reset(m: Machine, vcpu: int) -> None:
     """INIT: registers as after reset, no NMI pending; ID, and the mode, stay (SDM 11.4.7.3)."""
     for words in (m.irr, m.isr, m.tmr):
@@ -279,6 +284,7 @@ def reset(m: Machine, vcpu: int) -> None:
         values[vcpu] = initial
     for place in range(LVTS):
         m.lvt[LVTS * vcpu + place] = 0x10000
+    m.cmci[vcpu] = cmci_reset(m)
     m.ldr[vcpu] = derived_ldr(m, vcpu) if m.apic_mode[vcpu] == Apic.X2APIC else 0
     m.changed_apics()
 

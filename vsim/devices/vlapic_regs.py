@@ -9,8 +9,10 @@ from __future__ import annotations
 from vsim.devices import routes, vlapic
 from vsim.layouts.bits import get
 from vsim.layouts.formats import Dlm
-from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, ESR, ICR, SVR, TPR
+from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
+from vsim.state import xen_quirks
 from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.profile import LOWEST_IPI_SENT
 from vsim.state.trace import Act, Kind, node
 
 APIC_BASE_MSR = 0x1B
@@ -18,16 +20,23 @@ _NAMES = {offset: name for offset, name, _, _, _ in APIC}
 _XAPIC_ACCESS = {offset: access for offset, _, access, _, _ in APIC}
 _X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}
 _LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_LINT0": 3, "LVT_LINT1": 4, "LVT_ERROR": 5}
-_LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name in _LVT_PLACE}
+_LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name[:3] == "LVT"}
+_LOWEST_SENT = LOWEST_IPI_SENT | xen_quirks.LOWEST_IPI
 _LVT_READ_ONLY = 1 << 12 | 1 << 14
 _MASK_BIT = 1 << 16
-_ABSENT = ("LVT_CMCI", "APR", "RRD", "TIMER_INITIAL", "TIMER_CURRENT", "TIMER_DIVIDE")
-"""Registers that are known but not modelled: they read 0 and ignore writes."""
+_CMCI = APIC_OFFSET["LVT_CMCI"]
 
 
 def version(m: Machine) -> int:
-    """Version 0x14, six LVT entries; bit 24 when EOI-broadcast suppression is offered."""
-    return 0x00050014 | int(m.profile.options.suppress_eoi) << 24
+    """Version 0x14, six LVT entries, seven with CMCI; bit 24 when EOI-broadcast suppression is offered."""
+    options = m.profile.options
+    return APIC_VERSION.make(version=0x14, last=6 if options.cmci == "present" else 5,
+                             suppress=int(options.suppress_eoi))
+
+
+def absent(m: Machine, offset: int) -> bool:
+    """Whether the unit has no register at an xAPIC offset, by the layout or as a fact of its profile."""
+    return offset not in _NAMES or (offset == _CMCI and m.profile.options.cmci == "absent")
 
 
 def read(m: Machine, vcpu: int, offset: int) -> int:
@@ -44,7 +53,8 @@ def read(m: Machine, vcpu: int, offset: int) -> int:
         return m.icr_low[vcpu] | (m.icr_high[vcpu] << 32 if wide else 0)
     if name in ("VERSION", "PPR"):
         return version(m) if name == "VERSION" else vlapic.ppr(m, vcpu)
-    plain = {"TPR": m.tpr, "LDR": m.ldr, "DFR": m.dfr, "SVR": m.svr, "ESR": m.esr, "ICR_HIGH": m.icr_high}
+    plain = {"LVT_CMCI": m.cmci, "TPR": m.tpr, "LDR": m.ldr, "DFR": m.dfr, "SVR": m.svr, "ESR": m.esr,
+             "ICR_HIGH": m.icr_high}
     return plain[name][vcpu] if name in plain else 0
 
 
@@ -59,7 +69,7 @@ def write(m: Machine, vcpu: int, offset: int, value: int) -> int:
         return -1
     m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, offset, value & 0xFFFFFFFF, 4)
     access = _XAPIC_ACCESS.get(offset, "")
-    if not access:
+    if not access or absent(m, offset):
         vlapic.error(m, vcpu, ESR.illegal_register.mask, offset)
         return -1
     return _store(m, vcpu, _NAMES[offset], value & 0xFFFFFFFF) if access != "RO" else -1
@@ -81,6 +91,8 @@ def _store(m: Machine, vcpu: int, name: str, value: int) -> int:
         _write_icr(m, vcpu, value)
     elif name == "SELF_IPI":
         _send(m, vcpu, ICR.make(vector=value & 0xFF, shorthand=1))
+    elif name == "LVT_CMCI" and m.profile.options.cmci == "present":
+        m.cmci[vcpu] = _stored_lvt(m, vcpu, name, value, m.cmci[vcpu])
     elif name in ("ID", "LDR", "DFR", "ICR_HIGH"):
         _write_identity(m, vcpu, name, value)
     return -1
@@ -106,12 +118,19 @@ def _write_svr(m: Machine, vcpu: int, value: int) -> None:
     if not value & SVR.enable.mask:
         for place in range(LVTS):
             m.lvt[LVTS * vcpu + place] |= _MASK_BIT
+        if m.profile.options.cmci == "present":
+            m.cmci[vcpu] |= _MASK_BIT
 
 
 def _write_lvt(m: Machine, vcpu: int, name: str, value: int) -> None:
     at = LVTS * vcpu + _LVT_PLACE[name]
-    new = value & _LVT_MASK[name] | m.lvt[at] & _LVT_READ_ONLY
-    m.lvt[at] = new if m.svr[vcpu] & SVR.enable.mask else new | _MASK_BIT
+    m.lvt[at] = _stored_lvt(m, vcpu, name, value, m.lvt[at])
+
+
+def _stored_lvt(m: Machine, vcpu: int, name: str, value: int, before: int) -> int:
+    """What an entry holds after a write: masked while the unit is off by software (SDM 11.4.7.2)."""
+    new = value & _LVT_MASK[name] | before & _LVT_READ_ONLY
+    return new if m.svr[vcpu] & SVR.enable.mask else new | _MASK_BIT
 
 
 # --- x2APIC MSRs ---
@@ -122,7 +141,7 @@ def read_msr(m: Machine, vcpu: int, index: int) -> int | None:
     if index == APIC_BASE_MSR:
         return m.apic_base[vcpu]
     offset = index - 0x800 << 4
-    if m.apic_mode[vcpu] != Apic.X2APIC or "R" not in _X2APIC_ACCESS.get(offset, ""):
+    if m.apic_mode[vcpu] != Apic.X2APIC or "R" not in _X2APIC_ACCESS.get(offset, "") or absent(m, offset):
         return None
     return read(m, vcpu, offset)
 
@@ -134,7 +153,8 @@ def write_msr(m: Machine, vcpu: int, index: int, value: int) -> int:
         return -1
     offset = index - 0x800 << 4
     access = _X2APIC_ACCESS.get(offset, "")
-    if m.apic_mode[vcpu] != Apic.X2APIC or "W" not in access or value & ~_x2_mask(m, _NAMES[offset]):
+    known = m.apic_mode[vcpu] == Apic.X2APIC and "W" in access and not absent(m, offset)
+    if not known or value & ~_x2_mask(m, _NAMES[offset]):
         m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, index, value, 13)
         return -1
     m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, offset, value, 8)
@@ -147,8 +167,9 @@ def _x2_mask(m: Machine, name: str) -> int:
         return _LVT_MASK[name] | (_LVT_READ_ONLY if "LINT" in name else 1 << 12)
     if name == "SVR":
         return SVR.vector.mask | SVR.enable.mask | (SVR.suppress.mask if m.profile.options.suppress_eoi else 0)
-    return {"TPR": 0xFF, "SELF_IPI": 0xFF, "ICR": ICR.writable, "TIMER_INITIAL": 0xFFFFFFFF, "TIMER_DIVIDE": 0xB,
-            "LVT_CMCI": 0x117FF}.get(name, 0)
+    if name == "ICR":
+        return ICR.writable | (0 if m.quirks & xen_quirks.ICR_STATUS_REFUSED else ICR.status.mask)
+    return {"TPR": 0xFF, "SELF_IPI": 0xFF, "TIMER_INITIAL": 0xFFFFFFFF, "TIMER_DIVIDE": 0xB}.get(name, 0)
 
 
 _NEXT = {Apic.DISABLED: (Apic.DISABLED, Apic.XAPIC), Apic.XAPIC: tuple(Apic),
@@ -197,9 +218,12 @@ def _write_icr(m: Machine, vcpu: int, value: int) -> None:
 
 
 def _send(m: Machine, vcpu: int, icr: int) -> None:
-    """Send one IPI, always as an edge. Never through interrupt remapping."""
+    """Send one IPI, always as an edge. Never through interrupt remapping. Lowest priority: an xAPIC's only (A 6)."""
     mode, vector, shorthand = get(icr, ICR.dlm), get(icr, ICR.vector), get(icr, ICR.shorthand)
     m.new_serial()
+    if mode == Dlm.LOWEST and m.apic_mode[vcpu] == Apic.X2APIC and not m.quirks & _LOWEST_SENT:
+        vlapic.error(m, vcpu, ESR.redirectable.mask, vector)
+        return
     m.emit(node(Kind.VLAPIC, vcpu), Act.SENT, m.apic_id[vcpu], icr & 0xFFFFFFFF, icr >> 32)
     if mode in (Dlm.FIXED, Dlm.LOWEST) and vector < 16:
         vlapic.error(m, vcpu, ESR.send_illegal.mask, vector)

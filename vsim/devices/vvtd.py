@@ -157,13 +157,13 @@ def _masks(m: Machine, unit: int) -> dict[int, int]:
     """Writable bits of the plain registers by the offset of each 32-bit half."""
     options, eim = m.profile.options, _offers_eim(m, unit)
     return _masks_of(m.profile.of_unit(unit).ecap, eim or options.eime_reads_back, eim and options.event_upper,
-                     options.iedata_bits)
+                     options.iedata_bits, options.iqa_width)
 
 
 @cache
-def _masks_of(ecap: int, eime: bool, event_upper: bool, iedata_bits: int) -> dict[int, int]:
+def _masks_of(ecap: int, eime: bool, event_upper: bool, iedata_bits: int, iqa_width: bool) -> dict[int, int]:
     irta = IRTA.writable if eime else IRTA.writable & ~IRTA.eime.mask
-    wide = ecap & (ECAP.smts.mask | ECAP.adms.mask)
+    wide = iqa_width or ecap & (ECAP.smts.mask | ECAP.adms.mask)
     iqa = IQA.writable if wide else IQA.writable & ~IQA.dw.mask
     upper = EVENT_UPPER.writable if event_upper else 0
     full = {"RTADDR": RTADDR.writable, "FEDATA": 0xFFFF, "IEDATA": (1 << iedata_bits) - 1,

@@ -256,8 +256,9 @@ MSIX_VECTOR_CONTROL = Layout("MSI-X vector control", 32, "PCI 6.8.2.9", Field("s
 MSIX_TABLE = Layout("MSI-X table and PBA offset", 32, "PCI 6.8.2.4", Field("offset", 3, 29, "offset / 8", RO),
                     Field("bir", 0, 3, "which BAR", RO, "dec"))
 MSIX_ENTRY = Layout(
-    "MSI-X table entry", 128, "PCI 6.8.2", Field("st", 112, 16, _STEERING), reserved(97, 15), flag("mask", 96, "1: masked", reset=1),
-    Field("data", 64, 32, "message data"), Field("upper", 32, 32, "message address, bits 63:32"),
+    "MSI-X table entry", 128, "PCI 6.8.2", Field("st", 112, 16, _STEERING), reserved(97, 15),
+    flag("mask", 96, "1: masked", reset=1), Field("data", 64, 32, "message data"),
+    Field("upper", 32, 32, "message address, bits 63:32"),
     Field("address", 2, 30, "message address, bits 31:2"), reserved(0, 2))
 MSIX_CAPABILITY = Layout(
     "MSI-X capability", 96, "PCI 6.8.2", Field("pba", 64, 32, "see MSIX_TABLE", RO),

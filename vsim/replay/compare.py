@@ -27,8 +27,10 @@ CHOICES: dict[str, Any] = {
     "order": "reserved-first", "merge_faults": True, "cache": "none", "svt3_reason": 0x26, "dlm_passes": True,
     "iec_any_mask": True, "iqercd": False, "event_upper": False, "ioapic_pins": 24, "ioapic_version": 0x20,
     "rte_reserved": True, "apic_id_step": 1, "alias_ids": True, "cluster_f_broadcast": True,
-    "eime_reads_back": True, "iedata_bits": 32}
+    "eime_reads_back": True, "iedata_bits": 32, "iqa_width": False}
 """What the specification leaves open, as the recorded machine chose it; a profile that imitates it has them itself."""
+UNMARKED = ("qemu.K7",)
+"""Quirks that the recordings show without a mark, as their recorder read the specification the same way."""
 
 DEFAULT_CAP, DEFAULT_ECAP, DEFAULT_RAM, DEFAULT_SMP = 0xD2008C222F0606, 0xF00F5A, 64 << 20, 8
 """The unit and the machine of files whose first line does not say (local APIC cases)."""
@@ -185,7 +187,7 @@ def machine_for(case: Case, profile: Profile) -> Machine:
                                                  "recordings of its own only")
     profile = _capable(profile, case.head)
     if not imitates(profile):
-        profile = profile.with_options(**CHOICES)
+        profile = profile.with_options(**CHOICES).with_quirks(*UNMARKED)
     m = Machine(profile, case.body.get("smp", case.head["smp"]), case.head["ram"])
     machine.step(m, c.Domctl(viommu.create_op(recorded.BASE, version=profile.options.interface)))
     return m

@@ -52,11 +52,12 @@ class Bridge:
 class Function:
     """One PCI function.
 
-    bdf: requester id (bus 15:8, device 7:3, function 2:0). name: for people. passthrough: passed through
-    from the host, else emulated. msi_count: messages of its MSI capability (1, 2, 4 .. 32), 0 without one;
-    msi_64: 64-bit address; msi_maskable: has mask and pending bits. msix_count: entries of its MSI-X table,
-    0 to 2,048. pin: INTx pin, 1 to 4 for A to D, 0 for none. bridge: what is below it. conventional: PCI,
-    not PCIe. steering: it has TPH and keeps the steering tags in its MSI-X table. aliases: further ids of its own bus under which its DMA may arrive (proxy ids, DMA quirks).
+    bdf: requester id (bus 15:8, device 7:3, function 2:0). name: for people. passthrough: passed through from
+    the host, else emulated. msi_count: messages of its MSI capability (1, 2, 4 .. 32), 0 without one; msi_64:
+    64-bit address; msi_maskable: has mask and pending bits. msix_count: entries of its MSI-X table, 0 to 2,048.
+    pin: INTx pin, 1 to 4 for A to D, 0 for none. bridge: what is below it. conventional: PCI, not PCIe.
+    steering: it has TPH and keeps the steering tags in its MSI-X table. aliases: further ids of its own bus
+    under which its DMA may arrive (proxy ids, DMA quirks).
     """
 
     bdf: int

@@ -94,6 +94,14 @@ WIDE_WRITE_ABORTS = quirk(
     "qemu.K5", "wide_write_aborts", "an 8-byte write to FECTL, IEADDR and other 32-bit registers ends the emulator",
     "two 32-bit writes in ascending order", "the virtual machine is gone", "known, no case")
 
+LOWEST_IPI_SENT = quirk(
+    "qemu.K6", "lowest_ipi_sent", "an x2APIC sends IPIs of lowest priority",
+    "a reserved mode there: nothing is sent, ESR bit 4 (SDM 11.5.3)", "one of several vCPUs takes the IPI",
+    "known, no case")
+SIGNAL_KEEPS_LEVEL = quirk(
+    "qemu.K7", "signal_keeps_level", "a level pin with delivery mode NMI, SMI, INIT or ExtINT sets remote IRR",
+    "these modes are edges (82093AA 3.2.4)", "the pin is dead after its first NMI: nobody ends it", "sure")
+
 
 INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")
 """Names of the domctl's versions; their structures and refusals are in `viommu`."""
@@ -109,26 +117,27 @@ MAX_APIC_ID = 0xFFFFFFFE
 class Options:
     """Choices that are open, and facts of the platform; none of them departs from a specification.
 
-    model: the unit's device model, "vtd" (the specification's) or a version of the series, "xen-v1" and so on.
-    order: the check order of an entry that is wrong in two ways, "spec" (source-id first) or "reserved-first".
-    merge_faults: fold a fault into a pending record of the same requester. cache: which entries the interrupt
-    entry cache keeps, "none", "present" or "everything" (V 7.7). svt3_reason: 0x24 or 0x26 for SVT=3.
-    dlm_passes: reserved delivery modes 3 and 6 of an entry are handed on. iec_any_mask: an IEC mask above
-    ECAP.MHMV is accepted. eime_reads_back: without ECAP.EIM, IRTA.EIME reads as written, though it never works.
-    matching: how destinations name local APICs: "architecture", "xen" (Xen 4.10's rules, X 5.5), or "everybody"
-    and "nobody" for recordings made with a stub. built_viommu: Xen was built with the feature. pv_word: the
-    memory that quirk xen.D3 reads. iedata_bits: bits of IEDATA that are stored. iqercd, event_upper: the
-    registers IQERCD and FEUADDR/IEUADDR exist. ff_broadcast: an 8-bit destination 0xFF is a broadcast for
-    x2APIC targets (KVM's rule). alias_ids: xAPIC targets compare the low 8 bits of a wider ID.
-    cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE reach all clusters, as 0xFF does.
-    ext_dest: compatibility messages carry 15 bits of destination. ioapic_pins, ioapic_version, ioapic_sid:
-    model and requester id of the I/O APIC. rte_reserved: its entries keep their reserved bits 47:17.
-    apic_id_step: APIC ID of vCPU n is n times this. apic_ids: the APIC ID of each vCPU instead, as a real machine
-    has them; a machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. suppress_eoi: the
-    local APICs offer EOI-broadcast suppression. placement: where the unit is emulated, "xen", "qemu" (beside
-    Xen), or "emulator" (the whole machine is one emulator's). interface: version of the domctl. domain_type:
-    "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one
-    domain. gcmd_order: in which order several changed command bits act.
+    model: the unit's device model, "vtd" (the specification's) or a version of the series, "xen-v1" and so on. order:
+    the check order of an entry that is wrong in two ways, "spec" (source-id first) or "reserved-first". merge_faults:
+    fold a fault into a pending record of the same requester. cache: which entries the interrupt entry cache keeps,
+    "none", "present" or "everything" (V 7.7). svt3_reason: 0x24 or 0x26 for SVT=3. dlm_passes: reserved delivery
+    modes 3 and 6 of an entry are handed on. iec_any_mask: an IEC mask above ECAP.MHMV is accepted. eime_reads_back:
+    without ECAP.EIM, IRTA.EIME reads as written, though it never works. matching: how destinations name local APICs:
+    "architecture", "xen" (Xen 4.10's rules, X 5.5), or "everybody" and "nobody" for recordings made with a stub.
+    built_viommu: Xen was built with the feature. pv_word: the memory that quirk xen.D3 reads. iedata_bits: bits of
+    IEDATA that are stored. iqercd, event_upper: the registers IQERCD and FEUADDR/IEUADDR exist. ff_broadcast: an
+    8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC targets compare the low 8
+    bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE reach all clusters, as 0xFF
+    does. ext_dest: compatibility messages carry 15 bits of destination. ioapic_pins, ioapic_version, ioapic_sid:
+    model and requester id of the I/O APIC. rte_reserved: its entries keep their reserved bits 47:17. apic_id_step:
+    APIC ID of vCPU n is n times this. apic_ids: the APIC ID of each vCPU instead, as a real machine has them; a
+    machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the
+    local vector table's entry for corrected machine checks: "absent" (no such register, so six entries), "present"
+    (seven), or "silent" (six, and the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs
+    offer EOI-broadcast suppression. iqa_width: IQA.DW is kept as written, offered or not. placement: where the unit
+    is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface: version
+    of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units:
+    vIOMMUs of one domain. gcmd_order: in which order several changed command bits act.
     """
 
     model: str = "vtd"
@@ -154,6 +163,8 @@ class Options:
     apic_id_step: int = 2
     apic_ids: tuple[int, ...] = ()
     x2apic: bool = True
+    cmci: str = "absent"
+    iqa_width: bool = True
     suppress_eoi: bool = False
     placement: str = "xen"
     interface: str = "v1-corrected"
@@ -173,6 +184,7 @@ class Options:
         _one_of("matching", self.matching, ("architecture", "xen", "everybody", "nobody"))
         _one_of("placement", self.placement, ("xen", "qemu", "emulator"))
         _one_of("interface", self.interface, INTERFACES)
+        _one_of("cmci", self.cmci, ("absent", "present", "silent"))
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
         _one_of("apic_id_step", self.apic_id_step, (1, 2))
         _one_of("gcmd_order", tuple(sorted(self.gcmd_order)), (tuple(sorted(f.name for f in GCMD)),))
@@ -353,13 +365,13 @@ PROFILES: dict[str, Profile] = {
     "qemu-10": Profile(
         "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
         Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
-                iqercd=False, event_upper=False, eime_reads_back=True, iedata_bits=32, alias_ids=True, ioapic_pins=24,
-                rte_reserved=True, apic_id_step=1, placement="emulator"),
+                iqercd=False, event_upper=False, iqa_width=False, eime_reads_back=True, iedata_bits=32, alias_ids=True,
+                ioapic_pins=24, rte_reserved=True, apic_id_step=1, placement="emulator"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
     **{f"xen-{version}": Profile(
         f"xen-{version}", Capabilities(cap, ecap),
         Options(model=f"xen-{version}", cache="none", ioapic_version=0x11, iqercd=False,
-                matching="xen", interface=version),
+                matching="xen", cmci="silent", interface=version),
         xen_quirks.of_version(version))
         for version, cap, ecap in (("v1", 0xC22260206, 0x1A), ("v3", 0x22260206, 0x1A), ("v4", 0xC260206, 0xF0001A))},
 }

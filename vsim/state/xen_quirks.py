@@ -1,4 +1,4 @@
-"""The 45 defects and oddities of the series, D1 to D45 (X 10), a row each.
+"""The 45 defects and oddities of the series, D1 to D45 (X 10), a row each; A1 to A3 are of the Xen 4.10 under it.
 
 Grades as in the reference: "run" was seen on the compiled code, "read" in the source, "I" is inferred by hand,
 "(f)" means that hardware does the same, so that the corrected machine shows it too. Rows with switch=False have no
@@ -143,6 +143,17 @@ UNMAP_LEAK = quirk(
 WILD_MESSAGE = quirk(
     "xen.D45", "wild_message", "the message \"type first\" prints an uninitialised pointer", "print the item",
     "the toolstack may crash on a bad configuration", "read", "v2 v3 v4", False)
+ICR_STATUS_REFUSED = quirk(
+    "xen.A1", "icr_status_refused", "bit 12 in a write to an x2APIC's ICR is #GP",
+    "it is ignored, and the IPI is sent (x2APIC specification 2.4.3)",
+    "a guest that writes back what it read of an old ICR gets an exception", "read", "4.10")
+LOWEST_IPI = quirk(
+    "xen.A2", "lowest_ipi_xen", "an x2APIC sends IPIs of lowest priority",
+    "a reserved mode there: nothing is sent, ESR bit 4 (SDM 11.5.3)", "one of several vCPUs takes the IPI", "read",
+    "4.10")
+LEVEL_SIGNALS = quirk(
+    "xen.A3", "level_signals", "a level pin with delivery mode NMI, SMI, INIT or ExtINT sets remote IRR",
+    "these modes are edges (82093AA 3.2.4)", "the pin is dead after its first NMI: nobody ends it", "read", "4.10")
 
 
 def of_version(version: str) -> frozenset[str]:

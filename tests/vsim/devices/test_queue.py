@@ -316,12 +316,6 @@ def test_wide_descriptors_are_32_bytes():
     assert queue.length(QUEUE | 1 << 11) == 128
 
 
-def test_without_the_capability_the_width_bit_is_not_there():
-    rig = Rig()
-    rig.write("IQA", QUEUE | 1 << 11)
-    assert rig.read("IQA") == QUEUE
-
-
 def test_a_stopped_queue_is_a_fault_event():
     rig = Rig().start()
     rig.write("FEDATA", 0x99)
@@ -445,3 +439,45 @@ def test_what_could_not_be_read_is_not_cached():
     rig.write("GCMD", QIE | SIRTP | IRE)
     assert remapped(rig) == -0x23
     assert rig.m.cache == {}
+
+
+# --- what only an index-selective invalidation has (V 7.3), and the descriptors' width (VT-d 11.4.9.9) ---
+
+
+@pytest.mark.parametrize("mask", [0, 4, 16, 31])
+def test_a_global_invalidation_has_no_mask_to_check(mask):
+    """VT-d 6.5.2.7: IIDX and IM are those of an index-selective request."""
+    ecap = Capabilities().ecap & ~ECAP.mhmv.mask
+    rig = filled(1, 0xFFFF, capabilities=Capabilities(ecap=ecap))
+    rig.queue(IEC.make(type=4, im=mask, iidx=5))
+    assert (rig.m.cache, iqei(rig)) == ({}, -1)
+
+
+@pytest.mark.parametrize("kept, stops", [(True, queue.WIDTH), (False, -1)])
+def test_a_descriptor_width_that_the_unit_lacks_stops_the_queue_before_anything_is_fetched(kept, stops):
+    rig = Rig(iqa_width=kept)
+    rig.write("IQA", QUEUE | 1 << 11)
+    assert bool(rig.read("IQA") >> 11 & 1) == kept
+    rig.put(wait(7))
+    rig.write("IQT", 1 << 4)
+    events = rig.write("GCMD", QIE)
+    assert iqei(rig) == stops
+    assert len(acts(events, "DESCRIPTOR")) == (0 if kept else 1)
+    assert rig.word(STATUS) == (0 if kept else 7)
+
+
+def test_it_stops_with_an_empty_queue_and_again_after_each_acknowledgement():
+    rig = Rig()
+    rig.write("IQA", QUEUE | 1 << 11)
+    assert len(acts(rig.write("GCMD", QIE), "QUEUE_ERROR")) == 1
+    assert acts(rig.write("FSTS", IQE), "QUEUE_ERROR") == [("QUEUE_ERROR", queue.WIDTH, 0, 0)]
+
+
+@pytest.mark.parametrize("bit", ["smts", "adms"])
+def test_a_unit_that_has_wide_descriptors_takes_them(bit):
+    rig = Rig(capabilities=Capabilities(ecap=Capabilities().ecap | getattr(ECAP, bit).mask))
+    rig.write("IQA", QUEUE | 1 << 11)
+    rig.write("GCMD", QIE)
+    rig.ram(QUEUE, wait(9), 32)
+    rig.write("IQT", 1 << 5)
+    assert (rig.word(STATUS), iqei(rig)) == (9, -1)

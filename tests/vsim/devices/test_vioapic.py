@@ -300,3 +300,45 @@ def test_polarity_makes_no_difference_to_a_line_that_is_kept_as_asserted():
     m = machine()
     entry(m, PIN, vector=0x61, polarity=1, **LEVEL)
     assert reached(line(m, PIN, 1)) == [0]
+
+
+# --- signals by a pin (82093AA 3.2.4) ---
+
+
+@pytest.mark.parametrize("quirk", ["", "qemu.K7", "xen.A3"])
+@pytest.mark.parametrize("dlm", [Dlm.FIXED, Dlm.LOWEST, Dlm.SMI, Dlm.NMI, Dlm.INIT, Dlm.EXTINT])
+def test_a_signal_is_an_edge_whatever_the_trigger_mode_says(dlm, quirk):
+    m = machine(quirks=[quirk] if quirk else [])
+    entry(m, PIN, dest=1, vector=0x61, dlm=dlm, tm=1)
+    counts = [sum(e.act == Act.SENT for e in line(m, PIN, 1, 0)) for _ in range(2)]
+    by_level = dlm in (Dlm.FIXED, Dlm.LOWEST) or bool(quirk)
+    assert (counts, remote_irr(m, PIN)) == (([1, 0], 1) if by_level else ([1, 1], 0))
+    assert low(m, PIN) & RTE.tm.mask      # as written
+
+
+def test_a_signal_that_comes_while_the_pin_is_masked_is_lost_as_an_edge_is():
+    m = machine()
+    entry(m, PIN, dest=1, dlm=Dlm.NMI, tm=1, mask=1)
+    assert drops(line(m, PIN, 1)) == [Drop.MASKED]
+    assert signalled(entry(m, PIN, dest=1, dlm=Dlm.NMI, tm=1)) == []
+
+
+def test_becoming_a_signal_clears_remote_irr():
+    m = machine()
+    entry(m, PIN, dest=1, vector=0x61, tm=1)
+    line(m, PIN, 1)
+    assert remote_irr(m, PIN) == 1
+    entry(m, PIN, dest=1, vector=0x61, dlm=Dlm.NMI, tm=1)
+    assert remote_irr(m, PIN) == 0
+
+
+def test_the_message_of_a_signal_says_edge():
+    m = machine()
+    entry(m, PIN, dest=1, dlm=Dlm.NMI, tm=1)
+    assert [e.high & 0x8000 for e in line(m, PIN, 1) if e.act == Act.SENT] == [0]
+
+
+def test_pin_0_is_a_pin_like_any_other():
+    m = machine()
+    entry(m, 0, dest=2, vector=0x61)
+    assert reached(line(m, 0, 1)) == [2]

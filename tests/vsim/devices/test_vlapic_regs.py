@@ -23,8 +23,8 @@ from vsim.devices import vlapic, vlapic_regs
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_OFFSET, ICR
 from vsim.state.arrays import Apic, Machine
-from vsim.state.profile import profile
-from vsim.state.trace import Drop
+from vsim.state.profile import PROFILES, profile
+from vsim.state.trace import Act, Drop
 
 OFF, XAPIC_ON, INVALID = 0xFEE00000, 0xFEE00800, 0xFEE00400
 
@@ -205,13 +205,14 @@ def test_read_only_registers_of_an_xapic_ignore_writes(name):
 
 X2_MASK = {"TPR": 0xFF, "EOI": 0, "ESR": 0, "SVR": 0x1FF, "SELF_IPI": 0xFF, "LVT_TIMER": 0x710FF,
            "LVT_THERMAL": 0x117FF, "LVT_PERFORMANCE": 0x117FF, "LVT_LINT0": 0x1F7FF, "LVT_LINT1": 0x1F7FF,
-           "LVT_ERROR": 0x110FF, "ICR": 0xFFFFFFFF000CCFFF, "TIMER_DIVIDE": 0xB, "TIMER_INITIAL": 0xFFFFFFFF,
-           "LVT_CMCI": 0x117FF}
+           "LVT_ERROR": 0x110FF, "ICR": 0xFFFFFFFF000CDFFF, "TIMER_DIVIDE": 0xB, "TIMER_INITIAL": 0xFFFFFFFF,
+           "LVT_CMCI": 0x117FF}    # where there is one
 
 
 @pytest.mark.parametrize("name", [name for _, name, _, access, _ in APIC if "W" in access])
 def test_reserved_bits_of_an_x2apic_register_are_refused_one_by_one(name):
-    taken = [bit for bit in range(64) if not refused(msr(x2apic(machine(2)), 1, name, 1 << bit))]
+    taken = [bit for bit in range(64)
+             if not refused(msr(x2apic(machine(2, cmci="present")), 1, name, 1 << bit))]
     assert taken == [bit for bit in range(64) if X2_MASK[name] >> bit & 1]
 
 
@@ -232,3 +233,73 @@ def test_the_msrs_are_there_in_x2apic_mode_only(mode, name):
     msr(m, 1, 0x1B, mode)
     assert refused(msr(m, 1, name, 0))
     assert vlapic_regs.read_msr(m, 1, 0x800 + APIC_OFFSET[name] // 16) is None
+
+
+# --- what an x2APIC's ICR takes (A 6) ---
+
+
+@pytest.mark.parametrize("quirk, sent", [((), True), (("xen.A1",), False)])
+def test_the_delivery_status_in_a_write_to_the_icr_is_ignored(quirk, sent):
+    """x2APIC specification 2.4.3, figure 2-5 note 1; Xen refuses it."""
+    m = x2apic(machine(quirks=quirk))
+    events = msr(m, 0, "ICR", ICR.make(dest=2, vector=0x61, status=1))
+    assert (reached(events), refused(events)) == (([2], False) if sent else ([], True))
+    assert vlapic_regs.read_msr(m, 0, 0x830) == (ICR.make(dest=2, vector=0x61) if sent else 0)
+
+
+@pytest.mark.parametrize("quirk", ["", "qemu.K6", "xen.A2"])
+@pytest.mark.parametrize("shorthand", range(4))
+@pytest.mark.parametrize("vector", [0x61, 3])
+def test_lowest_priority_is_no_delivery_mode_of_an_x2apics_ipi(quirk, shorthand, vector):
+    """SDM 11.5.3, figure 11-28: ESR bit 4 alone, also when the vector is illegal too."""
+    m = x2apic(machine(quirks=[quirk] if quirk else []))
+    events = ipi(m, 1, 1, dlm=Dlm.LOWEST, vector=vector, shorthand=shorthand)
+    if not quirk:
+        assert (reached(events), errors(events), sum(e.act == Act.SENT for e in events)) == ([], [1 << 4], 0)
+    elif vector < 16:
+        assert (reached(events), errors(events)) == ([], [1 << 5])
+    else:
+        assert len(reached(events)) == 1 and errors(events) == []
+
+
+def test_an_xapic_sends_lowest_priority():
+    assert len(reached(ipi(machine(), 1, 0xFF, dlm=Dlm.LOWEST, vector=0x61))) == 1
+
+
+# --- the entry for corrected machine checks (SDM 11.5.1) ---
+
+
+def test_a_unit_with_six_entries_has_none_for_corrected_machine_checks():
+    m = machine()
+    assert errors(write(m, 1, "LVT_CMCI", 0)) == [1 << 7]
+    x2apic(m)
+    assert vlapic_regs.read_msr(m, 1, 0x82F) is None and refused(msr(m, 1, 0x82F, 0))
+    assert vlapic_regs.version(m) >> 16 == 5
+
+
+def test_a_unit_with_seven_entries_has_it():
+    m = machine(cmci="present")
+    assert (window(m, 1, "VERSION") >> 16, window(m, 1, "LVT_CMCI")) == (6, 0x10000)
+    x2apic(m)
+    for bit in range(64):
+        assert refused(msr(m, 1, 0x82F, 1 << bit)) != bool(0x117FF >> bit & 1)
+    msr(m, 1, 0x82F, 0x4F2)
+    assert vlapic_regs.read_msr(m, 1, 0x82F) == 0x4F2
+    msr(m, 1, "SVR", 0xFF)
+    assert vlapic_regs.read_msr(m, 1, 0x82F) == 0x104F2
+    ipi(m, 0, 1, dlm=Dlm.INIT, level=1)
+    assert vlapic_regs.read_msr(m, 1, 0x82F) == 0x10000
+
+
+def test_xens_reads_0_and_takes_writes_though_its_version_says_six():
+    m = x2apic(machine(name="xen-v4"))
+    assert not refused(msr(m, 1, 0x82F, 0x4F2)) and refused(msr(m, 1, 0x82F, 0x800))
+    assert (vlapic_regs.read_msr(m, 1, 0x82F), vlapic_regs.version(m) >> 16) == (0, 5)
+
+
+def test_the_profiles_say_what_their_vcpus_have():
+    named = {name: (row.options.cmci, *sorted(row.quirks & {"xen.A1", "xen.A2", "xen.A3", "qemu.K6", "qemu.K7"}))
+             for name, row in PROFILES.items()}
+    xen = ("silent", "xen.A1", "xen.A2", "xen.A3")
+    assert named == {"spec": ("absent",), "qemu-10": ("absent", "qemu.K6", "qemu.K7"), "xen-v1": xen, "xen-v3": xen,
+                     "xen-v4": xen}
