@@ -6,10 +6,12 @@ In the order in which to read them; a module imports only from those above it:
     pieces      what people paste, as lines; what a reader takes and gives
     logs        a kernel's log as one text: what is wrapped over lines, times
     ranges      lists of numbers as kernels print them
+    xen_lines   lines of Xen's console: its mark, its time, rows that a mailer wrapped
     linux_faults  faults that Linux logs, in all forms
     debugfs_files  the files of Linux's debugfs for interrupts, told apart
     debugfs_irq  interrupts of Linux with their chain
     vector_matrix  which vectors are taken on which CPU; the domains of Linux
+    xen_faults  faults that Xen logs
     xlu         the syntax of xl.cfg
     xl          what its options mean
     lspci       a host's functions

@@ -24,6 +24,7 @@ from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
 from vsim.layouts.registers import FSTS, IQERCD
 from vsim.readers.logs import GAP, Log
 from vsim.readers.pieces import Line, Reading, Remark, few
+from vsim.readers.xen_lines import is_xen
 
 MAX_APART = 6
 """Lines between the source of a fault and its other parts."""
@@ -172,6 +173,8 @@ class _Reader:
             self._close(*self.open.pop(0))
 
     def _token(self, match: re.Match[str], name: str) -> None:
+        if is_xen(self.log.text[self.log.text.rfind("\n", 0, match.start()) + 1:match.start()]):
+            return  # `xen_faults` reads it
         if match["source"]:
             self._source(match)
         elif match["reason"]:
