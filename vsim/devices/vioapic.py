@@ -99,9 +99,10 @@ def write_entry(m: Machine, pin: int, entry: int) -> list[int]:
 
 def _left_over(m: Machine, pin: int) -> bool:
     """Quirk qemu.D16: a level that was seen and not yet lowered is sent once by an unmasked edge entry."""
-    left = bool(m.quirks & LEVEL_UNSEEN and m.seen[pin])
-    m.seen[pin] = m.seen[pin] & ~left
-    return left
+    left = m.quirks & LEVEL_UNSEEN and m.seen[pin]
+    if left:
+        m.seen[pin] = 0
+    return bool(left)
 
 
 def _ready(entry: int) -> bool:

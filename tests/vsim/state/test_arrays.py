@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests import scenes
 from vsim.devices import viommu
+from vsim.layouts.formats import RTE
 from vsim.machine import run, step
 from vsim.state import commands as c
 from vsim.state.arrays import LATCH_WORDS, LATER, Latch, Machine
@@ -38,6 +39,29 @@ def words(typecode, at, value):
         values[at] = value
         return base64.b64encode(values.tobytes()).decode()
     return change
+
+
+class Ints(array):
+    """An array that takes no bool for a number."""
+
+    def __setitem__(self, place, value):
+        assert type(value) is not bool, f"[{place}] = {value}"
+        super().__setitem__(place, value)
+
+
+@pytest.mark.parametrize("name, quirks", [("spec", ()), ("qemu-10", ()), ("qemu-10", ("qemu.D16",)), ("xen-v4", ())])
+@given(commands=st.lists(scenes.commands(), max_size=20))
+def test_a_level_is_an_int_wherever_it_is_kept_or_told(name, quirks, commands):
+    m = scenes.machine(name=name, quirks=quirks)
+    edge, level = (RTE.make(vector=0x31, tm=tm) for tm in (0, 1))
+    wires = [each for low in (level, edge, level) for each in (*scenes.pin(2, low, 0), c.Pin(2, 1), c.Pin(2, 0))]
+    for command in [*scenes.apics(0, 1), *wires, *scenes.unit(), *wires, *commands]:
+        for part in Machine.__slots__:
+            if type(getattr(m, part)) is array:
+                setattr(m, part, Ints(getattr(m, part).typecode, getattr(m, part)))
+        events = step(m, command)
+        assert [event for event in events if bool in map(type, event)] == []
+        assert [part for part in Machine.__slots__ if type(getattr(m, part)) is bool] == []
 
 
 def test_memory_above_the_hole_is_saved_and_loaded():
