@@ -11,6 +11,10 @@ In the order in which to read them; a module imports only from those above it:
     debugfs_files  the files of Linux's debugfs for interrupts, told apart
     debugfs_irq  interrupts of Linux with their chain
     vector_matrix  which vectors are taken on which CPU; the domains of Linux
+    ir_table    interrupt remapping tables that Linux dumps
+    regset      registers of the units
+    invalidation_queue  descriptors of the units' queues
+    dma_table   which functions the units translate
     xen_faults  faults that Xen logs
     xlu         the syntax of xl.cfg
     xl          what its options mean

@@ -52,8 +52,14 @@ class Log:
         return Remark(line.file, line.number, at - self._starts[self.number(at)] + 1, text)
 
 
+_FILE = re.compile(r"\S{0,200}?(?:\b(?:ir_translation_struct|iommu_regset|invalidation_queue|dmar_translation_struct|"
+                   r"interrupts|dmesg|trace)|\.(?:log|txt))[:-](?:\d{1,7}[:-])?")
+
+
 def bare(text: str) -> str:
-    """A line without the marks of a quotation and the time before it."""
+    """A line without the marks of a quotation, the file's name that grep puts before it, and the time."""
     text = text.lstrip(" \t>|")
+    if match := _FILE.match(text):
+        text = text[match.end():].lstrip()
     match = _STAMP.match(text)
     return text[match.end():].lstrip() if match else text
