@@ -16,6 +16,8 @@ In the order in which to read them; a module imports only from those above it:
     invalidation_queue  descriptors of the units' queues
     dma_table   which functions the units translate
     xen_faults  faults that Xen logs
+    xen_boot    what Xen says of units, I/O APICs and processors at boot
+    xen_tables  Xen's key V: remapping tables
     xlu         the syntax of xl.cfg
     xl          what its options mean
     lspci       a host's functions

@@ -1,0 +1,103 @@
+"""Xen's boot log: units with CAP, ECAP and scopes, I/O APICs, processors, what was switched on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.places import ROOT, real_data_folder
+from vsim.readers import xen_boot
+from vsim.readers.pieces import lines_of
+from vsim.readers.xen_boot import Cpu, Drhd, Feature, Hpet, IoApic, Mode
+
+LOG = """(XEN) [VT-D]Host address width 39
+(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = fed90000
+(XEN) [VT-D]drhd->address = fed90000 iommu->reg = ffff82c000205000
+(XEN) [VT-D]cap = d2008c222f0606 ecap = f00f5a
+(XEN) [VT-D] endpoint: 0000:00:02.0
+(XEN) [VT-D]found ACPI_DMAR_DRHD:
+[    0.000001] dom0 says something
+(XEN) [VT-D]  dmaru->address = fed91000
+(XEN) [VT-D]cap = ffffffffffffffff ecap = ffffffffffffffff
+(XEN) [VT-D] bridge: 0001:00:06.0 start=0 sec=1 sub=3
+(XEN) [VT-D] IOAPIC: 0001:f0:1f.7
+(XEN) [VT-D] MSI HPET: 0001:f0:0f.0
+(XEN) [VT-D]  flags: INCLUDE_ALL
+(XEN) [VT-D]found ACPI_DMAR_RMRR:
+(XEN) [VT-D] endpoint: 0000:00:14.0
+(XEN) [VT-D] Non-existent device (0000:00:0b.0) in this DRHD's scope!
+(XEN) ACPI: X2APIC (apic_id[0x110] uid[0x10] enabled)
+(XEN) ACPI: LAPIC (acpi_id[0x01] lapic_id[0x02] disabled)
+(XEN) IOAPIC[1]: apic_id 9, version 32, address 0xfec01000, GSI 24-47
+(XEN) ACPI: HPET id: 0x8086a201 base: 0xfed00000
+(XEN) Switched to APIC driver x2apic_cluster
+(XEN) Intel VT-d Interrupt Remapping enabled.
+(XEN) Intel VT-d Posted Interrupt not enabled.
+"""
+
+
+def read(text):
+    return xen_boot.read(lines_of(text, "log")[0])
+
+
+def test_units_have_their_registers_and_scopes():
+    first, second, *_ = read(LOG).records
+    assert isinstance(first, Drhd) and isinstance(second, Drhd)
+    assert (first.base, first.cap, first.ecap) == (0xFED90000, 0xD2008C222F0606, 0xF00F5A)
+    assert (first.all, first.line) == (False, 3)
+    assert [(s.kind, s.place) for s in first.scopes] == [("endpoint", "0000:00:02.0")]
+    assert (second.base, second.all, second.answers, second.segment) == (0xFED91000, True, False, 1)
+    assert [(s.kind, s.place, s.buses) for s in second.scopes] == [
+        ("bridge", "0001:00:06.0", (1, 3)), ("ioapic", "0001:f0:1f.7", None), ("hpet", "0001:f0:0f.0", None)]
+
+
+def test_the_scope_of_another_structure_is_not_the_units():
+    assert all(scope.rid != 0xA0 for unit in read(LOG).records[:2] for scope in unit.scopes)
+
+
+def test_the_other_facts():
+    assert read(LOG).records[2:] == (
+        Cpu("log", 18, 0x110, True, True), Cpu("log", 19, 2, False), IoApic("log", 20, 9, 32, 0xFEC01000, (24, 47)),
+        Hpet("log", 21, 0x8086A201, 0xFED00000), Mode("log", 22, "x2apic_cluster"),
+        Feature("log", 23, "Interrupt Remapping", True), Feature("log", 24, "Posted Interrupt", False))
+
+
+def test_what_is_odd_is_told():
+    assert [(remark.line, remark.text[:24]) for remark in read(LOG).remarks] == [
+        (10, "all bits are 1: no unit "), (17, "Xen says: [VT-D] Non-exi")]
+
+
+def test_a_linux_log_has_nothing_of_xen():
+    assert read(LOG.replace("(XEN) ", "").replace("[VT-D]", "")).records == ()
+
+
+@given(st.lists(st.sampled_from(LOG.splitlines()).flatmap(
+    lambda row: st.integers(0, len(row)).map(lambda end: row[:end]))).map("\n".join) | st.text())
+def test_any_text_is_read(text):
+    assert all(record.line >= 1 for record in read(text).records)
+
+
+def stored(*parts):
+    folder = real_data_folder()
+    path = folder.parent.parent.joinpath(*parts) if folder else ROOT / "nowhere"
+    if not path.is_file():
+        pytest.skip(f"no file {'/'.join(parts)}")
+    return path
+
+
+def test_the_small_sample():
+    path = stored("field", "16-xen-log.txt")
+    first, second = xen_boot.read(lines_of(path.read_text())[0]).records
+    assert (first.base, first.cap, first.ecap) == (0xFED90000, 0x1C0000C40660462, 0x19E2FF0505E)
+    assert [(s.kind, s.rid) for s in first.scopes] == [("endpoint", 0x10)] and not first.all
+    assert (second.base, second.cap, second.ecap, second.all) == (0xFED91000, 0xD2008C40660462, 0xF050DA, True)
+    assert [(s.kind, s.rid) for s in second.scopes] == [("ioapic", 0xF7), ("hpet", 0xF6)]
+
+
+def test_a_console_of_xen_4_17():
+    records = xen_boot.read(lines_of(stored("data", "lab", "xen-4.17", "console.txt").read_text())[0]).records
+    (unit,) = [record for record in records if isinstance(record, Drhd)]
+    assert len(unit.scopes) == 9 and unit.scopes[4].buses == (1, 1) and unit.scopes[0].rid == 0xFF00
+    assert [record.driver for record in records if isinstance(record, Mode)] == ["default", "x2apic_mixed"]
+    assert {record.name: record.on for record in records if isinstance(record, Feature)}["Interrupt Remapping"]
+    assert sum(isinstance(record, IoApic) for record in records) == 1
