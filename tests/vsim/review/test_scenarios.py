@@ -6,7 +6,7 @@ from vsim.review.scenarios import SCENARIOS, observe
 from vsim.state.profile import profile
 from vsim.state.quirks import QUIRKS
 
-ROWS = {id_: row for id_, row in QUIRKS.items() if id_.startswith("xen.")}
+ROWS = {id_: row for id_, row in QUIRKS.items() if id_.startswith("xen.D")}
 ASKED = {1, 2, 3, 5, 6, *range(8, 14), *range(15, 19), *range(20, 26), *range(27, 35), *range(36, 40), 42, 43}
 WITHOUT_SWITCH = {19, 26, 35, 40, 41, 44, 45}
 
