@@ -331,6 +331,9 @@ def _mmio_read(m: Machine, command: c.MmioRead) -> None:
     if unit >= 0:
         _exit(m, unit, command.address)
     here = _VIOMMU | unit if unit >= 0 else node(Kind.RAM)
+    if unit >= 0 and m.profile.options.model != "vtd" and xen_vvtd.hangs(m, unit):
+        xen_queue.hang(m)
+        return
     m.emit(here, Act.READ, command.address & 0xFFF, read(m, command.address, command.width), command.width)
     if unit >= 0 and m.profile.options.model != "vtd":
         _series_outputs(m, xen_vvtd.after_read(m, unit))

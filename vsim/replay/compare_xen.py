@@ -128,8 +128,8 @@ def _access(width: int, write: bool) -> Callable[[Bench, list[Any]], list[Any]]:
         if xen_vvtd.read(b.m, unit, offset, width) is None:
             return [["pass"]]
         events = machine.step(b.m, c.MmioRead(b.base + offset, width))
-        value = next(hex(e.low) for e in events if e.act == Act.READ)
-        return [value, *observe(b, events)]
+        value = [hex(e.low) for e in events if e.act == Act.READ]      # none when the read never comes back
+        return [*value, *observe(b, events)]
     return step
 
 
@@ -349,7 +349,7 @@ def observe(b: Bench, events: list[Event]) -> list[Any]:
                 continue
         out.append(row)
     out = out[:MOST_ROWS]
-    return [["CRASH"]] if ["CRASH"] in out else out
+    return next(([[end]] for end in ("CRASH", "HANG") if [end] in out), out)     # nothing else came out of the recorder
 
 
 def registers(m: Machine) -> list[int]:

@@ -13,7 +13,7 @@ from vsim.layouts.formats import IEC, WAIT, DescriptorType
 from vsim.layouts.registers import ECAP, FSTS, GCMD, ICS, IQA, OFFSET
 from vsim.state import xen_quirks as q
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
-from vsim.state.trace import Act, Drop, Kind, node
+from vsim.state.trace import Act, Drop, Kind, Stop, node
 from vsim.xen.faults import raise_event, report
 from vsim.xen.models import crash, domain_crash, map_queue, mappable, maps_for_good, model, pair, unmap, word_at
 
@@ -69,24 +69,65 @@ def run_queue(m: Machine, unit: int) -> Iterator[Message | Refresh]:
     regs = m.regs
     if regs[word_at(unit, OFFSET["FSTS"])] & _IQE or not _may_run(m, unit):
         return
+    if loops(m, unit):
+        hang(m)
+        return
     head, tail, size = regs[word_at(unit, _IQH)] >> 4, regs[word_at(unit, _IQT)] >> 4, _length(m, unit)
-    endless = tail >= size
-    failed, taken = endless and not m.quirks & q.SHRUNK_QUEUE, 0
+    failed = tail >= size and not m.quirks & q.SHRUNK_QUEUE
     while head != tail and not failed:
         failed = yield from _descriptor(m, unit, head)
         if m.dead:
             return
         if not failed:
             head = (head + 1) % size
-        taken += 1
-        if endless and taken > size:
-            m.dead = 1
-            m.emit(node(Kind.XEN), Act.STOPPED, 2, head)
-            return
     regs[word_at(unit, _IQH)] = head << 4
     if failed:
         m.emit(node(Kind.VIOMMU, unit), Act.QUEUE_ERROR, 0, head)
         yield from report(m, unit, _IQE)
+
+
+def hang(m: Machine) -> None:
+    """The hypervisor would loop here for ever; the machine is dead until reset."""
+    m.dead = 1
+    m.emit(node(Kind.XEN), Act.STOPPED, Stop.LOOP)
+
+
+def loops(m: Machine, unit: int) -> bool:
+    """Whether the next walk would never end: the tail is behind a queue that was made smaller, and no descriptor stops
+    it (quirk xen.D24). Nobody sees anything of such a walk, so this asks before the first descriptor is taken.
+
+    Status writes may land in the queue, so it is walked, on a copy of the memory, until a whole round writes nothing
+    new there. A walk that still changes its own queue after `ROUNDS` counts as endless.
+    """
+    tail, size = m.regs[word_at(unit, _IQT)] >> 4, _length(m, unit)
+    stopped = m.regs[word_at(unit, OFFSET["FSTS"])] & _IQE or not _may_run(m, unit)
+    if tail < size or stopped or not m.quirks & q.SHRUNK_QUEUE:
+        return False
+    memory, m.ram = m.ram, m.ram.copy()
+    try:
+        return _walks_on(m, unit, size)
+    finally:
+        m.ram = memory
+
+
+ROUNDS = 8
+"""How often a queue that writes to itself is walked to find out whether that ends."""
+
+
+def _walks_on(m: Machine, unit: int, size: int) -> bool:
+    head = m.regs[word_at(unit, _IQH)] >> 4
+    for _ in range(ROUNDS):
+        before = m.ram.copy()
+        for _ in range(size + head):
+            words = None if head >> 8 and m.quirks & q.FIRST_PAGE_ONLY else _fetch(m, unit, head)
+            if words is None or _stops(m, unit, entry_of(words)):
+                return False
+            if get(entry_of(words), IEC.type) == DescriptorType.WAIT and get(entry_of(words), WAIT.sw):
+                m.ram.write_word(*_status(entry_of(words)))
+            head = (head + 1) % size
+        if m.ram == before:
+            return True
+    return True
 
 
 def _may_run(m: Machine, unit: int) -> bool:
@@ -113,16 +154,29 @@ def _descriptor(m: Machine, unit: int, head: int) -> Generator[Message | Refresh
         return True
     descriptor = entry_of(words)
     kind = get(descriptor, IEC.type)
-    if kind == DescriptorType.IEC:
-        if get(descriptor, IEC.g) and get(descriptor, IEC.im) > _most(m, unit):
-            return True
-        yield from _invalidate(m, unit, descriptor)
-        return False
+    stops = _stops(m, unit, descriptor)
     if kind == DescriptorType.WAIT:
-        return (yield from _wait(m, unit, descriptor))
-    if model(m).passes:
+        yield from _wait(m, unit, descriptor, stops)
+    elif not stops:
+        yield from _invalidate(m, unit, descriptor)
+    if stops and kind != DescriptorType.IEC and model(m).passes:
         domain_crash(m)
+    return stops
+
+
+def _stops(m: Machine, unit: int, descriptor: int) -> bool:
+    """Whether the queue stops at a descriptor: its type, its mask, or where it writes its status; asks only."""
+    kind = get(descriptor, IEC.type)
+    if kind == DescriptorType.IEC:
+        return bool(get(descriptor, IEC.g) and get(descriptor, IEC.im) > _most(m, unit))
+    if kind == DescriptorType.WAIT:
+        return bool(get(descriptor, WAIT.sw)) and not mappable(m, _status(descriptor)[0] >> 12, 1)
     return True
+
+
+def _status(descriptor: int) -> tuple[int, int]:
+    """(address, data) of the status write of a wait descriptor."""
+    return (get(descriptor, WAIT.address) << 2) & (1 << 62) - 1, get(descriptor, WAIT.data)
 
 
 def _most(m: Machine, unit: int) -> int:
@@ -157,15 +211,13 @@ def _walk(m: Machine, here: int, first: int, mask: int) -> Iterator[Refresh]:
             yield Refresh(index)
 
 
-def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message | Refresh, None, bool]:
-    """Status write, then the completion event."""
+def _wait(m: Machine, unit: int, descriptor: int, stops: bool) -> Iterator[Message | Refresh]:
+    """Status write, then the completion event; neither when the page cannot be written."""
     if get(descriptor, WAIT.sw):
-        address, data = (get(descriptor, WAIT.address) << 2) & (1 << 62) - 1, get(descriptor, WAIT.data)
-        if not mappable(m, address >> 12, 1):
+        address, data = _status(descriptor)
+        if stops:
             m.emit(node(Kind.VIOMMU, unit), Act.DROPPED, Drop.UNWRITABLE, address, data)
-            if model(m).passes:
-                domain_crash(m)
-            return True
+            return
         m.emit(node(Kind.VIOMMU, unit), Act.STATUS_WRITTEN, 0, address, data)
         m.ram.write_word(address, data)
     if get(descriptor, WAIT.iflag):
@@ -173,4 +225,3 @@ def _wait(m: Machine, unit: int, descriptor: int) -> Generator[Message | Refresh
         if not m.regs[at] & ICS.iwc.mask:
             m.regs[at] |= ICS.iwc.mask
             yield from raise_event(m, unit, word_at(unit, OFFSET["IECTL"]))
-    return False

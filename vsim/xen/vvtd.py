@@ -37,6 +37,11 @@ def read(m: Machine, unit: int, offset: int, width: int) -> int | None:
     return m.regs[at] | m.regs[at + 1] << 32 if width == 8 else m.regs[at]
 
 
+def hangs(m: Machine, unit: int) -> bool:
+    """Whether a read would never give its value, as the queue that it drives does not end (xen.D23, xen.D24)."""
+    return bool(m.quirks & q.QI_ON_READ) and xen_queue.loops(m, unit)
+
+
 def after_read(m: Machine, unit: int) -> Iterator[Message | Refresh]:
     """Version 4 looks at the queue after every read of a register (quirk xen.D23)."""
     if m.quirks & q.QI_ON_READ:

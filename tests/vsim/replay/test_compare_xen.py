@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 
 from tests.places import GOLDEN
 from vsim.cli import main as cli
+from vsim.devices import viommu
+from vsim.machine import step
 from vsim.replay import compare as replay
 from vsim.replay.cases import CaseError
 from vsim.replay.compare_xen import _ARGUMENTS, _LIMITS, play
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
 from vsim.state.profile import profile
+from vsim.state.trace import Act, Drop
 
 COUNTS = {"v1": 507, "v4": 708}
 
@@ -91,3 +96,77 @@ def test_any_steps_end_in_observations(version, steps):
     head = {"xen": f"series {version}", "ram": 1 << 24}
     body = {"s": steps, "o": [[] for _ in steps], "end": {}}
     json.dumps([found for *_, found in play(head, body, profile(f"xen-{version}"))])
+
+
+# --- a queue that was made smaller (X 3.11, D24): the neighbourhood of the recorded cases ---
+
+QUEUE = 0x300000
+IEC = "0x4"
+
+
+def shrunk(version, before, after, tail, broken=-1, first="0x4"):
+    """A case: a queue of 2^before pages with this tail becomes one of 2^after; one descriptor of it may be broken."""
+    words = [IEC] * (256 << after)
+    words[0] = first
+    if 0 <= broken < len(words):
+        words[broken] = "0x0"
+    drive = [["r4", 0]] if version == "v4" else [["w4", 52, "0x10"]]
+    return {"s": [["w8", 144, hex(QUEUE | before)], *(["m16", hex(QUEUE + 16 * n), "0x0", word]
+                                                     for n, word in enumerate(words)),
+                  ["w4", 136, hex(tail << 4)], ["w8", 144, hex(QUEUE | after)], *drive],
+            "end": None}
+
+
+def last_step(version, body):
+    """What the last step of a case is found to show."""
+    body = {**body, "o": [[] for _ in body["s"]]}
+    head = json.loads(json.dumps(loaded(version)[0].head))
+    return list(play(head, body, profile(f"xen-{version}")))[-2][3]
+
+
+@pytest.mark.parametrize("before, after", [(a, b) for a in range(1, 5) for b in range(a)])
+@pytest.mark.parametrize("past", [0, 1, -1])
+def test_a_queue_shrunk_below_its_tail_hangs_before_a_read_has_its_value(before, after, past):
+    """Nothing of such a walk is ever seen: no value, no descriptor."""
+    tail = (256 << before) - 1 if past < 0 else (256 << after) + past
+    assert last_step("v4", shrunk("v4", before, after, tail)) == [["HANG"]]
+
+
+@pytest.mark.parametrize("broken", [0, 1, 9, 254, 255])
+def test_a_bad_descriptor_ends_the_walk(broken):
+    found = last_step("v4", shrunk("v4", 1, 0, 0x1FF, broken))
+    assert found == ["0x10", *([["C", 0, broken]] if broken else []), ["S", 52, "0x10"], ["S", 56, "0xc0000000"],
+                     *([["S", 128, hex(broken << 4)]] if broken else [])]
+
+
+@pytest.mark.parametrize("tail", [1, 9, 255])
+def test_a_tail_inside_the_smaller_queue_is_met(tail):
+    assert last_step("v4", shrunk("v4", 1, 0, tail)) == ["0x10", ["C", 0, tail], ["S", 128, hex(tail << 4)]]
+
+
+def test_a_wait_that_overwrites_a_descriptor_ahead_ends_the_walk_in_the_same_round():
+    wait = (QUEUE + 16 * 20 >> 2) << 66 | 0xFF << 32 | 0x25     # status 0xff over descriptor 20: a type that is none
+    body = shrunk("v4", 1, 0, 0x1FF)
+    body["s"][11] = ["m16", hex(QUEUE + 16 * 10), hex(wait >> 64), hex(wait & (1 << 64) - 1)]
+    found = last_step("v4", body)
+    assert ["HANG"] not in found and ["C", 0, 9] in found and ["S", 128, hex(20 << 4)] in found
+
+
+def test_a_wait_that_overwrites_itself_ends_the_walk_in_the_second_round():
+    wait = (QUEUE + 16 * 10 >> 2) << 66 | 0xFF << 32 | 0x25
+    body = shrunk("v4", 1, 0, 0x1FF)
+    body["s"][11] = ["m16", hex(QUEUE + 16 * 10), hex(wait >> 64), hex(wait & (1 << 64) - 1)]
+    found = last_step("v4", body)
+    assert [row for row in found if row[0] in ("C", "W")] == [["C", 0, 10], ["W", hex(QUEUE + 160), "0xff"],
+                                                              ["C", 0, 255]]
+
+
+def test_a_machine_that_hangs_is_dead_until_reset_and_shows_no_read():
+    m = Machine(profile("xen-v4"), 1, 64 << 20)
+    step(m, c.Domctl(viommu.create_op(0xFED90000, version="v4")))
+    for at, value in ((0x90, QUEUE | 1), (0x94, 0), (0x88, 0x1FF0), (0x90, QUEUE), (0x94, 0)):
+        step(m, c.Mmio(0xFED90000 + at, 4, value))
+    for n in range(256):
+        m.ram.write_word(QUEUE + 16 * n, 4)
+    assert [e.act for e in step(m, c.MmioRead(0xFED90000, 4))] == [Act.VM_EXIT, Act.STOPPED]
+    assert m.dead == 1 and [e.index for e in step(m, c.MmioRead(0xFED90000, 4))] == [Drop.DEAD]
