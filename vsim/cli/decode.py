@@ -6,13 +6,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from vsim.explain.logged import tell_logged
 from vsim.explain.messages import Known
 from vsim.explain.things import KINDS, tell
 from vsim.explain.told import Told
 from vsim.layouts.bits import parse_bdf
-from vsim.readers.pieces import MAX_LINE, lines_of
+from vsim.readers import linux_faults, xen_faults
+from vsim.readers.pieces import MAX_LINE, Line, lines_of
 from vsim.readers.source import TextError
 
 MAX_THINGS = 1000
@@ -61,12 +63,33 @@ def decoded(text: str, file: str = "<text>") -> tuple[Told, ...]:
     if not rows:
         raise DecodeError(file, 1, 1, f"found nothing; allowed: {ALLOWED}")
     if not _kind(rows[0].text):
-        raise DecodeError(file, rows[0].number, _column(rows[0].text),
-                          f"found {rows[0].text.strip()[:40]!a}; allowed: {ALLOWED}")
+        return logged(rows)
     if len(rows) > MAX_THINGS:
         raise DecodeError(file, rows[MAX_THINGS].number, 1, f"found {len(rows)} lines; allowed: up to {MAX_THINGS}")
     return tuple(thing(line.text, line.file, line.number) for line in rows)
 
+
+def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
+    """What the lines of a log report, each told; what a reader left out is a remark of the last.
+
+    DecodeError: nothing is reported.
+    """
+    readings = [reader(lines) for reader in READERS]
+    records = sorted((record for reading in readings for record in reading.records), key=lambda each: each.line)
+    remarks = tuple(str(remark) for reading in readings for remark in reading.remarks)
+    if not records:
+        line = lines[0]
+        found = f"found {line.text.strip()[:40]!a}; allowed: {ALLOWED}"
+        raise DecodeError(line.file, line.number, _column(line.text), "; ".join((found, *remarks[:1])))
+    things = [tell_logged(record) for record in records[:MAX_THINGS]]
+    if len(records) > MAX_THINGS:
+        remarks = (*remarks, f"left out: all behind the first {MAX_THINGS} of {len(records)}")
+    things[-1] = things[-1]._replace(remarks=(*things[-1].remarks, *remarks))
+    return tuple(things)
+
+
+READERS = (linux_faults.read, xen_faults.read)
+"""The readers of logs whose records `logged.tell_logged` tells."""
 
 ALLOWED = f"a fault line of a log, or one of {', '.join(list(KINDS)[:9])} or a register's name, and its numbers"
 

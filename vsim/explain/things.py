@@ -12,7 +12,18 @@ from vsim.explain.ends import ends_of_reason
 from vsim.explain.messages import FEE, Known, Parts, irte, msi, rte
 from vsim.explain.told import Form, Told, word
 from vsim.layouts.bits import Layout, bdf_text, get
-from vsim.layouts.formats import DM_NAMES, FRCD, MSI_ADDRESS, REASON_TEXT
+from vsim.layouts.formats import (
+    CONTEXT_INV,
+    DESCRIPTOR_NAMES,
+    DEVICE_TLB_INV,
+    DM_NAMES,
+    FRCD,
+    IEC,
+    IOTLB_INV,
+    MSI_ADDRESS,
+    REASON_TEXT,
+    WAIT,
+)
 from vsim.layouts.registers import APIC, CAP, ECAP, FSTS, ICR, UNIT, X2APIC_LDR
 
 NOTHING = Known()
@@ -57,6 +68,23 @@ def fsts(numbers: tuple[int, ...], known: Known) -> Parts:
         says.append("An invalidation of a device's own translations failed: not interrupt remapping.")
     return (Form("Fault status", "", (word(FSTS, value),), tuple(says) or ("No fault is pending.",)),), (
         _all_ones(value, 32))
+
+
+def descriptor(numbers: tuple[int, ...], known: Known) -> Parts:
+    """A descriptor of the invalidation queue, given as its high and its low half."""
+    value = numbers[0] << 64 | numbers[1]
+    kind = int(get(value, WAIT.type)) | int(get(value, WAIT.type_high)) << WAIT.type.width
+    layout = DESCRIPTORS.get(kind)
+    if layout is None:
+        return (Form(f"Descriptor of type {kind} ({DESCRIPTOR_NAMES.get(kind, 'reserved')})", "", (), (
+            "Its bits are not declared here: it does not concern interrupt remapping.",)),), ()
+    odd = (f"reserved bits are set ({bits:#x}): the queue stops with an error",) if (
+        bits := layout.reserved_set(value)) else ()
+    return (Form(f"Descriptor: {DESCRIPTOR_NAMES[kind]}", "", (word(layout, value),)),), odd
+
+
+DESCRIPTORS: dict[int, Layout] = {1: CONTEXT_INV, 2: IOTLB_INV, 3: DEVICE_TLB_INV, 4: IEC, 5: WAIT}
+"""The descriptors that have a layout, by type."""
 
 
 def cap(numbers: tuple[int, ...], known: Known) -> Parts:
@@ -130,6 +158,7 @@ KINDS: dict[str, Kind] = {
     "fsts": Kind((("value", 32),), fsts, "the fault status"),
     "icr": Kind((("value", 64),), icr, "the interrupt command register"),
     "apicid": Kind((("id", 32),), apicid, "an APIC ID"),
+    "descriptor": Kind((("high", 64), ("low", 64)), descriptor, "a descriptor of the invalidation queue"),
     "cap": Kind((("value", 64),), cap, "the capability register"),
     "ecap": Kind((("value", 64),), ecap, "the extended capability register"),
 }

@@ -22,6 +22,17 @@ def started(capsys, *words):
     (("fee00218", "0"), "Index 16 (0x10)"), (("irte", "0x40010", "0x0000400000310009"), "0x40 (64)"),
     (("irte", "0x00000000000400100000400000310009"), "0x40 (64)"), (("apicid", "64"), "APIC ID 64 (0x40)"),
     (("apicid", "0x64"), "APIC ID 100"), (("fsts", "502"), "record is number 5"), (("GSTS:", "0x02000000"), "ires"),
+    (("descriptor", "0", "0x0000002500000014"), "index-selective"),
+    (("[ 1.5] DMAR: [INTR-REMAP] Request device [65:00.0] fault index 0x1600 [fault reason 0x22] Present",),
+     "65:00.0 asked for index 0x1600 (5632) and was refused: the entry is not present"),
+    (("(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0\n(XEN) [VT-D]INTR-REMAP: reason 26 - B",),
+     "check source-compare (VT-d 9.9)"),
+    (("DMAR: DRHD: handling fault status reg 502",), "the first record is number 5"),
+    (("(XEN) [VT-D]iommu.c:694: iommu_fault_status: Primary Pending Fault",), "ppf is set"),
+    (("DMAR: VT-d detected Invalidation Queue Error: Reason 3",), "invalid descriptor type"),
+    (("DMAR: QI HEAD: Invalidation Wait qw0 = 0x200000025, qw1 = 0x100099b84",), "Descriptor: wait"),
+    (("(XEN) [VT-D]DMAR:[DMA Read] Request device [0001:04:00.0] fault addr 34f4b2000\n",),
+     "0001:04:00.0 tried address 0x34f4b2000"),
     (("rte", "0100000000000021"), "destination 0x1 (1)"), (("msi", "fee00000,", "41", "eime=1"), "reason 0x25")])
 def test_a_thing_is_told(capsys, words, part):
     status, out, err = started(capsys, *words)
@@ -50,6 +61,7 @@ def test_a_dash_reads_standard_input_a_thing_a_line(capsys, monkeypatch):
     ("", "1:1", "found nothing"), ("  hello", "1:3", "found 'hello'"), ("fsts 2\nhello", "2:1", "found 'hello'"),
     ("msi 0xfee00218", "1:15", "found 1 number(s); allowed: msi ADDRESS DATA"), ("fsts xyz", "1:6", "found 'xyz'"),
     ("fsts 123456789", "1:6", "value of up to 32 bits"), ("irte 1 2 3", "1:11", "found 3 number(s)"),
+    ("[ 1.0] DMAR: fault reason 0x99 of nothing", "1:1", "f:1:27: left out"),
     ("msi fee00000 41 eime=2", "1:17", "found 'eime=2'"), ("msi fee00018 0 from=99", "1:16", "is not bus:device")])
 def test_a_mistake_has_its_place(text, place, part):
     with pytest.raises(DecodeError) as caught:

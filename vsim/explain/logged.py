@@ -1,0 +1,79 @@
+"""Lines of a log told: a fault with its record, the checks that refuse so and what would let it pass.
+
+`tell_logged(record)` takes what the readers of logs give (`linux_faults`, `xen_faults`); `TELLERS` has a row a type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vsim.explain.ends import ends_of_reason
+from vsim.explain.things import tell
+from vsim.explain.told import Form, Told, word
+from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
+from vsim.layouts.registers import FSTS, IQERCD
+from vsim.readers.linux_faults import Fault, QueueDump, QueueFault, Status
+from vsim.readers.xen_faults import StatusBit
+
+
+def tell_logged(record: Any) -> Told:
+    """A record of a log, told. ValueError for a type that has no row in `TELLERS`."""
+    teller = TELLERS.get(type(record))
+    if teller is None:
+        raise ValueError(f"record is a {type(record).__name__}; the limit is "
+                         f"{', '.join(each.__name__ for each in TELLERS)}")
+    return teller(record)
+
+
+def _fault(fault: Fault) -> Told:
+    given = f"{fault.file}:{fault.line}: request of {fault.source}, reason {_hex(fault.reason)}"
+    if fault.kind != "interrupt":
+        return Told("fault", given, (Form(f"Fault of DMA remapping: a {fault.kind}", "", (), (
+            f"{fault.source} tried address {_hex(fault.address)}: {fault.words or 'no words'}.",
+            "This is no interrupt: what is remapped here are addresses, not messages.")),))
+    known = fault.reason >= 0
+    record = FRCD.make(f=1, reason=max(fault.reason, 0), sid=fault.rid, index=fault.index or 0)
+    says = [f"{fault.source} asked for index {_hex(fault.index)}"
+            f"{f' ({fault.index})' if fault.index is not None else ''} and was refused: "
+            f"{REASON_TEXT.get(fault.reason, fault.words or 'for a reason that is not told')}."]
+    if fault.reason == Reason.COMPATIBILITY:
+        says.append("Such a request has no index; what the unit recorded there is none.")
+    ends = ends_of_reason(fault.reason)
+    if len(ends) > 1:
+        says.append("Several checks refuse so; the entry or the message says which one it was.")
+    remarks = () if fault.index is not None and known else ("the line was cut: not everything of the fault is told",)
+    return Told("fault", given, (Form("Interrupt refused", "", (word(FRCD, record),), tuple(says), ends),), remarks)
+
+
+def _status(status: Status) -> Told:
+    told = tell("fsts", (status.value,))
+    return told._replace(given=f"{status.file}:{status.line}: {status.value:#x}")
+
+
+def _bit(bit: StatusBit) -> Told:
+    told = tell("fsts", (FSTS.make(**{bit.field: 1}),))
+    return told._replace(given=f"{bit.file}:{bit.line}: {bit.field} is set; the other bits are not told")
+
+
+def _queue(fault: QueueFault) -> Told:
+    words = {"queue": (word(IQERCD, IQERCD.make(iqei=min(fault.value, IQERCD.iqei.limit))),),
+             "time-out": (word(IQERCD, IQERCD.make(itesid=fault.value)),),
+             "completion": (word(IQERCD, IQERCD.make(icesid=fault.value)),)}
+    return Told("queue error", f"{fault.file}:{fault.line}: {fault.what}", (Form(
+        "Invalidation queue", "", words.get(fault.what, ()), (f"{fault.what.capitalize()} error: {fault.meaning}.",)),))
+
+
+def _dump(dump: QueueDump) -> Told:
+    where = "at the queue's head" if dump.which == "HEAD" else "before the queue's head"
+    told = tell("descriptor", (dump.high, dump.low))
+    return told._replace(given=f"{dump.file}:{dump.line}: {where}, {dump.high:#x} {dump.low:#x}")
+
+
+def _hex(value: int | None) -> str:
+    return "unknown" if value is None or value < 0 else f"{value:#x}"
+
+
+TELLERS: dict[type, Callable[[Any], Told]] = {
+    Fault: _fault, Status: _status, StatusBit: _bit, QueueFault: _queue, QueueDump: _dump}
+"""What tells each type of record."""
