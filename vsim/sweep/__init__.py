@@ -1,0 +1,6 @@
+"""Many cases at once: reach and cost over a grid, sizes, races.
+
+In the order in which to read them; a module imports only from those above it:
+
+    reach  every device to every vCPU of a domain
+"""
