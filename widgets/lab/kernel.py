@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from vsim.domain import acpi
 from vsim.domain import builder as domain
@@ -19,19 +20,36 @@ from vsim.layouts.bits import get
 from vsim.layouts.registers import IQT
 from vsim.machine import unit_at, unit_register
 from vsim.state import commands
+from vsim.state.arrays import Machine
+from vsim.state.commands import Command
 from vsim.state.trace import Act, Event
-
-if TYPE_CHECKING:
-    from widgets.lab.lab import Lab
 
 KEPT = 200
 """Copies of the books that are kept; further back than the oldest the guest has to boot again."""
 
 
+class Issuer(Protocol):
+    """What the guest needs of a Lab, which has all of it: see `widgets.lab.lab.Lab`."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine at the cursor: to look at, never to change."""
+
+    @property
+    def position(self) -> int:
+        """How many commands have been done."""
+
+    def gesture(self, since: int | None = None) -> AbstractContextManager[list[Event]]:
+        """What is issued inside is one gesture, which began at position `since`, or now."""
+
+    def issue(self, command: Command, *more: Command) -> list[Event]:
+        """Do commands; their events."""
+
+
 class Kernel:
     """The guest of a Lab. guest: None until it boots. serving: its handlers run as soon as an interrupt arrives."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Issuer) -> None:
         self.lab = lab
         self.guest: Guest | None = None
         self.serving = True

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from vsim.devices import msi
 from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, Tick
-
-if TYPE_CHECKING:
-    from widgets.lab.lab import Lab
+from widgets.lab.kernel import Issuer, Kernel
 
 SLICE = 0.1
 """Seconds of storm that are done at a time."""
@@ -33,13 +32,29 @@ def ready(m: Machine) -> bool:
                for number in range(function.msix_count or function.msi_count))
 
 
+class Site(Issuer, Protocol):
+    """What a storm needs of a Lab, beside what its guest needs."""
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Held during every change; re-entrant."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """The guest, whose handlers run."""
+
+    @property
+    def storms(self) -> list[Storm]:
+        """Those that go on; one that ends takes itself out."""
+
+
 class Storm:
     """One storm. sent: interrupts until now; count: of all of it; running: whether it goes on.
 
     error: what ended it before its time, if a view did.
     """
 
-    def __init__(self, lab: Lab, rate: int, seconds: float, seed: int) -> None:
+    def __init__(self, lab: Site, rate: int, seconds: float, seed: int) -> None:
         if type(rate) is not int or not 1 <= rate <= MAX_RATE:
             raise ValueError(f"rate is {rate!r}; the limit is 1 to {MAX_RATE} interrupts a second")
         if not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
