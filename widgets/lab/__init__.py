@@ -6,8 +6,9 @@ In the order in which to read them; a module imports only from those above it:
 
     kernel    the small guest of a Lab
     storms    every device sends
-    views     views by name
-    lab       `Lab`
+    views     views and pictures by name
+    cells     a view in a notebook's cell
+    lab       `Lab`, which knows no view
     panel     what every panel has
     progress  how far long work is
     controls  the row above the bench
@@ -16,10 +17,15 @@ In the order in which to read them; a module imports only from those above it:
 """
 
 
+FRONT_DOOR: dict[str, str] = {"Lab": "widgets.lab.lab"}
+"""The public name, and the module that has it."""
+
+
 def __getattr__(name: str) -> object:
     """`Lab`, loaded when it is asked for: `vsim --help` reads a line of `command` here."""
-    if name != "Lab":
+    if name not in FRONT_DOOR:
         raise AttributeError(f"module 'widgets.lab' has no attribute {name!r}")
-    from widgets.lab.lab import Lab
+    from importlib import import_module
 
-    return Lab
+    value: object = getattr(import_module(FRONT_DOOR[name]), name)
+    return value

@@ -5,14 +5,12 @@ A tab's panel is made when the tab is first opened and drawn only while it is in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as W
 
-from widgets.lab import panel, views
-
-if TYPE_CHECKING:
-    from widgets.lab.lab import Lab
+from widgets.lab import cells, panel, views
+from widgets.lab.lab import Lab
 
 ABOVE = ("controls", "map", "timeline")
 TABS = {"domctl": "domctl", "irt": "IRT", "registers": "registers", "vlapics": "vLAPIC", "guest": "guest"}
@@ -59,7 +57,7 @@ class Bench(W.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """With a still for readers without a kernel."""
-        return views.bundle(super()._repr_mimebundle_(**options), self.lab)
+        return cells.bundle(super()._repr_mimebundle_(**options), self.lab)
 
     def close(self) -> None:
         """Close every view in it."""

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from traitlets import HasTraits, Int
 
@@ -36,13 +36,9 @@ from vsim.state.commands import Command
 from vsim.state.pci import Function
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
-from widgets.lab import views
+from widgets.lab import cells, views
 from widgets.lab.kernel import Kernel
 from widgets.lab.storms import Storm
-
-if TYPE_CHECKING:
-    import ipywidgets
-    from matplotlib.figure import Figure
 
 Observer = Callable[[str, list[Event], Machine], None]
 """Called after a change with its kind ("issued" or "moved"), its events, and the machine as it is now."""
@@ -302,13 +298,15 @@ class Lab:
 
     # --- its views --------------------------------------------------------------------------------------------
 
-    def view(self, name: str) -> ipywidgets.Widget:
-        """A new view by name (`views.PARTS`): one that another run of the same cell made is closed."""
-        return views.make(self, name)
+    def view(self, name: str) -> Any:
+        """A new view by name (`views.VIEWS`), a widget: one that another run of the same cell made is closed."""
+        view = views.build(self, name)
+        cells.remember(view, *cells.running_cell())
+        return view
 
-    def figure(self, theme: str = "light", shape: str = "wide") -> Figure:
-        """The map as a matplotlib figure: theme "light" or "dark", shape "wide" or "tall" (`stills.figures`)."""
-        return views.figure(self, theme, shape)
+    def figure(self, theme: str = "light", shape: str = "wide") -> Any:
+        """The map as a `matplotlib.figure.Figure`: theme "light" or "dark", shape "wide" or "tall"."""
+        return views.find("figure")(self, theme, shape)
 
     def animate(self, path: str | os.PathLike[str], seconds: float | None = None, *, last: int = 500, fps: int = 20,
                 theme: str = "light", shape: str = "wide") -> Path:
@@ -317,7 +315,8 @@ class Lab:
         last: how many interrupts, up to 10,000. seconds: its length, up to 60; by default what lets one follow them.
         theme, shape: as for `figure`. ValueError for a limit, another kind of file, or when nothing has been sent.
         """
-        return views.animate(self, path, last, seconds=seconds, fps=fps, theme=theme, shape=shape)
+        made: Path = views.find("animate")(self, path, last, seconds=seconds, fps=fps, theme=theme, shape=shape)
+        return made
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """One file that replays the recorded events, without kernel and network; also written to a path."""
@@ -329,12 +328,12 @@ class Lab:
 
     def __getattr__(self, name: str) -> Any:
         """`lab.map`, `lab.irt`, ...: a new view."""
-        if name in views.PARTS:
+        if name in views.VIEWS:
             return self.view(name)
-        raise AttributeError(f"Lab has no {name!r}; views are {', '.join(views.PARTS)}")
+        raise AttributeError(f"Lab has no {name!r}; views are {', '.join(views.VIEWS)}")
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *views.PARTS]
+        return [*super().__dir__(), *views.VIEWS]
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The whole bench, with a still for readers without a kernel."""

@@ -10,16 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as W
 
 from vsim.machine import Machine
 from vsim.state.trace import Event
 from widgets import theme
-
-if TYPE_CHECKING:
-    from widgets.lab.lab import Lab
+from widgets.lab.lab import Lab
 
 PAUSE = 0.2
 """Seconds between two drawings of one panel while changes keep coming; the last state is always drawn."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import ipywidgets as W
 
-from widgets.lab import views
+from widgets.lab import cells
 from widgets.lab.panel import close_all
 
 WIDTH = 30
@@ -18,7 +18,7 @@ WIDTH = 30
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show it while the block runs. Yields what is to be called with how much is done, out of `total`."""
-    if views.in_notebook():
+    if cells.in_notebook():
         with _widget(what, total) as show:
             yield show
     elif sys.stderr.isatty():

@@ -14,21 +14,19 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import traitlets as t
 
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
-from widgets.lab import views
+from widgets.lab import cells
+from widgets.lab.lab import Lab
 from widgets.map import page, tally
 from widgets.map.scene import scene
 from widgets.map.tally import Tally
 from widgets.map.tokens import RECORD, Outcome, Places, Token, pack, ticked
-
-if TYPE_CHECKING:
-    from widgets.lab.lab import Lab
 
 PAUSE = 0.1
 """Seconds between two messages to the page."""
@@ -313,7 +311,7 @@ class Map(LiveMap):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """With a still for readers without a kernel."""
-        return views.bundle(super()._repr_mimebundle_(**options), self.lab)
+        return cells.bundle(super()._repr_mimebundle_(**options), self.lab)
 
     def _chosen(self, change: Any) -> None:
         with self.lab.lock:

@@ -8,4 +8,5 @@ In the order in which to read them; a module imports only from those above it:
     figures    stills
     film       films
     film_file  the file of a film
+    shots      figure and film of a `Lab`
 """

@@ -16,7 +16,7 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
-from widgets.lab import Lab, views
+from widgets.lab import Lab, cells
 
 CONFIG = """name = "host"
 type = "hvm"
@@ -543,20 +543,20 @@ class View:
 
 def test_a_cell_that_runs_again_closes_what_it_showed():
     first, beside, again, elsewhere = View(), View(), View(), View()
-    views.remember(first, "cell", "run 1")
-    views.remember(beside, "cell", "run 1")
-    views.remember(elsewhere, "other cell", "run 2")
+    cells.remember(first, "cell", "run 1")
+    cells.remember(beside, "cell", "run 1")
+    cells.remember(elsewhere, "other cell", "run 2")
     assert not first.closed
-    views.remember(again, "cell", "run 3")
+    cells.remember(again, "cell", "run 3")
     assert (first.closed, beside.closed, again.closed, elsewhere.closed) == (True, True, False, False)
 
 
 def test_without_names_of_cells_the_last_views_stay():
-    made = [View() for _ in range(views.UNNAMED_KEPT + 3)]
+    made = [View() for _ in range(cells.UNNAMED_KEPT + 3)]
     for view in made:
-        views.remember(view, "", "")
-    assert [view.closed for view in made] == [True] * 3 + [False] * views.UNNAMED_KEPT
-    views._unnamed.clear()
+        cells.remember(view, "", "")
+    assert [view.closed for view in made] == [True] * 3 + [False] * cells.UNNAMED_KEPT
+    cells._unnamed.clear()
 
 
 def test_a_name_with_markup_is_shown_as_text():

@@ -21,10 +21,10 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from widgets.lab import Lab, progress, views
+from widgets.lab import Lab, cells, progress
 from widgets.map import scene
 from widgets.map.tokens import Outcome
-from widgets.stills import figures, film, film_file
+from widgets.stills import figures, film, film_file, shots
 from widgets.theme import PALETTES
 
 NAME = '<img src="http://x.example/y" onerror=alert(1)><b>card</b>'
@@ -53,7 +53,7 @@ def lab(booted):
 
 def short(lab, **more):
     drawn = scene.scene(lab.machine, lab.title)
-    past, before = views.recorded(lab, drawn, more.pop("last", 5))
+    past, before = shots.recorded(lab, drawn, more.pop("last", 5))
     return film.Film(drawn, past, before=before, **{"seconds": 3.0, "fps": 5, **more})
 
 
@@ -214,7 +214,7 @@ def test_the_bar_is_a_widget_in_a_notebook_and_goes(monkeypatch):
     import IPython.display
 
     shown = []
-    monkeypatch.setattr(views, "in_notebook", lambda: True)
+    monkeypatch.setattr(cells, "in_notebook", lambda: True)
     monkeypatch.setattr(IPython.display, "display", shown.append)
     with progress.bar("film", 4) as told:
         told(3)
@@ -225,9 +225,9 @@ def test_the_bar_is_a_widget_in_a_notebook_and_goes(monkeypatch):
 def test_a_kernel_is_a_notebook_and_a_script_is_none(monkeypatch):
     import IPython
 
-    assert not views.in_notebook()
+    assert not cells.in_notebook()
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
-    assert views.in_notebook()
+    assert cells.in_notebook()
 
 
 # --- stills, and one file ---
@@ -288,9 +288,9 @@ def test_a_notebook_exported_as_html_shows_the_still(saved):
 
 
 def test_the_still_is_of_what_the_machine_is_now(lab):
-    before = views.still(lab)
+    before = shots.still(lab)
     lab.fire(0x300, 5)
-    assert views.still(lab) != before
+    assert shots.still(lab) != before
     assert lab.map._repr_mimebundle_()["image/png"] == lab.bench._repr_mimebundle_()["image/png"]
 
 
