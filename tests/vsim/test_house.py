@@ -1,6 +1,7 @@
 """The house keeps its rules: who imports whom, what a stranger types, what no file may hold."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import vsim
 from tests.places import ROOT
 
-TREES = ("vsim",)
+TREES = ("vsim", "widgets")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -155,6 +156,17 @@ def test_a_module_imports_only_what_stands_before_it(tree):
 @pytest.mark.parametrize("tree", TREES)
 def test_no_module_imports_itself_by_way_of_others(tree):
     assert circles(tree) == []
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_inside_a_tree_nobody_takes_a_front_door(tree):
+    """Behind a package's lazy name is a module that the readers of imports above would not see."""
+    packages = [name for name, path in modules_of(tree).items() if path.name == "__init__.py"]
+    front = {f"{package}.{name}" for package in packages
+             for name in getattr(importlib.import_module(package), "FRONT_DOOR", ())}
+    assert front
+    assert {(name, taken) for name, path in modules_of(tree).items() for taken, _ in imports_of(path)
+            if taken in front} == set()
 
 
 @pytest.mark.parametrize("name", modules_of("vsim"))
