@@ -306,7 +306,8 @@ def texts() -> Iterator[Path]:
 
 
 def is_text(path: Path) -> bool:
-    return path.suffix not in (".gz", ".png", ".pyc") and not {"__pycache__", ".ipynb_checkpoints"} & {*path.parts}
+    made = {"__pycache__", ".ipynb_checkpoints"} & {*path.parts}
+    return path.suffix not in (".gz", ".png", ".gif", ".pyc") and not made
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ ROUNDS = {"compiled": 500, "vectorised": 40, "interpreted": 10}
 TABLE, QUEUE = 0x100000, 0x80000
 FIRST_VECTOR = 0x30
 BROWSER = "vsim.bench"
-"""Entry point group: its `browser` measures what is drawn, which vsim itself never imports."""
+"""Entry point group: its `browser` measures or films what is drawn, which vsim itself never imports."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,7 @@ def register(parser: argparse.ArgumentParser) -> None:
                         help="measure the live kit instead, in headless Chromium and a JupyterLab of its own")
     parser.add_argument("--seconds", type=_seconds, metavar="S",
                         help="with --browser: length of its storm (default: 180); a shorter one shortens all of it")
+    parser.add_argument("--film", metavar="FILE", help="film the live kit instead, into a .gif (or .mp4, with ffmpeg)")
     parser.set_defaults(func=_main)
 
 
@@ -72,7 +73,7 @@ def _effort(text: str) -> float:
 
 
 def _main(args: argparse.Namespace) -> int:
-    if args.browser:
+    if args.browser or args.film is not None:
         return _in_browser(args)
     tell = Progress() if not args.json or sys.stderr.isatty() else lambda what: None
     figures = measure(args.effort, tell)
@@ -84,8 +85,8 @@ def _in_browser(args: argparse.Namespace) -> int:
     """Hand over to the package that draws."""
     found = tuple(entry_points(group=BROWSER, name="browser"))
     if not found:
-        print("vsim bench --browser: not available in this installation: no package measures a browser",
-              file=sys.stderr)
+        print(f"vsim bench {'--browser' if args.film is None else '--film'}: not available in this installation: "
+              "no package drives a browser", file=sys.stderr)
         return 2
     status: int = found[0].load()(args)
     return status

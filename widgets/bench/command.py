@@ -1,4 +1,7 @@
-"""`vsim bench --browser [--json]`: the live kit measured in headless Chromium, beside what it is meant to reach."""
+"""`vsim bench --browser [--json]`: the live kit measured in headless Chromium, beside what it is meant to reach.
+
+`vsim bench --film FILE`: the same kit filmed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 FAILED, BAD_INPUT = 1, 2
@@ -38,16 +42,22 @@ AIMS = {
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure and print; the exit status. args: `json`, and `seconds` of the storm or None for the normal run."""
-    missing = lacking()
+    """Measure and print, or film; the exit status.
+
+    args: `json`, `seconds` of the storm or None for the normal run, `film` a file's name or None.
+    """
+    asked = "--browser" if args.film is None else "--film"
+    missing = lacking() or _no_film(args.film)
     if missing:
-        print(f"vsim bench --browser: {missing}", file=sys.stderr)
+        print(f"vsim bench {asked}: {missing}", file=sys.stderr)
         return BAD_INPUT
     signal.signal(signal.SIGTERM, _end)  # what was started is ended on the way out
     try:
+        if args.film is not None:
+            return film(args.film)
         figures = measure(args.seconds, _say if not args.json or sys.stderr.isatty() else lambda what: None)
     except RuntimeError as error:  # the server, a kernel or a cell
-        print(f"vsim bench --browser: {error}", file=sys.stderr)
+        print(f"vsim bench {asked}: {error}", file=sys.stderr)
         return FAILED
     print(json.dumps(figures) if args.json else "\n".join(table(figures)))
     return 0
@@ -60,6 +70,28 @@ def lacking() -> str:
     if find_spec("playwright") is None:
         return "needs playwright: pip install 'vsim-kit[test]'"
     return "" if chromium() else "found no Chromium: install it, e.g. Debian's package chromium"
+
+
+def _no_film(file: str | None) -> str:
+    """Why no film can be written to this file; "" when it can, or none is asked for."""
+    from widgets.stills import film_file
+
+    if file is None:
+        return ""
+    try:
+        film_file.kind(file)
+    except ValueError as error:
+        return str(error)
+    return "" if Path(file).resolve().parent.is_dir() else f"no folder {Path(file).resolve().parent}"
+
+
+def film(file: str) -> int:
+    """Film the bench into a file; the exit status. RuntimeError when the server, the kernel or a cell fails."""
+    from widgets.bench import film as bench_film
+
+    bench_film.write(file, _say)
+    print(f"{file}: {Path(file).stat().st_size:,} bytes")
+    return 0
 
 
 def measure(seconds: float | None = None, tell: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
