@@ -1,0 +1,293 @@
+"""Xen's debug keys M (messages), i (interrupts, and the pins that they have) and z (I/O APICs).
+
+The forms are those of xen/arch/x86/msi.c (dump_msi), irq.c (dump_irqs) and io_apic.c (dump_ioapic_irq_info,
+__print_IO_APIC), of Xen 4.1 and later; with interrupt remapping on, Xen prints the pins as if it were off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vsim.layouts.formats import Dlm
+from vsim.readers import ranges
+from vsim.readers.pieces import Line, Reading, Remark, few
+from vsim.readers.ranges import Ranges
+from vsim.readers.xen_lines import MAX_RECORDS, body, column, torn, whole
+
+STATUS = ("in progress", "disabled", "pending", "replayed", "guest", "move pending", "per CPU", "guest EOI pending",
+          "shared")
+"""Bits of an interrupt's status from bit 0 (xen/include/xen/irq.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Msi:
+    """A message (key M). kind: "MSI", "MSI-X", "HPET" or "IOMMU"; irq: Xen's number.
+
+    vector, lowest, level, logical, hint: of the message as Xen holds it, before remapping. dest: 32 bits. maskable:
+    the device can mask it. host, guest: who wants it masked. masked: the device's mask bit, None where there is none
+    or the older form prints no more.
+    """
+
+    file: str
+    line: int
+    kind: str
+    irq: int
+    vector: int
+    lowest: bool
+    level: bool
+    logical: bool
+    hint: bool
+    dest: int
+    maskable: bool
+    host: bool
+    guest: bool
+    masked: bool | None
+
+
+class Guest(NamedTuple):
+    """A domain that an interrupt is bound to. pirq: its number there; flags: as printed, e.g. "P-M"."""
+
+    domain: int
+    pirq: int
+    flags: str
+
+    @property
+    def pending(self) -> bool:
+        """The event is raised in the domain and not taken."""
+        return self.flags[0] == "P"
+
+    @property
+    def masked(self) -> bool:
+        """The domain has masked the event."""
+        return self.flags[1] == "M"
+
+    @property
+    def held(self) -> bool:
+        """Xen holds the interrupt back until the domain ends it."""
+        return self.flags[-1] == "M"
+
+
+@dataclass(frozen=True, slots=True)
+class Irq:
+    """An interrupt (key i). kind: its controller, e.g. "IO-APIC-level", "PCI-MSI/-X", "DMA_MSI".
+
+    affinity, cpus: CPUs allowed, and CPUs that have the vector (() in the older form). owner: a function of Xen's own,
+    "" else. guests: whom it is bound to. in_flight: domains that have not ended it. unbound: mapped, and nobody's.
+    """
+
+    file: str
+    line: int
+    irq: int
+    vector: int
+    kind: str
+    status: int
+    affinity: Ranges
+    cpus: Ranges = ()
+    owner: str = ""
+    guests: tuple[Guest, ...] = ()
+    in_flight: int = 0
+    unbound: bool = False
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The status in words."""
+        return tuple(word for place, word in enumerate(STATUS) if self.status >> place & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A vector that Xen takes for itself (key i). handler: a function of Xen."""
+
+    file: str
+    line: int
+    vector: int
+    handler: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A pin of an I/O APIC in compatibility format (keys i and z); fields as in `formats.RTE`, dest of up to 32 bits.
+
+    irq: Xen's number, None from key z.
+    """
+
+    file: str
+    line: int
+    ioapic: int
+    pin: int
+    vector: int
+    dlm: int
+    dm: int
+    dest: int
+    status: int
+    polarity: int
+    irr: int
+    tm: int
+    mask: int
+    irq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IoApic:
+    """An I/O APIC (key z): Xen's number, and ID, version and pins as its registers say; -1 for what is not printed."""
+
+    file: str
+    line: int
+    number: int
+    id: int = -1
+    version: int = -1
+    pins: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which pins a vector has (key z, "Using vector-based indexing"): (I/O APIC, pin) each."""
+
+    file: str
+    line: int
+    vector: int
+    pins: tuple[tuple[int, int], ...]
+
+
+_DELIVERY = {"Fixed": Dlm.FIXED, "LoPri": Dlm.LOWEST, "SMI": Dlm.SMI, "NMI": Dlm.NMI, "INIT": Dlm.INIT,
+             "ExINT": Dlm.EXTINT}
+_MSI = re.compile(
+    r"(MSI-X|MSI|HPET|IOMMU)\s+(\d{1,6}) vec=([0-9a-f]{2})\s+(lowest|fixed)\s+(level|edge)\s+(?:de)?assert\s+"
+    r"(log|phys)\s+(lowest|cpu)\s+dest=([0-9a-f]{8}) mask=(\d)/(?:([ H]) ?([ G]?)|(\d))\s*/(-?\d|\?)")
+_GUESTS = re.compile(r"d?(\d{1,5}): {0,4}(\d{1,6})\(([-A-Z]{3,4})\)")
+_REST = (r"(?:Z=\S+\s+)?(?:(mapped, unbound)|"
+         r"in-flight=(\d{1,5}) (?:domain-list=)?((?:d?\d{1,5}: {0,4}\d{1,6}\([-A-Z]{3,4}\)[, ]*)*)|(\S.{0,150}))?")
+_IRQ = re.compile(r"IRQ: *(\d{1,6}) vec:([0-9a-f]{2}) (\S{1,30})\s+status=([0-9a-f]{3,8}) "
+                  r"aff:\{([-0-9, ]*)\}/\{([-0-9, ]*)\} ?" + _REST)
+_OLD = re.compile(r"IRQ: *(\d{1,6}) affinity:([0-9a-f,]{1,1200}) vec:([0-9a-f]{2}) type=(\S{1,30})\s+"
+                  r"status=([0-9a-f]{3,8}) ?" + _REST)
+_DIRECT = re.compile(r"0x([0-9a-f]{2}) -> (\S{1,120})")
+_OWNER = re.compile(r"IRQ *(\d{1,6}) Vec *(\d{1,3}):")
+_PIN = re.compile(
+    r"Apic 0x([0-9a-f]{2}), Pin +(\d{1,3}): vec=([0-9a-f]{2}) delivery=(\w{1,6})\s* dest=([LP]) status=([01]) "
+    r"polarity=([01]) irr=([01]) trig=([LE]) mask=([01]) dest_id:([0-9a-f]{1,8})")
+_ROW = re.compile(r"([0-9a-f]{2})\s+([0-9a-f]{2}|[0-9a-f]{8})\s+" + 6 * r"([01])\s+" + r"([0-7])\s+([0-9A-F]{2})")
+_ROUTE = re.compile(r"IRQ(\d{1,5}) ((?:-> ?\d{1,3}:\d{1,3} ?)+)")
+_NUMBER = re.compile(r"IO APIC #(\d{1,3})\.+")
+_FACT = re.compile(r"\.+ *: (physical APIC id|max redirection entries|IO APIC version): ([0-9a-fA-F]{2,4})")
+
+
+def read(lines: Sequence[Line]) -> Reading:
+    """`Msi`, `Irq`, `Direct`, `Pin`, `IoApic` and `Route` in the order of the text."""
+    reader = _Reader(lines)
+    for place, line in enumerate(lines):
+        if len(reader.records) >= MAX_RECORDS:
+            reader.tell(line, f"left out: all behind the first {MAX_RECORDS} records")
+            break
+        reader.take(place, line, body(line.text))
+    return Reading(tuple(reader.records), few(reader.remarks))
+
+
+class _Reader:
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.lines = lines
+        self.records: list[Any] = []
+        self.remarks: list[Remark] = []
+        self.irq: int | None = None
+        self.ioapic: int | None = None
+        self.at = -1
+
+    def tell(self, line: Line, text: str) -> None:
+        self.remarks.append(Remark(line.file, line.number, column(line), text))
+
+    def take(self, place: int, line: Line, said: str) -> None:
+        for head, pattern, make in FORMS:
+            if head.match(said):
+                match = whole(self.lines, place, pattern)
+                made = make(self, line, match) if match else None
+                if made is None:
+                    self.remarks.append(torn(line, "a row"))
+                elif made is not True:
+                    self.records.append(made)
+                return
+
+    # --- rows: a record, True for one that only says where we are, None for one that does not fit ---
+
+    def msi(self, line: Line, m: re.Match[str]) -> Msi:
+        bit = None if m[13] in ("?", "-1") else m[13] == "1"
+        return Msi(line.file, line.number, m[1], int(m[2]), int(m[3], 16), m[4] == "lowest", m[5] == "level",
+                   m[6] == "log", m[7] == "lowest", int(m[8], 16), m[9] == "1", m[10] == "H" or m[12] == "1",
+                   m[11] == "G", bit)
+
+    def interrupt(self, line: Line, m: re.Match[str]) -> Irq | None:
+        affinity, cpus = ranges.parse(m[5]), ranges.parse(m[6])
+        if affinity is None or cpus is None:
+            return None
+        return Irq(line.file, line.number, int(m[1]), int(m[2], 16), m[3], int(m[4], 16), affinity, cpus,
+                   **_rest(m, 7))
+
+    def older(self, line: Line, m: re.Match[str]) -> Irq:
+        mask = int(m[2].replace(",", "") or "0", 16)
+        affinity = ranges.of(place for place in range(mask.bit_length()) if mask >> place & 1)
+        return Irq(line.file, line.number, int(m[1]), int(m[3], 16), m[4], int(m[5], 16), affinity, **_rest(m, 6))
+
+    def direct(self, line: Line, m: re.Match[str]) -> Direct:
+        return Direct(line.file, line.number, int(m[1], 16), m[2])
+
+    def owner(self, line: Line, m: re.Match[str]) -> bool:
+        self.irq = int(m[1])
+        return True
+
+    def pin(self, line: Line, m: re.Match[str]) -> Pin | None:
+        dlm = _DELIVERY.get(m[4])
+        if dlm is None:
+            return None
+        dest = int(m[11], 16) if len(m[11]) in (2, 8) else int(m[11]) if m[11].isdecimal() else -1
+        if dest < 0:
+            return None
+        return Pin(line.file, line.number, int(m[1], 16), int(m[2]), int(m[3], 16), int(dlm), int(m[5] == "L"), dest,
+                   int(m[6]), int(m[7]), int(m[8]), int(m[9] == "L"), int(m[10]), self.irq)
+
+    def row(self, line: Line, m: re.Match[str]) -> Pin | bool:
+        if self.ioapic is None:
+            return True
+        mask, tm, irr, polarity, status, dm, dlm = (int(m[place]) for place in range(3, 10))
+        return Pin(line.file, line.number, self.ioapic, int(m[1], 16), int(m[10], 16), dlm, dm, int(m[2], 16), status,
+                   polarity, irr, tm, mask)
+
+    def route(self, line: Line, m: re.Match[str]) -> Route:
+        pins = tuple((int(apic), int(pin)) for apic, pin in re.findall(r"(\d+):(\d+)", m[2]))
+        return Route(line.file, line.number, int(m[1]), pins)
+
+    def number(self, line: Line, m: re.Match[str]) -> IoApic:
+        self.ioapic, self.at = int(m[1]), len(self.records)
+        return IoApic(line.file, line.number, self.ioapic)
+
+    def fact(self, line: Line, m: re.Match[str]) -> bool:
+        if self.at >= 0:
+            old = self.records[self.at]
+            value = int(m[2], 16)
+            self.records[self.at] = IoApic(
+                old.file, old.line, old.number, value if m[1] == "physical APIC id" else old.id,
+                value if m[1] == "IO APIC version" else old.version,
+                value + 1 if m[1] == "max redirection entries" else old.pins)
+        return True
+
+
+def _rest(m: re.Match[str], first: int) -> dict[str, Any]:
+    """What stands behind an interrupt's numbers: whose it is."""
+    guests = tuple(Guest(int(domain), int(pirq), flags) for domain, pirq, flags in _GUESTS.findall(m[first + 2] or ""))
+    return {"unbound": bool(m[first]), "in_flight": int(m[first + 1] or "0"), "guests": guests,
+            "owner": (m[first + 3] or "").strip()}
+
+
+FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], Any]], ...] = (
+    (re.compile(r"(?:MSI-X|MSI|HPET|IOMMU)\s+\d+ vec="), _MSI, _Reader.msi),
+    (re.compile(r"IRQ: *\d+ vec:"), _IRQ, _Reader.interrupt),
+    (re.compile(r"IRQ: *\d+ affinity:"), _OLD, _Reader.older),
+    (re.compile(r"0x[0-9a-f]{2} -> \w"), _DIRECT, _Reader.direct),
+    (re.compile(r"IRQ *\d+ Vec *\d"), _OWNER, _Reader.owner),
+    (re.compile(r"Apic 0x[0-9a-f]{2}, Pin"), _PIN, _Reader.pin),
+    (re.compile(r"[0-9a-f]{2}\s+(?:[0-9a-f]{8}|[0-9a-f]{2})\s+[01]\s"), _ROW, _Reader.row),
+    (re.compile(r"IRQ\d+ ->"), _ROUTE, _Reader.route),
+    (re.compile(r"IO APIC #\d"), _NUMBER, _Reader.number),
+    (re.compile(r"\.+ *: (?:phys|max|IO APIC)"), _FACT, _Reader.fact))
+"""How each row begins, its form, and what reads it."""
