@@ -13,7 +13,7 @@ from widgets.map.scene import Scene
 from widgets.map.tokens import Token, pack
 
 HERE = Path(__file__).resolve().parent
-MODULE = HERE / "map.js"
+MODULE = HERE / "js" / "view.js"
 MOST = 100_000
 """Tokens of one page at most."""
 
