@@ -40,7 +40,7 @@ _FEED = """([messages, warm, seconds]) => new Promise((done) => {
   const timer = setInterval(() => model.receive({ kind: "tokens", clock: 0, records: [] },
     [buffers[sent++ % buffers.length], empty, empty, empty]), 1000 / messages.length);
   setTimeout(() => { vsim.stats.frames.length = 0; }, warm * 1000);
-  setTimeout(() => { clearInterval(timer); done({ frames: [...vsim.stats.frames], merged: vsim.merged }); },
+  setTimeout(() => { clearInterval(timer); done({ frames: [...vsim.stats.frames], merged: vsim.intake.merged }); },
     (warm + seconds) * 1000);
 })"""
 

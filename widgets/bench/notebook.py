@@ -68,7 +68,7 @@ _CLICK = """() => new Promise((done) => {
   };
   button.click();
 })"""
-_CALM = '() => !document.querySelector(".vsim-map").parentElement.vsim.moving'
+_CALM = '() => !document.querySelector(".vsim-map").parentElement.vsim.player.moving'
 _TABS = ".jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab"
 
 

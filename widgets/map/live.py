@@ -1,7 +1,7 @@
 """The live map: a machine's scene in the page, and the interrupts that travel in it.
 
-`LiveMap` takes events and sends tokens, at most one binary message every `PAUSE` seconds; `map.js` draws and moves
-them. `Map` is the view of a `Lab`. Nothing that the page does changes a machine's results.
+`LiveMap` takes events and sends tokens, at most one binary message every `PAUSE` seconds; the parts in `js/` draw
+and move them. `Map` is the view of a `Lab`. Nothing that the page does changes a machine's results.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vsim.state.arrays import Machine
 from vsim.state.trace import Event
 from widgets.lab import cells
 from widgets.lab.lab import Lab
-from widgets.map import page, tally
+from widgets.map import page, parts, tally
 from widgets.map.scene import scene
 from widgets.map.tally import Tally
 from widgets.map.tokens import RECORD, Outcome, Places, Token, pack, ticked
@@ -41,7 +41,7 @@ LOGGED = 1_000_000
 class LiveMap(anywidget.AnyWidget):
     """The map of one machine. `show` what happened, `load` another state, `flush` what waits."""
 
-    _esm = page.MODULE.read_text(encoding="utf-8")  # of a path anywidget keeps every view for ever, to reload it
+    _esm = parts.module()  # of a path anywidget keeps every view for ever, to reload it
     _css = page.style()
     scene = t.Dict(help="what the page draws (`widgets.map.scene`)").tag(sync=True)
     present = t.Dict(help="counts, pending interrupts and fault records; filled in when the page asks").tag(sync=True)

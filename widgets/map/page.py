@@ -1,4 +1,4 @@
-"""The live map as one HTML file that replays recorded events: no kernel, no network, the same `map.js`."""
+"""The live map as one HTML file that replays recorded events: no kernel, no network, the same module."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 
 from widgets import theme
+from widgets.map import parts
 from widgets.map.scene import Scene
 from widgets.map.tokens import Token, pack
 
 HERE = Path(__file__).resolve().parent
-MODULE = HERE / "js" / "view.js"
 MOST = 100_000
 """Tokens of one page at most."""
 
@@ -38,7 +38,7 @@ const model = {
 const el = document.getElementById("map");
 el.model = model;
 el.close = render({ model, el });
-document.addEventListener("keydown", (event) => { if (!el.contains(event.target)) el.vsim.key(event); });
+document.addEventListener("keydown", (event) => { if (!el.contains(event.target)) el.vsim.keyboard.key(event); });
 """
 
 _PAGE = """<!doctype html>
@@ -82,7 +82,7 @@ def to_html(scene: Scene, tokens: Iterable[Token], theme_name: str = "", **state
     data = {"scene": scene, "tape": b64encode(pack(many)).decode(), "state": {"theme": theme_name, **state}}
     return _PAGE.format(
         title=escape(f"{scene['title'][0]}: a replay"), style=style(), start=_START,
-        module=MODULE.read_text(encoding="utf-8"), data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
+        module=parts.module(), data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def style() -> str:

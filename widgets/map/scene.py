@@ -8,7 +8,8 @@ A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the 
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
 - `wide`, `tall`: two arrangements (`arrange`); with a layout of the caller's the same `free` one.
 
-`entry`, `slots` and `way` say the geometry that follows from it; `map.js` says the same for the page.
+`entry`, `slots` and `way` say the geometry that follows from it; `js/units.js`, `wall.js` and `ways.js` say the
+same for the page.
 """
 
 from __future__ import annotations

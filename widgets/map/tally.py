@@ -21,7 +21,7 @@ _EMPTY = bytes(32)
 
 
 class Tally:
-    """Counts of a scene's tokens; `map.js` counts the same way what reaches it."""
+    """Counts of a scene's tokens; `js/tally.js` counts the same way what reaches it."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene, self.places = scene, Places(scene)

@@ -135,9 +135,9 @@ def test_a_replay_counts_what_the_kernel_counts(show):
     s = latched()
     tokens = some(s, 300)
     page = show(s, tokens, playing=False)
-    js(page, "view.seek(300)")
+    js(page, "view.player.seek(300)")
     assert counted(page) == expected(s, tokens)
-    js(page, "view.seek(10)")
+    js(page, "view.player.seek(10)")
     assert counted(page) == expected(s, tokens[:10])
 
 
@@ -164,11 +164,11 @@ def test_tokens_travel_and_arrive(show):
     page = show(s, replay=False)
     tokens = some(s, 40)
     receive(page, tokens)
-    page.wait_for_function("document.getElementById('map').vsim.flights.size === 40")
+    page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 40")
     assert js(page, "view.tally.total.reduce((a, b) => a + b)") == 0
-    page.wait_for_function("document.getElementById('map').vsim.flights.size === 0")
+    page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 0")
     assert counted(page) == expected(s, tokens)
-    page.wait_for_function("!document.getElementById('map').vsim.request")  # and then nothing is drawn any more
+    page.wait_for_function("!document.getElementById('map').vsim.player.request")  # and then nothing is drawn any more
 
 
 def test_a_message_does_not_draw_again_what_stands_still(show):
@@ -186,7 +186,7 @@ def test_what_cannot_be_drawn_is_counted_and_said(show):
     receive(page, tokens[:8000], pack(tokens[8000:]), b"".join((2).to_bytes(4, "little") for _ in tokens[8000:]))
     page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 10000")
     assert counted(page) == expected(s, tokens + tokens[8000:])
-    assert js(page, "view.merged") == 2000 + 8000 - 4096
+    assert js(page, "view.intake.merged") == 2000 + 8000 - 4096
     page.get_by_text("merged: counted, not drawn").wait_for()
 
 
@@ -202,7 +202,7 @@ def test_a_paused_map_keeps_what_comes_and_steps_through_it(show):
     s = latched()
     page = show(s, replay=False, playing=False)
     receive(page, some(s, 3))
-    assert js(page, "view.flights.size") == 0
+    assert js(page, "view.player.flights.size") == 0
     page.get_by_role("button", name="Step forward").click()
     page.wait_for_function("document.getElementById('map').vsim.tally.total.reduce((a, b) => a + b) === 1")
     page.get_by_role("button", name="Play").click()
@@ -213,7 +213,7 @@ def test_a_step_of_the_kernel_moves_on_a_paused_map_and_lights_the_way(show):
     s = latched()
     page = show(s, replay=False, playing=False)
     receive(page, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65)], pending=b"\0\x02", kind="step")
-    assert js(page, "[view.flights.size, view.lit.length, view.tally.delivered[9]]") == [1, 1, 0]
+    assert js(page, "[view.player.flights.size, view.traces.lit.length, view.tally.delivered[9]]") == [1, 1, 0]
     page.wait_for_function("document.getElementById('map').vsim.tally.delivered[9] === 1")
     page.wait_for_function("document.getElementById('map').vsim.tally.pending[9] === 1")
 
@@ -224,11 +224,12 @@ def test_the_ways_that_the_kernel_names_are_lit(show):
     page.evaluate("""(data) => document.getElementById("map").model.set("lit",
       new DataView(Uint8Array.from(data).buffer))""",
                   list(pack(some(s, 3))))
-    assert js(page, "view.lit.length") == 3
+    assert js(page, "view.traces.lit.length") == 3
     page.set_viewport_size({"width": 500, "height": 900})
     page.wait_for_function("document.getElementById('map').vsim.where.flow === 'down'")
     ends = [list(way(s, s["tall"], token)[-1]) for token in some(s, 3)]
-    assert js(page, "view.lit.map(({ points }) => points.at(-1))") == [pytest.approx(end, abs=0.02) for end in ends]
+    lit = js(page, "view.traces.lit.map(({ points }) => points.at(-1))")
+    assert lit == [pytest.approx(end, abs=0.02) for end in ends]
 
 
 @pytest.mark.parametrize("data", [
@@ -239,7 +240,7 @@ def test_bytes_that_are_no_tokens_do_no_harm(show, data):
     page.evaluate("""(data) => document.getElementById("map").model.receive({ kind: "tokens", clock: 0, records: [] },
       [data, data, [], []].map((each) => new DataView(Uint8Array.from(each).buffer)))""", list(data))
     page.evaluate("document.getElementById('map').model.receive({ kind: 'something else' }, [])")
-    assert js(page, "view.flights.size + view.queue.length") == 0
+    assert js(page, "view.player.flights.size + view.intake.queue.length") == 0
 
 
 # --- time ---
@@ -249,9 +250,9 @@ def test_a_replay_plays_to_its_end_and_again(show):
     s = latched()
     page = show(s, some(s, 5))
     page.get_by_role("button", name="Play (space)").wait_for()
-    assert js(page, "view.next") == 5
+    assert js(page, "view.player.next") == 5
     page.keyboard.press("Space")
-    assert js(page, "[view.next < 5, view.playing]") == [True, True]
+    assert js(page, "[view.player.next < 5, view.player.playing]") == [True, True]
 
 
 def test_a_replay_steps_forward_and_back_and_says_what_happened(show):
@@ -261,7 +262,7 @@ def test_a_replay_steps_forward_and_back_and_says_what_happened(show):
     page.wait_for_function("document.getElementById('map').vsim.tally.total[0] === 1")
     assert page.locator(".vsim-strip").inner_text() == "00:03.0 nic, entry 5: remapped to vLAPIC 9, vector 41h"
     page.keyboard.press(",")
-    assert js(page, "[view.next, view.tally.total[0]]") == [0, 0]
+    assert js(page, "[view.player.next, view.tally.total[0]]") == [0, 0]
 
 
 def test_steps_are_asked_of_the_kernel_when_it_drives(show):
@@ -285,24 +286,25 @@ def test_a_recording_without_pauses_is_slowed_down_and_says_so(show):
 def test_the_speed_changes_how_fast_tokens_move(show):
     page = show(latched())
     page.get_by_label("Speed of the animation").select_option("0.25")
-    assert js(page, "view.speed") == 0.25
+    assert js(page, "view.player.speed") == 0.25
 
 
 def test_without_motion_every_interrupt_has_arrived_at_once(show):
     s = latched()
     page = show(s, replay=False, playing=True, context={"reduced_motion": "reduce"})
     receive(page, some(s, 30))
-    assert js(page, "[view.flights.size, view.tally.total.reduce((a, b) => a + b)]") == [0, 30]
-    assert js(page, "view.lit[0].points.length") > 1
+    assert js(page, "[view.player.flights.size, view.tally.total.reduce((a, b) => a + b)]") == [0, 30]
+    assert js(page, "view.traces.lit[0].points.length") > 1
 
 
 def test_out_of_sight_nothing_is_drawn_and_everything_is_counted(show):
     s = latched()
     page = show(s, replay=False)
     page.evaluate("document.getElementById('map').style.cssText = 'display: block; margin-top: 5000px'")
-    page.wait_for_function("document.getElementById('map').vsim.visible === false")
+    page.wait_for_function("document.getElementById('map').vsim.player.visible === false")
     receive(page, some(s, 30))
-    assert js(page, "[view.flights.size, view.tally.total.reduce((a, b) => a + b), view.request]") == [0, 30, 0]
+    assert js(page, """[view.player.flights.size, view.tally.total.reduce((a, b) => a + b),
+      view.player.request]""") == [0, 30, 0]
 
 
 # --- pointing and choosing ---
@@ -311,7 +313,7 @@ def test_out_of_sight_nothing_is_drawn_and_everything_is_counted(show):
 def centre(page, what, number):
     """The page's coordinates of a place."""
     return js(page, """(() => { const area = view.stage.getBoundingClientRect(), s = view.painter.scale;
-      const [x, y, w, h] = view.boxOf([args[0], args[1]]);
+      const [x, y, w, h] = view.picture.boxOf([args[0], args[1]]);
       return [area.left + (x + w / 2) * s, area.top + (y + h / 2) * s]; })()""", what, number)
 
 
@@ -337,12 +339,12 @@ def test_a_selection_of_the_kernel_is_shown(show):
     page = show(latched())
     page.evaluate("document.getElementById('map').model.set('vlapic', 100)")
     assert page.locator(".vsim-strip").inner_text().startswith("vLAPIC 100")
-    assert js(page, "view.rings().length") == 1
+    assert js(page, "view.pointer.rings().length") == 1
 
 
 def test_a_selection_that_is_not_in_the_scene_is_ignored(show):
     page = show(latched(), vlapic=4000, irte=60000, device=0xFFFF)
-    assert js(page, "view.rings().length") == 0
+    assert js(page, "view.pointer.rings().length") == 0
 
 
 def test_one_cluster_fills_the_wall_and_all_come_back(show):
@@ -422,7 +424,7 @@ def test_names_with_markup_are_shown_as_text(show):
     evil = "<img src=x onerror=alert(1)>"
     s = scene(Rig(bus=Bus([Function(NIC, evil, msix_count=1)])).start(s=7).m, "<script>alert(2)</script>")
     page = show(s, [Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22)], playing=False)
-    js(page, "view.seek(1)")
+    js(page, "view.player.seek(1)")
     page.get_by_text("In words").click()
     page.locator("tbody tr").first.wait_for()
     assert page.locator("img, h3 script").count() == 0
@@ -433,14 +435,14 @@ def test_names_with_markup_are_shown_as_text(show):
 def test_a_summary_for_screen_readers_tells_the_counts(show):
     s = latched()
     page = show(s, [Token(0, 0, Places(s).vlapic, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
-    js(page, "view.seek(3)")
+    js(page, "view.player.seek(3)")
     assert page.get_by_role("status").inner_text() == "3 interrupts: 3 remapped. 0 vLAPICs with one pending."
 
 
 def test_a_table_says_in_words_what_the_picture_shows(show):
     s = latched()
     page = show(s, [Token(0, 0, Places(s).vlapic + 7, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
-    js(page, "view.seek(3)")
+    js(page, "view.player.seek(3)")
     page.get_by_text("In words").click()
     page.locator("tbody tr").first.wait_for()
     rows = [row.inner_text().split("\t") for row in page.locator("tbody tr").all()]
@@ -504,7 +506,7 @@ def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     s = latched(vcpus, devices=32, s=15)
     s["title"][0] = "a domain with quite a long name, as people have them"
     page = show(s, some(s, 40), width=width, theme="dark" if vcpus == 288 else "light", playing=False)
-    js(page, "view.seek(40)")
+    js(page, "view.player.seek(40)")
     assert js(page, CLIPPED) == []
 
 
@@ -513,7 +515,7 @@ def test_words_fit_in_special_cases_too(show, width):
     for s in (scene(machine(unit=False)), scene(machine(0 + 8, 0)), latched(8, 200), latched(8, 1)):
         assert js(show(s, width=width), CLIPPED) == []
     page = show(latched(), some(latched(), 9), width=width, playing=False)
-    js(page, "(view.seek(9), view.zoom(0))")
+    js(page, "(view.player.seek(9), view.zoom(0))")
     assert js(page, CLIPPED) == []
 
 
@@ -542,7 +544,7 @@ def test_a_window_that_gets_narrow_gets_the_other_arrangement(show):
 def test_axe_finds_nothing_serious(show, theme, width):
     s = latched()
     page = show(s, some(s, 40), width=width, theme=theme, playing=False)
-    js(page, "(view.seek(40), view.showFaults(true), view.part.words.open = true)")
+    js(page, "(view.player.seek(40), view.words.showFaults(true), view.part.words.open = true)")
     page.get_by_role("listbox", name="vLAPICs").focus()
     page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
     found = page.evaluate("axe.run()")["violations"]
@@ -567,4 +569,4 @@ def test_a_closed_view_leaves_nothing_behind(show):
     page.evaluate("document.getElementById('map').model.set('vlapic', 5)")
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
     assert page.locator(".vsim-map").count() == 0
-    assert js(page, "view.queue.length") == 0
+    assert js(page, "view.intake.queue.length") == 0

@@ -1,0 +1,119 @@
+// What the kernel sends, from the message to the count: tokens wait here for their start, and come back when they have
+// arrived. Nobody waits for a picture that nobody sees: then everything is counted at once.
+
+import { FLIGHT, MOST } from "./flights.js";
+import { NOBODY, NO_ENTRY, bytes, unpack } from "./tokens.js";
+
+export class Intake {
+  constructor(view) {
+    this.view = view;
+    this.reset();
+  }
+
+  reset() {
+    this.merged = 0;      // tokens that were counted and not drawn
+    this.queue = [];      // [start in motion time, token], not yet on their way; without a token: [.., null, pending]
+    this.waiting = [];    // [motion time, which vLAPICs have one pending from then on]
+  }
+
+  /** A message: tokens, more that are not drawn and how often each, what is then pending. */
+  take(content, buffers) {
+    const { view } = this, { tally, player } = view;
+    if (!["tokens", "step"].includes(content.kind) || !tally) return;
+    const tokens = unpack(buffers[0]), more = unpack(buffers[1]), times = bytes(buffers[2]), pending = buffers[3];
+    more.forEach((token, n) => {
+      this.merged += times.getUint32(4 * n, true);
+      this.arrive(token, times.getUint32(4 * n, true));
+    });
+    view.words.records = content.records ?? [];
+    if (content.states && String(content.states) !== String(tally.states)) {
+      tally.states = content.states;
+      view.repaint();
+    }
+    if (content.kind === "step") return this.step(tokens, pending, content.clock);
+    const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
+    const width = Math.min(100, 1.5 * tokens.length) * player.speed;
+    for (const token of tokens) this.queue.push([player.now + (token[0] - first) / span * width, token]);
+    if (pending?.byteLength) this.queue.push([player.now + width, null, pending]);
+    tally.clock = Math.max(tally.clock, content.clock);
+    if (player.calm.matches || !player.visible || document.hidden) this.flush();
+    else if (this.queue.length > 4 * MOST) this.launch(-Infinity, this.queue.length - 4 * MOST);
+    player.wake();
+  }
+
+  /** The kernel has gone one step on: what travelled in it is shown, playing or not. */
+  step(tokens, pending, clock) {
+    const { player, tally } = this.view;
+    this.flush();
+    tally.clock = clock;
+    player.go(tokens);
+    if (pending?.byteLength) this.waiting.push([player.now + FLIGHT, pending]);
+  }
+
+  /** Everything that waits or travels has arrived: nobody is looking, or motion is not wanted. */
+  flush() {
+    const { view } = this, last = this.queue.findLast(([, token]) => token);
+    view.player.land(Infinity);
+    for (const [, token, pending] of this.queue) token ? this.arrive(token) : this.setPending(pending);
+    this.queue = [];
+    this.settle(Infinity);
+    if (last) view.light([last[1]]);
+    view.draw();
+    view.words.later();
+  }
+
+  /** Start what is due; `surplus` tokens are counted at once because too many wait. */
+  launch(now, surplus = 0) {
+    let n = 0;
+    for (; n < this.queue.length && (n < surplus || this.queue[n][0] <= now); n++) {
+      const [start, token, pending] = this.queue[n];
+      if (!token) this.waiting.push([start + FLIGHT, pending]);
+      else if (n < surplus) this.merge(token);
+      else this.start(token, start);
+    }
+    if (n) this.queue.splice(0, n);
+  }
+
+  /** Take the first token out of the queue; undefined when there is none. */
+  next() {
+    const n = this.queue.findIndex(([, token]) => token);
+    return n < 0 ? undefined : this.queue.splice(n, 1)[0][1];
+  }
+
+  /** Send a token on its way, if there is room. */
+  start(token, start) {
+    const { flights } = this.view.player;
+    if (flights.full) this.merge(token);
+    else flights.add(token, start, this.view.ways);
+  }
+
+  merge(token) {
+    this.merged++;
+    this.arrive(token);
+  }
+
+  /** Count a token, and paint where it was counted. */
+  arrive(token, times = 1) {
+    const { tally, painter, picture, places, scene } = this.view, [, src, dst, irte, outcome] = token;
+    tally.add(token, times);
+    tally.remember(token);
+    if (dst !== NOBODY) picture.wall.drawSlot(painter, dst - places.vlapic, tally);
+    const unit = places.unitOf(src);
+    if (!(outcome & NO_ENTRY) && tally.used.length && scene.units[unit][2]) {
+      picture.units.drawEntry(painter, unit, places.cellOf(unit, irte), tally);
+    }
+  }
+
+  /** What is pending from motion time `now` on. */
+  settle(now) {
+    while (this.waiting.length && this.waiting[0][0] <= now) this.setPending(this.waiting.shift()[1]);
+  }
+
+  setPending(data) {
+    const { tally, painter, picture } = this.view, before = tally.pending.slice();
+    tally.setPending(data);
+    before.forEach((was, vcpu) => {
+      if (was !== tally.pending[vcpu]) picture.wall.drawSlot(painter, vcpu, tally);
+    });
+  }
+}

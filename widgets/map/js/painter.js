@@ -1,0 +1,102 @@
+// The two canvases and what is drawn on them most: words, lines, boxes. Points are the scene's; `scale` makes them px.
+
+import { readTheme } from "./theme.js";
+
+export class Painter {
+  /** `base` holds what changes seldom, `top` what moves. */
+  constructor(base, top, root) {
+    this.canvases = [base, top];
+    [this.base, this.top] = this.canvases.map((each) => each.getContext("2d"));
+    this.root = root;
+    this.texts = [];          // the boxes of all words, for tests
+    this.painted = false;     // whether everything has been drawn: a cell painted again adds no new box
+    this.readColours();
+  }
+
+  /** Take over the theme; returns a stamp that differs when a colour does. */
+  readColours() {
+    Object.assign(this, readTheme(this.root));
+    return JSON.stringify([this.colour, this.heat]);
+  }
+
+  resize(width, height, scale) {
+    const dense = Math.min(2, window.devicePixelRatio || 1);
+    Object.assign(this, { width, height, scale });
+    for (const each of this.canvases) {
+      each.width = Math.round(width * dense);
+      each.height = Math.round(height * dense);
+      each.style.width = `${width}px`;
+      each.style.height = `${height}px`;
+      each.getContext("2d").setTransform(dense, 0, 0, dense, 0, 0);
+    }
+  }
+
+  /** Begin the standing picture anew. */
+  ground() {
+    this.painted = false;
+    this.texts = [];
+    this.base.fillStyle = this.colour.background;
+    this.base.fillRect(0, 0, this.width, this.height);
+  }
+
+  /** Begin the moving picture anew. */
+  clear() {
+    this.top.clearRect(0, 0, this.width, this.height);
+  }
+
+  /** Words at a point of the page, cut to `room` px; the boxes they take are kept. Returns whether they were drawn. */
+  words(text, x, y, { colour = "text", size = this.small, bold = false, align = "left", room = Infinity,
+      whole = false } = {}) {
+    const pen = this.base;
+    pen.font = `${bold ? "600 " : ""}${size}px ${this.font}`;
+    pen.textAlign = align;
+    pen.fillStyle = this.colour[colour] || colour;
+    let shown = text;
+    if (pen.measureText(shown).width > room) {
+      if (whole) return false;
+      while (shown && pen.measureText(`${shown}…`).width > room) shown = shown.slice(0, -1);
+      shown = shown.trimEnd() + "…";
+      if (shown === "…") return false;
+    }
+    const w = pen.measureText(shown).width;
+    pen.fillText(shown, x, y);
+    this.texts.push({ text: shown, x: x - (align === "right" ? w : align === "center" ? w / 2 : 0),
+        y: y - size * 0.8, w, h: size });
+    return true;
+  }
+
+  line(points, { colour = "line", width = 1, dash = [], pen = this.base } = {}) {
+    const s = this.scale;
+    pen.beginPath();
+    points.forEach(([x, y], n) => (n ? pen.lineTo(x * s, y * s) : pen.moveTo(x * s, y * s)));
+    pen.strokeStyle = this.colour[colour];
+    pen.lineWidth = width;
+    pen.setLineDash(dash);
+    pen.lineJoin = "round";
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+
+  curve([x0, y0], [x1, y1], right) {
+    const s = this.scale, pen = this.base, [mx, my] = [(x0 + x1) / 2 * s, (y0 + y1) / 2 * s];
+    pen.beginPath();
+    pen.moveTo(x0 * s, y0 * s);
+    if (right) pen.bezierCurveTo(mx, y0 * s, mx, y1 * s, x1 * s, y1 * s);
+    else pen.bezierCurveTo(x0 * s, my, x1 * s, my, x1 * s, y1 * s);
+    pen.strokeStyle = this.colour.line;
+    pen.lineWidth = 1;
+    pen.stroke();
+  }
+
+  box([x, y, w, h], { fill = "panel", edge = "line", dash = [] } = {}) {
+    const s = this.scale, pen = this.base;
+    pen.beginPath();
+    pen.roundRect(x * s, y * s, w * s, h * s, 5);
+    if (fill) pen.fillStyle = this.colour[fill], pen.fill();
+    pen.setLineDash(dash);
+    pen.strokeStyle = this.colour[edge];
+    pen.lineWidth = 1;
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+}

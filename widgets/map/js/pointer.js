@@ -1,0 +1,79 @@
+// Pointing and choosing: what is under the pointer, what is selected, the rings around both.
+
+import { drawRing } from "./marks.js";
+
+export class Pointer {
+  constructor(view) {
+    this.view = view;
+    this.hover = null;      // the place under the pointer, [what, number in the scene]
+  }
+
+  /** The places that are selected; the last kind first. */
+  chosen() {
+    const { model, scene, places } = this.view, out = [];
+    const device = scene.devices.findIndex(([id]) => id === model.get("device"));
+    if (device >= 0) out.push(["device", device]);
+    const irte = model.get("irte"), vlapic = model.get("vlapic"), entries = scene.units[0]?.[0] ?? 0;
+    if (irte >= 0 && irte < entries) out.push(["irte", places.cellOf(0, irte)]);
+    if (vlapic >= 0 && vlapic < scene.vlapics) out.push(["vlapic", vlapic]);
+    return out.reverse();
+  }
+
+  /** Boxes of the scene with a ring around them, and the ring's colour. */
+  rings() {
+    const { picture, keyboard } = this.view, out = this.chosen().map((each) => [picture.boxOf(each), "ring"]);
+    if (this.hover) out.push([picture.boxOf(this.hover), "muted"]);
+    if (keyboard.place) out.push([picture.boxOf(keyboard.place), "remapped"]);
+    return out.filter(([box]) => box);
+  }
+
+  draw(painter) {
+    for (const [box, colour] of this.rings()) drawRing(painter, box, colour);
+  }
+
+  /** An event's point of the scene. */
+  pointOf(event) {
+    const area = this.view.stage.getBoundingClientRect(), s = this.view.painter.scale;
+    return [(event.clientX - area.left) / s, (event.clientY - area.top) / s];
+  }
+
+  at(event) {
+    return this.view.picture.at(...this.pointOf(event));
+  }
+
+  /** The pointer is at an event's point, or with null nowhere; without an event, what is under it has changed. */
+  point(event) {
+    const { player, traces, words, stage } = this.view;
+    if (event !== undefined) this.hover = event && this.at(event);
+    if (this.hover) {
+      if (player.playing) traces.clear();
+      words.about(this.hover);
+    } else if (!traces.lit) words.describe();
+    stage.style.cursor = this.hover ? "pointer" : "";
+    this.view.refresh();
+  }
+
+  click(event) {
+    const found = this.at(event);
+    if (!found) return;
+    this.choose(found);
+    this.view.keyboard.enter(found);
+  }
+
+  /** Select a place, or no longer when it is selected. */
+  choose([what, n]) {
+    const { model, scene, tally, traces } = this.view;
+    const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n
+      : tally.last[0][n] >= 0 ? tally.last[0][n] : n * scene.units[0][1];
+    traces.clear();
+    this.view.set(what, model.get(what) === value ? -1 : value);
+    this.point(undefined);
+  }
+
+  /** A double click: the tile under it alone, or all again. */
+  zoom(event) {
+    if (this.view.zoomed !== null) return this.view.zoom(null);
+    const tile = this.view.picture.wall.tileAt(...this.pointOf(event));
+    return tile >= 0 ? this.view.zoom(tile) : undefined;
+  }
+}

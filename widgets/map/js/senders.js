@@ -1,0 +1,54 @@
+// The senders: PCI devices and the routers that their messages and pins lead to. Where they stand is the scene's say.
+
+import { bdf } from "./notation.js";
+
+const COLUMN_FULL = 64;   // devices beyond which their squares are smaller
+export const LANE = 0.7;  // where along a router's side the ways run
+
+export class Senders {
+  constructor(scene, where) {
+    this.scene = scene;
+    this.where = where;
+  }
+
+  /** The box of a device. */
+  box(n) {
+    const [x, y] = this.where.chips[n];
+    return [x - 4, y - 4, 8, 8];
+  }
+
+  /** The device at a point, -1 for none. */
+  at(x, y) {
+    return this.where.chips.findIndex(([cx, cy]) => x >= cx - 9 && x < cx + 9 && y >= cy - 9 && y < cy + 9);
+  }
+
+  drawDevices(painter) {
+    const { scene, where } = this, s = painter.scale, pen = painter.base, right = where.flow === "right";
+    const [across, along] = right ? [0, 1] : [1, 0], { chips, free } = where, n = chips.length;
+    const single = n < 2 || free || chips[0][across] === chips[n - 1][across];
+    const pitch = free ? 54 : n > 1 ? Math.abs(chips[1][along] - chips[0][along]) * s : 200;
+    const every = Math.ceil((right ? painter.small + 3 : 52) / pitch), side = n > COLUMN_FULL ? 6 : 8;
+    chips.forEach(([x, y], k) => {
+      const [id, name] = scene.devices[k];
+      pen.fillStyle = painter.colour.muted;
+      pen.fillRect(x * s - side / 2, y * s - side / 2, side, side);
+      if (!single || k % every) return;
+      if (right && !free) painter.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right",
+          room: x * s - 18 });
+      else painter.words(bdf(id), x * s, y * s - 9, { align: "center", room: Math.max(50, pitch * every) - 2 });
+    });
+  }
+
+  drawRouters(painter) {
+    const { scene, where } = this, s = painter.scale;
+    where.routers.forEach((box, n) => {
+      painter.box(box);
+      const name = scene.routers[n], [x, y, w, h] = box;
+      if (where.free) painter.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center",
+          room: w * s + 20 });
+      else if (where.flow === "right") painter.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true,
+          align: "center", room: w * s - 6 });
+      else painter.words(name, (x + 6) * s, (y + h / 2) * s + 4, { bold: true, room: w * LANE * s - 12 });
+    });
+  }
+}

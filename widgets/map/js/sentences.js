@@ -1,0 +1,59 @@
+// What an interrupt did and what a place is, in words.
+
+import { bdf, count, hex, many } from "./notation.js";
+import { BLOCKED, NOBODY, NO_ENTRY, OUTCOMES, PAST, PIN, Places } from "./tokens.js";
+
+const SAID = ["remapped", "posted", "in compatibility format", "blocked", "sent directly"];
+
+/** The sentences of one scene. */
+export class Sentences {
+  constructor(scene) {
+    this.scene = scene;
+    this.places = new Places(scene);
+  }
+
+  /** The name of a token's src or dst. */
+  name(place) {
+    const { scene, places } = this;
+    if (place === NOBODY) return "nobody";
+    if (place >= places.vlapic) return `vLAPIC ${place - places.vlapic}`;
+    if (place >= places.unit) return `vIOMMU ${place - places.unit}`;
+    if (place >= places.router) return scene.routers[place - places.router];
+    return `${bdf(scene.devices[place][0])} ${scene.devices[place][1]}`.trim();
+  }
+
+  /** What became of one interrupt. */
+  of([, src, dst, irte, outcome, vector]) {
+    const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`;
+    const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}h`;
+    if (kind === BLOCKED && outcome & PAST) return `${who}: no local APIC took ${what}`;
+    if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}h: ${this.scene.reasons[vector] ?? "unknown"}`;
+    const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
+    return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
+  }
+
+  /** A place [what, number]: its name and its counts. */
+  about([what, n], tally) {
+    const { scene } = this;
+    if (what === "device") {
+      const [id, name, gsi, , messages] = scene.devices[n], pin = gsi >= 0 ? `, GSI ${gsi}` : "";
+      return `${`${bdf(id)} ${name}`.trim()} · ${many(messages, "message")}${pin} · ${count(tally.sent[n])} sent`;
+    }
+    if (what === "irte") {
+      const [, each] = scene.units[0], first = n * each;
+      const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${n}`;
+      return `${name} · ${count(tally.used[0][n])} remapped or posted · ${count(tally.refused[0][n])} refused`;
+    }
+    const id = scene.ids[n], place = `APIC ID ${hex(id)}h: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
+    const pending = tally.pending[n] ? " · pending now" : "";
+    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${pending}`;
+  }
+
+  /** All counts in a line. */
+  summary({ total, pending }) {
+    const sum = (all) => all.reduce((a, b) => a + b, 0);
+    const parts = OUTCOMES.map(([name], kind) => total[kind] ? `${count(total[kind])} ${name}` : "").filter(Boolean);
+    const told = many(sum(total), "interrupt") + (parts.length ? `: ${parts.join(", ")}` : "");
+    return `${told}. ${many(sum(pending), "vLAPIC")} with one pending.`;
+  }
+}

@@ -1,0 +1,152 @@
+// The wall of vLAPICs: a tile for each cluster of 16 APIC IDs, a slot for each ID. Where a slot stands (as in
+// widgets/map/scene.py), what is at a point or beside a slot, how it looks, and the wall with one tile alone.
+
+import { drawPending } from "./marks.js";
+import { count, hex } from "./notation.js";
+
+const SIDE = 4;   // slots along a tile's side
+
+export class Wall {
+  /** zoomed: the tile that stands alone, or null. */
+  constructor(scene, where, zoomed) {
+    this.scene = scene;
+    this.where = where;
+    this.zoomed = zoomed;
+    this.slotOf = new Map();    // vCPU -> [tile, slot]
+    scene.tiles.forEach((row, tile) => row.slice(1).forEach((vcpu, slot) => {
+      if (vcpu >= 0) this.slotOf.set(vcpu, [tile, slot]);
+    }));
+  }
+
+  // --- where ---
+
+  /** The length of a tile's side. */
+  get tileSide() {
+    return SIDE * this.where.cell + (SIDE - 1) * this.where.gap;
+  }
+
+  /** The box of a vCPU's slot, or null when its tile is out of the picture. */
+  slot(vcpu) {
+    const { free, slots, cell } = this.where;
+    if (free) return [slots[vcpu][0] - cell / 2, slots[vcpu][1] - cell / 2, cell, cell];
+    const found = this.slotOf.get(vcpu);
+    return found ? this.slotAt(...found) : null;
+  }
+
+  slotAt(tile, slot) {
+    const { tiles, cell, gap } = this.where;
+    if (!tiles[tile]) return null;
+    const [x, y] = tiles[tile];
+    return [x + (slot % SIDE) * (cell + gap), y + Math.floor(slot / SIDE) * (cell + gap), cell, cell];
+  }
+
+  /** Call put(x, y) for the corners from the spine to a vCPU's slot; none when its tile is out of the picture. */
+  lead(vcpu, put) {
+    const { tiles, cell, gap, drop, side, spine } = this.where, found = this.slotOf.get(vcpu);
+    if (!found || !tiles[found[0]]) return;
+    const [x, y] = tiles[found[0]], slot = found[1], low = y + this.tileSide + drop;
+    const middle = y + Math.floor(slot / SIDE) * (cell + gap) + cell / 2;
+    put(spine, low);
+    put(x - side, low);
+    put(x - side, middle);
+    put(x + (slot % SIDE) * (cell + gap) + cell / 2, middle);
+  }
+
+  /** The tile at a point, -1 for none. */
+  tileAt(x, y) {
+    const { tiles, cell, gap } = this.where, side = SIDE * (cell + gap);
+    return tiles.findIndex((each) => each && x >= each[0] && x < each[0] + side && y >= each[1] && y < each[1] + side);
+  }
+
+  /** The vCPU at a point, -1 for none. */
+  at(x, y) {
+    const { where } = this;
+    if (where.free) {
+      return where.slots.findIndex((_, n) => {
+        const [sx, sy, w, h] = this.slot(n);
+        return x >= sx - 1 && x < sx + w + 1 && y >= sy - 1 && y < sy + h + 1;
+      });
+    }
+    const tile = this.tileAt(x, y);
+    if (tile < 0) return -1;
+    const [tx, ty] = where.tiles[tile], pitch = where.cell + where.gap;
+    return this.scene.tiles[tile][1 + Math.floor((y - ty) / pitch) * SIDE + Math.floor((x - tx) / pitch)];
+  }
+
+  /** The next vCPU from n in a direction, over empty slots. */
+  beside(n, dx, dy) {
+    const zoomed = this.zoomed !== null, { columns } = this.where, [tile, slot] = this.slotOf.get(n);
+    let x = (zoomed ? 0 : tile % columns) * SIDE + slot % SIDE;
+    let y = (zoomed ? 0 : Math.floor(tile / columns)) * SIDE + Math.floor(slot / SIDE);
+    for (;;) {
+      x += dx, y += dy;
+      const across = Math.floor(x / SIDE), to = zoomed ? this.zoomed : Math.floor(y / SIDE) * columns + across;
+      if (x < 0 || y < 0 || across >= (zoomed ? 1 : columns) || (zoomed && y >= SIDE)
+          || !this.scene.tiles[to]) return n;
+      const vcpu = this.scene.tiles[to][1 + (y % SIDE) * SIDE + x % SIDE];
+      if (vcpu >= 0) return vcpu;
+    }
+  }
+
+  // --- drawn ---
+
+  draw(painter, tally) {
+    const { scene, where } = this, zoomed = this.zoomed !== null;
+    if (where.free) return where.slots.forEach((_, vcpu) => this.drawSlot(painter, vcpu, tally));
+    const s = painter.scale, row = where.tiles.length > 1 && where.columns > 1 && !zoomed;
+    const pitch = row ? (where.tiles[1][0] - where.tiles[0][0]) * s : 99;
+    painter.base.font = `${painter.small}px ${painter.font}`;
+    const longest = Math.max(...scene.tiles.map(([cluster]) => painter.base.measureText(hex(cluster)).width));
+    const every = longest + 4 > pitch ? where.columns : 1, labelled = 14 * s >= 10;
+    where.tiles.forEach((at, tile) => {
+      if (!at) return;
+      if (labelled && !zoomed && tile % every === 0) painter.words(hex(scene.tiles[tile][0]), at[0] * s,
+          at[1] * s - 3, { colour: "muted" });
+      for (let slot = 0; slot < 16; slot++) {
+        const vcpu = scene.tiles[tile][slot + 1];
+        if (vcpu >= 0) this.drawSlot(painter, vcpu, tally);
+        else this.drawEmpty(painter, this.slotAt(tile, slot));
+      }
+    });
+  }
+
+  /** A slot without a vLAPIC. */
+  drawEmpty(painter, box) {
+    const [x, y, w, h] = box.map((n) => n * painter.scale), pen = painter.base;
+    pen.strokeStyle = painter.colour.slot;
+    pen.lineWidth = 1;
+    pen.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
+  }
+
+  /** One slot, as its counts are now. */
+  drawSlot(painter, vcpu, tally) {
+    const box = this.slot(vcpu);
+    if (!box) return;
+    const [x, y, w, h] = box.map((n) => n * painter.scale), shade = tally.shade(tally.delivered[vcpu], 0);
+    painter.base.fillStyle = painter.heat[shade];
+    painter.base.fillRect(x, y, w, h);
+    if (tally.pending[vcpu]) drawPending(painter, x, y, w, h);
+    if (w < 22) return;
+    const before = painter.texts.length;
+    const middle = { colour: painter.onHeat[shade], align: "center", room: w - 6, whole: true };
+    if (w > 60) {
+      const told = count(tally.delivered[vcpu]);
+      painter.words(`vCPU ${vcpu}`, x + w / 2, y + h / 2 - 8, { ...middle, bold: true });
+      painter.words(`ID ${hex(this.scene.ids[vcpu])}h`, x + w / 2, y + h / 2 + 6, middle);
+      painter.words(tally.pending[vcpu] ? `${told}, pending` : told, x + w / 2, y + h / 2 + 20, middle);
+    } else painter.words(String(vcpu), x + w / 2, y + h / 2 + 4, middle);
+    if (painter.painted) painter.texts.length = before;
+  }
+}
+
+/** An arrangement in which one tile fills the wall. */
+export function magnify(where, tile) {
+  const left = where.spine + 34, top = Math.min(...where.tiles.map(([, y]) => y)), right = where.flow === "right";
+  const wide = where.size[0] - left - 20, high = right ? Math.min(wide, where.size[1] - top - 40) : wide, gap = 6;
+  const cell = Math.min(116, (Math.min(wide, high) - 3 * gap) / SIDE);
+  return {
+    ...where, cell, gap, drop: 14, side: 12, columns: 1,
+    tiles: where.tiles.map((_, n) => (n === tile ? [left, top] : null)),
+    size: [where.size[0], right ? where.size[1] : top + SIDE * (cell + gap) + 30],
+  };
+}
