@@ -16,6 +16,8 @@ In the order in which to read them; a module imports only from those above it:
     invalidation_queue  descriptors of the units' queues
     dma_table   which functions the units translate
     xen_faults  faults that Xen logs
+    proc_interrupts  counts of interrupts on each CPU
+    vector_events  what Linux did to its vectors, from ftrace
     xen_boot    what Xen says of units, I/O APICs and processors at boot
     xen_tables  Xen's key V: remapping tables
     xen_irqs    Xen's keys M, i and z: messages, interrupts, pins
