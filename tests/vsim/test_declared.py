@@ -6,6 +6,7 @@ import tomllib
 from importlib.metadata import EntryPoint
 
 import pytest
+from PIL import Image
 
 from tests.places import ROOT
 from vsim.cli import main as cli
@@ -118,3 +119,22 @@ def test_what_the_wheel_is_made_of_is_there():
     wheel = TOOL["hatch"]["build"]["targets"]["wheel"]
     assert [each for each in (*wheel["only-include"], *wheel["exclude"], *wheel["sources"], *wheel["shared-data"])
             if not (ROOT / each).is_dir()] == []
+
+
+def test_the_readme_shows_a_film_that_moves_and_is_small():
+    """GitHub shows it above the fold; a reader may be on a slow line."""
+    (name,) = re.findall(r"!\[[^\]]+\]\((\S+)\)", README)
+    with Image.open(ROOT / name) as shown:
+        assert shown.n_frames > 50 and shown.info["loop"] == 0
+        assert 600 <= shown.size[0] <= 1100
+    assert (ROOT / name).stat().st_size <= 2 * 2**20
+
+
+def test_the_readme_has_a_row_for_every_notebook_in_order():
+    rows = re.findall(r"^\| `(\d\d_\w+)` \| ([^|]+) \| (\d+) \| ([^|]+) \|$", README, re.MULTILINE)
+    names = [name for name, *_ in rows]
+    assert names == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    for name, _, minutes, before in rows:
+        assert 10 <= int(minutes) <= 90, name
+        known = {each[:2] for each in names} - {name[:2]}
+        assert before == "nothing" or {*before.split(", ")} <= known, name
