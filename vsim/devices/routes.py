@@ -51,12 +51,16 @@ class Routes:
             (self.xapic_flat if model else self.xapic_clusters).append((m.ldr[vcpu] >> 24, vcpu))
 
     def physical(self, destination: int, narrow: int) -> list[int]:
-        """vCPUs with this APIC ID. narrow: the message carries an 8-bit destination."""
+        """vCPUs with this APIC ID. narrow: the message carries an 8-bit destination.
+
+        Under quirk qemu.U5 an xAPIC compares the low 8 bits of a wider destination, and takes none of them for a
+        broadcast: 0x1ff is nobody there.
+        """
         if destination == BROADCAST32:
             return sorted(self.x2 + self.xapic)
-        small = destination & 0xFF if self.alias and not self.literal else destination
+        small = destination & 0xFF if self.alias else destination
         found = self.x2_ids.get(destination, []) + self.xapic_ids.get(small, [])
-        if small == BROADCAST8:
+        if (destination if self.literal else small) == BROADCAST8:
             found = self.xapic + (self.x2 if narrow and self.ff else self.x2_ids.get(destination, []))
         return sorted(found) if len(found) > 1 else found
 

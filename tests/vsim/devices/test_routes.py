@@ -162,3 +162,51 @@ def test_4096_units_are_reached_one_by_one():
         m.svr[vcpu] = 0x1FF
     assert all(routes.match(m, vcpu, 0, 0) == [vcpu] for vcpu in range(4096))
     assert all(routes.match(m, vlapic.x2apic_ldr(vcpu), 1, 0) == [vcpu] for vcpu in range(4096))
+
+
+# --- machines of the recorded QEMU in which half of the vCPUs are in each mode (quirk qemu.U5) ---
+
+
+def qemu_match(m, dest, logical):
+    """Unit by unit, as the recorded machine does: a logical destination is cut at the first xAPIC that is asked."""
+    if dest == 0xFFFFFFFF:
+        return list(range(m.vcpus))
+    out = []
+    for vcpu in range(m.vcpus):
+        wide = m.apic_mode[vcpu] == Apic.X2APIC
+        if logical and not wide:
+            dest &= 0xFF
+        if not logical:
+            mine = m.apic_id[vcpu] == dest if wide else dest == 0xFF or m.apic_id[vcpu] & 0xFF == dest & 0xFF
+        elif wide:
+            mine = m.ldr[vcpu] >> 16 == dest >> 16 and m.ldr[vcpu] & dest & 0xFFFF
+        else:
+            mine = m.ldr[vcpu] >> 24 & dest
+        out += [vcpu] if mine else []
+    return out
+
+
+@pytest.mark.parametrize("modes", ["xxxx2222xxxx2222", "2222xxxx2222xxxx", "x2" * 8])
+@pytest.mark.parametrize("logical", [0, 1])
+def test_every_destination_of_a_mixed_machine(modes, logical):
+    m = world(modes, ldrs=[1 << (n & 7) for n in range(16)], alias_ids=True, quirks=("qemu.U5", "qemu.U4"))
+    high = [n << 16 | low for n in (1, 2, 0x7FFF, 0xFFFF) for low in (0, 1, 3, 0xFF, 0xFFFF)]
+    for dest in (*range(0x600), *range(0xFF00, 0x10100), *high, 0xFFFFFF00, 0xFFFFFFFE, 0xFFFFFFFF):
+        assert routes.match(m, dest, logical, 0) == qemu_match(m, dest, logical), hex(dest)
+
+
+@pytest.mark.parametrize("dest, wanted", [(0x102, [2]), (0x1FF, []), (0xFF, [0, 1, 2, 3]), (6, [6]), (0x106, []),
+                                          (0xFFFFFF01, [1])])
+def test_an_xapic_of_a_mixed_machine_compares_8_bits_of_a_physical_destination(dest, wanted):
+    m = world("xxxx2222", alias_ids=True, quirks=("qemu.U5",))
+    assert routes.match(m, dest, 0, 0) == wanted
+
+
+# --- Xen's rules (X 5.5) ---
+
+
+@pytest.mark.parametrize("dest, wanted", [
+    (0x12, [1]), (0x13, [0, 1]), (0x21, [2]), (0x31, []), (0x1F, [0, 1]), (0xF1, []), (0xFF, []), (0x112, [1])])
+def test_xens_clusters_have_no_broadcast_and_are_compared_with_the_low_8_bits(dest, wanted):
+    m = world("xxx", ldrs=(0x11, 0x12, 0x21), cluster=True, matching="xen")
+    assert routes.match(m, dest, 1, 0) == wanted
