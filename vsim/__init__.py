@@ -18,6 +18,7 @@ FRONT_DOOR: dict[str, str] = {
     "IRTE": "vsim.layouts.formats", "create_op": "vsim.devices.viommu", "xl": "vsim.readers", "lspci": "vsim.readers",
     "build": "vsim.domain.builder", "Guest": "vsim.guest.kernel", "History": "vsim.history.log",
     "explain_in": "vsim.explain.interrupt", "why": "vsim.explain.interrupt", "check": "vsim.protocol.checker",
+    "sweep": "vsim.scale.run",
 }
 """The public names, and the module or package that has each."""
 

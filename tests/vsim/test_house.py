@@ -28,6 +28,8 @@ EXCEPTIONS = {
     ("vsim.storm.engines", "numpy", True),
     ("vsim.storm.engines", "numba", True),
     ("vsim.storm.vectorised", "numpy", True),
+    ("vsim.scale.rows", "pyarrow", True),
+    ("vsim.cli.sweep", "distributed", True),
     ("vsim.cli.bench", "numpy", True),
     ("vsim.cli.bench", "numba", True),
     ("vsim.cli.yardstick", "simpy", True),

@@ -2,10 +2,11 @@
 
 In the order in which to read them; a module imports only from those above it:
 
+    main       finds a subcommand, runs it, turns its end into an exit status
     yardstick  what `vsim bench` compares with
     bench      `vsim bench`
     run        `vsim run`
     replay     `vsim replay`
     decode     `vsim decode`
-    main       finds a subcommand, runs it, turns its end into an exit status
+    sweep      `vsim sweep`
 """

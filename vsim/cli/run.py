@@ -1,6 +1,6 @@
 """`vsim run FILE.cfg`: can every device of a domain interrupt every vCPU?
 
-What is run is in `sweep/reach`; here are the command and its words.
+What is run is in `scale/reach`; here are the command and its words.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from vsim.domain.builder import build
 from vsim.guest.kernel import DESTINATIONS
 from vsim.readers import lspci, xl
+from vsim.scale.reach import Progress, Result, run
 from vsim.state.profile import PROFILES
-from vsim.sweep.reach import Progress, Result, run
 
 APIC_IDS = {"2n": 2, "n": 1}
 """Values of --apic-id: APIC ID of vCPU n, by the factor."""

@@ -27,15 +27,20 @@ Progress = Callable[[int, int], None]
 
 
 class Wire:
-    """Issues commands on a machine and counts the events."""
+    """Issues commands on a machine and counts the events, VM exits and round trips to QEMU apart."""
 
     def __init__(self, machine: Machine) -> None:
-        self.machine, self.events = machine, 0
+        self.machine, self.events, self.exits, self.round_trips = machine, 0, 0, 0
 
     def __call__(self, command: c.Command) -> list[Event]:
         """Do one command; its events."""
         events = step(self.machine, command)
         self.events += len(events)
+        for event in events:
+            if event.act == Act.VM_EXIT:
+                self.exits += 1
+            elif event.act == Act.ROUND_TRIP:
+                self.round_trips += 1
         return events
 
 

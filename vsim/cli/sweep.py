@@ -1,0 +1,104 @@
+"""`vsim sweep SPEC.toml -o OUT.csv`: a grid of cases, run on all processors or on a cluster.
+
+An interrupted sweep goes on from its own output. The same specification gives the same rows, whoever runs them in
+whatever order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from typing import Any
+
+from vsim.cli.main import Unavailable
+from vsim.scale.cell import cell
+from vsim.scale.grid import MAX_CELLS, load
+from vsim.scale.rows import Output
+from vsim.scale.run import results
+
+ANSWER = 60
+"""Seconds that a scheduler may take to answer."""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `vsim sweep`."""
+    parser.description = ("Run every cell of a grid; axes and what is fixed stand in a TOML file (`vsim.scale.grid`). "
+                          "An interrupted sweep goes on from its own output.")
+    parser.add_argument("spec", metavar="SPEC.toml", help=f"the grid, up to {MAX_CELLS:,} cells")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="a .csv or .parquet file")
+    parser.add_argument("--workers", metavar="N", type=_workers, help="processes (default: one for each processor)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the Dask cluster with this scheduler, tcp://HOST:PORT")
+    parser.set_defaults(func=_main)
+
+
+def _workers(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 to 1024")
+    return value
+
+
+def _main(args: argparse.Namespace) -> int:
+    """Exit status 0 when every cell has figures, 1 when one has an error instead."""
+    grid = load(args.spec)
+    try:
+        output = Output(args.output, grid)
+    except ValueError as error:
+        if hasattr(error, "line"):
+            raise
+        raise Unavailable(str(error)) from None
+    left = ((number, values) for number, values in enumerate(grid.cells()) if number not in output.done)
+    begun, tell = len(output.rows), _teller(len(grid), len(output.rows))
+    if begun:
+        print(f"{begun} of {len(grid)} cells are in {args.output} already", file=sys.stderr)
+    try:
+        with _executor(args.dask) as executor:
+            for number, row in results(cell, left, executor, args.workers):
+                output.add(number, row)
+                tell(len(output.rows))
+        output.finish()
+    except BaseException:
+        output.close()
+        print(f"{len(output.rows)} of {len(grid)} cells are in {output.live}: the same command goes on with the others",
+              file=sys.stderr)
+        raise
+    failed = sum(bool(fields[-1]) for fields in output.rows.values())
+    print(f"{len(grid)} cells in {args.output}, {len(grid) - begun} of them run now, {failed} with an error")
+    return 1 if failed else 0
+
+
+def _executor(address: str | None) -> AbstractContextManager[Any]:
+    """The executor of a Dask cluster; None stands for processes of this computer."""
+    if address is None:
+        return nullcontext(None)
+    if find_spec("distributed") is None:
+        raise Unavailable('--dask needs Dask: python -m pip install "vsim-kit[cluster]"')
+    from distributed import Client  # type: ignore[attr-defined, unused-ignore]
+
+    try:
+        client = Client(address, timeout=ANSWER)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"no Dask scheduler answers at {address}: {error}") from None
+    executor: AbstractContextManager[Any] = client.get_executor(pure=False)
+    return executor
+
+
+def _teller(total: int, begun: int) -> Callable[[int], None]:
+    """A line on the terminal: how far it is, and how long it still takes; renewed twice a second."""
+    if not sys.stderr.isatty():
+        return lambda done: None
+    start, last = time.monotonic(), 0.0
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == total or now - last >= 0.5:
+            last = now
+            left = (now - start) / max(1, done - begun) * (total - done)
+            end = "\n" if done == total else ""
+            print(f"\r{done:,} of {total:,} cells, some {left:,.0f} s left\x1b[K", end=end, file=sys.stderr, flush=True)
+    return tell
