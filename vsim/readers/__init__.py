@@ -22,6 +22,7 @@ In the order in which to read them; a module imports only from those above it:
     xen_tables  Xen's key V: remapping tables
     xen_irqs    Xen's keys M, i and z: messages, interrupts, pins
     qemu_trace  QEMU's trace events of interrupts
+    qemu_monitor  QEMU's `info lapic`, `info pic`, `info irq`
     xlu         the syntax of xl.cfg
     xl          what its options mean
     lspci       a host's functions
