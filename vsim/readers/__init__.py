@@ -18,6 +18,7 @@ In the order in which to read them; a module imports only from those above it:
     xen_faults  faults that Xen logs
     proc_interrupts  counts of interrupts on each CPU
     vector_events  what Linux did to its vectors, from ftrace
+    linux_boot  what Linux says of units, I/O APICs, processors and modes at boot
     xen_boot    what Xen says of units, I/O APICs and processors at boot
     xen_tables  Xen's key V: remapping tables
     xen_irqs    Xen's keys M, i and z: messages, interrupts, pins
