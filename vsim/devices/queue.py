@@ -16,7 +16,7 @@ from vsim.layouts.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, PA
 from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from vsim.state.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
-from vsim.state.trace import Act, Kind, Stop, node
+from vsim.state.trace import Act, Kind, Stop, Warn, node
 
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
 """IQERCD.IQEI values: why the queue stopped."""
@@ -167,6 +167,8 @@ def _iotlb(m: Machine, unit: int, descriptor: int) -> int:
     granularity, cap = get(descriptor, IOTLB_INV.g), _reg(m, unit, "CAP")
     if descriptor & IOTLB_INV.reserved or not granularity:
         return RESERVED
+    if granularity == PAGE_SELECTIVE and not get(cap, CAP.psi):
+        m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_PAGES, descriptor & _M64, descriptor >> 64)
     by_page = granularity == PAGE_SELECTIVE and get(cap, CAP.psi)
     return RESERVED if by_page and get(descriptor, IOTLB_INV.am) > get(cap, CAP.mamv) else 0
 

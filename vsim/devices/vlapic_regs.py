@@ -13,7 +13,7 @@ from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, APIC_VERSION, E
 from vsim.state import xen_quirks
 from vsim.state.arrays import LVTS, Apic, Machine
 from vsim.state.profile import LOWEST_IPI_SENT
-from vsim.state.trace import Act, Kind, node
+from vsim.state.trace import Act, Kind, Warn, node
 
 APIC_BASE_MSR = 0x1B
 _NAMES = {offset: name for offset, name, _, _, _ in APIC}
@@ -22,6 +22,8 @@ _X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}
 _LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_LINT0": 3, "LVT_LINT1": 4, "LVT_ERROR": 5}
 _LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name[:3] == "LVT"}
 _LOWEST_SENT = LOWEST_IPI_SENT | xen_quirks.LOWEST_IPI
+SELF, OTHERS = 1, 3
+"""Shorthands of an ICR: the sender alone; all others. 2 is all of them."""
 _LVT_READ_ONLY = 1 << 12 | 1 << 14
 _MASK_BIT = 1 << 16
 _CMCI = APIC_OFFSET["LVT_CMCI"]
@@ -230,6 +232,8 @@ def _send(m: Machine, vcpu: int, icr: int) -> None:
     elif mode == Dlm.INIT and get(icr, ICR.tm) and not get(icr, ICR.level):
         return  # the "deassert" of old units: no effect
     elif shorthand:
+        if shorthand != OTHERS and mode not in (Dlm.FIXED, Dlm.LOWEST):
+            m.emit(node(Kind.VLAPIC, vcpu), Act.WARNED, Warn.SIGNAL_TO_SELF, icr & 0xFFFFFFFF)
         _send_to(m, _shorthand(m, vcpu, shorthand), m.apic_id[vcpu], mode, vector)
     else:
         wide = m.apic_mode[vcpu] == Apic.X2APIC
@@ -242,7 +246,7 @@ def _send_to(m: Machine, targets: list[int], destination: int, mode: int, vector
 
 
 def _shorthand(m: Machine, vcpu: int, shorthand: int) -> list[int]:
-    if shorthand == 1:
+    if shorthand == SELF:
         return [vcpu]
     return [other for other in range(m.vcpus)
-            if m.apic_mode[other] != Apic.DISABLED and (shorthand == 2 or other != vcpu)]
+            if m.apic_mode[other] != Apic.DISABLED and (shorthand != OTHERS or other != vcpu)]

@@ -142,11 +142,28 @@ def _write_register(m: Machine, unit: int, offset: int, width: int, new: int) ->
     elif offset == OFFSET["ICS"]:
         faults.write_completion(m, unit, new)
     elif offset in _masks(m, unit):
+        _warn_of_queue(m, unit, offset, width, new)
         _store_masked(m, unit, offset, width, new)
         if offset == OFFSET["IQT"]:
             yield from queue.run(m, unit)
     if message is not None:
         yield message
+
+
+_QUEUE = {OFFSET[name] + 4 * half: layout.reserved >> 32 * half
+          for name, layout in (("IQT", IQT), ("IQA", IQA)) for half in (0, 1)}
+"""Reserved bits of the queue's registers, by the offset of each half."""
+
+
+def _warn_of_queue(m: Machine, unit: int, offset: int, width: int, new: int) -> None:
+    """IQA while the queue is on (its base was taken before), reserved bits of IQA and IQT (VT-d 11.4.17, 11.4.18)."""
+    if offset not in _QUEUE:
+        return
+    here = node(Kind.VIOMMU, unit)
+    if offset & ~4 == OFFSET["IQA"] and m.regs[PAGE_WORDS * unit + _GSTS] & GSTS.qies.mask:
+        m.emit(here, Act.WARNED, Warn.QUEUE_MOVED, new)
+    if new & _QUEUE[offset] & (1 << 8 * width) - 1:
+        m.emit(here, Act.WARNED, Warn.QUEUE_RESERVED, new, offset)
 
 
 def _offers_eim(m: Machine, unit: int) -> bool:
@@ -228,6 +245,8 @@ def _follow(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
     """DMA remapping commands: the status follows, nothing is modelled. Absent features do not answer."""
     absent = bit in (GCMD.eafl.mask, GCMD.sfl.mask) and not get(m.profile.of_unit(unit).cap, CAP.afl)
     if not absent and bit != GCMD.wbf.mask:
+        if on and bit == GCMD.te.mask and not m.regs[PAGE_WORDS * unit + _GSTS] & GSTS.rtps.mask:
+            m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_ROOT)
         _set_status(m, unit, bit, on)
         m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_DMA, bit)
     yield from ()

@@ -2,6 +2,7 @@
 
 In the order in which to read them; a module imports only from those above it:
 
+    warned     what a machine warns of
     sentences  events as sentences
     interrupt  what became of one interrupt, and which check decided
     told       one thing told: words by their fields, ways to read it, what ends it

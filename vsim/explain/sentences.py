@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vsim.explain.warned import WARNINGS
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import (
     DLM_NAMES,
@@ -20,7 +21,6 @@ from vsim.layouts.formats import (
     REASON_TEXT,
     REMAP_ADDRESS,
     REMAP_DATA,
-    RTE,
     TM_NAMES,
 )
 from vsim.layouts.interfaces import Errno
@@ -197,15 +197,8 @@ def _dropped(m: Machine, e: Event) -> str:
     return f"{node_text(e.node)}: dropped ({Drop(e.index).name.lower().replace('_', ' ')})."
 
 
-_WARNINGS = {Warn.TRIGGER_MISMATCH: "trigger mode", Warn.VECTOR_MISMATCH: "vector"}
-
-
 def _warned(m: Machine, e: Event) -> str:
-    what = _WARNINGS.get(Warn(e.index))
-    if what is None:
-        return f"{node_text(e.node)}: {Warn(e.index).name.lower().replace('_', ' ')}."
-    return f"The {what} of the pin's entry ({RTE.text(e.low)}) is not that of the remapping entry: an EOI may not " \
-           "find the pin."
+    return WARNINGS[Warn(e.index)][0](e.low, e.high)
 
 
 _STOPS = {Stop.HYPERVISOR: "The hypervisor would crash here", Stop.DOMAIN: "The domain is crashed",
@@ -250,7 +243,7 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
                   "82093AA 3.2.4"),
     Act.APIC_ERROR: (_error, "SDM 11.5.3"),
     Act.DROPPED: (_dropped, ""),
-    Act.WARNED: (_warned, "VT-d 5.1.5.1"),
+    Act.WARNED: (_warned, ""),
     Act.RETURNED: (_returned, ""),
     Act.STOPPED: (_stopped, ""),
 }
@@ -267,6 +260,8 @@ def section(event: Event) -> str:
     """The section to read about an event, "" when there is none."""
     if event.act == Act.DROPPED:
         return _DROPS[event.index][1] if event.index in _DROPS else ""
+    if event.act == Act.WARNED:
+        return WARNINGS[Warn(event.index)][1]
     if event.act == Act.SENT and event.node >> 24 == Kind.VLAPIC:
         return "SDM 11.6.1"
     told = SAYS.get(Act(event.act))

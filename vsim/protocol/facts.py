@@ -14,6 +14,7 @@ from vsim.layouts.registers import GCMD, ONE_SHOT
 from vsim.protocol.conduct import Conduct, Stale, dropped, raised
 from vsim.protocol.delivery import Request
 from vsim.protocol.exposure import Change
+from vsim.state.trace import Warn
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,16 @@ class MessageChanged(Fact):
 
     bdf: int
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Fact):
+    """The machine did what software asked for, and warns. what: of `trace.Warn`; node, value, more: of its event."""
+
+    what: Warn
+    node: int
+    value: int
+    more: int
 
 
 @dataclass(frozen=True, slots=True)

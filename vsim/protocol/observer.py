@@ -36,11 +36,12 @@ from vsim.protocol.facts import (
     StaleUse,
     StatusStood,
     Torn,
+    Warned,
 )
 from vsim.protocol.observer_irq import IrqObserver, Sources
 from vsim.state import commands as c
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
-from vsim.state.trace import Act, Event, Kind
+from vsim.state.trace import Act, Event, Kind, Warn
 
 _PRESENT = IRTE.p.mask
 _SOURCE = IRTE.sid.mask | IRTE.sq.mask | IRTE.svt.mask
@@ -233,6 +234,8 @@ class Observer:
             unit = self.units.get(event.node & 0xFFFFFF) if event.node >> 24 == Kind.VIOMMU else None
             if unit and event.act == Act.QUEUE_ERROR:
                 yield QueueStopped(self.time, unit, event.index)
+            elif event.act == Act.WARNED:
+                yield Warned(self.time, Warn(event.index), event.node, event.low, event.high)
             elif unit and event.act == Act.STATUS_WRITTEN and next(stored, (0, -1))[1] == event.high:
                 yield StatusStood(self.time, event.low, event.high)
 

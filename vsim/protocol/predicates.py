@@ -8,8 +8,8 @@ from __future__ import annotations
 from vsim.devices.checks import CHECKS
 from vsim.devices.remap import entry_of
 from vsim.layouts.bits import bdf_text, get
-from vsim.layouts.formats import IRTE, MSI_DATA, TM_NAMES, Reason
-from vsim.layouts.registers import GCMD, GSTS, IQERCD, IQT, IRTA, UNIT
+from vsim.layouts.formats import IOTLB_INV, IRTE, MSI_DATA, TM_NAMES, Reason
+from vsim.layouts.registers import GCMD, GSTS, ICR, IQERCD, IQT, IRTA, UNIT
 from vsim.protocol.facts import (
     Access,
     Commanded,
@@ -26,8 +26,10 @@ from vsim.protocol.facts import (
     StaleUse,
     StatusStood,
     Torn,
+    Warned,
     WideId,
 )
+from vsim.state.trace import Warn
 
 _LAYOUT = {name: layout for _, _, name, layout in UNIT}
 
@@ -166,6 +168,23 @@ def stood(f: StatusStood) -> str:
     return f"{f.data:#x} stood at {f.address:#x} before the wait stored it"
 
 
+def queue_moved(f: Warned) -> str:
+    """The queue's address changes while it is on."""
+    return f"{f.value:#x} is written to IQA while QIES is 1" if f.what == Warn.QUEUE_MOVED else ""
+
+
+def rootless(f: Warned) -> str:
+    """Translation is turned on without a root table."""
+    return "TE is set, no SRTP before" if f.what == Warn.NO_ROOT else ""
+
+
+def pageless(f: Warned) -> str:
+    """Pages are named to a unit that cannot drop single ones."""
+    if f.what != Warn.NO_PAGES:
+        return ""
+    return f"address {get(f.more << 64 | f.value, IOTLB_INV.address) << 12:#x} is named, CAP.PSI is 0"
+
+
 # --- faults ---
 
 
@@ -297,6 +316,14 @@ def message_changed(f: MessageChanged) -> str:
 def not_taken(f: NotTaken) -> str:
     """A disabled local APIC dropped a vector."""
     return f"vCPU {f.vcpu} dropped vector {f.vector:#x}"
+
+
+def signal_to_self(f: Warned) -> str:
+    """A shorthand that includes the sender, with a mode other than fixed or lowest priority."""
+    if f.what != Warn.SIGNAL_TO_SELF:
+        return ""
+    mode, to = ICR.dlm.names[get(f.value, ICR.dlm)], ICR.shorthand.names[get(f.value, ICR.shorthand)]
+    return f"vCPU {f.node & 0xFFFFFF} sends {mode} to {to}"
 
 
 def not_ended(f: NotEnded) -> str:

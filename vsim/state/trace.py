@@ -204,6 +204,11 @@ class Warn(IntEnum):
     VECTOR_MISMATCH = 7     # RTE vector differs from the entry's
     NOT_DRAINED = 8         # QIE cleared while descriptors are outstanding
     NO_DMA = 9              # DMA remapping commands are answered but not modelled
+    SIGNAL_TO_SELF = 10     # NMI, SMI, INIT or start-up with a shorthand that includes the sender
+    NO_ROOT = 11            # TE set before any SRTP
+    QUEUE_MOVED = 12        # IQA written while the queue is on
+    QUEUE_RESERVED = 13     # reserved bits of IQT or IQA written as 1
+    NO_PAGES = 14           # page-selective IOTLB invalidation of a unit that has none
 
 
 class Event(NamedTuple):

@@ -24,7 +24,7 @@ from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_OFFSET, ICR
 from vsim.state.arrays import Apic, Machine
 from vsim.state.profile import PROFILES, profile
-from vsim.state.trace import Act, Drop
+from vsim.state.trace import Act, Drop, Warn
 
 OFF, XAPIC_ON, INVALID = 0xFEE00000, 0xFEE00800, 0xFEE00400
 
@@ -303,3 +303,14 @@ def test_the_profiles_say_what_their_vcpus_have():
     xen = ("silent", "xen.A1", "xen.A2", "xen.A3")
     assert named == {"spec": ("absent",), "qemu-10": ("absent", "qemu.K6", "qemu.K7"), "xen-v1": xen, "xen-v3": xen,
                      "xen-v4": xen}
+
+
+@pytest.mark.parametrize("shorthand", range(4))
+@pytest.mark.parametrize("mode", [Dlm.FIXED, Dlm.SMI, Dlm.NMI, Dlm.INIT, Dlm.SIPI])
+def test_a_signal_to_the_sender_by_a_shorthand_is_delivered_with_a_warning(shorthand, mode):
+    """SDM 11.6.1, table 11-3."""
+    m = machine()
+    events = ipi(m, 1, 1, dlm=mode, shorthand=shorthand, vector=0x61, level=1)
+    warned = [e.index for e in events if e.act == Act.WARNED]
+    assert warned == [Warn.SIGNAL_TO_SELF] * (shorthand in (1, 2) and mode != Dlm.FIXED)
+    assert (1 in [vcpu for vcpu, *_ in signalled(events)] + reached(events)) == (shorthand != 3)

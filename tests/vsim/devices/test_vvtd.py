@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rig import BASE, CFI, GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, TABLE, Rig, acts, selective, wait
-from vsim.layouts.registers import OFFSET, UNIT
+from vsim.layouts.formats import IOTLB_INV
+from vsim.layouts.registers import CAP, GCMD, OFFSET, UNIT
 from vsim.state import commands as c
+from vsim.state.profile import Capabilities
 from vsim.state.trace import Drop, Warn
 
 ALL = (1 << 64) - 1
@@ -171,7 +173,7 @@ WALK = [
     (0, 0x04000000, 0x04000000, []), (0x04000000, 0x05000000, 0x05000000, []),
     (0x05000000, 0x06000000, 0x07000000, []), (0x07000000, 0x06000000, 0x07000000, []),
     (0x07000000, 0x04000000, 0x05000000, []), (0x05000000, 0x02000000, 0x03000000, ["SEVERAL_COMMANDS"]),
-    (0x07000000, 0x86000000, 0x87000000, ["NO_DMA"]),
+    (0x07000000, 0x86000000, 0x87000000, ["NO_ROOT", "NO_DMA"]),
 ]
 
 
@@ -426,3 +428,37 @@ def test_with_the_quirk_the_queue_address_reads_what_is_in_use():
     rig.write("GCMD", QIE)
     assert rig.read("IQA") == QUEUE | 3
     assert (rig.read("IQA", 4), rig.read("IQA+4")) == (QUEUE | 3, 0)
+
+
+# --- choices with a warning: done as before, and told ---
+
+
+@pytest.mark.parametrize("register, value, width, on, wanted", [
+    ("IQA", QUEUE, 8, True, ["QUEUE_MOVED"]), ("IQA", QUEUE, 8, False, []), ("IQA+4", 0, 4, True, ["QUEUE_MOVED"]),
+    ("IQA", QUEUE | 8, 8, False, ["QUEUE_RESERVED"]), ("IQA", 1 << 11, 8, False, []),
+    ("IQA", QUEUE | 8, 4, True, ["QUEUE_MOVED", "QUEUE_RESERVED"]), ("IQT", 0x8, 8, False, ["QUEUE_RESERVED"]),
+    ("IQT", 1 << 19, 4, True, ["QUEUE_RESERVED"]), ("IQT", 1 << 32, 8, False, ["QUEUE_RESERVED"]),
+    ("IQT+4", 1, 4, False, ["QUEUE_RESERVED"]), ("IQT", 1 << 32, 4, False, []), ("IRTA", 1 << 4, 8, True, []),
+])
+def test_what_the_queues_registers_should_not_be_written_with_is_told(register, value, width, on, wanted):
+    rig = Rig()
+    if on:
+        rig.write("GCMD", QIE)
+    assert warnings(rig.write(register, value, width)) == wanted
+
+
+def test_translation_without_a_root_table_is_told():
+    te, srtp = GCMD.te.mask, GCMD.srtp.mask
+    rig = Rig()
+    assert warnings(rig.write("GCMD", te)) == ["NO_ROOT", "NO_DMA"]
+    assert warnings(rig.write("GCMD", te | srtp)) == ["NO_DMA"]
+    rig.write("GCMD", 0)
+    assert warnings(rig.write("GCMD", te)) == ["NO_DMA"]
+
+
+@pytest.mark.parametrize("granularity, psi, wanted", [(1, 0, []), (2, 0, []), (3, 0, ["NO_PAGES"]), (3, 1, [])])
+def test_a_page_selective_invalidation_of_a_unit_that_has_none_is_told(granularity, psi, wanted):
+    cap = Capabilities().cap & ~CAP.psi.mask | psi << CAP.psi.low
+    rig = Rig(capabilities=Capabilities(cap=cap)).start()
+    assert warnings(rig.queue(IOTLB_INV.make(type=2, g=granularity, address=5))) == wanted
+    assert rig.read("FSTS") == 0

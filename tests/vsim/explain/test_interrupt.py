@@ -10,7 +10,7 @@ from tests import scenes
 from vsim.devices import chain, remap
 from vsim.devices.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
 from vsim.explain.interrupt import CheckRow, ending, explain, explain_in, unreachable, walk, why
-from vsim.explain.sentences import say
+from vsim.explain.sentences import say, section
 from vsim.history.log import History
 from vsim.layouts.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
 from vsim.layouts.registers import PCI_COMMAND
@@ -19,7 +19,7 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from vsim.state.trace import Act, Event, Kind, node
+from vsim.state.trace import Act, Event, Kind, Warn, node
 
 # --- the checks ---
 
@@ -363,3 +363,10 @@ def test_a_devices_name_keeps_its_letters_at_the_start_of_a_sentence():
 ])
 def test_results_and_crashes_of_the_series_are_sentences(act, index, low, says):
     assert say(Machine(profile("xen-v4")), Event(0, 1, node(Kind.XEN), act, index, low, 0, 0)) == says
+
+
+@pytest.mark.parametrize("what", Warn)
+def test_every_warning_has_a_sentence_and_a_section(what):
+    event = Event(1, 1, node(Kind.VIOMMU), Act.WARNED, what, 0x40D00, 0, 0)
+    assert re.fullmatch(r"[A-Z].*\.", say(Machine(profile("spec")), event))
+    assert section(event).partition(" ")[0] in ("VT-d", "SDM")

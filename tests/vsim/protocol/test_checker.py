@@ -15,7 +15,8 @@ from vsim.guest.irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
 from vsim.guest.kernel import DUTIES, MIB, Guest
 from vsim.history.log import History
 from vsim.history.session import SessionError
-from vsim.layouts.formats import FRCD, IEC, RTE_REMAP, WAIT, remap_message
+from vsim.layouts.formats import FRCD, IEC, IOTLB_INV, RTE_REMAP, WAIT, Dlm, remap_message
+from vsim.layouts.registers import APIC_OFFSET, GCMD, ICR
 from vsim.machine import run, step
 from vsim.protocol import checker as protocol
 from vsim.protocol.checker import LogError, bare, check, load, parse
@@ -26,6 +27,7 @@ from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 
 FRO = 0x220
+TE, SRTP = GCMD.te.mask, GCMD.srtp.mask
 ALLOWED = Function(NIC, msix_count=2)
 MASKABLE = Function(NIC, msi_count=2, msi_maskable=True)
 CONTROL = Bus([ALLOWED]).msix_cap(0) + 2
@@ -76,6 +78,10 @@ def served(log, vector=0, vcpu=0):
 
 def x2apic(log, vcpu=0, bsp=1):
     return log.add(c.Msr(vcpu, 0x1B, 0xFEE00C00 | bsp << 8), c.Msr(vcpu, 0x80F, 0x1FF))
+
+
+def ipi(log, **fields):
+    return log.add(c.ApicWrite(0, APIC_OFFSET["ICR"], ICR.make(**fields)))
 
 
 def prepared(before=(), **options):
@@ -186,6 +192,18 @@ CASES = {
     "apic-enabled": (
         Log(c.ApicWrite(0, 0xF0, 0x1FF)).up().entry(5).flush(5).msi(5),
         Log(c.ApicWrite(0, 0xF0, 0xFF)).up().entry(5).flush(5).msi(5), -1, {}),
+    "queue-address-while-on": (
+        Log().queue_on().command(0).write("IQA", QUEUE),
+        Log().queue_on().write("IQA", QUEUE), -1, {}),
+    "page-selective-offered": (
+        Log().queue_on().queue(IOTLB_INV.make(type=2, g=2)),
+        Log().queue_on().queue(IOTLB_INV.make(type=2, g=3, address=5)), -1, {}),
+    "root-before-translation": (
+        Log().command(SRTP).command(TE),
+        Log().command(TE), -2, {}),
+    "signal-shorthand": (
+        ipi(Log(), shorthand=3, dlm=Dlm.NMI),
+        ipi(Log(), shorthand=1, dlm=Dlm.NMI), -1, {}),
     "eoi": (
         served(Log().up().entry(5).flush(5).msi(5)),
         Log().up().entry(5).flush(5).msi(5).add(c.Acknowledge(0)), -1, {}),
@@ -226,7 +244,7 @@ def test_a_rule_says_what_where_and_what_may_happen(rule):
 @pytest.mark.parametrize("log, names", [
     (Log().queue_on().point().flush().write("GCMD", IRE), ["whole-state"]),
     (Log().queue_on().point().flush().write("GCMD", QIE | SIRTP | IRE), ["one-shot-masked"]),
-    (Log().queue_on().point().flush().write("GCMD", QIE | IRE | 1 << 31), ["one-command"]),
+    (Log().queue_on().point().flush().write("GCMD", QIE | IRE | TE), ["one-command", "root-before-translation"]),
     (Log().queue_on().point().flush().write("GCMD", QIE | SIRTP), []),      # once more, and remapping stays off
     (Log().up().write("GCMD", 0), ["one-command"]),
     (Log().up().command(QIE).command(0), []),
