@@ -30,7 +30,7 @@ MAX_TEXT, MAX_JSON = 1 << 18, 1 << 24
 """Longest link, in characters, and the longest JSON in it."""
 MAX_DEEDS, MAX_COMMANDS, MAX_SENT = 20_000, 1_000_000, 100_000
 """Most deeds, commands of all of them, and interrupts of all storms."""
-MAX_BOOTS = 8
+MAX_BOOTS, MAX_NAME = 4, 120
 SELECTED: dict[str, tuple[int, int]] = {"device": (-1, 0xFFFF), "unit": (0, 255), "irte": (-1, 0xFFFF),
                                         "vlapic": (-1, 4095)}
 """What can be looked at, with its limits."""
@@ -40,10 +40,10 @@ _WORDS: dict[str, tuple[Callable[[Any], bool], ...]] = {
     "boot": (lambda word: word in ("physical", "cluster"),),
     "fire": (lambda bdf: _whole(bdf, 0xFFFF), lambda message: _whole(message, 2047)),
     "move": (lambda bdf: _whole(bdf, 0xFFFF), lambda message: _whole(message, 2047), lambda vcpu: _whole(vcpu, 4095)),
-    "serve": (),
     "storm": (lambda rate: _whole(rate, 100_000, 1), lambda count: _whole(count, MAX_SENT, 1),
               lambda seed: type(seed) is int and abs(seed) < 1 << 63)}
-"""Deeds by their word, with the tests of what follows it. "do" is followed by commands, in the text by their rows."""
+"""Deeds by their word, with the tests of what follows it. "do" is followed by the name that people see ("": after the
+commands) and by commands, in the text by their rows."""
 
 
 class LinkError(TextError):
@@ -69,7 +69,7 @@ def text(link: Link) -> str:
     if len(link.deeds) > MAX_DEEDS or link.commands > MAX_COMMANDS:
         raise ValueError(f"{len(link.deeds)} deeds and {link.commands} commands; the limits of a link are {MAX_DEEDS} "
                          f"and {MAX_COMMANDS}: save a session instead")
-    deeds = [["do", *map(to_row, deed[1:])] if deed[0] == "do" else deed for deed in link.deeds]
+    deeds = [["do", deed[1], *map(to_row, deed[2:])] if deed[0] == "do" else deed for deed in link.deeds]
     out = {"title": link.title[:80], "machine": _written(link.machine), "deeds": deeds, "commands": link.commands,
            "cursor": link.cursor, "selected": link.selected}
     plain = json.dumps(out, separators=(",", ":")).encode()
@@ -184,7 +184,7 @@ def _deeds(found: Any) -> tuple[Deed, ...]:
     deeds = tuple(_deed(number, row) for number, row in enumerate(found, 1))
     if sum(deed[0] == "boot" for deed in deeds) > MAX_BOOTS:
         raise _wrong(f"more than {MAX_BOOTS} boots; no more are allowed")
-    bursts = sum(each.messages for deed in deeds if deed[0] == "do" for each in deed[1:] if isinstance(each, Burst))
+    bursts = sum(each.messages for deed in deeds if deed[0] == "do" for each in deed[2:] if isinstance(each, Burst))
     if bursts + sum(deed[2] for deed in deeds if deed[0] == "storm") > MAX_SENT:
         raise _wrong(f"storms of more than {MAX_SENT} interrupts; no more are allowed")
     return deeds
@@ -193,8 +193,10 @@ def _deeds(found: Any) -> tuple[Deed, ...]:
 def _deed(number: int, row: Any) -> Deed:
     word = row[0] if isinstance(row, list) and row and isinstance(row[0], str) else ""
     if word == "do":
+        if len(row) < 2 or not isinstance(row[1], str) or len(row[1]) > MAX_NAME:
+            raise _wrong(f"deed {number}: do takes a name of at most {MAX_NAME} characters, and commands")
         try:
-            return ("do", *map(from_row, row[1:]))
+            return ("do", row[1], *map(from_row, row[2:]))
         except ValueError as error:
             raise _wrong(f"deed {number}: {error}") from None
     tests = _WORDS.get(word)

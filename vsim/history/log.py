@@ -69,6 +69,11 @@ class History:
         return self._machine
 
     @property
+    def first(self) -> Machine:
+        """The machine that the first command met, to look at."""
+        return self._frames[0]
+
+    @property
     def position(self) -> int:
         """How many commands of the log are done."""
         return self._cursor

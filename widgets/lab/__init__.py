@@ -4,8 +4,10 @@
 
 In the order in which to read them; a module imports only from those above it:
 
+    gestures  what a person did, as a list
     kernel    the small guest of a Lab
     storms    every device sends
+    deeds     gestures done again, for links
     views     views and pictures by name
     cells     a view in a notebook's cell
     lab       `Lab`, which knows no view

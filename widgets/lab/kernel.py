@@ -16,13 +16,14 @@ from vsim.domain import builder as domain
 from vsim.domain.platform import Platform
 from vsim.guest.iommu import QUEUE_SLOTS
 from vsim.guest.kernel import Guest, Source
-from vsim.layouts.bits import get
+from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.registers import IQT
 from vsim.machine import unit_at, unit_register
 from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.commands import Command
 from vsim.state.trace import Act, Event
+from widgets.lab.gestures import Deed
 
 KEPT = 200
 """Copies of the books that are kept; further back than the oldest the guest has to boot again."""
@@ -39,7 +40,8 @@ class Issuer(Protocol):
     def position(self) -> int:
         """How many commands have been done."""
 
-    def gesture(self, since: int | None = None) -> AbstractContextManager[list[Event]]:
+    def gesture(self, since: int | None = None, name: str = "", deed: Deed = ()
+                ) -> AbstractContextManager[list[Event]]:
         """What is issued inside is one gesture, which began at position `since`, or now."""
 
     def issue(self, command: Command, *more: Command) -> list[Event]:
@@ -59,7 +61,7 @@ class Kernel:
 
     def boot(self, destination: str = "physical") -> list[str]:
         """Boot, as one gesture; the log. ValueError for an unknown destination mode or too little memory."""
-        with self.lab.gesture():
+        with self.lab.gesture(name="boot", deed=("boot", destination)):
             self._note(self.guest)
             guest = Guest(self.lab.issue, Platform.of(self.lab.machine, self._firmware()), destination)
             guest.boot()
@@ -80,12 +82,19 @@ class Kernel:
     def affinity(self, source: Source, vcpu: int) -> str:
         """Direct a source to a vCPU, as one gesture; "" or the guest's reason for a refusal. ValueError: no vCPU."""
         guest = self._booted()
-        with self.lab.gesture():
+        deed, name = self._move(guest, source, vcpu)
+        with self.lab.gesture(name=name, deed=deed):
             self._note(guest)
             self._look_at_queue(guest)
             refused = guest.affinity(source, vcpu)
             self._note(guest)
         return refused
+
+    def _move(self, guest: Guest, source: Source, vcpu: int) -> tuple[Deed, str]:
+        """The deed and the name of a move. A source that is none of the guest's has no deed."""
+        mine = guest.sources.get(source.bdf, [])
+        deed: Deed = ("move", source.bdf, mine.index(source), vcpu) if source in mine else ()
+        return deed, f"move {bdf_text(source.bdf)} {source.kind} {source.number} to vCPU {vcpu}"
 
     def take(self, events: list[Event]) -> None:
         """Handlers run for what arrived in the events of a device's command, unless nobody serves."""
@@ -108,7 +117,7 @@ class Kernel:
         """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""
         if self.guest is None:
             return 0
-        with self.lab.gesture():
+        with self.lab.gesture(name="handlers run"):
             self._look_at_queue(self.guest)
             return len(self.guest.serve())
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from typing import IO, Any
 from traitlets import HasTraits, Int
 
 from vsim.domain import builder as domain
+from vsim.history import link
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
 from vsim.readers import lspci, xl
@@ -36,7 +36,8 @@ from vsim.state.commands import Command
 from vsim.state.pci import Function
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
-from widgets.lab import cells, views
+from widgets.lab import cells, deeds, views
+from widgets.lab.gestures import Deed, Gesture, Gestures
 from widgets.lab.kernel import Kernel
 from widgets.lab.storms import Storm
 
@@ -76,7 +77,7 @@ class Lab:
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
-        self._groups: list[tuple[int, int]] = []  # (position before, position after) of gestures of several commands
+        self._gestures = Gestures()
         self._observers: list[Observer] = []
         self._news: deque[tuple[str, list[Event]]] = deque()
         self._telling = False
@@ -98,7 +99,8 @@ class Lab:
         lab = cls(Machine(made.profile, made.vcpus, made.ram.size, made.bus), title=built.config.name,
                   notes=built.notes)
         if built.commands:
-            lab.issue(*built.commands)
+            with lab.gesture(name=f"xl create {built.config.name}"):
+                lab.issue(*built.commands)
         return lab
 
     # --- what it is -------------------------------------------------------------------------------------------
@@ -139,34 +141,29 @@ class Lab:
     # --- changing it ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def gesture(self, since: int | None = None) -> Iterator[list[Event]]:
+    def gesture(self, since: int | None = None, name: str = "", deed: Deed = ()) -> Iterator[list[Event]]:
         """What is issued inside is one gesture: undone as one, told once. Yields the list that its events go to.
 
-        since: the position at which the gesture began, when it goes on with what was done last.
+        since: the position at which the gesture began, when it goes on with what was done last. name: for people;
+        deed: how to do it again (`vsim.history.link`). Inside another gesture it is a part of that one.
         """
         with self.lock:
             if self._gesture is not None:
                 yield self._gesture
                 return
             start, self._gesture = self.position, []
-            self._forget_after(start)
+            self._gestures.forget_after(start)
             try:
                 yield self._gesture
             finally:
                 events, self._gesture = self._gesture, None
-                self._group(start if since is None else since)
+                self._gestures.add(Gesture(start if since is None else since, self.position, name, deed))
                 if self.position != start:
                     self._tell("issued", events)
 
-    def _forget_after(self, position: int) -> None:
-        """Groups that end behind the cursor go with the commands that a new one replaces."""
-        del self._groups[bisect_right(self._groups, position, key=lambda group: group[1]):]
-
-    def _group(self, start: int) -> None:
-        while self._groups and self._groups[-1][0] >= start:
-            self._groups.pop()
-        if self.position - start > 1:
-            self._groups.append((start, self.position))
+    def gestures(self, start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
+        """The gestures that begin at a position start .. stop - 1, those that could be redone included, in order."""
+        return self._gestures.all(self.history.commands, start, stop)
 
     def issue(self, command: Command, *more: Command) -> list[Event]:
         """Do one command, or several as one gesture; their events. ValueError for what is no command."""
@@ -192,7 +189,9 @@ class Lab:
         if not 0 <= message < max(1, count):
             raise ValueError(f"message is {message}; {bdf_text(function.bdf)} has 0 to {max(1, count) - 1}")
         sent = commands.Signal(function.bdf, message) if count else commands.Intx(function.bdf, 1)
-        with self.gesture() as events:
+        name = f"fire {bdf_text(function.bdf)} {f'message {message}' if count else 'pin'}"
+        deed = ("fire", function.bdf, message) if self.kernel.serving else ()
+        with self.gesture(name=name, deed=deed) as events:
             self.kernel.take(self.issue(sent))
         return events
 
@@ -214,7 +213,7 @@ class Lab:
             here = self.position
             if not here:
                 raise ValueError("nothing to undo: no command has been done")
-            self.goto(next((start for start, stop in reversed(self._groups) if start < here <= stop), here - 1))
+            self.goto(self._gestures.before(here))
 
     def redo(self) -> None:
         """Do the next undone gesture again. ValueError when there is none."""
@@ -222,7 +221,7 @@ class Lab:
             here = self.position
             if here == len(self.history):
                 raise ValueError("nothing to redo: every command has been done")
-            self.goto(next((stop for start, stop in self._groups if start <= here < stop), here + 1))
+            self.goto(self._gestures.after(here))
 
     def goto(self, position: int) -> None:
         """Move the cursor to the state after that many commands. ValueError when there is no such position."""
@@ -237,7 +236,7 @@ class Lab:
         """An independent Lab with the same past and future."""
         with self.lock:
             other = Lab(history=self.history.branch(), title=self.title, notes=self.notes)
-            other._groups = self._groups[:]
+            other._gestures = self._gestures.copy()
             other.kernel.copy_from(self.kernel)
             return other
 
@@ -253,6 +252,19 @@ class Lab:
         """
         named = isinstance(place, (str, os.PathLike))
         return cls(history=History.load(place), title=Path(place).stem if named else "")
+
+    def link(self) -> str:
+        """The exact state as a short text: machine, gestures, cursor, selection. ValueError when it is too much."""
+        with self.lock:
+            return link.text(deeds.link_of(self))
+
+    @classmethod
+    def from_link(cls, text: str) -> Lab:
+        """The Lab of a link, at its cursor. LinkError says what is wrong with a text, with its column."""
+        given = link.parse(text)
+        lab = cls(given.machine, title=given.title)
+        deeds.do_again(lab, given)
+        return lab
 
     # --- who is told ------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from vsim.devices import msi
 from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, Tick
+from widgets.lab.gestures import Deed
 from widgets.lab.kernel import Issuer, Kernel
 
 SLICE = 0.1
@@ -55,6 +56,7 @@ class Storm:
     """
 
     def __init__(self, lab: Site, rate: int, seconds: float, seed: int) -> None:
+        """ValueError as `Lab.storm`."""
         if type(rate) is not int or not 1 <= rate <= MAX_RATE:
             raise ValueError(f"rate is {rate!r}; the limit is 1 to {MAX_RATE} interrupts a second")
         if not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
@@ -62,7 +64,8 @@ class Storm:
         self.lab, self.rate, self.count = lab, rate, int(rate * seconds)
         if not ready(lab.machine):
             raise ValueError("no device has a message switched on: boot the guest first")
-        self.sent, self.running = 0, True
+        self.sent, self.running, self.seed = 0, True, seed
+        self._alone = lab.kernel.serving  # whether it can be done again as a whole
         self._random = random.Random(seed)
         self._task: asyncio.Task[None] | None = None
         self._slices, self._span = 0, (-1, -1)  # slices done; positions before and after those without a break
@@ -98,14 +101,21 @@ class Storm:
             self._slices += 1
             start = self.lab.position if self._span[1] != self.lab.position else self._span[0]
             try:
-                with self.lab.gesture(start):
-                    self._send(min(self.count, int(self.rate * SLICE * self._slices)))
+                until = min(self.count, int(self.rate * SLICE * self._slices))
+                with self.lab.gesture(start, f"storm of {until}", self._deed(start, until)):
+                    self._send(until)
             except BaseException:
                 self.stop()
                 raise
             self._span = start, self.lab.position
             if self.sent >= self.count:
                 self.stop()
+
+    def _deed(self, start: int, until: int) -> Deed:
+        """How to do the gesture again, once it is the whole storm: no other came between its slices."""
+        self._alone &= self._slices == 1 or start == self._span[0]
+        self._alone &= self.lab.kernel.serving
+        return ("storm", self.rate, self.count, self.seed) if self._alone and until == self.count else ()
 
     def _send(self, until: int) -> None:
         """Messages up to number `until`, in commands of `PART` each."""

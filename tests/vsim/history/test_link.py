@@ -16,8 +16,8 @@ from vsim.state.arrays import Machine
 from vsim.state.commands import MmioRead, Msi, Pin
 from vsim.state.profile import PROFILES, profile
 
-DEEDS = (("do", MmioRead(0xFEC00000, 4), Pin(3, 1)), ("boot", "physical"), ("fire", 0x300, 5),
-         ("move", 0x300, 5, 200), ("serve",), ("storm", 1000, 200, -7), ("do", Msi(0x300, 0xFEE00000, 0x41)))
+DEEDS = (("do", "", MmioRead(0xFEC00000, 4), Pin(3, 1)), ("boot", "physical"), ("fire", 0x300, 5),
+         ("move", 0x300, 5, 200), ("storm", 1000, 200, -7), ("do", "by hand", Msi(0x300, 0xFEE00000, 0x41)))
 
 
 def made(**changes):
@@ -72,14 +72,15 @@ def test_a_machine_that_nothing_was_done_to_is_short():
     (packed(machine={}), 1, "machine: 'profile'"),
     (packed(machine=None), 1, "machine: argument of type 'NoneType' is not iterable"),
     (packed(deeds={}), 1, "deeds is no list of at most 20000"),
-    (packed(deeds=[["fly"]]), 1, """deed 1 is '["fly"]'; deeds are do, boot, fire, move, serve, storm"""),
+    (packed(deeds=[["fly"]]), 1, """deed 1 is '["fly"]'; deeds are do, boot, fire, move, storm"""),
     (packed(deeds=[["boot", "quick"]]), 1, """deed 1: boot takes no '"quick"'"""),
     (packed(deeds=[["boot", ["physical"]]]), 1, """deed 1: boot takes no '["physical"]'"""),
     (packed(deeds=[["fire", 0x300, True]]), 1, "deed 1: fire takes no 'true'"),
-    (packed(deeds=[["do", ["mmio"]]]), 1, "deed 1: mmio takes address, width, value; found 0 values"),
-    (packed(deeds=[["boot", "physical"]] * 9), 1, "more than 8 boots; no more are allowed"),
+    (packed(deeds=[["do", "", ["mmio"]]]), 1, "deed 1: mmio takes address, width, value; found 0 values"),
+    (packed(deeds=[["do", 3]]), 1, "deed 1: do takes a name of at most 120 characters, and commands"),
+    (packed(deeds=[["boot", "physical"]] * 5), 1, "more than 4 boots; no more are allowed"),
     (packed(deeds=[["storm", 9, 60_000, 1]] * 2), 1, "storms of more than 100000 interrupts; no more are allowed"),
-    (packed(deeds=[["do", ["burst", 1, 4000, 0]]] * 30), 1,
+    (packed(deeds=[["do", "", ["burst", 1, 4000, 0]]] * 30), 1,
      "storms of more than 100000 interrupts; no more are allowed"),
 ])
 def test_what_is_no_link_says_why(given, column, message):
@@ -100,7 +101,7 @@ def test_a_link_that_was_cut_is_told():
 
 def test_a_state_that_is_too_large_is_not_written():
     with pytest.raises(ValueError, match="the limits of a link are 20000 and 1000000: save a session instead"):
-        text(made(deeds=DEEDS * 3000))
+        text(made(deeds=DEEDS * 4000))
 
 
 @given(st.text(max_size=200) | st.text(alphabet="abcXYZ019-_", max_size=300).map("vsim1.".__add__))

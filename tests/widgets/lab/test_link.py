@@ -1,0 +1,132 @@
+"""Gestures have names, and a link does them again: the same machine, the same places, the same undo."""
+
+import pytest
+
+from tests.places import DATA
+from vsim.devices.viommu import create_op
+from vsim.history import link
+from vsim.history.link import LinkError
+from vsim.state.commands import Domctl, MmioRead, Msi
+from widgets.lab import Lab
+from widgets.lab.gestures import named
+
+
+@pytest.fixture
+def lab():
+    return Lab.from_config(DATA / "big.cfg", lspci=DATA / "big.lspci")
+
+
+def worked(lab):
+    """Ten gestures after a boot, one of each kind among them."""
+    lab.boot()
+    nic = lab.kernel.guest.sources[0x28]
+    lab.fire("00:05.0", 3)
+    assert lab.kernel.affinity(nic[3], 200) == ""
+    lab.fire("00:05.0", 3)
+    lab.storm(1000, 0.25, seed=7)
+    lab.issue(Msi(0x28, 0xFEE00018, 0))
+    lab.kernel.serving = False
+    lab.fire("00:05.0", 5)
+    lab.kernel.serve()
+    lab.kernel.serving = True
+    lab.fire("00:04.0")
+    lab.issue(MmioRead(0xFEC00000, 4), MmioRead(0xFEC00010, 4))
+    lab.fire("00:06.0", 1)
+    lab.selection.irte, lab.selection.vlapic = 4, 200
+    return lab
+
+
+NAMES = ["xl create big", "boot", "fire 00:05.0 message 3", "move 00:05.0 msi-x 3 to vCPU 200",
+         "fire 00:05.0 message 3", "storm of 250", "message from 00:05.0", "fire 00:05.0 message 5", "handlers run",
+         "fire 00:04.0 pin", "read 0xfec00000 and 1 more", "fire 00:06.0 message 1"]
+
+
+def test_every_gesture_has_a_name(lab):
+    assert [each.name for each in worked(lab).gestures()] == NAMES
+
+
+def test_undo_and_redo_go_by_the_gestures(lab):
+    stops = [each.stop for each in worked(lab).gestures()]
+    assert stops[-1] == lab.position
+    for stop in [*reversed(stops[:-1]), 0]:
+        lab.undo()
+        assert lab.position == stop
+    for stop in stops:
+        lab.redo()
+        assert lab.position == stop
+
+
+def test_in_the_midst_of_a_gesture_undo_goes_to_its_start_and_redo_to_its_end(lab):
+    _, boot, *_ = worked(lab).gestures()
+    lab.goto(boot.start + 5)
+    lab.undo()
+    assert lab.position == boot.start
+    lab.goto(boot.start + 5)
+    lab.redo()
+    assert lab.position == boot.stop
+
+
+def test_a_link_opens_the_same_state(lab):
+    text = worked(lab).link()
+    other = Lab.from_link(text)
+    assert other.machine == lab.machine
+    assert [*other.history.commands] == [*lab.history.commands]
+    assert [*other.gestures()] == [*lab.gestures()]
+    assert (other.title, other.selection.irte, other.selection.vlapic) == ("big", 4, 200)
+    assert other.link() == text
+    assert [e.act for e in other.fire("00:05.0", 9)] == [e.act for e in lab.fire("00:05.0", 9)]
+
+
+def test_a_fresh_domain_with_ten_gestures_fits_into_a_mail(lab):
+    assert len(worked(lab).link()) < 2000
+
+
+def test_a_link_has_the_cursor_and_what_could_be_redone(lab):
+    worked(lab).undo()
+    lab.undo()
+    other = Lab.from_link(lab.link())
+    assert (other.position, len(other.history)) == (lab.position, len(lab.history))
+    assert other.machine == lab.machine
+    other.redo()
+    lab.redo()
+    assert other.machine == lab.machine
+
+
+def test_a_guest_that_does_not_serve_knows_who_waits_after_a_link(lab):
+    lab.boot()
+    lab.kernel.serving = False
+    lab.fire("00:05.0", 5)
+    other = Lab.from_link(lab.link())
+    assert (lab.kernel.serve(), other.kernel.serve()) == (1, 1)
+    assert other.machine == lab.machine
+
+
+def test_a_storm_that_something_came_into_is_its_commands(lab):
+    lab.boot()
+    storm = lab.storm(1000, 0.1)
+    assert [each.deed for each in lab.gestures()][-1] == ("storm", 1000, 100, 1)
+    storm = type(storm)(lab, 1000, 0.3, 2)
+    storm.slice()
+    lab.fire("00:05.0", 1)
+    while storm.running:
+        storm.slice()
+    assert [each.deed[:1] for each in lab.gestures()][-3:] == [(), ("fire",), ()]
+    assert Lab.from_link(lab.link()).machine == lab.machine
+
+
+@pytest.mark.parametrize("deeds, message", [
+    ((("fire", 0x28, 999),), "link:1:1: deed 1, fire: message is 999; 00:05.0 has 0 to 63"),
+    ((("move", 0x28, 64, 1),), "deed 1, move: 00:05.0 has no interrupt 64 that a guest has set up"),
+    ((("storm", 10, 10, 1),), "deed 1, storm: no device has a message switched on"),
+    ((("do", "", MmioRead(0, 4)),), "its deeds make 1 commands here, and 2 where it was made"),
+])
+def test_deeds_that_cannot_be_done_again_are_told(lab, deeds, message):
+    text = link.text(link.Link(lab.history.first.copy(), deeds, 2, 0, "", {}))
+    with pytest.raises(LinkError) as caught:
+        Lab.from_link(text)
+    assert message in str(caught.value)
+
+
+def test_a_command_has_a_name_of_its_own():
+    assert named(Domctl(create_op())) == "hypercall"
+    assert named(Msi(0x28, 0xFEE00000, 0), 3) == "message from 00:05.0 and 2 more"

@@ -1,0 +1,101 @@
+"""Gestures done again: what a Lab has done as the deeds of a link, and a link's deeds done on a fresh Lab.
+
+A deed is a word where the Lab does the same again by itself (a boot, a storm); else it is its commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from traitlets import HasTraits
+
+from vsim.devices import vlapic
+from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Link, LinkError
+from vsim.history.log import History
+from vsim.layouts.bits import bdf_text
+from vsim.state.trace import Event
+from widgets.lab.gestures import Deed, Gesture
+from widgets.lab.storms import Site, Storm
+
+
+class Doer(Site, Protocol):
+    """What is needed of a Lab, which has all of it: see `widgets.lab.lab.Lab`."""
+
+    title: str
+    history: History
+    selection: HasTraits
+
+    def gestures(self, start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
+        """The gestures that begin at a position start .. stop - 1."""
+
+    def fire(self, device: int | str, message: int = 0) -> list[Event]:
+        """A device raises a message."""
+
+    def goto(self, position: int) -> None:
+        """Move the cursor."""
+
+
+def link_of(lab: Doer) -> Link:
+    """The state of a Lab as the value of a link. ValueError when it has more gestures than a link takes."""
+    log, deeds = lab.history.commands, list[Deed]()
+    for gesture in lab.gestures():
+        if len(deeds) == MAX_DEEDS:
+            raise ValueError(f"more than {MAX_DEEDS} gestures; no more fit into a link: save a session instead")
+        deeds.append(gesture.deed or ("do", gesture.name[:MAX_NAME], *log[gesture.start:gesture.stop]))
+    seen = {name: getattr(lab.selection, name) for name in SELECTED}
+    return Link(lab.history.first.copy(), tuple(deeds), len(log), lab.position, lab.title, seen)
+
+
+def do_again(lab: Doer, link: Link) -> None:
+    """Do a link's deeds on a Lab of its machine, put the cursor there, and look at what was looked at.
+
+    LinkError: a deed that cannot be done here, or a kit that makes other commands of them.
+    """
+    for number, deed in enumerate(link.deeds, 1):
+        try:
+            _do(lab, *deed)
+        except ValueError as error:
+            raise LinkError("link", 1, 1, f"deed {number}, {deed[0]}: {error}") from None
+        if len(lab.history) > link.commands:
+            break
+    if len(lab.history) != link.commands:
+        raise LinkError("link", 1, 1, f"its deeds make {len(lab.history)} commands here, and {link.commands} where it "
+                                      "was made: another version of the kit")
+    guest = lab.kernel.guest
+    if guest is not None:
+        guest.cpu.arrived |= {vcpu: None for vcpu in range(lab.machine.vcpus) if vlapic.pending(lab.machine, vcpu) >= 0}
+    if link.cursor != lab.position:
+        lab.goto(link.cursor)
+    for name, value in link.selected.items():
+        setattr(lab.selection, name, value)
+
+
+def _do(lab: Doer, word: str, *given: Any) -> None:
+    if word == "do":
+        with lab.gesture(name=given[0]):
+            for command in given[1:]:
+                lab.issue(command)
+    elif word == "boot":
+        lab.kernel.boot(*given)
+    elif word == "fire":
+        lab.fire(*given)
+    elif word == "move":
+        _move(lab, *given)
+    else:
+        _storm(lab, *given)
+
+
+def _move(lab: Doer, bdf: int, number: int, vcpu: int) -> None:
+    guest = lab.kernel.guest
+    sources = guest.sources.get(bdf, []) if guest else []
+    if number >= len(sources):
+        raise ValueError(f"{bdf_text(bdf)} has no interrupt {number} that a guest has set up")
+    lab.kernel.affinity(sources[number], vcpu)
+
+
+def _storm(lab: Doer, rate: int, count: int, seed: int) -> None:
+    """All of it now, whether an event loop runs or not."""
+    storm = Storm(lab, rate, (count + 0.5) / rate, seed)
+    while storm.running:
+        storm.slice()
