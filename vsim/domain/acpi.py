@@ -11,18 +11,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vsim.layouts.interfaces import Caps
-from vsim.readers import acpi_dmar, acpi_madt
+from vsim.readers import acpi_dmar, acpi_madt, acpi_text
 from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
 from vsim.readers.acpi_madt import Madt, madt
-from vsim.readers.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem, dumped
+from vsim.readers.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem
+from vsim.readers.pieces import Remark, few
 from vsim.state import xen_quirks
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 
 __all__ = ["INTR_REMAP", "IOAPIC_ID", "X2APIC_OPT_OUT", "XEN", "AcpiError", "Coverage", "Dmar", "DumpError", "Madt",
-           "Oem", "Other", "Scope", "Unit", "dmar", "dmar_of", "load", "madt", "madt_of", "parse", "tables"]
-
+           "Oem", "Other", "Read", "Scope", "Unit", "dmar", "dmar_of", "load", "load_all", "madt", "madt_of",
+           "of_block", "parse", "read", "tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +39,67 @@ class Other:
 
 
 Table = Dmar | Madt | Other
-_READERS: dict[str, Callable[[bytes], Dmar | Madt]] = {"DMAR": acpi_dmar.parse, "APIC": acpi_madt.parse}
+_READERS: dict[str, Callable[[bytes], tuple[Dmar | Madt, tuple[AcpiError, ...]]]] = {
+    "DMAR": acpi_dmar.take, "APIC": acpi_madt.take}
+
+
+class Read(NamedTuple):
+    """What a file has: tables, the line at which each begins, and what is wrong with them."""
+
+    tables: tuple[Table, ...]
+    lines: tuple[int, ...]
+    remarks: tuple[Remark, ...]
+
+
+def read(data: bytes, file: str = "<bytes>") -> Read:
+    """The tables in a file: the bytes of one, or a text, which may hold many (`acpi_text`).
+
+    Broken tables are read as far as they can be, with remarks. AcpiError: bytes that begin like a table and are none
+    (offset and field), or neither a table nor such a text (DumpError: line and column).
+    """
+    signature = data[:4].decode("latin-1")
+    if signature in _READERS and not data[4:].lstrip().startswith(b"@ "):
+        table, doubts = _READERS[signature](data)
+        return Read((table,), (1,), tuple(Remark(file, 1, 1, str(doubt)) for doubt in doubts))
+    found = acpi_text.blocks(_text(data, file), file)
+    tables, lines, remarks = list[Table](), [], list(found.remarks)
+    for block in found.records:
+        each, more = of_block(block)
+        remarks += more
+        if each is not None:
+            tables.append(each)
+            lines.append(block.line)
+    if not tables:
+        first = remarks[-1]
+        raise DumpError(file, first.line, first.column, 0, f"{first.text}; allowed: a table of firmware")
+    return Read(tuple(tables), tuple(lines), few(remarks))
+
+
+def of_block(block: acpi_text.Dumped) -> tuple[Table | None, list[Remark]]:
+    """The table that a block of a text is, None when it cannot be one; and what is wrong with it, where."""
+    signature = block.signature if len(block.signature) == 4 else block.data[:4].decode("latin-1")
+    if signature not in _READERS:
+        return Other(block.signature, block.data), []
+    try:
+        table, doubts = _READERS[signature](block.data)
+    except AcpiError as error:
+        return None, [Remark(block.file, *block.place(error.offset), f"left out: {error}")]
+    return table, [Remark(block.file, *block.place(doubt.offset), str(doubt)) for doubt in doubts]
 
 
 def tables(data: bytes, file: str = "<bytes>") -> tuple[Table, ...]:
-    """The tables in a file: the bytes of one, or a text of acpidump, which may hold many.
-
-    AcpiError: bytes that begin like a table and are none (offset and field), or neither a table nor such a text
-    (DumpError: line and column).
-    """
-    signature = data[:4].decode("latin-1")
-    if signature in _READERS and data[4:7] != b" @ ":
-        return (_READERS[signature](data),)
-    return tuple(_known(name, each) for name, each in dumped(_text(data, file), file))
-
-
-def _known(name: str, data: bytes) -> Table:
-    return _READERS[name](data) if name in _READERS else Other(name, data)
+    """`read` without the remarks."""
+    return read(data, file).tables
 
 
 def _text(data: bytes, file: str) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
+        if b" @ 0x" in data or b"Raw Table Data" in data:
+            return data.decode("utf-8", errors="replace")
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         message = f"found byte {data[error.start]:#04x}; allowed: a DMAR or APIC table, or the text of acpidump"
@@ -68,6 +108,11 @@ def _text(data: bytes, file: str) -> str:
 
 def load(path: str | os.PathLike[str]) -> tuple[Table, ...]:
     """The tables in the file at `path`. A file that cannot be read, or is too long, is a DumpError as well."""
+    return load_all(path).tables
+
+
+def load_all(path: str | os.PathLike[str]) -> Read:
+    """The same, with what is wrong with them."""
     file = os.fspath(path)
     try:
         with open(file, "rb") as stream:
@@ -76,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Table, ...]:
         raise DumpError(file, 1, 1, 0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MAX_DUMP:
         raise DumpError(file, 1, 1, 0, f"found more than {MAX_DUMP} bytes; allowed: up to {MAX_DUMP}")
-    return tables(data, file)
+    return read(data, file)
 
 
 # --- a domain's own ---

@@ -11,7 +11,19 @@ from typing import cast
 
 from vsim.layouts.bits import Layout, flag, reserved
 from vsim.readers import acpi_table
-from vsim.readers.acpi_table import HEADER, XEN, Family, Oem, Row, Shape, Structure, make, make_table, place
+from vsim.readers.acpi_table import (
+    HEADER,
+    XEN,
+    AcpiError,
+    Family,
+    Oem,
+    Row,
+    Shape,
+    Structure,
+    make,
+    make_table,
+    place,
+)
 
 FLAGS = Layout("DMAR flags", 8, "VT-d 8, V 8.1",
                flag("intr_remap", 0, "the platform remaps interrupts"),
@@ -175,6 +187,12 @@ def parse(data: bytes) -> Dmar:
     True
     """
     return cast(Dmar, acpi_table.parse(_TABLE, data))
+
+
+def take(data: bytes) -> tuple[Dmar, tuple[AcpiError, ...]]:
+    """The same as far as it can be read, and what is wrong with it. AcpiError when there is no table's header."""
+    table, doubts = acpi_table.take(_TABLE, data)
+    return cast(Dmar, table), doubts
 
 
 # --- making ---

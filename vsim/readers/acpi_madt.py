@@ -11,7 +11,7 @@ from typing import cast
 from vsim.layouts.bits import Layout
 from vsim.readers import acpi_table
 from vsim.readers.acpi_dmar import IOAPIC_ID
-from vsim.readers.acpi_table import HEADER, XEN, Family, Oem, Shape, Structure, make, make_table, place
+from vsim.readers.acpi_table import HEADER, XEN, AcpiError, Family, Oem, Shape, Structure, make, make_table, place
 
 _SECTION = "ACPI 5.2.12, V 8.2"
 _HEAD = place("type", 0, 1, "of the entry"), place("length", 1, 1)
@@ -38,6 +38,8 @@ ENTRIES = {0: LAPIC, 1: IOAPIC, 2: OVERRIDE, 4: LAPIC_NMI, 9: X2APIC, 10: X2APIC
 
 ENABLED = 1
 """Flag of a processor."""
+NOBODY = {0: 0xFF, 9: 0xFFFFFFFF}
+"""The broadcast, which is no processor's APIC ID, by type of entry; firmware fills unused entries with it."""
 PCAT_COMPAT = 1
 """Flag of the table."""
 LOW_LEVEL = 0xF
@@ -69,8 +71,14 @@ class Madt(Structure):
 
     @property
     def apic_ids(self) -> tuple[int, ...]:
-        """The APIC IDs of the enabled processors, in order. Some firmware names one in both types."""
-        return tuple(each["id"] for each in self.processors if each["flags"] & ENABLED)
+        """The APIC IDs of the enabled processors, in order; one that two entries of a type name comes twice.
+
+        Some firmware names a processor in both types: where the table has an enabled entry of type 0, entries of type 9
+        below 255 do not count (ACPI 6.5, 5.2.12.12; Linux since 6.7, commit ec9aedb2aa1a).
+        """
+        on = [each for each in self.processors if each["flags"] & ENABLED]
+        least = LARGEST_SHORT + 1 if any(each["type"] == 0 for each in on) else 0
+        return tuple(each["id"] for each in on if each["type"] == 0 or each["id"] >= least)
 
     @property
     def ioapics(self) -> tuple[Structure, ...]:
@@ -86,6 +94,12 @@ _TABLE = Shape(MADT, Family(HEAD, _SHAPES), Madt)
 def parse(data: bytes) -> Madt:
     """The table that `data` begins with. AcpiError names offset and field."""
     return cast(Madt, acpi_table.parse(_TABLE, data))
+
+
+def take(data: bytes) -> tuple[Madt, tuple[AcpiError, ...]]:
+    """The same as far as it can be read, and what is wrong with it. AcpiError when there is no table's header."""
+    table, doubts = acpi_table.take(_TABLE, data)
+    return cast(Madt, table), doubts
 
 
 # --- making ---

@@ -7,7 +7,6 @@ no meaning here (reserved fields, unknown types, bytes too many) is kept as it i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -187,84 +186,64 @@ def length(head: bytes, signature: str) -> int:
 def parse(shape: Shape, data: bytes) -> Structure:
     """The table that `data` begins with; what lies behind its length is no part of it.
 
-    AcpiError names offset and field: signature, length, checksum, a structure that is cut or too short.
+    A wrong checksum does not matter, as it does not to kernels (they warn); `take` tells it. AcpiError names offset and
+    field: signature, length, a structure that is cut or too short.
+    """
+    table, doubts = take(shape, data)
+    for doubt in doubts:
+        if not doubt.field.endswith(".checksum"):
+            raise doubt
+    return table
+
+
+def take(shape: Shape, data: bytes) -> tuple[Structure, tuple[AcpiError, ...]]:
+    """The same, and what is wrong with it: a table that is cut or broken is read as far as it can be.
+
+    What cannot be read is the `tail` of the structure that it is in. AcpiError when there is no table's header.
     """
     name, least = shape.layout.name, shape.layout.width // 8
-    wanted = length(data[:8], name)
+    wanted, doubts = length(data[:8], name), list[AcpiError]()
+    if wanted > len(data) >= least:
+        found = f"found {len(data)} bytes" if wanted <= MAX_TABLE else f"expected {least} to {MAX_TABLE}"
+        doubts.append(AcpiError(4, f"{name}.length", f"{wanted}; {found}"))
+        wanted = min(len(data), MAX_TABLE)
     if not least <= wanted <= MAX_TABLE:
         raise AcpiError(4, f"{name}.length", f"{wanted}; expected {least} to {MAX_TABLE}")
     if wanted > len(data):
         raise AcpiError(4, f"{name}.length", f"{wanted}; found {len(data)} bytes")
     data = bytes(data[:wanted])
-    if sum(data) & 0xFF:
-        raise AcpiError(9, f"{name}.checksum", f"the bytes sum to {sum(data) & 0xFF:#x}; expected 0")
-    return _read(shape, data, 0, wanted)
+    if not doubts and sum(data) & 0xFF:
+        doubts.append(AcpiError(9, f"{name}.checksum", f"the bytes sum to {sum(data) & 0xFF:#x}; expected 0"))
+    return _read(shape, data, 0, wanted, doubts), tuple(doubts)
 
 
-def _read(shape: Shape, data: bytes, start: int, end: int) -> Structure:
-    """The structure that fills data[start:end]."""
+def _read(shape: Shape, data: bytes, start: int, end: int, doubts: list[AcpiError]) -> Structure:
+    """The structure that fills data[start:end]; what is wrong inside goes to `doubts`."""
     behind = start + shape.layout.width // 8
     word = int.from_bytes(data[start:behind], "little")
     if shape.inside is None:
         return shape.made(shape.layout, word, (), data[behind:end])
-    return shape.made(shape.layout, word, tuple(_read_all(shape.inside, data, behind, end)))
+    parts = []
+    while behind < end:
+        try:
+            inner, size = _next(shape.inside, data, behind, end)
+        except AcpiError as doubt:
+            doubts.append(doubt)
+            break
+        parts.append(_read(inner, data, behind, behind + size, doubts))
+        behind += size
+    return shape.made(shape.layout, word, tuple(parts), data[behind:end])
 
 
-def _read_all(family: Family, data: bytes, start: int, end: int) -> Iterator[Structure]:
+def _next(family: Family, data: bytes, start: int, end: int) -> tuple[Shape, int]:
+    """Shape and size of the structure at data[start]. AcpiError when it is cut or too short."""
     head = family.head.width // 8
-    while start < end:
-        if end - start < head:
-            raise AcpiError(start, f"{family.head.name}.type", f"{end - start} bytes are left; expected {head} or more")
-        first = int.from_bytes(data[start:start + head], "little")
-        shape, size = family.shape(get(first, family.head.type)), get(first, family.head.length)
-        least = shape.layout.width // 8
-        if not least <= size <= end - start:
-            raise AcpiError(start + family.head.length.low // 8, f"{shape.layout.name}.length",
-                            f"{size}; expected {least} or more, and {end - start} bytes are left")
-        yield _read(shape, data, start, start + size)
-        start += size
-
-
-# --- acpidump ---
-
-
-_TITLE = re.compile(r"(\S{4}) @ 0x[0-9A-Fa-f]{1,16}\s*")
-_DATA = re.compile(r"\s+([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2} ){0,15}[0-9A-Fa-f]{2})(?:\s\s.*|\s*)")
-
-
-def dumped(text: str, file: str = "<text>") -> list[tuple[str, bytes]]:
-    """Signature and bytes of every table in a text of acpidump, in order; nothing in them is checked.
-
-    DumpError, with line and column: a line that acpidump does not print, bytes that do not follow one another, no
-    table at all, a text over `MAX_DUMP` or a table over `MAX_TABLE`.
-
-    >>> dumped("DMAR @ 0x0000000000000000\\n    0000: 44 4D 41 52  DMAR")
-    [('DMAR', b'DMAR')]
-    """
-    if len(text) > MAX_DUMP:
-        raise DumpError(file, 1, 1, 0, f"found {len(text)} characters; allowed: up to {MAX_DUMP}")
-    tables: list[tuple[str, bytearray]] = []
-    offset = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if title := _TITLE.fullmatch(line):
-            tables.append((title[1], bytearray()))
-        elif line.strip():
-            wrong = _append(tables, line)
-            if wrong:
-                raise DumpError(file, number, 1, offset, wrong)
-        offset += len(line) + 1
-    if not tables:
-        raise DumpError(file, 1, 1, 0, "found no table; allowed: the text of acpidump")
-    return [(name, bytes(data)) for name, data in tables]
-
-
-def _append(tables: list[tuple[str, bytearray]], line: str) -> str:
-    """Add a line of bytes to the last table; "" or what is wrong with the line."""
-    match = _DATA.fullmatch(line)
-    if match is None or not tables:
-        return f"found {line[:40]!a}; allowed: SIGNATURE @ 0xADDRESS, then OFFSET: up to 16 bytes"
-    data = tables[-1][1]
-    if int(match[1], 16) != len(data):
-        return f"found bytes at offset {int(match[1], 16):#x}; expected {len(data):#x}"
-    data += bytes.fromhex(match[2])
-    return "" if len(data) <= MAX_TABLE else f"found a table of more than {MAX_TABLE} bytes; allowed: up to that"
+    if end - start < head:
+        raise AcpiError(start, f"{family.head.name}.type", f"{end - start} bytes are left; expected {head} or more")
+    first = int.from_bytes(data[start:start + head], "little")
+    shape, size = family.shape(get(first, family.head.type)), get(first, family.head.length)
+    least = shape.layout.width // 8
+    if not least <= size <= end - start:
+        raise AcpiError(start + family.head.length.low // 8, f"{shape.layout.name}.length",
+                        f"{size}; expected {least} or more, and {end - start} bytes are left")
+    return shape, size

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from vsim.readers import acpi_madt as a
 from vsim.readers.acpi_madt import IOAPIC, LAPIC, OVERRIDE, X2APIC
-from vsim.readers.acpi_table import AcpiError, dumped
+from vsim.readers.acpi_table import AcpiError
+from vsim.readers.acpi_text import dumped
 
 
 @pytest.mark.parametrize("made, expected", [
