@@ -35,6 +35,9 @@ MIB = 1 << 20
 NEEDED = 3 * MIB
 """Memory, in bytes, below which a guest has no room for its remapping table (1 MiB) and the rest; for one unit."""
 
+MAX_REMARKS = 20
+"""Remarks on the host's text that a domain's notes repeat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:
@@ -84,7 +87,8 @@ def build(config: Config, host: Host | None = None, profile: Profile | None = No
     table = (commands.RamWrite(DMAR_AT, dmar),) if dmar else ()
     for command in table:
         step(machine, command)
-    notes = (*config.notes, *buses.notes, *_remarks(config, len(units)))
+    seen = map(str, host.remarks[:MAX_REMARKS]) if host else ()
+    notes = (*config.notes, *seen, *buses.notes, *_remarks(config, len(units)))
     return Domain(config, machine, tuple(buses.devices), (*done, *table), notes, dmar, acpi.madt_of(machine))
 
 

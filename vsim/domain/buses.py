@@ -83,15 +83,20 @@ class Buses:
 
     def _facts(self, entry: PciAssign) -> HostFunction:
         found = self.host.find(entry.bdf, entry.segment) if self.host else None
-        if found is not None and found.bridge:
+        if found is not None and found.is_bridge:
             raise self.refuse(entry.line, f"{bdf_text(entry.bdf)} is a bridge; allowed: a function that is none")
         return found or lspci.without_text(entry.bdf, entry.segment)
 
     def _say_assumed(self, facts: dict[PciAssign, HostFunction]) -> None:
-        names = ", ".join(bdf_text(entry.bdf) for entry, found in facts.items() if found.assumed)
-        if names:
-            why = "lspci shows no capabilities of" if self.host else "no lspci text:"
-            self.notes.append(f"{why} {names}: {lspci.ASSUMED_MSIX} MSI-X messages assumed")
+        """Functions of which something is assumed, a note for each cause."""
+        causes: dict[str, list[str]] = {}
+        for entry, found in facts.items():
+            if found.assumed:
+                missing = self.host is not None and self.host.find(entry.bdf, entry.segment) is None
+                why = "missing" if missing else found.shown if self.host else "no text"
+                causes.setdefault(_CAUSES[why], []).append(_host_address(entry))
+        for why, names in causes.items():
+            self.notes.append(f"{why.format(names=', '.join(names))}: {lspci.ASSUMED_MSIX} MSI-X messages assumed")
 
     def _place(self, entry: PciAssign) -> int:
         if entry.virtual_slot is not None:
@@ -150,6 +155,22 @@ class Buses:
             self.devices.append(_device(self.functions[bdf], None))
 
 
+_CAUSES = {
+    "no text": "no lspci text: {names}",
+    "missing": "the lspci text has no function {names} (xl would refuse what is not there)",
+    lspci.NOTHING: "the lspci text has no details of {names} (lspci without -v)",
+    lspci.DENIED: "lspci shows no capabilities of {names} (not run as root)",
+    lspci.SILENT: "{names} does not answer (all ones)",
+    lspci.FLAGS: "{names}", lspci.ALL: "{names}",
+}
+"""Why something of a function is assumed."""
+
+
+def _host_address(entry: PciAssign) -> str:
+    """Address on the host, with the segment where it is not 0."""
+    return f"{entry.segment:04x}:{bdf_text(entry.bdf)}" if entry.segment else bdf_text(entry.bdf)
+
+
 def _keeps_address(entry: PciAssign) -> bool:
     return entry.virtual_slot is None and entry.segment == 0
 
@@ -172,10 +193,14 @@ def _name(facts: HostFunction) -> str:
     return text if len(text) <= MAX_NAME else text[:MAX_NAME].rpartition(" ")[0] or text[:MAX_NAME]
 
 
+_BRIDGE_KINDS = {lspci.PCIE_TO_PCI: "pcie-to-pci", lspci.PCI_TO_PCIE: "pci", None: "pci"}
+"""Kinds of bridges by PCI Express type; the others are ports. A reverse bridge sends with its own id, as a PCI one."""
+
+
 def _bridge(facts: HostFunction) -> Function:
     assert facts.bridge
     _, secondary, subordinate = facts.bridge
-    kind = "pcie-to-pci" if facts.pcie_type == lspci.PCIE_TO_PCI else "pcie" if facts.pcie_type else "pci"
+    kind = _BRIDGE_KINDS.get(facts.pcie_type, "pcie")
     return Function(facts.bdf, _name(facts), pin=0, bridge=Bridge(kind, secondary, max(secondary, subordinate)))
 
 

@@ -134,7 +134,7 @@ def test_a_domain_without_devices_reaches_nobody():
 
 
 def test_a_device_that_cannot_interrupt_is_named():
-    result = ran('pci = ["06:00.0"]', "06:00.0 Bridge: Odd\n")
+    result = ran('pci = ["06:00.0"]', "06:00.0 Bridge: Odd\n\tControl: I/O+\n")
     assert result.why(0) == "06:00.0 Bridge: Odd has no interrupt that the guest could set up"
 
 

@@ -87,7 +87,13 @@ def test_a_function_of_another_pci_domain_gets_a_free_slot():
 
 @pytest.mark.parametrize("host, note", [
     (None, "no lspci text: 03:00.0: 32 MSI-X messages assumed"),
-    (HOST.replace("03:00.0", "07:00.0"), "lspci shows no capabilities of 03:00.0: 32 MSI-X messages assumed"),
+    (HOST.replace("03:00.0", "07:00.0"), "the lspci text has no function 03:00.0 (xl would refuse what is not there): "
+                                         "32 MSI-X messages assumed"),
+    ("03:00.0 NIC: N\n\tCapabilities: <access denied>", "lspci shows no capabilities of 03:00.0 (not run as root): "
+                                                        "32 MSI-X messages assumed"),
+    ("03:00.0 NIC: N\n", "the lspci text has no details of 03:00.0 (lspci without -v): 32 MSI-X messages assumed"),
+    ("03:00.0 NIC: N (rev ff) (prog-if ff)\n\t!!! Unknown header type 7f", "03:00.0 does not answer (all ones): 32 "
+                                                                          "MSI-X messages assumed"),
 ])
 def test_a_function_of_which_nothing_is_known_has_32_messages_and_a_note_says_so(host, note):
     domain = made('pci = ["03:00.0"]', host)
