@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.places import real_files
 from vsim.readers import cpuid
 from vsim.readers.cpuid import Cpu, CpuidError, load, parse
+from vsim.readers.pieces import lines_of
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
 
@@ -49,7 +50,6 @@ def test_the_id_is_that_of_leaf_b_or_of_leaf_1(text, cpus):
 
 
 @pytest.mark.parametrize("text, place, words", [
-    ("", "1:1", "found no CPU"), ("0x00000001 0x00: eax=1\n", "1:1", "found no CPU"),
     ("CPU 0:\n", "1:5", "CPU 0 has neither leaf 0xb nor leaf 1"),
     (raw(0, 1) + raw(0, 2), "8:21", "leaf 1 gives the ID 0x2, and 0x1 before"),
     (raw(0, 1) + raw(1, 1), "6:5", "CPU 1 has APIC ID 0x1, as CPU 0 has"),
@@ -61,9 +61,34 @@ def test_the_id_is_that_of_leaf_b_or_of_leaf_1(text, cpus):
     ("".join(f"CPU {n}:\n" for n in range(cpuid.MAX_CPUS + 1)), "4097:5", "found more than 4096 CPUs"),
 ])
 def test_what_is_wrong_is_told_with_its_place(text, place, words):
+    remarks = cpuid.read(lines_of(text, "x")[0]).remarks
+    assert any(str(each).startswith(f"x:{place}: ") and words in str(each) for each in remarks)
+
+
+@pytest.mark.parametrize("text, place, words", [
+    ("", "1:1", "found no CPU"), ("0x00000001 0x00: eax=1\n", "1:1", "found no CPU"),
+    ("CPU 0:\n", "1:5", "CPU 0 has neither leaf 0xb nor leaf 1"),
+])
+def test_a_text_without_an_id_is_refused_at_its_place(text, place, words):
     with pytest.raises(CpuidError, match="x:") as caught:
         parse(text, "x")
     assert str(caught.value).startswith(f"x:{place}: ") and words in str(caught.value)
+
+
+def test_one_cpu_that_is_wrong_does_not_hide_the_others():
+    text = raw(0, 1) + "CPU 1:\n" + raw(2, 1) + raw(3, 7)
+    assert [(cpu.number, cpu.apic_id, cpu.line) for cpu in parse(text)] == [(0, 1, 1), (3, 7, 12)]
+
+
+def test_leaf_1f_counts_where_there_is_no_leaf_b_and_words_where_there_are_no_leaves():
+    assert parse(raw(0, 300).replace("0x0000000b", "0x0000001f")) == (Cpu(0, 300, (1, 4)),)
+    words = "CPU 4:\n      process local APIC physical ID = 0x2c (44)\n      extended APIC ID                 = 300\n"
+    assert parse(words) == (Cpu(4, 300),)
+
+
+def test_an_old_processor_answers_leaf_b_with_zeros():
+    assert parse(raw(5, 9, levels=()) + "   0x0000000b 0x00: eax=0x00000000 ebx=0x00000000 ecx=0x00000000 "
+                 "edx=0x00000000\n") == (Cpu(5, 9),)
 
 
 def test_a_text_has_a_largest_size(monkeypatch):
