@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vsim.domain import acpi
 from vsim.domain.host_features import Words
@@ -21,10 +21,13 @@ from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.registers import CAP, ECAP
 from vsim.readers import acpi_dmar, lspci
 from vsim.readers.acpi_dmar import Coverage, Dmar, Unit
+from vsim.readers.pieces import Remark, few
 from vsim.readers.source import TextError, read
 
 MAX_CHARACTERS = 1 << 23
 """Longest log that is read (8 MiB)."""
+ALL_ONES = (1 << 64) - 1
+"""What a register reads as where nobody answers."""
 MAX_UNITS = 256
 """Most units of a host."""
 
@@ -37,6 +40,8 @@ class HostError(TextError):
 class Host:
     """A host's units, in the order of its DMAR table. words: CAP and ECAP by register base; functions: from lspci.
 
+    remarks: what was wrong with the files. dead: bases at which nobody answers, as a kernel's log tells.
+
     ValueError: more than `MAX_UNITS` units, two at one base, or CAP and ECAP that no hardware has.
     """
 
@@ -44,6 +49,8 @@ class Host:
     words: Mapping[int, Words] = field(default_factory=dict)
     functions: lspci.Host | None = None
     width: int = 39
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)
+    dead: frozenset[int] = frozenset()
     _known: dict[int, Coverage] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,13 +98,20 @@ class Host:
     def words_of(self, unit: int) -> Words:
         """CAP and ECAP of a unit. ValueError when they are not known: a DMAR table does not hold them."""
         base = self.units[unit].base
+        if base in self.dead:
+            raise ValueError(f"no unit answers at {base:#x}: its registers read as ones")
         if base not in self.words:
             raise ValueError(f"CAP and ECAP of unit {unit} at {base:#x} are not known: a DMAR table does not hold "
                              "them; declare them, or give a kernel's log")
         return self.words[base]
 
     def remaps(self) -> bool:
-        """Whether Xen remaps interrupts on this host: every unit has queued invalidation and remapping (V 10.4)."""
+        """Whether Xen remaps interrupts on this host: every unit has queued invalidation and remapping (V 10.4).
+
+        Never on a host with a unit that does not answer.
+        """
+        if any(unit.base in self.dead for unit in self.units):
+            return False
         words = (self.words_of(unit) for unit in range(len(self.units)))
         return all(get(each.ecap, ECAP.qi) and get(each.ecap, ECAP.ir) for each in words)
 
@@ -118,7 +132,7 @@ class Host:
             if base not in [unit.base for unit in self.units]:
                 raise ValueError(f"no unit has its registers at {base:#x}")
         more = {base: Words(*pair) for base, pair in words.items()}
-        return Host(self.units, {**self.words, **more}, self.functions, self.width)
+        return replace(self, words={**self.words, **more})
 
 
 def declared(*units: tuple[int, Iterable[int], int, int], functions: lspci.Host | None = None) -> Host:
@@ -140,39 +154,83 @@ def load(dmar: str | os.PathLike[str], lspci_text: str | os.PathLike[str] | None
 
     AcpiError, LspciError or HostError for a mistake in one of them; ValueError when there is no DMAR among the tables.
     """
-    tables = [table for table in acpi.load(dmar) if isinstance(table, Dmar)]
+    file = os.fspath(dmar)
+    found = acpi.load_all(dmar)
+    tables = [table for table in found.tables if isinstance(table, Dmar)]
     if not tables:
-        raise ValueError(f"{os.fspath(dmar)}: no DMAR table among those in the file")
+        raise ValueError(f"{file}: no DMAR table among those in the file")
+    remarks = list(found.remarks)
+    units = _once(tables[0].units, file, remarks)
     functions = lspci.load(lspci_text) if lspci_text is not None else None
-    words = words_in(read(log, HostError, MAX_CHARACTERS)) if log is not None else {}
-    bases = {unit.base for unit in tables[0].units}
-    return Host(tables[0].units, {base: found for base, found in words.items() if base in bases}, functions,
-                tables[0].width)
+    words, dead = dict[int, Words](), frozenset[int]()
+    if log is not None:
+        words, dead, more = _registers(read(log, HostError, MAX_CHARACTERS), os.fspath(log))
+        remarks += more
+    bases = {unit.base for unit in units}
+    return Host(units, {base: pair for base, pair in words.items() if base in bases}, functions, tables[0].width,
+                tuple(remarks), dead & bases)
+
+
+def _once(units: Iterable[Unit], file: str, remarks: list[Remark]) -> tuple[Unit, ...]:
+    """The units, one at a base that another has left out, as Linux does (dmar_find_dmaru)."""
+    found: dict[int, Unit] = {}
+    for number, unit in enumerate(units):
+        if found.setdefault(unit.base, unit) is not unit:
+            remarks.append(Remark(file, 1, 1, f"left out: unit {number} is at {unit.base:#x}, as another is"))
+    return tuple(found.values())
 
 
 _HEX = "[0-9a-fA-F]{1,16}"
 _WORDS = re.compile(rf"reg_base_addr ({_HEX}) ver \d+:\d+ cap ({_HEX}) ecap ({_HEX})\b")
+_ONES = re.compile(rf"reported at address (?:0x)?({_HEX}) returns all ones")
 _DRHD = re.compile(rf"DRHD base: 0x({_HEX}) flags: 0x([0-9a-fA-F]{{1,2}})\b")
 
 
 def words_in(log: str) -> dict[int, Words]:
     """CAP and ECAP by register base, from the lines with which Linux names its units; the last line of a base counts.
 
+    A base whose registers read as ones has no words: nobody is there.
+
     >>> words_in("DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2 ecap f050da") == {0xFED90000: (0xD2, 0xF050DA)}
     True
     """
-    return {int(m[1], 16): Words(int(m[2], 16), int(m[3], 16)) for m in _WORDS.finditer(log[:MAX_CHARACTERS])}
+    return _registers(log, "<text>")[0]
+
+
+def _registers(log: str, file: str) -> tuple[dict[int, Words], frozenset[int], list[Remark]]:
+    """Words by base, bases where nobody answers, and what was left out."""
+    words: dict[int, Words] = {}
+    dead: set[int] = set()
+    remarks = []
+    for number, line in enumerate(log[:MAX_CHARACTERS].split("\n"), 1):
+        if match := _WORDS.search(line):
+            base, pair = int(match[1], 16), Words(int(match[2], 16), int(match[3], 16))
+            try:
+                if ALL_ONES in pair:
+                    raise ValueError(f"no unit answers at {base:#x}: CAP or ECAP reads as ones")
+                words[base] = pair.check(f"unit at {base:#x}")
+                dead.discard(base)
+            except ValueError as error:
+                remarks.append(Remark(file, number, match.start() + 1, f"left out: {error}"))
+                words.pop(base, None)
+                dead |= {base} if ALL_ONES in pair else set()
+        elif match := _ONES.search(line):
+            dead.add(int(match[1], 16))
+            remarks.append(Remark(file, number, match.start() + 1, f"no unit answers at {int(match[1], 16):#x}"))
+    return words, frozenset(dead), list(few(remarks))
 
 
 def from_log(log: str, file: str = "<text>") -> Host:
     """The units that a kernel's log names, with their CAP and ECAP; not which devices are behind them.
 
-    HostError when there is no such line, or the log is too long; ValueError for what no hardware says.
+    HostError when there is no such line, or the log is too long; ValueError for more than `MAX_UNITS`.
     """
     if len(log) > MAX_CHARACTERS:
         raise HostError(file, 1, 1, f"found {len(log)} characters; allowed: up to {MAX_CHARACTERS}")
     flags = {int(m[1], 16): int(m[2], 16) for m in _DRHD.finditer(log)}
+    words, dead, remarks = _registers(log, file)
+    flags |= {base: 0 for base in words if base not in flags}
     if not flags:
         raise HostError(file, 1, 1, "found no line 'DRHD base: 0x... flags: 0x...'; allowed: the log of a kernel")
     units = tuple(acpi_dmar.unit(base, everything=bool(flag & 1)) for base, flag in flags.items())
-    return Host(units, {base: found for base, found in words_in(log).items() if base in flags})
+    return Host(units, words, remarks=tuple(remarks), dead=dead & frozenset(flags))
