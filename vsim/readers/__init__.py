@@ -31,6 +31,9 @@ In the order in which to read them; a module imports only from those above it:
     acpi_table  tables of firmware: binary, or the text of acpidump
     acpi_dmar   the table DMAR: units and what sits behind each
     acpi_madt   the table MADT: processors and I/O APICs
+    xl_values    its options by key
+    xl_viommu    the option viommu in every version's grammar
+    xl_rules     what xl refuses or ignores
     lspci_bytes  what a PCI function can do, from the bytes of its configuration space
     acpi_text    the same in texts: acpidump, iasl, dumps of bytes
 """

@@ -7,8 +7,9 @@
     number     decimal, 0x... or 0... (octal), kept as it is written
 
 Of several settings of a key the last counts; `+=` joins to what is there, a text to a text, a list to a list.
-Two things go beyond libxlu: a backslash at the end of a line joins it with the next, and numeric escapes give
-their character. The text is cut into tokens and never evaluated.
+One thing goes beyond libxlu: numeric escapes give their character. A backslash outside a text is a mistake, also at the
+end of a line (a form of xm, whose files were Python); a CR before a line end is passed over (`carriage_return`). The
+text is cut into tokens and never evaluated.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class _Token(NamedTuple):
 
 
 _TOKEN = re.compile(
-    r"""(?P<skip>[ \t]+|\#[^\n]*|\\\r?\n)
+    r"""(?P<skip>[ \t]+|\#[^\n]*)
       | (?P<newline>\r?\n)
       | (?P<name>[a-z][_0-9a-z]*)
       | (?P<number>[0-9][0-9a-fx]*)
@@ -123,7 +124,17 @@ def _tokens(source: Source) -> Iterator[_Token]:
     yield _Token("end", "", at)
 
 
+def carriage_return(source: Source) -> int:
+    """Offset of the first CR at a line end outside comments and texts: a lexical error to libxlu; -1: none."""
+    if "\r" not in source.text:
+        return -1
+    return next((token.at for token in _tokens(source) if token.kind == "newline" and token.text[0] == "\r"), -1)
+
+
 def _stray(character: str) -> str:
+    if character == "\\":
+        return "found a backslash; allowed: none outside a text, also not at the end of a line (libxlu_cfg_l.l); " \
+               "lists run over several lines without"
     if character in "'\"":
         return f"found no closing {character}; allowed: a text in quotes, on one line"
     allowed = "KEY = VALUE with KEY in small letters, texts in quotes, numbers, lists"

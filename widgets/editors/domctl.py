@@ -74,7 +74,7 @@ def from_xl(text: str) -> dict[str, int]:
     wanted = xl.parse(whole, "xl line").viommu
     if wanted is None:
         raise ValueError("xl line: found no viommu option; write viommu = \"type=vtd,intremap=1\"")
-    kind = next(number for number, name in _XL_TYPES.items() if name == wanted.type)
+    kind = next(number for number, name in _XL_TYPES.items() if name == wanted.type.removeprefix("intel_"))
     return {"type": kind, "base_address": wanted.base or 0, "length": wanted.length or 0,
             "capabilities": int(Caps.IRQ_REMAPPING) if wanted.intremap else 0}
 

@@ -20,6 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,7 +94,8 @@ class Lab:
         LspciError, with line and column, for a mistake in a text, and ValueError for an unknown profile.
         """
         base = _profile(profile)
-        described = _read(config, xl.load, xl.parse)
+        described = _read(config, partial(xl.load, grammar=base.options.interface),
+                          partial(xl.parse, grammar=base.options.interface))
         built = domain.build(described, _read(lspci, *_HOST) if lspci is not None else None, base)
         made = built.machine
         lab = cls(Machine(made.profile, made.vcpus, made.ram.size, made.bus), title=built.config.name,

@@ -109,7 +109,7 @@ class Trial:
         found = lspci.load(host) if host is not None else None
         wanted = (base or profile("spec")).with_options(**options)
         self.link = link
-        self.domain = build(xl.load(config), found, wanted, wanted.options.apic_id_step, link)
+        self.domain = build(xl.load(config, wanted.options.interface), found, wanted, wanted.options.apic_id_step, link)
         self.guest = Guest(self._issue, self.domain.platform)
         self.log = self.guest.boot()
 

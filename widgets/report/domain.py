@@ -56,7 +56,7 @@ def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = N
         raise ValueError(f"profile is {profile!r}; known are {', '.join(PROFILES)}")
     base = PROFILES[profile]
     found = lspci.load(host) if host is not None else None
-    domain = build(xl.load(config), found, base)
+    domain = build(xl.load(config, base.options.interface), found, base)
     trial = Trial(config, host, base)
     name, judged = PurePath(os.fspath(config)).name, judge(domain.config, found, base)
     return Case(name, base, domain, run(domain), tuple(_two(trial)), tuple(trial.log), judged)

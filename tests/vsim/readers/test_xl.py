@@ -21,9 +21,10 @@ from vsim.readers.xl import (
     load,
     parse,
 )
+from vsim.readers.xl_rules import RULES
 
 DATA = ROOT / "notebooks" / "data"
-HVM = "type='hvm';memory=512;"
+HVM = "name='g';type='hvm';memory=512;"
 
 
 def mistake(text: str) -> str:
@@ -45,13 +46,13 @@ def test_a_file_needs_nothing_but_says_what_was_assumed():
     )
 
 
-def test_a_missing_name_is_neither_a_mistake_nor_a_note():
+def test_a_domain_that_xl_takes_has_no_notes():
     assert parse(HVM).notes == ()
 
 
 @pytest.mark.parametrize(
     "text, kind", [("type='hvm'", "hvm"), ("type='pvh'", "pvh"), ("builder='hvm'", "hvm"),
-                   ("builder='hvm';type='pvh'", "pvh")]
+                   ("builder='hvm';type='hvm'", "hvm")]
 )  # fmt: skip
 def test_the_type_is_hvm_or_pvh(text, kind):
     assert parse(text).type == kind
@@ -104,7 +105,7 @@ def test_a_key_that_is_set_again_is_a_note():
         ("03:00.0@5", PciAssign(0x0300, 0, 5)),
         ("03:00.0@1f,seize=1", PciAssign(0x0300, 0, 31, (("seize", "1"),))),
         ("03:00.0,vslot=5", PciAssign(0x0300, 0, 5)),
-        ("bdf=03:00.0,vslot=0", PciAssign(0x0300, 0, 0)),
+        ("bdf=03:00.0,vslot=0", PciAssign(0x0300, 0, None)),
         ("seize=1, bdf=03:00.0", PciAssign(0x0300, 0, None, (("seize", "1"),))),
         ("03:00.0,seize=1,rdm_policy=strict,", PciAssign(0x0300, 0, None, (("seize", "1"),
                                                                           ("rdm_policy", "strict")))),
@@ -115,7 +116,7 @@ def test_pci_functions(spec, entry):
     assert found == PciAssign(entry.bdf, entry.segment, entry.virtual_slot, entry.options, line=1)
 
 
-@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.none() | st.integers(0, 31))
+@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.none() | st.integers(2, 31))
 def test_every_pci_function_reads_back(bdf, segment, slot):
     written = f"{segment:04x}:{bdf >> 8:02x}:{bdf >> 3 & 31:02x}.{bdf & 7}"
     written += "" if slot is None else f"@{slot:02x}"
@@ -125,7 +126,8 @@ def test_every_pci_function_reads_back(bdf, segment, slot):
 def test_an_option_that_xl_does_not_know_is_kept_with_a_note():
     config = parse(HVM + "\npci=['03:00.0,color=red']")
     assert config.pci[0].options == (("color", "red"),)
-    assert config.notes == ("line 2: 'color' is no pci option that xl knows; kept, not used",)
+    assert config.notes == ("line 2: 'color' is no pci option that xl knows; kept, not used (xl ignores it: "
+                            "libxlu_pci.c, xlu_pci_parse_bdf)",)
 
 
 # ---- emulated devices ----
@@ -174,14 +176,98 @@ def test_disks_come_after_the_nics_with_what_they_are_attached_to():
 )
 def test_viommu_takes_its_keys_in_any_order(text, intremap, x2apic, base, length):
     config = parse(HVM + f"viommu='{text}'")
-    assert config.viommu == ViommuConfig("vtd", intremap, x2apic, base, length, 1, 30)
+    assert config.viommu == ViommuConfig("vtd", intremap, x2apic, base, length, 1, 39)
     assert bool(config.notes) == (base is None)
 
 
 def test_the_grammar_of_viommu_is_that_of_a_known_version():
-    assert set(GRAMMARS) == {"v1"}
-    with pytest.raises(ValueError, match="grammar is 'v9'; known are v1"):
+    assert set(GRAMMARS) == {"rfc-v1", "rfc-v2", "v1", "v1-corrected", "v2", "v3", "v4"}
+    with pytest.raises(ValueError, match="grammar is 'v9'; known are rfc-v1, rfc-v2"):
         parse("", grammar="v9")
+
+
+@pytest.mark.parametrize("grammar, text, intremap, x2apic, notes", [
+    ("v2", "'type=intel_vtd,intremap=1,x2apic=1'", True, True, []),
+    ("v2", "'type=intel_vtd'", True, False, []),
+    ("v2", "'type=intel_vtd,x2apic=1'", True, False, ["line 1: xl of version 2 swallows 'x2apic': its second key is "
+                                                      "looked at for intremap only"]),
+    ("v3", "['type=intel_vtd,intremap=1']", True, True, []),
+    ("v4", "['type=intel_vtd']", True, True, []),
+    ("v4", "'type=vtd,intremap=1,x2apic=1'", True, True, [
+        'line 1: viommu is written as in version 1; the xl of version 4 refuses it, and takes viommu = '
+        '[ "type=intel_vtd,intremap=1" ]']),
+    ("v1", "['type=intel_vtd']", True, True, [
+        'line 1: viommu is written as in version 3 and 4; the xl of version 1 refuses it, and takes viommu = '
+        '"type=vtd,intremap=1"']),
+    ("v1-corrected", "['type=intel_vtd']", True, True, []),
+])
+def test_viommu_in_the_grammar_of_each_version(grammar, text, intremap, x2apic, notes):
+    config = parse(HVM + f"viommu={text}", grammar=grammar)
+    assert (config.viommu.intremap, config.viommu.x2apic) == (intremap, x2apic)
+    assert (config.viommu.base, config.viommu.length) == (0xFED90000, 0x1000)
+    assert list(config.notes) == notes
+
+
+@pytest.mark.parametrize("text, message", [
+    ("viommu=['type=intel_vtd','type=intel_vtd']", '1:26: found a second viommu; allowed: one (libxl: more are "under'
+                                                   ' implementation")'),
+    ("viommu=['intremap=1,type=intel_vtd']", "1:10: found 'intremap' first; allowed: type first, then intremap"),
+    ("viommu=['type=intel_vtd,x2apic=1']", "1:25: viommu key is 'x2apic'; allowed: type, intremap"),
+    ("viommu=['type=intel_vtd,intremap=0']", "1:25: intremap is 0; allowed: 1 (libxl refuses a vIOMMU without "
+                                             "interrupt remapping)"),
+    ("viommu=[4]", "1:9: found a number in viommu; allowed: texts in quotes"),
+    ("viommu='type=intel_vtd,intremap=1,eim=1'", "1:35: viommu key is 'eim'; allowed: x2apic"),
+    ("viommu='intremap=1,type=intel_vtd'", "1:9: found 'intremap' first; allowed: type first, then intremap, x2apic"),
+])
+def test_what_the_xl_of_the_later_versions_refuses(text, message):
+    assert mistake(text) == message
+
+
+# ---- what xl refuses or ignores: a text for every rule ----
+
+RULED = {
+    "contradiction": ("builder='hvm';type='pvh'", "1:20: type is 'pvh', builder is 'hvm'; allowed: one of them"),
+    "rdm-policy": ("pci=['03:00.0,rdm_policy=none']", "1:15: rdm_policy is 'none'; allowed: strict, relaxed"),
+    "rdm": ("rdm='strategy=none'", "1:5: rdm is 'strategy=none'; allowed: strategy=host"),
+    "board-slot": (HVM + "pci=['03:00.0@1']", "virtual slot 1 has the PIIX3 of every HVM guest; allowed: 4 to 1f"),
+    "used-slot": (HVM + "pci=['03:00.0@3']", "virtual slot 3 mostly has the Xen platform device"),
+    "slot-0": (HVM + "pci=['03:00.0@0']", "virtual slot 0 has the host bridge; to xl it is the same as none"),
+    "pvh-pci": ("type='pvh';pci=['03:00.0']", "a PVH guest cannot have passed-through functions (xl refuses"),
+    "unknown-pci-option": ("pci=['03:00.0,color=red']", "'color' is no pci option that xl knows"),
+    "pci-switch": ("pci=['03:00.0,seize=yes']", "seize is 'yes', which xl takes for 0; meant are 0 and 1"),
+    "disk": (HVM + "disk=['/a,raw,xvde,rw']", "xvde is not emulated, only the first 4 are; it is there for PV drivers"),
+    "no-name": ("vcpus=4", "name is not given (xl refuses it: tools/xl/xl_parse.c"),
+    "uuid": ("uuid='x'", "uuid is 'x'; meant are 32 hexadecimal digits"),
+    "carriage-return": ("name='g'\r\n", "line 1: the line ends with a CR before the line feed (xl refuses"),
+    "viommu-info": ("viommu_info='intremap=1'", "viommu_info is the option of the first RFC"),
+}
+
+
+def test_every_rule_has_a_text():
+    assert set(RULED) == {rule.name for rule in RULES}
+    assert all(rule.verdict in ("refuses", "ignores", "changes") and rule.source for rule in RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_what_xl_refuses_or_ignores_is_told(rule):
+    text, message = RULED[rule.name]
+    if rule.mistake:
+        assert message in mistake(text)
+    else:
+        assert any(message in note for note in parse(text).notes)
+    assert parse(HVM + "pci=['03:00.0@5,seize=1'];disk=['/a,raw,xvda,rw']").notes == ()
+
+
+@pytest.mark.parametrize("bus, entries, emulated", [
+    ("ide", ["/a,raw,xvda,rw", "/b,raw,xvde,rw", "/c,raw,xvdh,rw", "/d.iso,,hdc,cdrom"], [0, 3]),
+    ("ahci", ["/a,raw,xvde,rw", "/b,raw,hdf,rw", "/c,raw,xvdg,rw", "/d.iso,,xvde,cdrom"], [0, 1]),
+    ("ide", ["format=raw, vdev=hdd, access=rw, target=/a", "vdev=d4,target=/b", "/c,,sdz,w", "/e,raw,xvdaa"], [0, 2]),
+    ("ide", ["phy:/dev/a,hda", "/dev/b,raw,hda1,ro", "/c,raw,/dev/hdb,rw", "/i,raw,hdb:cdrom,r"], [1, 2, 3]),
+])
+def test_which_disks_are_emulated(bus, entries, emulated):
+    config = parse(HVM + f"hdtype='{bus}';disk={entries}")
+    assert [device.text for device in config.emulated] == [entries[number] for number in emulated]
+    assert config.disks == len(entries) and len(config.notes) == len(entries) - len(emulated)
 
 
 # ---- mistakes ----
@@ -217,9 +303,9 @@ def test_the_grammar_of_viommu_is_that_of_a_known_version():
         ("vif=['type=pv']", "1:7: vif type is 'pv'; allowed: ioemu, vif"),
         ("disk=['a\\n']", "1:7: found 'a\\n'; allowed: printable characters"),
         ("hdtype='scsi'", "1:8: hdtype is 'scsi'; allowed: ide, ahci"),
-        ("viommu=['type=vtd']", "1:8: viommu is a list; allowed: a text"),
+        ("viommu=['type=vtd']", "1:10: viommu type is 'vtd'; allowed: intel_vtd"),
         ("viommu=''", "1:8: found no type in viommu; allowed: type=vtd"),
-        ("viommu='type=intel_vtd'", "1:9: viommu type is 'intel_vtd'; allowed: vtd"),
+        ("viommu='type=amd'", "1:9: viommu type is 'amd'; allowed: vtd"),
         ("viommu='type=vtd,eim=1'", "1:18: viommu key is 'eim'; allowed: type, intremap, x2apic"),
         ("viommu='type=vtd,intremap'", "1:18: intremap is '';"
                                        " allowed: a number from 0 to 1 (decimal, 0x.. or 0..)"),

@@ -36,10 +36,8 @@ def values(text: str) -> dict[str, object]:
         ("a=['x',]", {"a": ["x"]}),
         ("a = [ 'x' , # first\n\n 'y'\n , 3 ]\n", {"a": ["x", "y", ("number", "3")]}),
         ("a=[['x','y'],[],['z',]]", {"a": [["x", "y"], [], ["z"]]}),
-        ("a = \\\n  'x'", {"a": "x"}),
         ("a='x\\\ny'\nb=2", {"a": "xy", "b": ("number", "2")}),
         ("a=1\r\nb='x'\r\n", {"a": ("number", "1"), "b": "x"}),
-        ("a='x' \\\r\n", {"a": "x"}),
     ],
 )
 def test_values(text, expected):
