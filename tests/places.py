@@ -25,6 +25,18 @@ def real_data_folder() -> Path | None:
     return None
 
 
+NO_FIELD = "no inputs that were misread: VSIM_FIELD_DATA is not set, ../shared/field is not there"
+
+
+def field_file(name: str) -> Path:
+    """One of the small inputs that were once misread; the test is skipped by name where they are not."""
+    named = os.environ.get("VSIM_FIELD_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "field"
+    if not folder.is_dir():
+        pytest.skip(NO_FIELD)
+    return folder / name
+
+
 def real_files(pattern: str) -> list[ParameterSet]:
     """The real files that match a glob, for `parametrize`; one skip that says why when there are none."""
     folder = real_data_folder()
