@@ -13,8 +13,8 @@ from vsim.explain.messages import Known
 from vsim.explain.things import KINDS, tell
 from vsim.explain.told import Told
 from vsim.layouts.bits import parse_bdf
-from vsim.readers import linux_faults, xen_faults
-from vsim.readers.pieces import MAX_LINE, Line, lines_of
+from vsim.readers import amd_log, linux_faults, xen_faults
+from vsim.readers.pieces import MAX_LINE, Line, Reading, lines_of
 from vsim.readers.source import TextError
 
 MAX_THINGS = 1000
@@ -36,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A TEXT is a line of a log that reports a fault, or KIND and numbers: "
         + "; ".join(f"{name} {' '.join(number.upper() for number, _ in kind.numbers)}"
-                    for name, kind in list(KINDS.items())[:12])
+                    for name, kind in list(KINDS.items())[:14])
         + "; or another register by its name. Numbers are hexadecimal, with 0x or without; an APIC ID without 0x is "
           "decimal. What is known of the unit may follow: eime=0|1 cfis=0|1 pi=0|1 entries=N from=BUS:DEV.FN. "
           "Exit status: 0 told, 2 nothing that can be told.")
@@ -69,6 +69,12 @@ def decoded(text: str, file: str = "<text>") -> tuple[Told, ...]:
     return tuple(thing(line.text, line.file, line.number) for line in rows)
 
 
+def _amd_events(lines: Sequence[Line]) -> Reading:
+    """The events of AMD's IOMMUs; what their drivers say at boot is nothing to decode."""
+    reading = amd_log.read(lines)
+    return reading._replace(records=tuple(each for each in reading.records if isinstance(each, amd_log.Event)))
+
+
 def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
     """What the lines of a log report, each told; what a reader left out is a remark of the last.
 
@@ -88,7 +94,7 @@ def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
     return tuple(things)
 
 
-READERS = (linux_faults.read, xen_faults.read)
+READERS = (linux_faults.read, xen_faults.read, _amd_events)
 """The readers of logs whose records `logged.tell_logged` tells."""
 
 ALLOWED = f"a fault line of a log, or one of {', '.join(list(KINDS)[:9])} or a register's name, and its numbers"

@@ -8,6 +8,7 @@ In the order in which to read them; a module imports only from those above it:
     told       one thing told: words by their fields, ways to read it, what ends it
     ends       which check ends a message or an entry, in which states of the unit
     messages   messages and entries told
+    amd        things of AMD's IOMMU told
     things     single things by kind: messages, entries, registers
     logged     lines of a log told: faults, errors of the queue
     topology   the machine as a networkx graph with positions

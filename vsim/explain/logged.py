@@ -1,6 +1,7 @@
 """Lines of a log told: a fault with its record, the checks that refuse so and what would let it pass.
 
-`tell_logged(record)` takes what the readers of logs give (`linux_faults`, `xen_faults`); `TELLERS` has a row a type.
+`tell_logged(record)` takes what the readers of logs give (`linux_faults`, `xen_faults`, `amd_log`); `TELLERS` has a
+row for each type.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from vsim.explain import amd
 from vsim.explain.ends import ends_of_reason
 from vsim.explain.things import tell
 from vsim.explain.told import Form, Told, word
 from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
 from vsim.layouts.registers import FSTS, IQERCD
+from vsim.readers.amd_log import Event
 from vsim.readers.linux_faults import Fault, QueueDump, QueueFault, Status
 from vsim.readers.xen_faults import StatusBit
 
@@ -70,10 +73,15 @@ def _dump(dump: QueueDump) -> Told:
     return told._replace(given=f"{dump.file}:{dump.line}: {where}, {dump.high:#x} {dump.low:#x}")
 
 
+def _amd(happened: Event) -> Told:
+    return Told("AMD event", f"{happened.file}:{happened.line}: {happened.kind} of {happened.source}",
+                amd.logged(happened))
+
+
 def _hex(value: int | None) -> str:
     return "unknown" if value is None or value < 0 else f"{value:#x}"
 
 
 TELLERS: dict[type, Callable[[Any], Told]] = {
-    Fault: _fault, Status: _status, StatusBit: _bit, QueueFault: _queue, QueueDump: _dump}
+    Fault: _fault, Status: _status, StatusBit: _bit, QueueFault: _queue, QueueDump: _dump, Event: _amd}
 """What tells each type of record."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vsim.explain import amd
 from vsim.explain.ends import ends_of_reason
 from vsim.explain.messages import FEE, Known, Parts, irte, msi, rte
 from vsim.explain.told import Form, Told, word
+from vsim.layouts.amd import EFR
 from vsim.layouts.bits import Layout, bdf_text, get
 from vsim.layouts.formats import (
     CONTEXT_INV,
@@ -159,6 +161,10 @@ KINDS: dict[str, Kind] = {
     "icr": Kind((("value", 64),), icr, "the interrupt command register"),
     "apicid": Kind((("id", 32),), apicid, "an APIC ID"),
     "descriptor": Kind((("high", 64), ("low", 64)), descriptor, "a descriptor of the invalidation queue"),
+    "amd-irte32": Kind((("value", 32),), amd.irte32, "an entry of AMD's remapping table, 32 bits"),
+    "amd-irte": Kind((("high", 64), ("low", 64)), amd.irte128, "an entry of AMD's remapping table, 128 bits"),
+    "amd-event": Kind(tuple((f"word{place}", 32) for place in range(4)), amd.event, "an event of AMD's log"),
+    "amd-efr": Kind((("value", 64),), _register(EFR), "AMD's extended features"),
     "cap": Kind((("value", 64),), cap, "the capability register"),
     "ecap": Kind((("value", 64),), ecap, "the extended capability register"),
 }

@@ -5,5 +5,6 @@ In the order in which to read them; a module imports only from those above it:
     bits        `Field` and `Layout`: how a word is declared, read, written, checked and shown
     formats     what travels and lies in memory: messages, table entries, descriptors, fault records
     registers   the registers of the remapping unit, of the APICs and of PCI capabilities
+    amd         AMD's IOMMU: remapping entries, events, features
     interfaces  the hypercall of every version of the series: structures, numbers, order of the checks
 """

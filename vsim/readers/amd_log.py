@@ -1,0 +1,252 @@
+"""What Linux and Xen log of AMD's IOMMUs: events, and what was found and switched on at boot.
+
+    for record in read(lines).records: ...      # Event, Unit, Special, Feature, Missing, Trouble
+
+The forms: drivers/iommu/amd/iommu.c and init.c of Linux ("AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0043 ...]", the
+device in front or as device=), and Xen's parse_event_log_entry ("AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr ... flags
+0x8 I"; before: "domain = 0, device id = 0xa0, fault address = ..., flags = ...").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vsim.layouts.amd import AMD_EVENT, AMD_EVENT_FLAGS, EFR, EVENT_TYPES
+from vsim.layouts.bits import bdf_text, get
+from vsim.readers.logs import bare
+from vsim.readers.pieces import Line, Reading, Remark, few
+
+MAX_RECORDS = 200_000
+"""Most records of one reading."""
+PRINTED = {"PPR": EFR.ppr, "X2APIC": EFR.x2apic, "NX": EFR.nx, "GT": EFR.gt, "IA": EFR.ia, "GA": EFR.ga, "PC": EFR.pc,
+           "GA_vAPIC": EFR.gam_vapic, "SNP": EFR.snp}
+"""Linux's words for the bits of the extended feature register."""
+INTERRUPTS = 0xFD_F800_0000, 0xFD_F8FF_FFFF
+"""Addresses of interrupts and EOIs on HyperTransport: an event in this range is an interrupt's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of the log. kind: in Linux's words, by `amd.EVENT_TYPES`; rid: the requester, None where not told.
+
+    domain, pasid, address, flags (`amd.AMD_EVENT_FLAGS`): None where not told. time: seconds as printed, or "".
+    """
+
+    file: str
+    line: int
+    kind: str
+    rid: int | None = None
+    segment: int = 0
+    domain: int | None = None
+    pasid: int | None = None
+    address: int | None = None
+    flags: int | None = None
+    time: str = ""
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the request was an interrupt: by its flag I, or by its address."""
+        flagged = self.flags is not None and bool(get(self.flags, AMD_EVENT_FLAGS.i))
+        return flagged or (self.address is not None and INTERRUPTS[0] <= self.address <= INTERRUPTS[1])
+
+    @property
+    def source(self) -> str:
+        """The requester as text."""
+        return "an unknown device" if self.rid is None else f"{self.segment:04x}:{bdf_text(self.rid)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """An IOMMU that was found. rid: its own place, None where not told; efr: `amd.EFR`, None where not printed.
+
+    features: their names as printed.
+    """
+
+    file: str
+    line: int
+    rid: int | None = None
+    segment: int = 0
+    efr: int | None = None
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A special entry of IVRS, as `amd_iommu_dump` prints it.
+
+    kind: "IOAPIC" or "HPET"; handle: its id or number; rid: the requester id of its interrupts.
+    """
+
+    file: str
+    line: int
+    kind: str
+    handle: int
+    rid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What was switched on, or not: "Interrupt remapping", "X2APIC", "Virtual APIC", ..."""
+
+    file: str
+    line: int
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An I/O APIC of the MADT that IVRS does not name; -1: the one of the southbridge. Linux then remaps nothing."""
+
+    file: str
+    line: int
+    ioapic: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error that the driver reports of a unit, in its own words."""
+
+    file: str
+    line: int
+    text: str
+
+
+_PLACE = r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])"
+_LOGGED = re.compile(rf"(?:{_PLACE}: )?(?:AMD-Vi: )?Event logged \[([A-Z][A-Z_]{{3,40}})([^\]]{{0,300}})\]?")
+_KEY = re.compile(r"\b(\w{1,10}(?:\[\d\])?)=([^\s\]]{1,24})")
+_WHO = re.compile(_PLACE)
+_XEN = re.compile(rf"AMD-Vi: ([A-Z][A-Z_]{{3,40}}): {_PLACE} d(\d{{1,5}}) addr ([0-9a-f]{{8,16}}) "
+                  r"flags (?:0x)?([0-9a-f]{1,4})")
+_OLD = re.compile(r"AMD(?:-Vi|_IOV): ([A-Z][A-Z_]{3,40}): domain ?= ?(\d{1,5}), device id ?= ?0x([0-9a-f]{1,4}), "
+                  r"fault address ?= ?0x([0-9a-f]{1,16})(?:, flags ?= ?0x([0-9a-f]{1,4}))?")
+_FOUND = re.compile(rf"(?:{_PLACE}: )?AMD-Vi: Found IOMMU(?: at {_PLACE})? cap 0x[0-9a-f]{{1,4}}")
+_EFR = re.compile(r"AMD-Vi: Extended features \((?:0x)?([0-9a-f]{1,16})(?:, ?0x[0-9a-f]{1,16})?\):(.*)")
+_NAMES = re.compile(r"(?:(?:PreF|PPR|X2APIC|NX|GT|\[5\]|IA|GA|HE|PC|GA_vAPIC|SNP|EPHSup)(?: +|$))+")
+_FEATURE = re.compile(r"AMD-Vi: ([A-Za-z][A-Za-z0-9/ ]{1,40}?) (enabled|disabled)\b|AMD-Vi: (Disabling) ([a-z ]{3,40})")
+_MISSING = re.compile(r"IOAPIC\[(\d{1,3})\] not in IVRS table|(No southbridge IOAPIC found)")
+_SPECIAL = re.compile(rf"DEV_SPECIAL\((IOAPIC|HPET)\[(\d{{1,3}})\]\)\s+devid: {_PLACE}")
+_TROUBLE = re.compile(r"AMD-Vi: (?:\[Firmware Bug\]:? ?:? ?)?((?:Completion-Wait loop|Command buffer|No event written|"
+                      r"Unable to|Event log|Hardware|Failed|Error)[^\n]{0,120})")
+_SECONDS = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\]")
+_LOST = re.compile(r"amd_iommu_report_page_fault: (\d{1,9}) callbacks suppressed")
+
+
+def read(lines: Sequence[Line]) -> Reading:
+    """All records of a log, in order."""
+    reader = _Reader()
+    for line in lines:
+        if len(reader.records) >= MAX_RECORDS:
+            reader.tell(line, f"left out: all behind the first {MAX_RECORDS} records")
+            break
+        reader.take(line)
+    return Reading(tuple(reader.records), few(reader.remarks))
+
+
+def _rid(segment: str | None, bus: str, device: str, function: str) -> tuple[int, int]:
+    """Segment and requester id of a place."""
+    return int(segment or "0", 16), int(bus, 16) << 8 | (int(device, 16) & 31) << 3 | int(function)
+
+
+def _number(text: str | None) -> int | None:
+    digits = (text or "").removeprefix("0x")
+    return int(digits, 16) if re.fullmatch(r"[0-9a-fA-F]{1,16}", digits) else None
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.remarks: list[Remark] = []
+        self.named = False
+
+    def tell(self, line: Line, text: str) -> None:
+        self.remarks.append(Remark(line.file, line.number, 1, text))
+
+    def take(self, line: Line) -> None:
+        text = line.text
+        named, self.named = self.named, False
+        if named and (match := _NAMES.fullmatch(bare(text).strip())):
+            self.records[-1] = replace(self.records[-1], features=(*self.records[-1].features, *match[0].split()))
+        elif "AMD" in text or "Event logged [" in text or "IOAPIC" in text:
+            for pattern, do in FORMS:
+                if match := pattern.search(text):
+                    do(self, line, match)
+                    return
+        elif match := _LOST.search(text):
+            self.tell(line, f"Linux left out {match[1]} events here")
+
+    def _time(self, line: Line) -> str:
+        stamps = _SECONDS.findall(line.text)
+        return stamps[0] if stamps else ""
+
+    def logged(self, line: Line, match: re.Match[str]) -> None:
+        given = dict(_KEY.findall(line.text, match.start()))
+        words = [number for place in range(4) if (number := _number(given.get(f"event[{place}]"))) is not None]
+        if len(words) == 4:
+            self._raw(line, sum((word & 0xFFFFFFFF) << 32 * place for place, word in enumerate(words)))
+            return
+        who = _WHO.fullmatch(str(given.get("device", given.get("deice", ""))))
+        place = who.groups() if who else match.groups()[:4]
+        segment, rid = _rid(*place) if place[1] else (0, None)
+        domain, pasid, address, flags = (_number(given.get(name)) for name in ("domain", "pasid", "address", "flags"))
+        self.records.append(Event(line.file, line.number, match[5], rid, segment, domain, pasid, address, flags,
+                                  self._time(line)))
+        if not match[0].endswith("]"):
+            self.tell(line, "the event was cut: not everything of it is told")
+
+    def _raw(self, line: Line, word: int) -> None:
+        kind = int(get(word, AMD_EVENT.type))
+        self.records.append(Event(
+            line.file, line.number, EVENT_TYPES.get(kind, f"type {kind}"), int(get(word, AMD_EVENT.device)), 0, None,
+            int(get(word, AMD_EVENT.pasid)), int(get(word, AMD_EVENT.address)), int(get(word, AMD_EVENT.flags)),
+            self._time(line)))
+
+    def xen(self, line: Line, match: re.Match[str]) -> None:
+        segment, rid = _rid(*match.groups()[1:5])
+        self.records.append(Event(line.file, line.number, match[1], rid, segment, int(match[6]), None,
+                                  int(match[7], 16), int(match[8], 16), self._time(line)))
+
+    def old(self, line: Line, match: re.Match[str]) -> None:
+        self.records.append(Event(line.file, line.number, match[1], int(match[3], 16), 0, int(match[2]), None,
+                                  int(match[4], 16), _number(match[5]), self._time(line)))
+
+    def found(self, line: Line, match: re.Match[str]) -> None:
+        place = match.groups()[4:8] if match[6] else match.groups()[:4]
+        segment, rid = _rid(*place) if place[1] else (0, None)
+        self.records.append(Unit(line.file, line.number, rid, segment))
+        self.named = True
+
+    def efr(self, line: Line, match: re.Match[str]) -> None:
+        last = self.records[-1] if self.records else None
+        names, value = tuple(match[2].split()), int(match[1], 16)
+        if isinstance(last, Unit) and last.efr is None:
+            self.records[-1] = replace(last, efr=value, features=names)
+        else:
+            self.records.append(Unit(line.file, line.number, efr=value, features=names))
+        self.named = True
+        if odd := [name for name in names if name in PRINTED and not get(value, PRINTED[name])]:
+            self.tell(line, f"the words name {', '.join(odd)}, the register does not")
+
+    def feature(self, line: Line, match: re.Match[str]) -> None:
+        name = match[1] or match[4].strip().capitalize()
+        self.records.append(Feature(line.file, line.number, name, match[2] == "enabled"))
+
+    def missing(self, line: Line, match: re.Match[str]) -> None:
+        self.records.append(Missing(line.file, line.number, int(match[1]) if match[1] else -1))
+
+    def special(self, line: Line, match: re.Match[str]) -> None:
+        _, rid = _rid(*match.groups()[2:6])
+        self.records.append(Special(line.file, line.number, match[1], int(match[2]), rid))
+
+    def trouble(self, line: Line, match: re.Match[str]) -> None:
+        self.records.append(Trouble(line.file, line.number, match[1].strip()))
+
+
+FORMS: tuple[tuple[re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], None]], ...] = (
+    (_LOGGED, _Reader.logged), (_XEN, _Reader.xen), (_OLD, _Reader.old), (_FOUND, _Reader.found), (_EFR, _Reader.efr),
+    (_MISSING, _Reader.missing), (_SPECIAL, _Reader.special), (_FEATURE, _Reader.feature),
+    (_TROUBLE, _Reader.trouble))
+"""Each form of a line, and what reads it."""
