@@ -22,6 +22,7 @@ In the order in which to read them; a module imports only from those above it:
     xen_boot            what Xen says of units, I/O APICs and processors at boot
     xen_tables          Xen's key V: remapping tables
     xen_irqs            Xen's keys M, i and z: messages, interrupts, pins
+    xen_hvm             what Xen prints of a guest's APICs
     qemu_trace          QEMU's trace events of interrupts
     qemu_monitor        QEMU's `info lapic`, `info pic`, `info irq`
     xlu                 the syntax of xl.cfg
