@@ -9,4 +9,5 @@ In the order in which to read them; a module imports only from those above it:
     replay     `vsim replay`
     decode     `vsim decode`
     sweep      `vsim sweep`
+    size       `vsim size`
 """

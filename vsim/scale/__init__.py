@@ -2,9 +2,10 @@
 
 In the order in which to read them; a module imports only from those above it:
 
-    reach  every device to every vCPU of a domain
-    grid   a sweep as data: axes and cells
-    cell   one cell, run
-    run    `sweep`: cells on many processes
-    rows   the output, which an interrupted sweep goes on with
+    reach   every device to every vCPU of a domain
+    grid    a sweep as data: axes and cells
+    cell    one cell, run
+    run     `sweep`: cells on many processes
+    limits  what bites first when a machine grows
+    rows    the output, which an interrupted sweep goes on with
 """
