@@ -108,7 +108,7 @@ class Event:
 
     @property
     def word(self) -> int:
-        """The 128 bits of an event that shows two halves (an entry, a descriptor, a fault record)."""
+        """The 128 bits of an event that shows two halves (entry, descriptor, fault record). KeyError for another."""
         return self["high"] << 64 | self["low"]
 
 

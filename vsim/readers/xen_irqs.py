@@ -199,15 +199,16 @@ class _Reader:
         self.remarks.append(Remark(line.file, line.number, column(line), text))
 
     def take(self, place: int, line: Line, said: str) -> None:
-        for head, pattern, make in FORMS:
-            if head.match(said):
-                match = whole(self.lines, place, pattern)
-                made = make(self, line, match) if match else None
-                if made is None:
-                    self.remarks.append(torn(line, "a row"))
-                elif made is not True:
-                    self.records.append(made)
-                return
+        begins = _HEADS.match(said)
+        if not begins or (begins.lastgroup == "row" and self.ioapic is None):
+            return
+        pattern, make = FORMS[begins.lastgroup or ""]
+        match = whole(self.lines, place, pattern)
+        made = make(self, line, match) if match else None
+        if made is None:
+            self.remarks.append(torn(line, "a row"))
+        elif made is not True:
+            self.records.append(made)
 
     # --- rows: a record, True for one that only says where we are, None for one that does not fit ---
 
@@ -246,12 +247,10 @@ class _Reader:
         return Pin(line.file, line.number, int(m[1], 16), int(m[2]), int(m[3], 16), int(dlm), int(m[5] == "L"), dest,
                    int(m[6]), int(m[7]), int(m[8]), int(m[9] == "L"), int(m[10]), self.irq)
 
-    def row(self, line: Line, m: re.Match[str]) -> Pin | bool:
-        if self.ioapic is None:
-            return True
+    def row(self, line: Line, m: re.Match[str]) -> Pin:
         mask, tm, irr, polarity, status, dm, dlm = (int(m[place]) for place in range(3, 10))
-        return Pin(line.file, line.number, self.ioapic, int(m[1], 16), int(m[10], 16), dlm, dm, int(m[2], 16), status,
-                   polarity, irr, tm, mask)
+        return Pin(line.file, line.number, self.ioapic or 0, int(m[1], 16), int(m[10], 16), dlm, dm, int(m[2], 16),
+                   status, polarity, irr, tm, mask)
 
     def route(self, line: Line, m: re.Match[str]) -> Route:
         pins = tuple((int(apic), int(pin)) for apic, pin in re.findall(r"(\d+):(\d+)", m[2]))
@@ -279,15 +278,15 @@ def _rest(m: re.Match[str], first: int) -> dict[str, Any]:
             "owner": (m[first + 3] or "").strip()}
 
 
-FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], Any]], ...] = (
-    (re.compile(r"(?:MSI-X|MSI|HPET|IOMMU)\s+\d+ vec="), _MSI, _Reader.msi),
-    (re.compile(r"IRQ: *\d+ vec:"), _IRQ, _Reader.interrupt),
-    (re.compile(r"IRQ: *\d+ affinity:"), _OLD, _Reader.older),
-    (re.compile(r"0x[0-9a-f]{2} -> \w"), _DIRECT, _Reader.direct),
-    (re.compile(r"IRQ *\d+ Vec *\d"), _OWNER, _Reader.owner),
-    (re.compile(r"Apic 0x[0-9a-f]{2}, Pin"), _PIN, _Reader.pin),
-    (re.compile(r"[0-9a-f]{2}\s+(?:[0-9a-f]{8}|[0-9a-f]{2})\s+[01]\s"), _ROW, _Reader.row),
-    (re.compile(r"IRQ\d+ ->"), _ROUTE, _Reader.route),
-    (re.compile(r"IO APIC #\d"), _NUMBER, _Reader.number),
-    (re.compile(r"\.+ *: (?:phys|max|IO APIC)"), _FACT, _Reader.fact))
-"""How each row begins, its form, and what reads it."""
+_HEADS = re.compile("|".join((
+    r"(?P<msi>(?:MSI-X|MSI|HPET|IOMMU)\s+\d+ vec=)", r"(?P<irq>IRQ: *\d+ vec:)", r"(?P<older>IRQ: *\d+ affinity:)",
+    r"(?P<direct>0x[0-9a-f]{2} -> \S{1,120}\(\))", r"(?P<owner>IRQ *\d+ Vec *\d)", r"(?P<pin>Apic 0x[0-9a-f]{2}, Pin)",
+    r"(?P<row>[0-9a-f]{2}\s+(?:[0-9a-f]{8}|[0-9a-f]{2})\s+[01]\s)", r"(?P<route>IRQ\d+ ->)",
+    r"(?P<number>IO APIC #\d)", r"(?P<fact>\.+ *: (?:phys|max|IO APIC))")))
+
+FORMS: dict[str, tuple[re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], Any]]] = {
+    "msi": (_MSI, _Reader.msi), "irq": (_IRQ, _Reader.interrupt), "older": (_OLD, _Reader.older),
+    "direct": (_DIRECT, _Reader.direct), "owner": (_OWNER, _Reader.owner), "pin": (_PIN, _Reader.pin),
+    "row": (_ROW, _Reader.row), "route": (_ROUTE, _Reader.route), "number": (_NUMBER, _Reader.number),
+    "fact": (_FACT, _Reader.fact)}
+"""The form of each row, by the name of how it begins in `_HEADS`, and what reads it."""

@@ -103,9 +103,8 @@ def read(lines: Sequence[Line]) -> Reading:
         if len(reader.records) >= MAX_RECORDS:
             reader.tell(line, f"left out: all behind the first {MAX_RECORDS} records")
             break
-        said = body(line.text)
-        if said:
-            reader.take(place, said)
+        if reader.inside or "nr_pt_levels" in line.text or "Redirection table" in line.text:
+            reader.take(place, body(line.text))
     reader.end()
     return Reading(tuple(record for record in reader.records if record is not None), few(reader.remarks))
 
@@ -119,6 +118,11 @@ class _Reader:
         self.ioapic: int | None = None
         self.at = -1
         self.said: dict[str, str] = {}
+
+    @property
+    def inside(self) -> bool:
+        """Whether a unit or an I/O APIC has been named, so that rows can follow."""
+        return self.unit is not None or self.ioapic is not None
 
     def tell(self, line: Line, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, column(line), text))
@@ -139,7 +143,7 @@ class _Reader:
             self.said["entries"] = match[1]
         elif match := _COUNT.fullmatch(said):
             self.tell(line, f"Xen printed {match[1]} entries and counts {match[2]} in use")
-        elif (self.unit is not None or self.ioapic is not None) and _HEADS.match(said):
+        elif _HEADS.match(said):
             self._row(place, line)
 
     def _row(self, place: int, line: Line) -> None:
