@@ -20,8 +20,11 @@ from vsim.readers.source import TextError
 
 MAX_BYTES = 64 << 20
 """Largest file, in bytes; also the longest text, in characters."""
-MAX_LINE = 4096
-"""Characters of a line that are looked at; what stands behind is left out, with a remark."""
+MAX_LINE = 1 << 16
+"""Characters of a line that are looked at; what stands behind is left out, with a remark. A row of /proc/interrupts has
+11 for each CPU, and a large host 4,096 CPUs."""
+MAX_LINES = 400_000
+"""Lines of a text that are looked at; those behind are left out, with a remark."""
 MAX_REMARKS = 1000
 """Remarks of one kind of text that are kept; the last one then says how many more there were."""
 
@@ -64,7 +67,8 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     """
     remarks: list[Remark] = []
     lines = []
-    for number, row in enumerate(re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff")), 1):
+    rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
+    for number, row in enumerate(rows[:MAX_LINES], 1):
         if len(row) > MAX_LINE:
             remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
                                                               f"of {len(row)}; the limit is {MAX_LINE}"))
@@ -73,6 +77,8 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
             remarks.append(Remark(file, number, row.index("\0") + 1, "a NUL is read as a blank"))
             row = row.replace("\0", " ")
         lines.append(Line(file, number, row))
+    if len(rows) > MAX_LINES:
+        remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
         remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
     return tuple(lines), few(remarks)

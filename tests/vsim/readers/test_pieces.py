@@ -22,6 +22,20 @@ def test_what_is_cut_or_changed_is_said_with_its_place():
         f"f:2:{MAX_LINE + 1}: left out: 2 characters of a line of {MAX_LINE + 2}; the limit is {MAX_LINE}"]
 
 
+def test_lines_behind_the_limit_are_left_out(monkeypatch):
+    monkeypatch.setattr("vsim.readers.pieces.MAX_LINES", 2)
+    assert lines_of("a\nb")[1] == ()
+    lines, remarks = lines_of("a\nb\nc\nd", "f")
+    assert [line.text for line in lines] == ["a", "b"]
+    assert list(map(str, remarks)) == ["f:2:1: left out: all behind the first 2 lines"]
+
+
+def test_a_row_of_a_host_with_4096_cpus_is_whole():
+    row = " 24:" + f"{0:11d}" * 4096 + "  IR-PCI-MSIX-0000:01:00.0   3-edge      eth1"
+    lines, remarks = lines_of(row)
+    assert (lines[0].text, remarks) == (row, ())
+
+
 @given(st.text())
 def test_every_text_has_lines(text):
     lines, _ = lines_of(text)
