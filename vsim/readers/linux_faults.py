@@ -165,7 +165,7 @@ class _Reader:
 
     def read(self) -> None:
         for match in _TOKEN.finditer(self.log.text):
-            if len(self.records) >= MAX_FAULTS:
+            if len(self.records) >= MAX_FAULTS or len(self.remarks) >= MAX_FAULTS:
                 self._tell(match.start(), f"left out: all behind the first {MAX_FAULTS} faults")
                 break
             self._token(match, match.lastgroup or "")
@@ -202,8 +202,9 @@ class _Reader:
         kind, pasid = (kinds[-1][1], kinds[-1][2]) if kinds else ("", None)
         line = self.log.line(at)
         fault = Fault(line.file, line.number, bus << 8 | device << 3 | function, segment=segment,
-                      kind=_KINDS.get(kind, "interrupt"), pasid=_hex(pasid or match["pasid"] or ""),
-                      time=self.log.time(at))
+                      kind=_KINDS.get(kind, "interrupt"), time=self.log.time(at))
+        if (number := _hex(pasid or match["pasid"] or "")) != 0xFFFF_FFFF:  # which is Linux's "none"
+            fault = replace(fault, pasid=number)
         self.open.append((at, fault))
         if len(self.open) > 2 * MAX_APART:
             self._close(*self.open.pop(0))

@@ -34,7 +34,7 @@ class Event:
     time: str = ""
     where: int = -1
     task: str = ""
-    values: dict[str, int] = field(default_factory=dict)
+    values: dict[str, int] = field(default_factory=dict, hash=False)
 
     def __getitem__(self, name: str) -> int | None:
         return self.values.get(name)

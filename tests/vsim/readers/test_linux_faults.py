@@ -73,7 +73,7 @@ def test_words_of_another_reason_are_told():
     ("[DMA Write PASID 0x21] Request device [00:02.0] fault addr 0x7f000000 [fault reason 0x05] PTE Write access is "
      "not set", "write", 0x7F000000, 0x21),
     ("[DMA Read] Request device [00:02.0] PASID ffffffff fault addr 7f000000 [fault reason 06] PTE Read access is not "
-     "set", "read", 0x7F000000, 0xFFFFFFFF),
+     "set", "read", 0x7F000000, None),
     ("DMAR:[DMA Write] Request device [00:02.0] fault addr 7f000000 \nDMAR:[fault reason 02] Present bit in context "
      "entry is clear", "write", 0x7F000000, None)])
 def test_dma_faults_are_told_apart(text, kind, address, pasid):
