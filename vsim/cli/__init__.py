@@ -10,4 +10,5 @@ In the order in which to read them; a module imports only from those above it:
     decode     `vsim decode`
     sweep      `vsim sweep`
     size       `vsim size`
+    race       `vsim race`
 """

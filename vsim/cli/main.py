@@ -50,6 +50,7 @@ BUILT_IN = {
     "replay": BuiltIn("vsim.cli.replay", "run recorded cases of real machines and compare"),
     "decode": BuiltIn("vsim.cli.decode", "tell one thing: a message, an entry, a register, a fault line"),
     "size": BuiltIn("vsim.cli.size", "tell which limit bites first when a domain grows"),
+    "race": BuiltIn("vsim.cli.race", "let a device fire between any two writes of a change"),
     "sweep": BuiltIn("vsim.cli.sweep", "run a grid of cases on all processors or a cluster"),
     "bench": BuiltIn("vsim.cli.bench", "measure the simulator on this computer"),
 }
