@@ -22,6 +22,7 @@ In the order in which to read them; a module imports only from those above it:
     xen_boot            what Xen says of units, I/O APICs and processors at boot
     xen_tables          Xen's key V: remapping tables
     xen_irqs            Xen's keys M, i and z: messages, interrupts, pins
+    xen_regs            registers of the units, as Xen prints them
     xen_hvm             what Xen prints of a guest's APICs
     qemu_trace          QEMU's trace events of interrupts
     qemu_monitor        QEMU's `info lapic`, `info pic`, `info irq`
@@ -39,4 +40,5 @@ In the order in which to read them; a module imports only from those above it:
     acpi_madt           the table MADT: processors and I/O APICs
     acpi_ivrs           the table IVRS: AMD's IOMMUs and what sits behind each
     amd_log             what Linux and Xen log of AMD's IOMMUs
+    amd_tables          remapping tables of AMD's IOMMUs
 """

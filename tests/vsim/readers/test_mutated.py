@@ -7,17 +7,20 @@ import pytest
 from tests.places import NO_REAL_DATA, real_data_folder
 from vsim.readers import (
     amd_log,
+    amd_tables,
     qemu_monitor,
     qemu_trace,
     xen_boot,
     xen_faults,
     xen_hvm,
     xen_irqs,
+    xen_regs,
     xen_tables,
 )
 from vsim.readers.pieces import lines_of, text_of
 
-READERS = (xen_faults, xen_boot, xen_tables, xen_irqs, xen_hvm, qemu_trace, qemu_monitor, amd_log)
+READERS = (xen_faults, xen_boot, xen_tables, xen_irqs, xen_regs, xen_hvm, qemu_trace, qemu_monitor, amd_log,
+           amd_tables)
 OWN = """(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0
 (XEN) [VT-D]INTR-REMAP: reason 22 - Present field in the IRTE entry is clear
 (XEN) iommu 1: nr_pt_levels = 4.
