@@ -8,12 +8,12 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-from vsim.explain.logged import tell_logged
+from vsim.explain.logged import QEMU_MESSAGES, QEMU_WORDS, tell_logged
 from vsim.explain.messages import Known
 from vsim.explain.things import KINDS, tell
 from vsim.explain.told import Told
 from vsim.layouts.bits import parse_bdf
-from vsim.readers import amd_log, linux_faults, xen_faults
+from vsim.readers import amd_log, linux_faults, qemu_trace, xen_faults
 from vsim.readers.pieces import MAX_LINE, Line, Reading, lines_of
 from vsim.readers.source import TextError
 
@@ -75,6 +75,14 @@ def _amd_events(lines: Sequence[Line]) -> Reading:
     return reading._replace(records=tuple(each for each in reading.records if isinstance(each, amd_log.Event)))
 
 
+def _traced(lines: Sequence[Line]) -> Reading:
+    """QEMU's events that show a word or a message, and the entries that it refused."""
+    reading = qemu_trace.read(lines)
+    return reading._replace(records=tuple(
+        each for each in reading.records if isinstance(each, qemu_trace.Refusal)
+        or each.name in QEMU_WORDS or each.name in QEMU_MESSAGES))
+
+
 def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
     """What the lines of a log report, each told; what a reader left out is a remark of the last.
 
@@ -94,7 +102,7 @@ def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
     return tuple(things)
 
 
-READERS = (linux_faults.read, xen_faults.read, _amd_events)
+READERS = (linux_faults.read, xen_faults.read, _amd_events, _traced)
 """The readers of logs whose records `logged.tell_logged` tells."""
 
 ALLOWED = f"a fault line of a log, or one of {', '.join(list(KINDS)[:9])} or a register's name, and its numbers"

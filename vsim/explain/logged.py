@@ -1,7 +1,7 @@
 """Lines of a log told: a fault with its record, the checks that refuse so and what would let it pass.
 
-`tell_logged(record)` takes what the readers of logs give (`linux_faults`, `xen_faults`, `amd_log`); `TELLERS` has a
-row for each type.
+`tell_logged(record)` takes what the readers of logs give (`linux_faults`, `xen_faults`, `amd_log`, `qemu_trace`);
+`TELLERS` has a row for each type.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from vsim.explain import amd
 from vsim.explain.ends import ends_of_reason
 from vsim.explain.things import tell
 from vsim.explain.told import Form, Told, word
-from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
+from vsim.layouts.formats import FRCD, IRTE, REASON_TEXT, Reason
 from vsim.layouts.registers import FSTS, IQERCD
+from vsim.readers import qemu_trace
 from vsim.readers.amd_log import Event
 from vsim.readers.linux_faults import Fault, QueueDump, QueueFault, Status
 from vsim.readers.xen_faults import StatusBit
@@ -78,10 +79,34 @@ def _amd(happened: Event) -> Told:
                 amd.logged(happened))
 
 
+QEMU_WORDS = {"vtd_ir_irte_get": "irte", "vtd_inv_desc": "descriptor", "vtd_frr_new": "frcd"}
+"""Trace events of QEMU that show two halves of a word, and the kind of the word."""
+QEMU_MESSAGES = ("vtd_ir_remap_msi_req", "vtd_ir_remap_msi", "vtd_irq_generate")
+"""Those that show a message."""
+
+
+def _traced(event: qemu_trace.Event) -> Told:
+    if event.name in QEMU_WORDS:
+        told = tell(QEMU_WORDS[event.name], (event["high"], event["low"]))
+    else:
+        told = tell("msi", (event["address"], event["data"] & 0xFFFFFFFF))
+    return told._replace(given=f"{event.file}:{event.line}: {event.name}")
+
+
+def _refused(refusal: qemu_trace.Refusal) -> Told:
+    given = f"{refusal.file}:{refusal.line}: index {refusal['index']}, reason {refusal.reason:#x}"
+    known = dict(refusal.values)
+    words = (word(IRTE, refusal["high"] << 64 | refusal["low"]),) if "high" in known else ()
+    return Told("fault", given, (Form("Interrupt refused by QEMU's unit", "", words, (
+        f"The entry at index {refusal['index']:#x}: {REASON_TEXT[refusal.reason]}.",
+        "QEMU tells the first of a kind only."), ends_of_reason(refusal.reason)),))
+
+
 def _hex(value: int | None) -> str:
     return "unknown" if value is None or value < 0 else f"{value:#x}"
 
 
 TELLERS: dict[type, Callable[[Any], Told]] = {
-    Fault: _fault, Status: _status, StatusBit: _bit, QueueFault: _queue, QueueDump: _dump, Event: _amd}
+    Fault: _fault, Status: _status, StatusBit: _bit, QueueFault: _queue, QueueDump: _dump, Event: _amd,
+    qemu_trace.Event: _traced, qemu_trace.Refusal: _refused}
 """What tells each type of record."""

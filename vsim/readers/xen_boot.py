@@ -2,8 +2,9 @@
 
     for record in read(lines).records: ...      # Drhd, Scope, IoApic, Hpet, Cpu, Feature, Mode
 
-The forms are those of xen/drivers/passthrough/vtd/dmar.c and iommu.c since 4.0, and of Xen's ACPI and APIC code. The
-scopes of a unit come after its address, "flags: INCLUDE_ALL" last.
+The forms are those of xen/drivers/passthrough/vtd/dmar.c and iommu.c, and of Xen's ACPI and APIC code. Older versions
+put the source file and its line behind the mark "[VT-D]", and name a function without its segment. The scopes of a unit
+come after its address, "flags: INCLUDE_ALL" last.
 """
 
 from __future__ import annotations
@@ -118,7 +119,8 @@ class Mode:
     driver: str
 
 
-_PLACE = r"([0-9a-f]{4}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])"
+_VTD = r"\[VT-D\](?:\w{1,12}\.c:\d{1,5}:)? *"
+_PLACE = r"(?:([0-9a-f]{4}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])"
 _HEX = r"(?:0x)?([0-9a-fA-F]{1,16})"
 
 
@@ -126,7 +128,7 @@ def _scope(line: Line, match: re.Match[str]) -> Scope:
     kind = {"IOAPIC": "ioapic", "MSI HPET": "hpet"}.get(match[1], match[1])
     bus, device, function = int(match[3], 16), int(match[4], 16) & 31, int(match[5])
     buses = (int(match[7], 16), int(match[8], 16)) if match[7] else None
-    return Scope(line.file, line.number, kind, int(match[2], 16), bus << 8 | device << 3 | function, buses)
+    return Scope(line.file, line.number, kind, int(match[2] or "0", 16), bus << 8 | device << 3 | function, buses)
 
 
 def _feature(line: Line, match: re.Match[str]) -> Feature:
@@ -134,13 +136,13 @@ def _feature(line: Line, match: re.Match[str]) -> Feature:
 
 
 FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] = (
-    (re.compile(rf"\[VT-D\] *dmaru->address = {_HEX}"), lambda line, m: Drhd(line.file, line.number, int(m[1], 16))),
-    (re.compile(rf"\[VT-D\] *drhd->address = {_HEX}(?: iommu->reg = .*)?"), lambda line, m: int(m[1], 16)),
-    (re.compile(rf"\[VT-D\] *cap = {_HEX} ecap = {_HEX}"), lambda line, m: (int(m[1], 16), int(m[2], 16))),
-    (re.compile(r"\[VT-D\] *(endpoint|bridge|IOAPIC|MSI HPET): " + _PLACE
-                + r"(?: start=([0-9a-f]{1,2}) sec=([0-9a-f]{1,2}) *sub=([0-9a-f]{1,2}))?"), _scope),
-    (re.compile(r"\[VT-D\] *flags: INCLUDE_ALL"), lambda line, m: True),
-    (re.compile(r"\[VT-D\] *found ACPI_DMAR_(\w{1,10}):?"), lambda line, m: m[1]),
+    (re.compile(rf"{_VTD}dmaru->address = {_HEX}"), lambda line, m: Drhd(line.file, line.number, int(m[1], 16))),
+    (re.compile(rf"{_VTD}drhd->address = {_HEX}(?: iommu->reg = .*)?"), lambda line, m: int(m[1], 16)),
+    (re.compile(rf"{_VTD}cap = {_HEX} ecap = {_HEX}"), lambda line, m: (int(m[1], 16), int(m[2], 16))),
+    (re.compile(rf"{_VTD}(endpoint|bridge|IOAPIC|MSI HPET): {_PLACE}"
+                r"(?: start ?= ?([0-9a-f]{1,2}) sec ?= ?([0-9a-f]{1,2}) *sub ?= ?([0-9a-f]{1,2}))?"), _scope),
+    (re.compile(rf"{_VTD}flags: INCLUDE_ALL"), lambda line, m: True),
+    (re.compile(rf"{_VTD}found ACPI_DMAR_(\w{{1,10}}):?"), lambda line, m: m[1]),
     (re.compile(r"IOAPIC\[\d{1,3}\]: apic_id (\d{1,3}), version (\d{1,3}), address 0x([0-9a-f]{1,16}), "
                 r"GSI (\d{1,5})-(\d{1,5})"),
      lambda line, m: IoApic(line.file, line.number, int(m[1]), int(m[2]), int(m[3], 16), (int(m[4]), int(m[5])))),
@@ -150,7 +152,7 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] 
                 r"(enabled|disabled)\)"), lambda line, m: _cpu(line, m)),
     (re.compile(r"(?:Intel VT-d|AMD-Vi:?) ([A-Z][A-Za-z0-9 ]{1,40}?) (not )?(?:enabled|supported)\.?"), _feature),
     (re.compile(r"(Interrupt remapping|I/O virtualisation) (?:enabled|(disabled))"), _feature),
-    (re.compile(r"(?:Using APIC driver|Switched to APIC driver) (\w{1,30})"),
+    (re.compile(r"(?:Using APIC driver|Switched to APIC driver) (\w{1,30})\.?"),
      lambda line, m: Mode(line.file, line.number, m[1])),
 )
 """Each form of a line, and what it says. A number is a unit's address, a pair its CAP and ECAP, True its flag."""

@@ -65,7 +65,10 @@ def read(lines: Sequence[Line]) -> Reading:
         said = line.text if is_xen(line.text) else body(line.text) if waiting else ""
         if not said:
             continue
-        if match := _FAULT.search(said) or _OLD.search(said):
+        match = _FAULT.search(said) or _OLD.search(said)
+        if not match and "Request device" in said:  # wrapped
+            match = _FAULT.search(f"{said.rstrip()} {body(lines[place + 1].text)}") if place + 1 < len(lines) else None
+        if match:
             _take(match, line, place, records, waiting, remarks)
         elif match := _REASON.search(said):
             _explain(match, line, place, records, waiting, remarks)

@@ -51,6 +51,17 @@ def test_units_have_their_registers_and_scopes():
         ("bridge", "0001:00:06.0", (1, 3)), ("ioapic", "0001:f0:1f.7", None), ("hpet", "0001:f0:0f.0", None)]
 
 
+def test_an_older_log_with_the_lines_of_its_source():
+    (unit, mode) = read("(XEN) [VT-D]dmar.c:383: found ACPI_DMAR_DRHD:\n(XEN) [VT-D]dmar.c:405:   dmaru->address = fed9"
+                        "0000\n(XEN) [VT-D]iommu.c:1155: drhd->address = fed90000 iommu->reg = ffff82c3fff57000\n"
+                        "(XEN) [VT-D]iommu.c:1157: cap = c90780106f0462 ecap = f020fe\n"
+                        "(XEN) [VT-D]dmar.c:348:   IOAPIC: f0:1f.7\n"
+                        "(XEN) [VT-D]dmar.c:320:   bridge: 0:1c.0 start = 0 sec = 2  sub = 3\n"
+                        "(XEN) Switched to APIC driver x2apic_cluster.\n").records
+    assert (unit.cap, unit.ecap, mode.driver) == (0xC90780106F0462, 0xF020FE, "x2apic_cluster")
+    assert [(s.kind, s.rid, s.buses) for s in unit.scopes] == [("ioapic", 0xF0FF, None), ("bridge", 0xE0, (2, 3))]
+
+
 def test_the_scope_of_another_structure_is_not_the_units():
     assert all(scope.rid != 0xA0 for unit in read(LOG).records[:2] for scope in unit.scopes)
 

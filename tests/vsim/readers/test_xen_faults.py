@@ -21,6 +21,7 @@ def read(text):
 
 @pytest.mark.parametrize("text", [NEW, MIDDLE, NEW.replace("(XEN) ", ""), NEW.replace("\n(XEN)", "\n> (XEN)"),
                                   NEW.replace("\n(XEN)", "\n[    1.5] usb 1-1: new device\n(XEN)", 1),
+                                  NEW.replace("fault index", "fault\n> index"),
                                   NEW.replace("(XEN) ", "(XEN) [2031-02-03 04:05:06] ")])
 def test_who_which_and_why(text):
     (fault,) = read(text).records
