@@ -44,8 +44,17 @@ def step(m: Machine, command: c.Command, trace: bool = True) -> list[Event]:
         m.emit(node(Kind.XEN), Act.DROPPED, Drop.DEAD)
     else:
         _DO[type(command)](m, command)
+    if m.unshown:
+        _tell_unshown(m)
     m.events = []
     return events or []
+
+
+def _tell_unshown(m: Machine) -> None:
+    """The last event of a command that had more than are kept: how many are missing. It costs nothing."""
+    count, m.unshown = m.unshown, 0
+    if m.events is not None:
+        m.events.append(Event(m.tick, 0, node(Kind.XEN), Act.UNSHOWN, 0, count, 0, 0))
 
 
 def run(m: Machine, commands: Iterable[c.Command]) -> list[Event]:
@@ -178,13 +187,16 @@ def _notified(m: Machine, unit: int, descriptor: int) -> int:
     return ndst if wide else ndst >> 8 & 0xFF
 
 
-def _send_pins(m: Machine, pins: Iterable[int]) -> None:
-    """Each of these pins sends its message."""
+def _send_pins(m: Machine, pins: Iterable[int]) -> int:
+    """Each of these pins sends its message; how many they are."""
+    sent = 0
     for pin in pins:
+        sent += 1
         m.new_serial()
         address, data = vioapic.begin(m, pin)
         requester = -1 if m.quirks & IOAPIC_UNVERIFIED else m.profile.options.ioapic_sid
         request(m, requester, address, data, _VIOAPIC | pin)
+    return sent
 
 
 def _send_messages(m: Machine, place: int, numbers: list[int]) -> None:
@@ -203,9 +215,9 @@ def _send_messages(m: Machine, place: int, numbers: list[int]) -> None:
             m.emit(source, Act.DROPPED, Drop.NO_MESSAGE if state == msi.OFF else Drop.NO_MASTER, number)
 
 
-def _broadcast_eoi(m: Machine, vector: int) -> None:
-    if vector >= 0:
-        _send_pins(m, vioapic.end(m, vector))
+def _broadcast_eoi(m: Machine, vector: int) -> int:
+    """An EOI that goes to the I/O APICs; how many pins send again."""
+    return _send_pins(m, vioapic.end(m, vector)) if vector >= 0 else 0
 
 
 def _end_bound(m: Machine, vcpu: int, vector: int) -> None:
@@ -290,7 +302,7 @@ def _series_outputs(m: Machine, outputs: Iterable[Message | xen_queue.Refresh]) 
         if isinstance(out, Message):
             xen_paths.event(m, out.address, out.data)
         else:
-            xen_bind.refresh(m, None if out.index < 0 else out.index)
+            xen_bind.refresh(m, out.place, out.again)
 
 
 def _table_write(m: Machine, place: int, offset: int, width: int, value: int) -> None:
@@ -398,16 +410,33 @@ def _drawn(state: int) -> int:
     return state * 6364136223846793005 + 1442695040888963407 & (1 << 64) - 1
 
 
+MOST_RESENT = 1 << 12
+"""Interrupts that level pins send again during the handlers of a burst; a pin that stays up would go on for ever."""
+
+
 def _handle_all(m: Machine) -> None:
-    """Every vCPU with a request takes and ends what it is offered, the lowest vCPU first, each at most 256 times."""
+    """Every vCPU with a request takes and ends what it is offered, the lowest vCPU first, each at most 256 times.
+
+    It ends when level pins that stay up have sent `MOST_RESENT` times more.
+    """
+    left = MOST_RESENT
     for vcpu in _requested(m):
         for _ in range(256):
             offered = vlapic.pending(m, vcpu)
             if offered < 0 or m.apic_mode[vcpu] == Apic.DISABLED:
                 break
             m.serial = 0
+            if not m.room and vlapic.serve(m, vcpu, _awaited(m)):
+                break
             if vlapic.acknowledge(m, vcpu) == offered:  # else it was an NMI, which has no EOI
-                _broadcast_eoi(m, vlapic.end(m, vcpu))
+                left -= _broadcast_eoi(m, vlapic.end(m, vcpu))
+                if left < 0:
+                    return
+
+
+def _awaited(m: Machine) -> set[int]:
+    """The vectors whose EOI a level pin waits for."""
+    return {entry & 0xFF for entry in m.rte if entry & RTE.irr.mask}
 
 
 def _requested(m: Machine) -> list[int]:

@@ -9,6 +9,7 @@ In the order in which to read them; a module imports only from those above it:
     remap        a request and the verdict on it
     msi          MSI and MSI-X of a function
     vioapic      the I/O APIC
+    crowd        many local APICs at once
     routes       which local APICs a destination names
     vlapic       local APICs: accept, take, end
     vlapic_regs  local APICs as software sees them: registers, modes, IPIs

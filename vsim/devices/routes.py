@@ -5,6 +5,7 @@ Each target matches by its own mode. The table makes the cost of a match indepen
 
 from __future__ import annotations
 
+from vsim.devices import crowd
 from vsim.state.arrays import Apic, Machine
 from vsim.state.profile import CLUSTER_F_BROADCASTS, MIXED_NARROWS
 
@@ -15,11 +16,12 @@ NEVER = 1 << 32
 class Routes:
     """Targets by physical ID and by logical address, for a machine as it is now."""
 
-    __slots__ = ("alias", "f_broadcasts", "ff", "literal", "narrows", "x2", "x2_clusters", "x2_ids", "xapic",
+    __slots__ = ("alias", "crowds", "f_broadcasts", "ff", "literal", "narrows", "x2", "x2_clusters", "x2_ids", "xapic",
                  "xapic_clusters", "xapic_flat", "xapic_ids")
 
     def __init__(self, m: Machine) -> None:
         options = m.profile.options
+        self.crowds: dict[tuple[int, int, int], list[int]] | None = {} if m.vcpus > crowd.MANY else None
         self.alias, self.ff = options.alias_ids, options.ff_broadcast
         self.f_broadcasts = options.cluster_f_broadcast or bool(m.quirks & CLUSTER_F_BROADCASTS)
         self.xapic: list[int] = []
@@ -120,6 +122,26 @@ def match(m: Machine, destination: int, logical: int, narrow: int) -> list[int]:
     if rule in ("everybody", "nobody"):
         return [0] if rule == "everybody" else []
     table = of(m)
+    if table.crowds is None:
+        return _found(table, rule, destination, logical, narrow)
+    return table.crowds.get((destination, logical, narrow)) or _remembered(table, rule, destination, logical, narrow)
+
+
+def _found(table: Routes, rule: str, destination: int, logical: int, narrow: int) -> list[int]:
     if rule == "xen":
         return table.xen(destination, logical)
     return table.logical(destination, narrow) if logical else table.physical(destination, narrow)
+
+
+MOST_CROWDS = 256
+"""Crowds that a table of destinations remembers."""
+
+
+def _remembered(table: Routes, rule: str, destination: int, logical: int, narrow: int) -> list[int]:
+    """A destination that names many is remembered, with what its crowd works out."""
+    found = crowd.kept(_found(table, rule, destination, logical, narrow))
+    if type(found) is crowd.Crowd and table.crowds is not None:
+        if len(table.crowds) >= MOST_CROWDS:
+            table.crowds.clear()
+        table.crowds[destination, logical, narrow] = found
+    return found

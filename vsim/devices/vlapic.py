@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from vsim.devices import routes
+from vsim.devices import crowd, routes
+from vsim.devices.crowd import Crowd
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC_BASE, ESR, SVR
 from vsim.state import xen_quirks
@@ -149,12 +150,13 @@ def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: 
     if mode > 1:
         return _signal_all(m, targets, mode, vector, destination, reserved)
     fixed_to_all = m.quirks & xen_quirks.DELIVER_DISABLED and mode == Dlm.FIXED
-    ready = targets if fixed_to_all else [vcpu for vcpu in targets if enabled(m, vcpu)]
+    ready = targets if fixed_to_all else ready_of(m, targets)
     alone = mode == _LOWEST and len(ready) == 1 and m.profile.options.model != "vtd"     # Xen remembers it too
     if alone or (len(ready) > 1 and (mode == _LOWEST or (share and not m.quirks & RH_IGNORED))):
         ready = [arbitrate(m, ready)]
-    for vcpu in ready:
-        take_in(m, vcpu, vector, level, destination)
+    if type(ready) is not Crowd or m.room or not _taken_together(m, ready, vector, level):
+        for vcpu in ready:
+            take_in(m, vcpu, vector, level, destination)
     if not ready:
         m.nobody += 1
         m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.DISABLED if targets else Drop.NOBODY,
@@ -162,11 +164,27 @@ def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: 
     return ready
 
 
+def ready_of(m: Machine, targets: list[int]) -> list[int]:
+    """Those of the targets that take fixed interrupts."""
+    return targets.ready(m) if type(targets) is Crowd else [vcpu for vcpu in targets if enabled(m, vcpu)]
+
+
+def _taken_together(m: Machine, who: Crowd, vector: int, level: int) -> bool:
+    """A crowd takes a vector while nobody looks, unless each member has to be asked by itself."""
+    if vector < 16 and not m.quirks & LOW_VECTORS_TAKEN:
+        return crowd.noted(m, who, ESR.receive_illegal.mask)
+    crowd.accept(m, who, vector, level, bool(m.quirks & xen_quirks.TMR_STICKY))
+    return True
+
+
 def arbitrate(m: Machine, ready: list[int]) -> int:
     """The winner among several: lowest PPR, first found behind the last winner (A 6.1)."""
     if m.quirks & LOWEST_IS_FIRST:
         return ready[0]
-    winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
+    if type(ready) is Crowd:
+        winner = crowd.next_after(ready.calmest(m, ppr), m.winner)
+    else:
+        winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
     m.winner = winner & 0xFF if m.quirks & xen_quirks.RR_U8 else winner
     return winner
 
@@ -189,8 +207,11 @@ def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destinat
     if mode in reserved:
         m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.MODE, destination, vector)
         return []
-    for vcpu in targets:
-        signal(m, vcpu, mode, vector, destination)
+    if type(targets) is Crowd and not m.room:
+        _signalled_together(m, targets, mode)
+    else:
+        for vcpu in targets:
+            signal(m, vcpu, mode, vector, destination)
     if not targets:
         m.emit(_VLAPIC, Act.DROPPED, Drop.NOBODY, destination, vector)
     return targets
@@ -209,6 +230,18 @@ def signal(m: Machine, vcpu: int, mode: int, vector: int, destination: int) -> N
         m.waiting[vcpu] = int(not m.apic_base[vcpu] & APIC_BASE.bsp.mask)
     elif mode == Dlm.SIPI:
         m.waiting[vcpu] = 0
+
+
+def _signalled_together(m: Machine, who: Crowd, mode: int) -> None:
+    """NMI, SMI, INIT, SIPI or ExtINT at every member while nobody looks."""
+    if mode == Dlm.SIPI:
+        crowd.start(m, who)
+    elif mode == Dlm.NMI:
+        crowd.interrupt_all(m, who)
+    else:
+        m.unseen(Act.SIGNALLED, len(who))
+        if mode == Dlm.INIT:
+            _reset_together(m, who)
 
 
 def error(m: Machine, vcpu: int, bit: int, about: int) -> None:
@@ -251,6 +284,29 @@ def acknowledge(m: Machine, vcpu: int) -> int:
     return m.svr[vcpu] & 0xFF
 
 
+def serve(m: Machine, vcpu: int, awaited: set[int]) -> bool:
+    """Take and end all that a vCPU is offered while nobody looks; False when that has to be done one by one.
+
+    awaited: the vectors whose EOI a level pin waits for. What is taken is above everything in service, so that each
+    EOI ends the vector just taken.
+    """
+    if m.nmi[vcpu] and not m.in_nmi[vcpu]:
+        return False
+    floor = (ppr(m, vcpu) | 0xF) + 1
+    for vector in awaited:
+        if vector >= floor and is_set(m.irr, vcpu, vector) and is_set(m.tmr, vcpu, vector):
+            return False
+    taken = 0
+    for word in range(floor >> 5, 8):
+        at, low = 8 * vcpu + word, max(floor - 32 * word, 0)
+        bits = m.irr[at] >> low << low
+        m.irr[at] ^= bits
+        taken += bits.bit_count()
+    m.unseen(Act.TAKEN, taken)
+    m.unseen(Act.ENDED, taken)
+    return True
+
+
 def end_nmi(m: Machine, vcpu: int) -> None:
     """IRET: the one NMI that may have come in the meantime can be taken (SDM 6.7.1)."""
     if m.in_nmi[vcpu]:
@@ -269,24 +325,34 @@ def end(m: Machine, vcpu: int) -> int:
     return vector if broadcast else -1
 
 
-def cmci_reset(m: Machine) -> int:
-    """The CMCI entry after reset: masked where the vCPUs have it."""
-    return 0x10000 if m.profile.options.cmci == "present" else 0
+def _reset_values(m: Machine) -> tuple[tuple[str, int, int], ...]:
+    """What INIT sets: (array, places of a vCPU, value in each). The CMCI entry is masked where the vCPUs have it."""
+    cmci = 0x10000 if m.profile.options.cmci == "present" else 0
+    return (*_RESET, ("cmci", 1, cmci))
+
+
+_RESET = (("irr", 8, 0), ("isr", 8, 0), ("tmr", 8, 0), ("lvt", LVTS, 0x10000), ("dfr", 1, 0xFFFFFFFF), ("svr", 1, 0xFF),
+          *((name, 1, 0) for name in ("tpr", "esr", "esr_pending", "icr_low", "icr_high", "nmi", "in_nmi")))
+
+
+def _reset_together(m: Machine, who: Crowd) -> None:
+    """INIT for every member: as `reset`, and each but the bootstrap processor waits."""
+    changed = [name for name, width, initial in _reset_values(m) if crowd.put(m, who, name, width, initial)]
+    if who.forget_logical(m) or "dfr" in changed:
+        m.changed_apics()
+    crowd.wait_for_start(m, who, APIC_BASE.bsp.mask)
 
 
 def reset(m: Machine, vcpu: int) -> None:
     """INIT: registers as after reset, no NMI pending; ID, and the mode, stay (SDM 11.4.7.3)."""
-    for words in (m.irr, m.isr, m.tmr):
-        for word in range(8):
-            words[8 * vcpu + word] = 0
-    for values, initial in ((m.tpr, 0), (m.esr, 0), (m.esr_pending, 0), (m.icr_low, 0), (m.icr_high, 0),
-                            (m.dfr, 0xFFFFFFFF), (m.svr, 0xFF), (m.nmi, 0), (m.in_nmi, 0)):
-        values[vcpu] = initial
-    for place in range(LVTS):
-        m.lvt[LVTS * vcpu + place] = 0x10000
-    m.cmci[vcpu] = cmci_reset(m)
+    before = m.ldr[vcpu], m.dfr[vcpu]
+    for name, width, initial in _reset_values(m):
+        values = getattr(m, name)
+        for place in range(width * vcpu, width * (vcpu + 1)):
+            values[place] = initial
     m.ldr[vcpu] = derived_ldr(m, vcpu) if m.apic_mode[vcpu] == Apic.X2APIC else 0
-    m.changed_apics()
+    if before != (m.ldr[vcpu], m.dfr[vcpu]):
+        m.changed_apics()
 
 
 def x2apic_ldr(apic_id: int) -> int:

@@ -246,6 +246,7 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.WARNED: (_warned, ""),
     Act.RETURNED: (_returned, ""),
     Act.STOPPED: (_stopped, ""),
+    Act.UNSHOWN: (lambda m, e: f"{e.low} more events of this command happened; only the first are kept.", ""),
 }
 """How each act on the way of an interrupt is told, and where to read about it."""
 

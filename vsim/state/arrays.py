@@ -23,6 +23,8 @@ from vsim.state.trace import ACTS, Act, Event
 
 PAGE_WORDS = 1024
 """32-bit words of a register page."""
+MOST_EVENTS = 1 << 16
+"""Events of one command that are kept; those behind them are counted."""
 MAX_VCPUS = 4096
 """Largest number of vCPUs."""
 
@@ -92,8 +94,8 @@ class Machine:
     __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config", "costs",
                  "created", "dead", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr", "latch",
                  "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
-                 "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "vcpus", "winner",
-                 "wires")
+                 "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "unshown", "vcpus",
+                 "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
@@ -108,7 +110,7 @@ class Machine:
         self.costs = array("Q", [ACTS[Act(a)].ns if a in ACTS else 0 for a in range(len(Act) + 1)])
         self.events: list[Event] | None = []
         self.tick = self.serials = self.serial = self.clock = self.dead = self.doomed = self.created = 0
-        self.nobody = self.handlers = 0
+        self.nobody = self.handlers = self.unshown = 0
         self.pages: dict[int, int] = {}
         self.bound: tuple[Bound, ...] = ()
         self.posting = self.pinned = self.awaiting = 0
@@ -146,11 +148,26 @@ class Machine:
     # --- events -----------------------------------------------------------------------------------------------
 
     def emit(self, node: int, act: int, index: int = 0, low: int = 0, high: int = 0) -> None:
-        """Add one event to the trace and its cost to the clock."""
+        """Add one event to the trace and its cost to the clock; behind `MOST_EVENTS` it is counted only."""
         cost = self.costs[act]
         self.clock += cost
+        events = self.events
+        if events is not None:
+            if len(events) < MOST_EVENTS:
+                events.append(_event(Event, (self.tick, self.serial, node, act, index, low, high, cost)))
+            else:
+                self.unshown += 1
+
+    def unseen(self, act: int, count: int) -> None:
+        """Many events of an act that nobody will see, as the trace is full or off: cost and number."""
+        self.clock += self.costs[act] * count
         if self.events is not None:
-            self.events.append(_event(Event, (self.tick, self.serial, node, act, index, low, high, cost)))
+            self.unshown += count
+
+    @property
+    def room(self) -> int:
+        """How many more events of this command are kept."""
+        return 0 if self.events is None else MOST_EVENTS - len(self.events)
 
     def new_serial(self) -> int:
         """Begin the next interrupt; later events belong to it."""
@@ -204,7 +221,7 @@ class Machine:
                 setattr(self, name, theirs)
 
     def _parts(self) -> list[str]:
-        return [name for name in Machine.__slots__ if name not in ("events", "_routes", "costs")]
+        return [name for name in Machine.__slots__ if name not in ("events", "unshown", "_routes", "costs")]
 
     def difference(self, other: Machine) -> list[str]:
         """Names of the parts in which two machines differ; with an index where one place of an array differs."""

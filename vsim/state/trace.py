@@ -88,6 +88,7 @@ class Act(IntEnum):
     MIGRATED = 43
     HOST_ENTRY = 44
     HOST_ENDED = 45
+    UNSHOWN = 46
 
 
 class Meaning(NamedTuple):
@@ -146,6 +147,7 @@ ACTS: dict[Act, Meaning] = {
     Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
     Act.HOST_ENTRY: Meaning("bound message", "posted", "vector", 500, _ASSUMED),
     Act.HOST_ENDED: Meaning("bound message", "vCPU", "vector", 300, _ASSUMED),
+    Act.UNSHOWN: Meaning("0", "events of the command that are not kept", "0", 0, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
 """Meaning and cost of every act. Every figure is assumed until a measurement replaces it (`Machine.costs`)."""

@@ -62,19 +62,15 @@ def hashed(m: Machine, destination: int, logical: int, vector: int) -> int:
     return found[vector % len(found)] if found else -1
 
 
-def refresh(m: Machine, index: int | None) -> None:
-    """An invalidation of one entry, or of all: the routing of the bound messages that use it (X 3.11)."""
-    for place, bound in enumerate(m.bound):
-        if not bound.address & xen_paths.MODE_BIT_FORMAT:
-            continue
-        if index is not None and xen_paths.index_of(m, bound.address, bound.data) != index:
-            continue
+def refresh(m: Machine, place: int, again: bool) -> None:
+    """An invalidation of the entry that a bound message uses: its routing (X 3.11). again: nothing can have changed."""
+    if not again:
         update(m, place)
-        new = m.bound[place]
-        if new.vcpu >= 0:
-            m.emit(node(Kind.XEN), Act.MIGRATED, place, new.vcpu)
-        if m.posting:
-            m.emit(node(Kind.XEN), Act.HOST_ENTRY, place, new.posted, new.vector)
+    new = m.bound[place]
+    if new.vcpu >= 0:
+        m.emit(node(Kind.XEN), Act.MIGRATED, place, new.vcpu)
+    if m.posting:
+        m.emit(node(Kind.XEN), Act.HOST_ENTRY, place, new.posted, new.vector)
 
 
 def arrive(m: Machine, place: int) -> None:

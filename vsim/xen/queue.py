@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
@@ -22,9 +23,43 @@ _IQE = FSTS.iqe.mask
 
 
 class Refresh(NamedTuple):
-    """The routing of bound messages that use an entry (-1: all) is to be worked out again."""
+    """The routing of bound messages that use an entry is to be worked out again.
 
-    index: int  # type: ignore[assignment]  # shadows tuple.index
+    place: of the message. again: it was worked out since its entry was written last, so that nothing can differ.
+    """
+
+    place: int
+    again: bool
+
+
+class Walk:
+    """What one run of the queue knows of the bound messages: their indexes, and which are worked out.
+
+    by_index: (index, place), in ascending order; places: without the indexes. done: the places whose routing is that
+    of memory now.
+    """
+
+    def __init__(self, m: Machine, unit: int) -> None:
+        self.by_index = sorted((chain.index_of(b.address & 0xFFFFFFFF, b.data, 0), place)
+                               for place, b in enumerate(m.bound) if b.address & 0x10)
+        self.places = sorted(place for _, place in self.by_index)
+        self.base = m.latch[LATCH_WORDS * unit + Latch.BASE_PAGE] << 12
+        self.done: set[int] = set()
+
+    def within(self, first: int, count: int) -> list[tuple[int, int]]:
+        """(index, place) of the messages that use one of `count` entries."""
+        return self.by_index[bisect_left(self.by_index, (first, -1)):bisect_left(self.by_index, (first + count, -1))]
+
+    def written(self, address: int) -> None:
+        """Memory has changed: the entry there is to be decoded anew."""
+        index = address - self.base >> 4
+        self.done -= {place for _, place in self.within(index, 1)}
+
+    def refresh(self, place: int) -> Refresh:
+        """The refresh of a message, and that it is done."""
+        again = place in self.done
+        self.done.add(place)
+        return Refresh(place, again)
 
 
 def _length(m: Machine, unit: int) -> int:
@@ -74,8 +109,9 @@ def run_queue(m: Machine, unit: int) -> Iterator[Message | Refresh]:
         return
     head, tail, size = regs[word_at(unit, _IQH)] >> 4, regs[word_at(unit, _IQT)] >> 4, _length(m, unit)
     failed = tail >= size and not m.quirks & q.SHRUNK_QUEUE
+    walk = Walk(m, unit)
     while head != tail and not failed:
-        failed = yield from _descriptor(m, unit, head)
+        failed = yield from _descriptor(m, unit, head, walk)
         if m.dead:
             return
         if not failed:
@@ -147,7 +183,7 @@ def _fetch(m: Machine, unit: int, head: int) -> tuple[int, int, int, int] | None
     return m.ram.words4((base << 12) + 16 * head) if mappable(m, base + (head >> 8), 1) else None
 
 
-def _descriptor(m: Machine, unit: int, head: int) -> Generator[Message | Refresh, None, bool]:
+def _descriptor(m: Machine, unit: int, head: int, walk: Walk) -> Generator[Message | Refresh, None, bool]:
     """Do one; the generator's value says whether the queue must stop."""
     words = _fetch(m, unit, head)
     if words is None:
@@ -156,9 +192,9 @@ def _descriptor(m: Machine, unit: int, head: int) -> Generator[Message | Refresh
     kind = get(descriptor, IEC.type)
     stops = _stops(m, unit, descriptor)
     if kind == DescriptorType.WAIT:
-        yield from _wait(m, unit, descriptor, stops)
+        yield from _wait(m, unit, descriptor, stops, walk)
     elif not stops:
-        yield from _invalidate(m, unit, descriptor)
+        yield from _invalidate(m, unit, descriptor, walk)
     if stops and kind != DescriptorType.IEC and model(m).passes:
         domain_crash(m)
     return stops
@@ -185,7 +221,7 @@ def _most(m: Machine, unit: int) -> int:
     return 31 if unbounded else int(get(pair(m, unit, OFFSET["ECAP"]), ECAP.mhmv))
 
 
-def _invalidate(m: Machine, unit: int, descriptor: int) -> Iterator[Refresh]:
+def _invalidate(m: Machine, unit: int, descriptor: int, walk: Walk) -> Iterator[Refresh]:
     selective = get(descriptor, IEC.g)
     mask, first = get(descriptor, IEC.im), get(descriptor, IEC.iidx)
     here = node(Kind.VIOMMU, unit)
@@ -193,25 +229,49 @@ def _invalidate(m: Machine, unit: int, descriptor: int) -> Iterator[Refresh]:
         m.emit(here, Act.INVALIDATED, first, selective, mask)
     elif not selective:
         m.emit(here, Act.INVALIDATED, first, 0, mask)
-        yield Refresh(-1)
+        yield from _refreshed(m, walk, walk.places)
     else:
-        yield from _walk(m, here, first, mask)
+        yield from _walk(m, here, first, mask, walk)
 
 
 WALK_LIMIT = 1 << 17
 """Indices that a walk shows one by one; beyond 0x1ffff no message can have an index."""
 
 
-def _walk(m: Machine, here: int, first: int, mask: int) -> Iterator[Refresh]:
+def _walk(m: Machine, here: int, first: int, mask: int, walk: Walk) -> Iterator[Refresh]:
     """Every index of the range, one after the other; bounded here, 2^31 in the original (quirk xen.D25)."""
-    used = {chain.index_of(b.address & 0xFFFFFFFF, b.data, 0) for b in m.bound if b.address & 0x10}
-    for index in range(first, first + min(1 << mask, WALK_LIMIT)):
+    at, end = first, first + min(1 << mask, WALK_LIMIT)
+    if not m.room:
+        _pass(m, here, at, end)
+        yield from _refreshed(m, walk, [place for _, place in walk.within(first, end - first)])
+        return
+    for index, place in walk.within(first, end - first):
+        _pass(m, here, at, index + 1)
+        at = index + 1
+        yield walk.refresh(place)
+    _pass(m, here, at, end)
+
+
+def _refreshed(m: Machine, walk: Walk, places: list[int]) -> Iterator[Refresh]:
+    """The refresh of these messages, in order; only counted when nothing can have changed and nobody looks."""
+    if m.room:
+        yield from map(walk.refresh, places)
+        return
+    settled = walk.done.intersection(places)
+    yield from (walk.refresh(place) for place in places if place not in settled)
+    m.unseen(Act.MIGRATED, sum(m.bound[place].vcpu >= 0 for place in settled))
+    m.unseen(Act.HOST_ENTRY, len(settled) if m.posting else 0)
+
+
+def _pass(m: Machine, here: int, first: int, end: int) -> None:
+    """The walk goes over indices: an event each, as long as there is room for them."""
+    shown = min(max(end - first, 0), m.room)
+    for index in range(first, first + shown):
         m.emit(here, Act.INVALIDATED, index, 1, 0)
-        if index in used:
-            yield Refresh(index)
+    m.unseen(Act.INVALIDATED, max(end - first, 0) - shown)
 
 
-def _wait(m: Machine, unit: int, descriptor: int, stops: bool) -> Iterator[Message | Refresh]:
+def _wait(m: Machine, unit: int, descriptor: int, stops: bool, walk: Walk) -> Iterator[Message | Refresh]:
     """Status write, then the completion event; neither when the page cannot be written."""
     if get(descriptor, WAIT.sw):
         address, data = _status(descriptor)
@@ -220,6 +280,7 @@ def _wait(m: Machine, unit: int, descriptor: int, stops: bool) -> Iterator[Messa
             return
         m.emit(node(Kind.VIOMMU, unit), Act.STATUS_WRITTEN, 0, address, data)
         m.ram.write_word(address, data)
+        walk.written(address)
     if get(descriptor, WAIT.iflag):
         at = word_at(unit, OFFSET["ICS"])
         if not m.regs[at] & ICS.iwc.mask:

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from tests.places import GOLDEN
 from vsim.cli import main as cli
 from vsim.devices import viommu
+from vsim.layouts.formats import IEC as IEC_DESCRIPTOR
+from vsim.layouts.formats import WAIT, remap_message
 from vsim.machine import step
 from vsim.replay import compare as replay
 from vsim.replay.cases import CaseError
 from vsim.replay.compare_xen import _ARGUMENTS, _LIMITS, play
+from vsim.state import arrays
 from vsim.state import commands as c
-from vsim.state.arrays import Machine
+from vsim.state.arrays import MOST_EVENTS, Machine
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Drop
 
@@ -170,3 +173,58 @@ def test_a_machine_that_hangs_is_dead_until_reset_and_shows_no_read():
         m.ram.write_word(QUEUE + 16 * n, 4)
     assert [e.act for e in step(m, c.MmioRead(0xFED90000, 4))] == [Act.VM_EXIT, Act.STOPPED]
     assert m.dead == 1 and [e.index for e in step(m, c.MmioRead(0xFED90000, 4))] == [Drop.DEAD]
+
+
+# --- one read that runs a whole queue of wide invalidations (D25), with as many bound messages as there can be ---
+
+
+def queued(descriptors, bound=64, posting=0):
+    m = Machine(profile("xen-v4"), 8, 64 << 20)
+    step(m, c.Domctl(viommu.create_op(0xFED90000, version="v4")))
+    for at, value in ((0xB8, 0x100007), (0xBC, 0), (0x18, 1 << 24), (0x90, 0x800007), (0x94, 0), (0x18, 3 << 25)):
+        step(m, c.Mmio(0xFED90000 + at, 4, value))
+    m.posting = posting
+    for n in range(bound):
+        m.ram.write_word(0x100000 + 16 * n, 1 | 0x41 << 16)
+        step(m, c.Bind(*remap_message(n)))
+    for n, descriptor in enumerate(descriptors):
+        for word in range(4):
+            m.ram.write_word(0x800000 + 16 * n + 4 * word, descriptor >> 32 * word & 0xFFFFFFFF)
+    step(m, c.Mmio(0xFED90000 + 0x88, 4, len(descriptors) << 4))
+    return m
+
+
+GLOBAL_IEC = IEC_DESCRIPTOR.make(type=4)
+WIDE = [IEC_DESCRIPTOR.make(type=4, g=1, im=31, iidx=n) for n in range(8)]
+REWRITE = WAIT.make(type=5, sw=1, data=0x410001, address=0x100020 >> 2)
+OTHER_VECTOR = WAIT.make(type=5, sw=1, data=0x990001, address=0x100020 >> 2)
+
+
+@pytest.mark.parametrize("descriptors", [[GLOBAL_IEC] * 32767, WIDE * 4095, [GLOBAL_IEC, REWRITE] * 16383],
+                         ids=["global", "wide", "rewritten"])
+@pytest.mark.parametrize("posting", [0, 1])
+def test_a_full_queue_of_invalidations_keeps_a_bounded_trace(descriptors, posting):
+    m = queued(descriptors, posting=posting)
+    events = step(m, c.MmioRead(0xFED90000, 4))
+    assert len(events) == MOST_EVENTS + 1 and events[-1].act == Act.UNSHOWN
+
+
+@pytest.mark.parametrize("posting", [0, 1])
+def test_what_is_counted_is_what_would_have_been_shown(monkeypatch, posting):
+    queue = [GLOBAL_IEC, *WIDE[:1], OTHER_VECTOR, GLOBAL_IEC, GLOBAL_IEC, IEC_DESCRIPTOR.make(type=4, g=1, im=3),
+             REWRITE, IEC_DESCRIPTOR.make(type=4, g=1, im=6), GLOBAL_IEC]
+    m, quiet = queued(queue, 8, posting), queued(queue, 8, posting)
+    step(quiet, c.MmioRead(0xFED90000, 4), trace=False)
+    monkeypatch.setattr(arrays, "MOST_EVENTS", 1 << 20)
+    events = step(m, c.MmioRead(0xFED90000, 4))
+    assert m.difference(quiet) == []
+    monkeypatch.setattr(arrays, "MOST_EVENTS", 50)
+    few = queued(queue, 8, posting)
+    part = step(few, c.MmioRead(0xFED90000, 4))
+    assert part[:50] == events[:50] and part[50].low == len(events) - 50 and few.difference(m) == []
+
+
+def test_a_refresh_follows_what_a_wait_wrote_into_the_entry():
+    m = queued([GLOBAL_IEC, OTHER_VECTOR, GLOBAL_IEC], 4)
+    step(m, c.MmioRead(0xFED90000, 4))
+    assert [bound.vector for bound in m.bound] == [0x41, 0x41, 0x99, 0x41]

@@ -1,0 +1,182 @@
+"""Many local APICs at once: the same machine as one after the other, in bounded time and memory."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.cpus import acknowledge, ioapic_write
+from vsim.devices import crowd, routes, vlapic
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE
+from vsim.machine import step
+from vsim.state import arrays
+from vsim.state import commands as c
+from vsim.state.arrays import Apic, Machine
+from vsim.state.pci import Bus, Function
+from vsim.state.profile import profile
+from vsim.state.trace import Act
+
+MODES = {"x": Apic.XAPIC, "2": Apic.X2APIC, "-": Apic.DISABLED}
+EVERYBODY = 0xFF
+
+
+def world(modes, quirks=(), messages=2048, name="spec", **options):
+    """vCPUs in these modes, all enabled, and a function with as many MSI-X messages, each unmasked."""
+    bus = Bus([Function(0x300, "nic", msix_count=messages)])
+    m = Machine(profile(name).with_options(apic_id_step=1, **options).with_quirks(*quirks), len(modes), 4 << 20, bus)
+    for vcpu, mode in enumerate(modes):
+        vlapic.set_mode(m, vcpu, MODES[mode])
+        m.svr[vcpu] = 0x1FF
+    step(m, c.ConfigWrite(0x300, 4, 2, 6))
+    step(m, c.ConfigWrite(0x300, bus.msix_cap(0) + 2, 2, 0x8000))
+    return m
+
+
+def program(m, number, dest=EVERYBODY, **fields):
+    """Message `number` of the function."""
+    at = m.bus.bar(0) + 16 * number
+    logical = fields.pop("dm", 0)
+    step(m, c.Mmio(at, 8, MSI_ADDRESS.make(fee=0xFEE, dest=dest, dm=logical, rh=fields.pop("rh", 0))))
+    step(m, c.Mmio(at + 8, 8, MSI_DATA.make(**fields)))
+
+
+def signal(number=0):
+    return c.Signal(0x300, number)
+
+
+def both_ways(m, commands):
+    """The machine after these commands, traced and not."""
+    traced, quiet = m.copy(), m.copy()
+    for command in commands:
+        step(traced, command)
+        step(quiet, command, trace=False)
+    return traced, quiet
+
+
+MESSAGE = st.fixed_dictionaries({
+    "dest": st.sampled_from([EVERYBODY, 0x0F, 0x33, 0xF0, 3]), "dm": st.integers(0, 1), "rh": st.integers(0, 1),
+    "vector": st.sampled_from([0, 15, 16, 0x61, 0x62, 0x80, 0xFF]), "dlm": st.integers(0, 7), "tm": st.integers(0, 1)})
+QUIRKS = st.sets(st.sampled_from(["xen.D15", "xen.D36", "xen.D33", "qemu.K1", "qemu.K2", "qemu.K3", "qemu.U3"]))
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(["x" * 80, "2" * 80, "x2" * 70, "x-" * 70, "xx2" * 50]), QUIRKS, st.data())
+def test_a_crowd_comes_to_the_same_machine_as_its_members_one_by_one(modes, quirks, data):
+    m = world(modes, quirks, 4, ff_broadcast=data.draw(st.booleans()))
+    for vcpu in data.draw(st.sets(st.integers(0, len(modes) - 1), max_size=6)):
+        m.svr[vcpu] = 0xFF
+    for vcpu in data.draw(st.sets(st.integers(0, len(modes) - 1), max_size=6)):
+        m.tpr[vcpu], m.isr[8 * vcpu + 3], m.ldr[vcpu] = 0x70, 2, 0x0F000000
+    m.changed_apics()
+    for number in range(4):
+        program(m, number, **data.draw(MESSAGE))
+    commands = [signal(n) for n in data.draw(st.lists(st.integers(0, 3), max_size=8))]
+    traced, quiet = both_ways(m, [*commands, c.Burst(data.draw(st.integers(0, 99)), 6, 0), c.Burst(1, 3, 1), *commands])
+    assert traced.difference(quiet) == []
+
+
+@pytest.mark.parametrize("most", [0, 100, 1000])
+def test_the_first_events_are_kept_and_the_rest_is_counted(monkeypatch, most):
+    m = world("x" * 100)
+    program(m, 0, vector=0x61)
+    whole = m.copy()
+    events = step(whole, c.Burst(1, 6, 1))
+    assert Act.UNSHOWN not in [e.act for e in events]
+    monkeypatch.setattr(arrays, "MOST_EVENTS", most)
+    part = step(m, c.Burst(1, 6, 1))
+    kept = min(most, len(events))
+    assert part[:kept] == events[:kept] and m.difference(whole) == []
+    assert [(e.act, e.low) for e in part[kept:]] == ([(Act.UNSHOWN, len(events) - kept)] if kept < len(events) else [])
+
+
+def test_a_count_is_of_its_own_command(monkeypatch):
+    monkeypatch.setattr(arrays, "MOST_EVENTS", 10)
+    m = world("x" * 100)
+    program(m, 0, vector=0x61)
+    assert [step(m, signal())[-1].low for _ in range(2)] == [92, 92]
+    step(m, signal(), trace=False)
+    assert [e.act for e in step(m, c.Acknowledge(1))] == [Act.TAKEN]
+
+
+@pytest.mark.parametrize("fields", [
+    {"vector": 0x61}, {"vector": 3}, {"vector": 0x61, "tm": 1}, {"vector": 0x61, "dlm": 1}, {"dlm": 4}, {"dlm": 5},
+    {"dlm": 2}], ids=str)
+@pytest.mark.parametrize("modes", ["x" * 4096, "x2" * 2048], ids=["all", "half"])
+def test_the_longest_burst_to_the_most_vcpus_keeps_a_bounded_trace(fields, modes):
+    """4,095 messages to 4,096 vCPUs: 16.8 million events, of which the first 65,536 are kept."""
+    m = world(modes)
+    for number in range(2048):
+        program(m, number, **fields)
+    events = step(m, c.Burst(1, 4095, 1))
+    if fields.get("dlm") == 1:
+        assert len(events) < 30_000
+    else:
+        assert len(events) == arrays.MOST_EVENTS + 1 and events[-1].act == Act.UNSHOWN
+        assert events[-1].low > 4095 * modes.count("x") - arrays.MOST_EVENTS
+
+
+def test_2048_pending_messages_to_everybody_go_out_by_one_write():
+    m = world("x" * 4096)
+    for number in range(2048):
+        program(m, number, vector=0x20 + number % 220)
+    cap = m.bus.msix_cap(0) + 2
+    step(m, c.ConfigWrite(0x300, cap, 2, 0xC000))
+    for number in range(2048):
+        step(m, signal(number))
+    assert len(step(m, c.ConfigWrite(0x300, cap, 2, 0x8000))) == arrays.MOST_EVENTS + 1
+    assert all(sum(word.bit_count() for word in m.irr[8 * v:8 * v + 8]) == 220 for v in (0, 1, 4095))
+    assert acknowledge(m, 4095) == 0x20 + 219
+
+
+def test_a_level_pin_that_stays_up_ends_its_storm():
+    m = world("x" * 4096)
+    ioapic_write(m, 0x11, 0xFF000000)
+    ioapic_write(m, 0x10, RTE.make(vector=0x61, tm=1) & 0xFFFFFFFF)
+    step(m, c.Pin(0, 1))
+    step(m, c.Burst(1, 1, 1))
+    assert m.rte[0] & RTE.irr.mask
+
+
+# --- what a crowd remembers ---
+
+
+def test_a_destination_that_names_many_is_a_crowd_until_an_apic_changes():
+    m = world("x" * 65)
+    found = routes.match(m, EVERYBODY, 0, 1)
+    assert type(found) is crowd.Crowd and routes.match(m, EVERYBODY, 0, 1) is found
+    vlapic.set_mode(m, 3, Apic.DISABLED)
+    assert len(routes.match(m, EVERYBODY, 0, 1)) == 64
+    assert type(routes.match(world("x" * 64), EVERYBODY, 0, 1)) is list
+
+
+def test_a_crowd_sees_that_a_member_was_switched_off_or_on():
+    m = world("x" * 70)
+    everybody = routes.match(m, EVERYBODY, 0, 1)
+    assert everybody.ready(m) is everybody
+    m.svr[7] = 0xFF
+    assert 7 not in everybody.ready(m) and len(everybody.ready(m)) == 69
+    m.svr[7] = 0x1FF
+    assert len(everybody.ready(m)) == 70
+
+
+def test_a_crowd_sees_that_priorities_changed():
+    m = world("x" * 70)
+    program(m, 0, vector=0x61, dlm=1)
+    winners = []
+    for tpr in (0, 0, 0x20):
+        m.tpr[1] = tpr
+        winners += [e.node & 0xFFFFFF for e in step(m, signal()) if e.act in (Act.ACCEPTED, Act.MERGED)]
+    m.tpr[:] = type(m.tpr)("I", [0x30]) * 70
+    m.tpr[5] = 0x10
+    winners += [e.node & 0xFFFFFF for e in step(m, signal()) if e.act in (Act.ACCEPTED, Act.MERGED)]
+    assert winners == [1, 2, 3, 5]
+
+
+def test_only_so_many_crowds_are_remembered():
+    m = world("x" * 70)
+    for vcpu in range(70):
+        m.ldr[vcpu] = 0xFF000000
+    m.changed_apics()
+    for dest in range(1, 255):
+        for narrow in (0, 1):
+            routes.match(m, dest, 1, narrow)
+    assert len(routes.of(m).crowds) <= routes.MOST_CROWDS

@@ -1,0 +1,179 @@
+"""Many local APICs at once: what a broadcast does to thousands of them while nobody looks at each.
+
+A command may send thousands of messages, each to thousands of vCPUs. Its first events are kept one by one; once they
+are more than a trace keeps (`Machine.quiet`), the rest is done here, for all targets of a message together, and comes
+to the same machine. A `Crowd` is what `routes` hands out for a destination that names many; it keeps what it worked
+out about its members for as long as that holds.
+
+An array with a value for each vCPU is taken as one large number, so that a bit of each is set by one `|`.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from vsim.layouts.registers import SVR
+from vsim.state.arrays import Apic, Machine
+from vsim.state.profile import DISABLED_TAKES
+from vsim.state.trace import Act
+
+MANY = 64
+"""More targets than this are a crowd."""
+_ORDER = sys.byteorder
+_ENABLE = SVR.enable.mask
+
+
+def _number(values: array[int]) -> int:
+    return int.from_bytes(values.tobytes(), _ORDER)
+
+
+def _values(typecode: str, number: int, length: int) -> array[int]:
+    out = array(typecode)
+    out.frombytes(number.to_bytes(length * out.itemsize, _ORDER))
+    return out
+
+
+class Crowd(list[int]):
+    """vCPUs in ascending order, more than `MANY`; none of them is switched off in its mode."""
+
+    __slots__ = ("_bases", "_boots", "_calm", "_marks", "_plain", "_ready", "_state", "_svr")
+
+    def __init__(self, members: Sequence[int]) -> None:
+        super().__init__(members)
+        self._svr: array[int] | None = None
+        self._state: tuple[array[int], array[int]] | None = None
+        self._bases: array[int] | None = None
+        self._boots: list[int] = []
+        self._plain: tuple[array[int], array[int]] | None = None
+        self._ready: list[int] = self
+        self._calm: list[int] = self
+        self._marks: dict[tuple[str, int, int], int] = {}
+
+    def ready(self, m: Machine) -> list[int]:
+        """Those that take fixed interrupts: enabled by software (SDM 11.4.7.2)."""
+        if m.quirks & DISABLED_TAKES:
+            return self
+        if self._svr != m.svr:
+            self._svr = m.svr[:]
+            found = [vcpu for vcpu in self if m.svr[vcpu] & _ENABLE]
+            self._ready = self if len(found) == len(self) else kept(found)
+        return self._ready
+
+    def calmest(self, m: Machine, rank: Callable[[Machine, int], int]) -> list[int]:
+        """Those with the lowest rank, which follows from TPR and ISR; worked out anew when one has changed."""
+        if self._state != (m.tpr, m.isr):
+            self._state = m.tpr[:], m.isr[:]
+            ranks = [rank(m, vcpu) for vcpu in self]
+            least = min(ranks)
+            self._calm = [vcpu for vcpu, mine in zip(self, ranks, strict=True) if mine == least]
+        return self._calm
+
+    def boots(self, m: Machine, boot: int) -> list[int]:
+        """Those whose APIC_BASE has this bit."""
+        if self._bases != m.apic_base:
+            self._bases = m.apic_base[:]
+            self._boots = [vcpu for vcpu in self if m.apic_base[vcpu] & boot]
+        return self._boots
+
+    def forget_logical(self, m: Machine) -> bool:
+        """Clear the logical addresses of xAPICs; whether one changed."""
+        if self._plain == (m.ldr, m.apic_mode):
+            return False
+        changed = [vcpu for vcpu in self if m.ldr[vcpu] and m.apic_mode[vcpu] != Apic.X2APIC]
+        for vcpu in changed:
+            m.ldr[vcpu] = 0
+        self._plain = m.ldr[:], m.apic_mode[:]
+        return bool(changed)
+
+    def marks(self, m: Machine, typecode: str, width: int, value: int) -> int:
+        """A number with `value` in each of the `width` places that every member has in an array."""
+        key = typecode, width, value
+        if key not in self._marks:
+            out = array(typecode, bytes(m.vcpus * width * array(typecode).itemsize))
+            for vcpu in self:
+                for place in range(width * vcpu, width * (vcpu + 1)):
+                    out[place] = value
+            self._marks[key] = _number(out)
+        return self._marks[key]
+
+
+def kept(found: list[int]) -> list[int]:
+    """A crowd, when there are so many."""
+    return Crowd(found) if len(found) > MANY else found
+
+
+def next_after(calm: list[int], last: int) -> int:
+    """The next one behind `last`, around the end (A 6.1)."""
+    return calm[bisect_right(calm, last) % len(calm)]
+
+
+def _set(m: Machine, who: Crowd, words: array[int], vector: int, on: bool) -> tuple[array[int], int]:
+    """The words of all vCPUs with a vector's bit set or cleared in each member's, and how many had it."""
+    part = words[vector >> 5::8]
+    bits = who.marks(m, "I", 1, 1) << (vector & 31)
+    before = _number(part)
+    after = before | bits if on else before & ~bits
+    return (_values("I", after, m.vcpus) if after != before else part), (before & bits).bit_count()
+
+
+def accept(m: Machine, who: Crowd, vector: int, level: int, sticky: bool) -> None:
+    """Every member accepts a vector, or merges it. sticky: an edge leaves TMR as it is (quirk xen.D36)."""
+    place = vector >> 5
+    m.irr[place::8], merged = _set(m, who, m.irr, vector, True)
+    if level or not sticky:
+        m.tmr[place::8], _ = _set(m, who, m.tmr, vector, bool(level))
+    m.unseen(Act.MERGED, merged)
+    m.unseen(Act.ACCEPTED, len(who) - merged)
+
+
+def noted(m: Machine, who: Crowd, bit: int) -> bool:
+    """Whether every member has noted an ESR error already; then the event is all there is to it."""
+    bits = who.marks(m, "I", 1, bit)
+    if _number(m.esr_pending) & bits != bits:
+        return False
+    m.unseen(Act.APIC_ERROR, len(who))
+    return True
+
+
+def interrupt_all(m: Machine, who: Crowd) -> None:
+    """An NMI for every member."""
+    m.nmi = _values("B", _number(m.nmi) | who.marks(m, "B", 1, 1), m.vcpus)
+    m.unseen(Act.SIGNALLED, len(who))
+
+
+def start(m: Machine, who: Crowd) -> None:
+    """A start-up IPI: those that wait for one no longer do, the others ignore it."""
+    bits = who.marks(m, "B", 1, 1)
+    before = _number(m.waiting)
+    waiting = (before & bits).bit_count()
+    m.waiting = _values("B", before & ~bits, m.vcpus)
+    m.unseen(Act.SIGNALLED, waiting)
+    m.unseen(Act.DROPPED, len(who) - waiting)
+
+
+def put(m: Machine, who: Crowd, name: str, width: int, value: int) -> bool:
+    """Set all places that every member has in an array; whether anything changed."""
+    values: array[int] = getattr(m, name)
+    code = values.typecode
+    if len(who) == m.vcpus:
+        all_ = array(code, [value]) * (width * m.vcpus)
+        changed = values != all_
+        setattr(m, name, all_ if changed else values)
+        return changed
+    before = _number(values)
+    full = who.marks(m, code, width, (1 << 8 * values.itemsize) - 1)
+    after = before & ~full | (who.marks(m, code, width, value) if value else 0)
+    if after == before:
+        return False
+    setattr(m, name, _values(code, after, width * m.vcpus))
+    return True
+
+
+def wait_for_start(m: Machine, who: Crowd, boot: int) -> None:
+    """After INIT: every member waits for a start-up IPI but a bootstrap processor (boot: its bit in APIC_BASE)."""
+    put(m, who, "waiting", 1, 1)
+    for vcpu in who.boots(m, boot):
+        m.waiting[vcpu] = 0
