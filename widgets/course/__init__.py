@@ -1,0 +1,10 @@
+"""The exercises of the course: numbers of one's own, a guess before the answer, and what a wrong answer gives away.
+
+In the order in which to read them; a module imports only from those above it:
+
+    misconceptions  sixteen beliefs, and what shows that they are wrong
+    receipts        the line that a student hands in, and `vsim receipts`
+    task            an exercise as a row
+    six_names       exercises of notebook 03
+    quiz            `Quiz`: the exercises of a notebook for one student
+"""

@@ -1,0 +1,234 @@
+"""Exercises that teach: numbers of one's own, a guess before the answer, hints, and what a wrong answer gives away.
+
+    quiz = Quiz("03_six_names", "Ada")
+    quiz.ask("pin-vector")              # the question, a box for the answer, hints
+    quiz.show("pin-vector")             # locked until a guess was committed, or quiz.unlock("show me")
+    quiz.receipt()                      # one line to hand in
+
+Exercises are not in the notebooks but in modules beside this one (`LESSONS`), where each is a row: how its numbers are
+drawn, what it asks, and how an answer is tried on the machine. No answer, however strange, raises.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from importlib import import_module
+from typing import Any
+
+import ipywidgets as W
+
+from widgets.course import receipts
+from widgets.course.misconceptions import MISCONCEPTIONS
+from widgets.course.receipts import Receipt
+from widgets.course.task import Judged, Numbers, Task
+
+LESSONS: dict[str, str] = {
+    "03_six_names": "widgets.course.six_names",
+}
+"""The module with the exercises of each notebook, as its `TASKS`."""
+GUEST = "guest"
+OPEN_WORDS = ("show me",)
+"""What unlocks an answer without a guess."""
+
+
+@dataclass
+class _State:
+    """How far a student is with a task."""
+
+    tries: int = 0
+    hints: int = 0
+    right: bool = False
+    unlocked: bool = False
+    met: list[str] = field(default_factory=list)
+    said: Any = None
+
+    @property
+    def points(self) -> int:
+        """2 for right at the first try without a hint, 1 for right later, 0 else."""
+        if not self.right or self.unlocked:
+            return 0
+        return 2 if self.tries == 1 and not self.hints else 1
+
+
+def student() -> str:
+    """Who works here: `VSIM_STUDENT`, or "guest"."""
+    return receipts.name(os.environ.get("VSIM_STUDENT", GUEST))
+
+
+class Quiz:
+    """The exercises of a notebook for one student. ValueError for a notebook that has none."""
+
+    def __init__(self, notebook: str, who: str = "") -> None:
+        if notebook not in LESSONS:
+            raise ValueError(f"no exercises for {notebook!r}; there are {', '.join(LESSONS)}")
+        self.notebook = notebook
+        found: tuple[Task, ...] = import_module(LESSONS[notebook]).TASKS
+        self.tasks: Mapping[str, Task] = {task.name: task for task in found}
+        self.who = receipts.name(who) if who else student()
+        self._states = {name: _State() for name in self.tasks}
+        self._numbers: dict[str, Numbers] = {}
+
+    def _repr_html_(self) -> str:
+        """Whose numbers these are."""
+        advice = ('' if self.who != GUEST else " Everybody who is a guest has the same numbers; for your own, write "
+                  f'<code>quiz = Quiz("{escape(self.notebook)}", "your name")</code>.')
+        return f"<p>{len(self.tasks)} exercises with the numbers of <b>{escape(self.who)}</b>.{advice}</p>"
+
+    def numbers(self, name: str) -> Numbers:
+        """The student's numbers of a task."""
+        if name not in self._numbers:
+            self._numbers[name] = self._task(name).draw(random.Random(f"{self.who}/{self.notebook}/{name}"))
+        return self._numbers[name]
+
+    def _task(self, name: str) -> Task:
+        if name not in self.tasks:
+            raise ValueError(f"no exercise {name!r}; exercises are {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+    def question(self, name: str) -> str:
+        """The question with the student's numbers."""
+        return self._task(name).ask.format(**self.numbers(name))
+
+    def ask(self, name: str) -> Card:
+        """The question, with a box for the answer."""
+        return Card(self, name)
+
+    def guess(self, name: str, answer: Any) -> Answer:
+        """Commit an answer; what comes of it. None is no answer, and costs nothing."""
+        task, state = self._task(name), self._states[name]
+        if answer is None or answer == "":
+            return Answer("Not answered yet: put your answer in place of None, or type it above.", "muted")
+        try:
+            read = task.read(answer)
+        except Exception as error:
+            return Answer(f"That could not be read: {error}", "warn")
+        state.tries += 1
+        try:
+            judged = task.judge(self.numbers(name), read)
+        except Exception as error:  # a strange answer is a wrong one, with its reason
+            judged = Judged(False, said=f"The machine cannot do that: {error}")
+        state.right |= judged.right
+        if judged.met and judged.met not in state.met:
+            state.met.append(judged.met)
+        state.said = Answer.of(judged)
+        return state.said
+
+    def hint(self, name: str) -> str:
+        """The next hint; each costs a point."""
+        task, state = self._task(name), self._states[name]
+        state.hints = min(state.hints + 1, len(task.hints))
+        return task.hints[state.hints - 1].format(**self.numbers(name))
+
+    def unlock(self, name: str, words: str = "") -> str:
+        """Open the scene without a guess, for those plain words "show me"; the task counts no points then."""
+        if str(words).strip().lower() not in OPEN_WORDS:
+            return f'Locked. Guess first: quiz.guess("{name}", ...). Or open it with quiz.unlock("{name}", "show me").'
+        self._task(name)
+        self._states[name].unlocked = not self._states[name].tries
+        self._states[name].tries += not self._states[name].tries
+        return "Open: run the next cell again."
+
+    def open(self, name: str) -> bool:
+        """Whether the scene may be shown: after a guess, or unlocked."""
+        self._task(name)
+        return self._states[name].tries > 0
+
+    def show(self, name: str) -> Any:
+        """What the machine does with the numbers, once a guess is committed; before, a word on how to open it."""
+        task = self._task(name)
+        if not self.open(name):
+            return Answer("Locked: commit a guess first. There is no harm in a wrong one. "
+                          f'(Or open it with quiz.unlock("{name}", "show me"); it then counts no points.)', "muted")
+        return task.scene(self.numbers(name)) if task.scene else self._states[name].said
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """(points, most points)."""
+        return sum(state.points for state in self._states.values()), 2 * len(self.tasks)
+
+    def receipt(self) -> Line:
+        """One line to hand in."""
+        points, most = self.score
+        met = dict.fromkeys(each for state in self._states.values() for each in state.met)
+        return Line(receipts.signed(Receipt(self.notebook, self.who, points, most,
+                                            sum(state.tries for state in self._states.values()), tuple(met))))
+
+
+class Line(str):
+    """A line of text, shown as it is."""
+
+    def _repr_html_(self) -> str:
+        return f"<code style='user-select:all;overflow-wrap:anywhere'>{escape(self)}</code>"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Answer:
+    """What came of an answer, as text and as HTML: the verdict, the misconception with its cure, what happened."""
+
+    def __init__(self, text: str, kind: str = "", shown: Any = None, link: str = "") -> None:
+        self.text, self.kind, self.shown, self.link = text, kind, shown, link
+
+    @classmethod
+    def of(cls, judged: Judged) -> Answer:
+        """The answer to a judgement."""
+        if judged.right:
+            return cls(" ".join(filter(None, ("Right.", judged.said))), "good", judged.shown)
+        told, link = ["Not so."], ""
+        if judged.said:
+            told.append(judged.said)
+        if judged.met:
+            belief = MISCONCEPTIONS[judged.met]
+            told += [f"It is what one would say who believes: “{belief.belief}” ({judged.met})", belief.cure]
+            link = belief.scene[0]
+        return cls(" ".join(told), "bad", judged.shown, link)
+
+    def __repr__(self) -> str:
+        below = f"\n{self.shown!r}" if self.shown is not None else ""
+        return self.text + (f" See {self.link}.ipynb." if self.link else "") + below
+
+    def _repr_html_(self) -> str:
+        color = {"good": "var(--jp-success-color1,#388e3c)", "bad": "var(--jp-error-color1,#d32f2f)",
+                 "warn": "var(--jp-warn-color1,#f57c00)"}.get(self.kind, "inherit")
+        link = f' <a href="{escape(self.link)}.ipynb">See the scene.</a>' if self.link else ""
+        made = getattr(self.shown, "_repr_html_", None)
+        below = (made() if made else f"<pre>{escape(str(self.shown))}</pre>") if self.shown is not None else ""
+        style = f"border-left:3px solid {color};padding-left:8px"
+        return f'<p role="status" style="{style}">{escape(self.text)}{link}</p>{below}'
+
+
+class Card(W.VBox):
+    """A question with its box, its hints, and what came of the answer."""
+
+    def __init__(self, quiz: Quiz, name: str) -> None:
+        self.quiz, self.name = quiz, name
+        task = quiz._task(name)
+        self.words = W.HTML(f"<p>{escape(quiz.question(name))}</p>")
+        wide = W.Layout(width="260px")
+        self.box: Any = (W.Dropdown(options=[("choose", ""), *((each, each) for each in task.choices)], layout=wide)
+                         if task.choices else W.Text(placeholder="your answer", layout=wide, continuous_update=False))
+        self.commit = W.Button(description="commit", button_style="primary", layout=W.Layout(width="auto"),
+                               tooltip="put the answer to the machine")
+        self.more = W.Button(description="hint", layout=W.Layout(width="auto"),
+                             tooltip="there are two; each costs a point")
+        self.told, self.hints = W.HTML(), W.HTML()
+        self.commit.on_click(lambda _: self._commit())
+        self.more.on_click(lambda _: self._hint())
+        super().__init__([self.words, W.HBox([self.box, self.commit, self.more]), self.hints, self.told])
+        self.add_class("vsim-card")
+
+    def _commit(self) -> None:
+        self.told.value = self.quiz.guess(self.name, self.box.value)._repr_html_()
+
+    def _hint(self) -> None:
+        self.hints.value = f"<p>{escape(self.quiz.hint(self.name))}</p>"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Its model, and the question for readers without a kernel."""
+        data: dict[str, Any] = super()._repr_mimebundle_(**options)
+        return {**data, "text/plain": self.quiz.question(self.name)}

@@ -1,0 +1,73 @@
+"""An exercise as a row: how its numbers are drawn, what it asks, how an answer is tried on the machine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Numbers = dict[str, Any]
+
+
+class Judged(NamedTuple):
+    """What came of an answer. met: id of the misconception that it betrays; shown: what happened with it, displayable.
+
+    said: one sentence more.
+    """
+
+    right: bool
+    met: str = ""
+    said: str = ""
+    shown: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One exercise.
+
+    draw: the student's numbers from a random generator. ask: the question in words, {} filled from the numbers. judge:
+    tries an answer on the machine; it gets the numbers and the answer as read. scene: what the locked cell shows. read:
+    makes a value of what was typed (`number`, `word`, `numbers`); choices: the answers that can be clicked, if few.
+    """
+
+    name: str
+    ask: str
+    draw: Callable[[random.Random], Numbers]
+    judge: Callable[[Numbers, Any], Judged]
+    hints: tuple[str, str]
+    scene: Callable[[Numbers], Any] | None = None
+    read: Callable[[Any], Any] = field(default=lambda given: number(given))
+    choices: tuple[str, ...] = ()
+
+
+def number(given: Any) -> int:
+    """A whole number, typed or given: decimal, 0x..., or ...h. ValueError for anything else."""
+    if isinstance(given, bool) or not isinstance(given, int | str):
+        raise ValueError("a whole number is asked for, decimal or 0x...")
+    if isinstance(given, int):
+        return given
+    text = given.strip().replace("_", "").replace(",", "")
+    if len(text) > 40:
+        raise ValueError("that is too long for a number")
+    if text[-1:] in "hH" and text[:-1]:
+        return int(text[:-1], 16)
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError("a whole number is asked for, decimal or 0x...") from None
+
+
+def word(given: Any) -> str:
+    """A word or a few, lower case, blanks as one. ValueError for what is no text."""
+    if not isinstance(given, str | int):
+        raise ValueError("a word is asked for")
+    return " ".join(str(given)[:200].lower().split())
+
+
+def numbers(given: Any) -> tuple[int, ...]:
+    """Several numbers: a list, or text with commas or blanks between them. ValueError for anything else."""
+    parts = given.replace(",", " ").split() if isinstance(given, str) else given
+    if not isinstance(parts, list | tuple | set | frozenset) or len(parts) > 64:
+        raise ValueError("a few numbers are asked for, such as 3, 4, 0x10")
+    return tuple(number(each) for each in parts)
