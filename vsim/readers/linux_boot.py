@@ -4,7 +4,8 @@
 
 `FACTS` has a row for each thing that is said in words: whether interrupts are remapped and in which mode, what firmware
 forbids, what is broken, how many processors are counted. Forms since 2.6.31 (drivers/iommu/intel/dmar.c, iommu.c,
-irq_remapping.c; arch/x86/kernel/apic, acpi/boot.c, smpboot.c, irq.c). Lines may be wrapped.
+irq_remapping.c; arch/x86/kernel/apic, acpi/boot.c, smpboot.c, irq.c). Lines may be wrapped; Xen's are left to
+`xen_boot`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from vsim.readers.logs import GAP, Log
 from vsim.readers.pieces import Line, Reading, Remark, few
+from vsim.readers.xen_lines import is_xen
 
 MAX_RECORDS = 100_000
 """Most records of one form."""
@@ -262,14 +264,16 @@ def read(lines: Sequence[Line]) -> Reading:
             if count >= MAX_RECORDS:
                 remarks.append(log.remark(match.start(), f"left out: all behind the first {MAX_RECORDS} of a form"))
                 break
-            found.append((match.start(), _named(log, match, make(log.line(match.start()), match))))
+            line = log.line(match.start())
+            if not is_xen(line.text):
+                found.append((match.start(), _named(log, match, make(line, match))))
     for name, pattern in _FACTS:
         for count, match in enumerate(pattern.finditer(log.text)):
             if count >= MAX_RECORDS:
                 remarks.append(log.remark(match.start(), f"left out: all behind the first {MAX_RECORDS} of {name}"))
                 break
-            if name != "option" or _commands(log, match.start()):
-                line = log.line(match.start())
+            line = log.line(match.start())
+            if not is_xen(line.text) and (name != "option" or _commands(log, match.start())):
                 values = tuple(value.strip() for value in match.groups() if value is not None)
                 found.append((match.start(), Fact(line.file, line.number, name, values, log.time(match.start()))))
     found.sort(key=lambda pair: pair[0])

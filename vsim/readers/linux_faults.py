@@ -10,7 +10,8 @@ The forms (drivers/iommu/intel/dmar.c, before 5.8 drivers/iommu/dmar.c):
     after         [INTR-REMAP] Request device [f0:1f.0] fault index 0x10 [fault reason 0x25] Blocked ...
 
 The index is hexadecimal in all of them; the reason is decimal where it has no prefix. The parts of a fault may be
-wrapped over lines, and other writers' words may stand between them.
+wrapped over lines, and other writers' words may stand between them. Xen's lines are left to `xen_faults`; where people
+cut its mark off, they are read here (a segment in front, all numbers hexadecimal).
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ _TOKEN = re.compile("|".join((
     rf"fault{GAP}index{GAP}(?P<index>\w{{1,18}})",
     rf"fault{GAP}addr{GAP}(?P<address>\w{{1,18}})",
     rf"fault{GAP}reason{GAP}(?P<reason>\w{{1,6}})(?:\]{GAP}?(?P<words>[^\n\[]{{0,120}}))?",
+    rf"(?:INTR-REMAP|DMAR):{GAP}?reason{GAP}(?P<xen>[0-9a-f]{{1,2}}) - (?P<said>[^\n\[]{{0,120}})",
     rf"fault{GAP}status{GAP}reg{GAP}(?P<status>\w{{1,10}})",
     r"FRCD(?:_REG)?(?:\[\d+\])?[ \t:=-]+(?P<record>(?:0x)?[0-9a-fA-F]{16}[ \t:_]*(?:0x)?[0-9a-fA-F]{16})\b",
     r"FSTS(?:_REG)?[ \t]*[:=-][ \t]*(?:0x)?(?P<fsts>[0-9a-fA-F]{1,8})\b",
@@ -173,11 +175,11 @@ class _Reader:
             self._close(*self.open.pop(0))
 
     def _token(self, match: re.Match[str], name: str) -> None:
-        if is_xen(self.log.text[self.log.text.rfind("\n", 0, match.start()) + 1:match.start()]):
+        if is_xen(self.log.line(match.start()).text):
             return  # `xen_faults` reads it
         if match["source"]:
             self._source(match)
-        elif match["reason"]:
+        elif match["reason"] or match["xen"]:
             self._reason(match)
         elif name in ("index", "address"):
             self._place(match, name)
@@ -235,15 +237,15 @@ class _Reader:
             self.open[place] = start, replace(fault, index=value)
 
     def _reason(self, match: re.Match[str]) -> None:
-        at = match.start("reason")
+        at = match.start()
         place = next(self._waiting(at, "reason"), None)
-        text = match["reason"]
-        value = _hex(text) if text[:2] in ("0x", "0X") else int(text) if text.isascii() and text.isdecimal() else None
+        text = match["reason"] or f"{match['xen']}h"
+        value = _reason(text)
         if place is None or value is None or value > 0xFF:
             self._tell(at, f"left out: {text!r} is the reason of no fault that is told")
             return
         start, fault = self.open.pop(place)
-        words = (match["words"] or "").strip(" \t>|;")
+        words = (match["words"] or match["said"] or "").strip(" \t>|;")
         said = [reason for reason, known in WORDS.items() if words[:len(known)] == known[:len(words)]] if words else []
         if len(said) == 1 and said[0] != value:
             self._tell(at, f"reason {value:#x} has the words of {said[0]:#x}; the number is taken")
@@ -303,6 +305,15 @@ def _hex(text: str) -> int | None:
         return int(text, 16) if "_" not in text else None
     except ValueError:
         return None
+
+
+def _reason(text: str) -> int | None:
+    """A reason as it is written: 0x25, 37 (decimal), or 25h as Xen has it."""
+    if text[:2] in ("0x", "0X"):
+        return _hex(text)
+    if text[-1] in "hH":
+        return _hex(text[:-1])
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _typed(fault: Fault) -> Fault:

@@ -149,6 +149,11 @@ def test_processors_of_the_madt():
         (2, "madt", True), (0xFF, "madt", False), (0x100, "madt x2apic", True)]
 
 
+def test_lines_of_xen_are_left_to_their_own_reader():
+    assert read("(XEN) IOAPIC[0]: apic_id 2, version 32, address 0xfec00000, GSI 0-119\n"
+                "(XEN) ACPI: HPET id: 0x8086a201 base: 0xfed00000\n") == ((), ())
+
+
 def test_the_same_boot_told_twice_counts_once():
     assert len(read(LOG + LOG).records) == len(read(LOG).records)
 

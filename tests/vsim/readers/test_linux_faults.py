@@ -4,7 +4,7 @@ import pytest
 
 from tests.places import real_files
 from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
-from vsim.readers import linux_faults
+from vsim.readers import linux_faults, xen_faults
 from vsim.readers.linux_faults import Fault, QueueDump, QueueFault, Status
 from vsim.readers.pieces import lines_of
 
@@ -88,6 +88,24 @@ def test_a_posted_fault_is_printed_as_one_of_dma():
     fault = one("[DMA Write NO_PASID] Request device [00:02.0] fault addr 0x2a000000000000 [fault reason 0x27] Unknown")
     assert (fault.kind, fault.index, fault.address) == ("interrupt", 0x2A, None)
     assert fault.meaning == REASON_TEXT[Reason.DESCRIPTOR_ERROR]
+
+
+XEN = {
+    "4.x": "INTR-REMAP: Request device [0000:02:00.0] fault index b0\nINTR-REMAP: reason 22 - Present field",
+    "before": "INTR-REMAP: Request device [0000:02:00.0] fault index b0, iommu reg = ffff82c000201000\n"
+              "INTR-REMAP:[fault reason 22h] Present field in the IRTE entry is clear",
+    "dma": "DMAR:[DMA Write] Request device [0000:02:00.0] fault addr b000\nDMAR: reason 22 - Present field"}
+
+
+@pytest.mark.parametrize("text", XEN.values(), ids=XEN)
+def test_lines_of_xen_are_read_once(text):
+    """With Xen's mark by its own reader, without it by this one."""
+    marked = "".join(f"(XEN) [VT-D]{line}\n" for line in text.splitlines())
+    assert read(marked) == ((), ())
+    for reader, pasted in ((xen_faults, marked), (linux_faults, text)):
+        (fault,) = reader.read(lines_of(pasted)[0]).records
+        assert (fault.rid, fault.segment, fault.reason) == (0x200, 0, 0x22)
+    assert xen_faults.read(lines_of(text)[0]).records == ()
 
 
 def test_two_writers():
