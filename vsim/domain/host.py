@@ -11,23 +11,20 @@ registers, which a kernel prints when it boots. Bridges are in neither; the text
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vsim.domain import acpi
 from vsim.domain.host_features import Words
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.registers import CAP, ECAP
-from vsim.readers import acpi_dmar, lspci
+from vsim.readers import acpi_dmar, linux_boot, lspci, xen_boot
 from vsim.readers.acpi_dmar import Coverage, Dmar, Unit
-from vsim.readers.pieces import Remark, few
+from vsim.readers.pieces import Remark, few, lines_of
 from vsim.readers.source import TextError, read
 
 MAX_CHARACTERS = 1 << 23
 """Longest log that is read (8 MiB)."""
-ALL_ONES = (1 << 64) - 1
-"""What a register reads as where nobody answers."""
 MAX_UNITS = 256
 """Most units of a host."""
 
@@ -164,7 +161,7 @@ def load(dmar: str | os.PathLike[str], lspci_text: str | os.PathLike[str] | None
     functions = lspci.load(lspci_text) if lspci_text is not None else None
     words, dead = dict[int, Words](), frozenset[int]()
     if log is not None:
-        words, dead, more = _registers(read(log, HostError, MAX_CHARACTERS), os.fspath(log))
+        words, dead, more = _registers(*_told(read(log, HostError, MAX_CHARACTERS), os.fspath(log)))
         remarks += more
     bases = {unit.base for unit in units}
     return Host(units, {base: pair for base, pair in words.items() if base in bases}, functions, tables[0].width,
@@ -180,57 +177,64 @@ def _once(units: Iterable[Unit], file: str, remarks: list[Remark]) -> tuple[Unit
     return tuple(found.values())
 
 
-_HEX = "[0-9a-fA-F]{1,16}"
-_WORDS = re.compile(rf"reg_base_addr ({_HEX}) ver \d+:\d+ cap ({_HEX}) ecap ({_HEX})\b")
-_ONES = re.compile(rf"reported at address (?:0x)?({_HEX}) returns all ones")
-_DRHD = re.compile(rf"DRHD base: 0x({_HEX}) flags: 0x([0-9a-fA-F]{{1,2}})\b")
-
-
 def words_in(log: str) -> dict[int, Words]:
-    """CAP and ECAP by register base, from the lines with which Linux names its units; the last line of a base counts.
-
-    A base whose registers read as ones has no words: nobody is there.
+    """CAP and ECAP by register base, from the lines with which Linux or Xen names its units; the last line of a base
+    counts. A base whose registers read as ones has no words: nobody is there.
 
     >>> words_in("DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2 ecap f050da") == {0xFED90000: (0xD2, 0xF050DA)}
     True
     """
-    return _registers(log, "<text>")[0]
+    return _registers(*_told(log, "<text>"))[0]
 
 
-def _registers(log: str, file: str) -> tuple[dict[int, Words], frozenset[int], list[Remark]]:
-    """Words by base, bases where nobody answers, and what was left out."""
+def _told(log: str, file: str) -> tuple[list[linux_boot.Unit | xen_boot.Drhd], tuple[Remark, ...]]:
+    """The units that a log names, each once; those of Xen where Linux names none. And what was odd."""
+    lines, _ = lines_of(log[:MAX_CHARACTERS], file)
+    found = linux_boot.read(lines)
+    units: list[linux_boot.Unit | xen_boot.Drhd] = [each for each in found.records if isinstance(each, linux_boot.Unit)]
+    if not units:
+        found = xen_boot.read(lines)
+        units = list({each.base: each for each in found.records if isinstance(each, xen_boot.Drhd)}.values())
+    return units, found.remarks
+
+
+def _registers(units: Sequence[linux_boot.Unit | xen_boot.Drhd], told: Sequence[Remark],
+               ) -> tuple[dict[int, Words], frozenset[int], list[Remark]]:
+    """Words by base, bases where nobody answers, and what was odd, with what was left out."""
     words: dict[int, Words] = {}
-    dead: set[int] = set()
-    remarks = []
-    for number, line in enumerate(log[:MAX_CHARACTERS].split("\n"), 1):
-        if match := _WORDS.search(line):
-            base, pair = int(match[1], 16), Words(int(match[2], 16), int(match[3], 16))
-            try:
-                if ALL_ONES in pair:
-                    raise ValueError(f"no unit answers at {base:#x}: CAP or ECAP reads as ones")
-                words[base] = pair.check(f"unit at {base:#x}")
-                dead.discard(base)
-            except ValueError as error:
-                remarks.append(Remark(file, number, match.start() + 1, f"left out: {error}"))
-                words.pop(base, None)
-                dead |= {base} if ALL_ONES in pair else set()
-        elif match := _ONES.search(line):
-            dead.add(int(match[1], 16))
-            remarks.append(Remark(file, number, match.start() + 1, f"no unit answers at {int(match[1], 16):#x}"))
-    return words, frozenset(dead), list(few(remarks))
+    remarks = list(told)
+    for unit in units:
+        if unit.cap is None or unit.ecap is None or not unit.answers:
+            continue
+        try:
+            words[unit.base] = Words(unit.cap, unit.ecap).check(f"unit at {unit.base:#x}")
+        except ValueError as error:
+            remarks.append(Remark(unit.file, unit.line, 1, f"left out: {error}"))
+    return words, frozenset(unit.base for unit in units if not unit.answers), list(few(remarks))
+
+
+_KINDS = {"endpoint": acpi_dmar.SCOPE_ENDPOINT, "bridge": acpi_dmar.SCOPE_BRIDGE, "ioapic": acpi_dmar.SCOPE_IOAPIC,
+          "hpet": acpi_dmar.SCOPE_HPET}
+
+
+def _unit_of(told: linux_boot.Unit | xen_boot.Drhd) -> Unit:
+    """A unit of a log. Linux's log does not tell its scopes; Xen's does, but for the numbers of I/O APICs and HPETs."""
+    if isinstance(told, linux_boot.Unit):
+        return acpi_dmar.unit(told.base, everything=bool(told.all))
+    scopes = [acpi_dmar.scope_of(_KINDS[scope.kind], scope.rid) for scope in told.scopes]
+    return acpi_dmar.unit(told.base, scopes, told.all, told.segment)
 
 
 def from_log(log: str, file: str = "<text>") -> Host:
-    """The units that a kernel's log names, with their CAP and ECAP; not which devices are behind them.
+    """The units that a log of Linux or Xen names, with their CAP and ECAP; of Xen, which devices are behind them too.
 
     HostError when there is no such line, or the log is too long; ValueError for more than `MAX_UNITS`.
     """
     if len(log) > MAX_CHARACTERS:
         raise HostError(file, 1, 1, f"found {len(log)} characters; allowed: up to {MAX_CHARACTERS}")
-    flags = {int(m[1], 16): int(m[2], 16) for m in _DRHD.finditer(log)}
-    words, dead, remarks = _registers(log, file)
-    flags |= {base: 0 for base in words if base not in flags}
-    if not flags:
-        raise HostError(file, 1, 1, "found no line 'DRHD base: 0x... flags: 0x...'; allowed: the log of a kernel")
-    units = tuple(acpi_dmar.unit(base, everything=bool(flag & 1)) for base, flag in flags.items())
-    return Host(units, words, remarks=tuple(remarks), dead=dead & frozenset(flags))
+    told, odd = _told(log, file)
+    if not told:
+        raise HostError(file, 1, 1, "found no line 'DRHD base: 0x... flags: 0x...' or 'dmaru->address = ...'; allowed: "
+                                    "the log of a kernel or of Xen")
+    words, dead, remarks = _registers(told, odd)
+    return Host(tuple(map(_unit_of, told)), words, remarks=tuple(remarks), dead=dead)

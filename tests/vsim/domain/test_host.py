@@ -115,6 +115,26 @@ def test_a_log_alone_tells_units_and_what_they_can_do():
     assert found.differences() == two().differences()
 
 
+XEN_LOG = f"""(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = {FIRST:x}
+(XEN) [VT-D]drhd->address = {FIRST:x} iommu->reg = ffff82c000201000
+(XEN) [VT-D]cap = {STRONG.cap:x} ecap = {STRONG.ecap:x}
+(XEN) [VT-D] endpoint: 0000:03:00.0
+(XEN) [VT-D] IOAPIC: 0000:f0:1f.0
+(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = {SECOND:x}
+(XEN) [VT-D]cap = {WEAK.cap:x} ecap = {WEAK.ecap:x}
+(XEN) [VT-D]  flags: INCLUDE_ALL
+"""
+
+
+def test_a_log_of_xen_tells_who_is_behind_which_too():
+    found = host.from_log(XEN_LOG)
+    assert [(unit.base, unit.everything) for unit in found.units] == [(FIRST, False), (SECOND, True)]
+    assert found.words == {FIRST: STRONG, SECOND: WEAK}
+    assert [found.unit_of(bdf) for bdf in (0x0300, 0xF0F8, 0x0400)] == [0, 0, 1]
+
+
 def test_what_is_no_table_and_no_log_is_refused(tmp_path):
     (tmp_path / "madt.txt").write_text("APIC @ 0x0\n    0000: 41\n")
     with pytest.raises(AcpiError, match=r"APIC.signature"):

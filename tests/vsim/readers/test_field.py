@@ -227,6 +227,6 @@ def test_15_a_unit_that_reads_as_ones(one):
     found = host.from_log(one("15-linux-log-all-ones.txt", own).read_text(), "log")
     assert found.remaps() is False and found.words == {} and found.dead == {0xFBFFC000}
     assert [str(each) for each in found.remarks] == [
-        "log:2:14: left out: no unit answers at 0xfbffc000: CAP or ECAP reads as ones"]
+        "log:2:14: the unit at 0xfbffc000 reads all ones: no unit answers there"]
     with pytest.raises(ValueError, match="no unit answers at 0xfbffc000"):
         found.words_of(0)
