@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from vsim.explain.logged import QEMU_MESSAGES, QEMU_WORDS, tell_logged
 from vsim.explain.messages import Known
+from vsim.explain.pasted import told_row
 from vsim.explain.things import KINDS, tell
 from vsim.explain.told import Told
 from vsim.layouts.bits import parse_bdf
@@ -34,7 +35,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim decode`."""
     parser.description = "Tell one thing: a message, an entry, a register, a line of a log."
     parser.epilog = (
-        "A TEXT is a line of a log that reports a fault, or KIND and numbers: "
+        "A TEXT is a line of a log that reports a fault, a row of a dump (lspci, a remapping table, registers), or "
+        "KIND and numbers: "
         + "; ".join(f"{name} {' '.join(number.upper() for number, _ in kind.numbers)}"
                     for name, kind in list(KINDS.items())[:14])
         + "; or another register by its name. Numbers are hexadecimal, with 0x or without; an APIC ID without 0x is "
@@ -63,10 +65,16 @@ def decoded(text: str, file: str = "<text>") -> tuple[Told, ...]:
     if not rows:
         raise DecodeError(file, 1, 1, f"found nothing; allowed: {ALLOWED}")
     if not _kind(rows[0].text):
-        return logged(rows)
+        return dumped(rows) or logged(rows)
     if len(rows) > MAX_THINGS:
         raise DecodeError(file, rows[MAX_THINGS].number, 1, f"found {len(rows)} lines; allowed: up to {MAX_THINGS}")
-    return tuple(thing(line.text, line.file, line.number) for line in rows)
+    return tuple(told for line in rows for told in (
+        told_row(line.text) or (thing(line.text, line.file, line.number),)))
+
+
+def dumped(lines: Sequence[Line]) -> tuple[Told, ...]:
+    """The rows of dumps among the lines, each told; () when the first `MAX_THINGS` lines have none."""
+    return tuple(told for line in lines[:MAX_THINGS] for told in told_row(line.text))
 
 
 def _amd_events(lines: Sequence[Line]) -> Reading:
@@ -105,7 +113,8 @@ def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
 READERS = (linux_faults.read, xen_faults.read, _amd_events, _traced)
 """The readers of logs whose records `logged.tell_logged` tells."""
 
-ALLOWED = f"a fault line of a log, or one of {', '.join(list(KINDS)[:9])} or a register's name, and its numbers"
+ALLOWED = (f"a fault line of a log, a row of a dump, or one of {', '.join(list(KINDS)[:9])} or a register's name, "
+           "and its numbers")
 
 
 def _column(row: str) -> int:

@@ -10,6 +10,7 @@ In the order in which to read them; a module imports only from those above it:
     messages   messages and entries told
     amd        things of AMD's IOMMU told
     things     single things by kind: messages, entries, registers
+    pasted     rows out of dumps told
     logged     lines of a log told: faults, errors of the queue
     topology   the machine as a networkx graph with positions
     paths      the ways of an interrupt through Xen, counted and costed

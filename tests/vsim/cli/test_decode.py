@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import real_files
 from vsim.cli import main as cli
 from vsim.cli.decode import DecodeError, decoded
 
@@ -32,7 +33,17 @@ def started(capsys, *words):
     (("vtd_ir_remap_msi_req addr 0xfee00010 data 0xd1 sid 0xffff do_fault 0",), "Index 0 (0x0)"),
     (("vtd_frr_new index 0 high 0x8000002200000018 low 0x0012000000000000",), "00:03.0 asked for index 18"),
     (("qemu-system-x86_64: vtd_irte_get: detected non-present IRTE (index=5, high=0xff00, low=0x100)",),
-     "check not-present"), (("descriptor", "0", "0x0000002500000014"), "index-selective"),
+     "check not-present"),
+    (("\t\tAddress: 00000000fee00218  Data: 0000",), "Index 16 (0x10)"),
+    ((" 0     00:02.0 00004000 25  0000000000040010\t000040000025000d",), "0x40 (64)"),
+    ((" 5     00:02.0 00000001 02345600 31  0000000100040010\t0234560000318001",), "Entry, posted"),
+    (("[ 0.1] DMAR: dmar0: reg_base_addr fed90000 ver 4:0 cap d2008c222f0606 ecap f00f5a",), "Extended capability"),
+    (("(XEN) [VT-D]cap = d2008c222f0606 ecap = f00f5a",), "1 fault record(s) at offset 0x220"),
+    (("  pin 4  0x0100000000000021 dest=1 vec=33  active-hi edge",), "destination 0x1 (1)"),
+    (("FSTS            \t0x34\t\t0x0000000000000002",), "the first record is number 0"),
+    (("(XEN) R:  0000:  1   0  0038 e8    0   0 00000001   1  0  1  1 1",), "Takes requests of 00:07.0"),
+    (("(XEN) P:  0001:  1   0  0100 31    0   0         12340000    0 1",), "descriptor at 0x12340000"),
+    (("descriptor", "0", "0x0000002500000014"), "index-selective"),
     (("[ 1.5] DMAR: [INTR-REMAP] Request device [65:00.0] fault index 0x1600 [fault reason 0x22] Present",),
      "65:00.0 asked for index 0x1600 (5632) and was refused: the entry is not present"),
     (("(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0\n(XEN) [VT-D]INTR-REMAP: reason 26 - B",),
@@ -90,3 +101,21 @@ def test_any_text_is_told_or_has_a_place(text):
         assert decoded(text, "f")
     except DecodeError as error:
         assert error.line >= 1 and error.column >= 1
+
+
+@pytest.mark.parametrize("path", [*real_files("debugfs-iommu/*/ir_translation_struct.txt")])
+def test_every_row_of_a_real_table_is_told_and_agrees_with_its_printed_columns(path):
+    rows = [row.split() for row in path.read_text().splitlines() if row[:2].strip().isdigit() or row[1:3].isdigit()]
+    told = decoded(path.read_text(), "f")
+    assert len(told) == len(rows) == 69
+    for row, thing in zip(rows, told, strict=True):
+        fields = {each.name: each for each in thing.forms[0].words[0].fields}
+        assert (fields["sid"].shown, fields["dst"].value, fields["vector"].value) == (
+            row[1], int(row[2], 16), int(row[3], 16))
+
+
+@pytest.mark.parametrize("path", [*real_files("fault-lines/*.txt")])
+def test_real_fault_lines_are_told(path):
+    things = decoded(path.read_text(), "f")
+    assert [thing.kind for thing in things].count("fault") == 2
+    assert all(thing.forms[0].ends[0].check == "compatibility-blocked" for thing in things if thing.kind == "fault")
