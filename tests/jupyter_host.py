@@ -19,8 +19,8 @@ from jupyter_client import BlockingKernelClient
 from tests.places import ROOT
 
 SHIPPED = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
-START = 60  # seconds that a server may take to answer
-RUN = 90_000  # milliseconds that the cells of a notebook may take
+PATIENCE = 300
+"""Seconds that anything may take before it counts as failed: every wait is for a condition, this only bounds it."""
 
 # The notebook in front: its kernel is connected and idle, and no cell waits.
 _READY = """() => { const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
@@ -28,8 +28,10 @@ _READY = """() => { const kernel = window.jupyterapp?.shell.currentWidget?.sessi
 _ERRORS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.flatMap((cell) =>
   cell.cell_type === "code" ? cell.toJSON().outputs.filter((each) => each.output_type === "error" ||
     each.name === "stderr").map((each) => each.evalue ?? [each.text].flat().join("")) : [])"""
+_LOADING = """() => [...document.querySelectorAll(".jp-OutputArea-output")].some((each) =>
+  each.textContent.includes("Loading widget"))"""
 _NOT_SHOWN = """() => [...document.querySelectorAll(".jp-OutputArea-output")].map((each) => each.textContent)
-  .filter((text) => /Error displaying widget|model not found|Loading widget/.test(text))"""
+  .filter((text) => /Error displaying widget|model not found/.test(text))"""
 
 # Chromium's or JupyterLab's own complaints, which say nothing about ours.
 NOISE = ("favicon", "Canvas2D: Multiple readback", "ResizeObserver loop", "Failed to load resource", "sourcemap",
@@ -82,7 +84,7 @@ class Server:
             place.write_text(json.dumps(values))
 
     def _wait(self):
-        end = time.monotonic() + START
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended:\n{self.log()[-2000:]}")
@@ -92,7 +94,7 @@ class Server:
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)
         self.stop()
-        raise RuntimeError(f"the server did not answer in {START} s:\n{self.log()[-2000:]}")
+        raise RuntimeError(f"the server did not answer in {PATIENCE} s:\n{self.log()[-2000:]}")
 
     def log(self):
         return (self.folder / "log").read_text()
@@ -101,13 +103,13 @@ class Server:
         return f"http://127.0.0.1:{self.port}{place}{'&' if '?' in place else '?'}token={self.token}"
 
     def ask(self, place, method="GET"):
-        with urllib.request.urlopen(urllib.request.Request(self.url(place), method=method), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url(place), method=method), timeout=PATIENCE) as answer:
             return json.loads(answer.read() or b"null")
 
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -119,6 +121,7 @@ class Session:
     def __init__(self, server, browser, name, width=1400, dark=False):
         self.server, self.name, self.wrong = server, name, []
         self.page = browser.new_page(viewport={"width": width, "height": 1000})
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.page.on("pageerror", lambda error: self.wrong.append(f"{error.name}: {error.message} {error.stack}"))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" and not any(
             each in said.text for each in NOISE) else None)
@@ -129,15 +132,15 @@ class Session:
         self.client = self._connect()
 
     def _opened(self):
-        self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=RUN)
-        self.page.wait_for_function(_READY, timeout=RUN)
+        self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        self.page.wait_for_function(_READY)
 
     def _connect(self):
         sessions = [each for each in self.server.ask("/api/sessions") if each["path"] == self.name]
         client = BlockingKernelClient()
         client.load_connection_file(self.server.runtime / f"kernel-{sessions[0]['kernel']['id']}.json")
         client.start_channels()
-        client.wait_for_ready(timeout=30)
+        client.wait_for_ready(timeout=PATIENCE)
         return client
 
     def command(self, name, **arguments):
@@ -147,7 +150,8 @@ class Session:
     def run(self):
         """Run all cells; errors and warnings that they show."""
         self.command("notebook:run-all-cells")
-        self.page.wait_for_function(_READY, timeout=RUN)
+        self.page.wait_for_function(_READY)
+        self.page.wait_for_function(f"() => !({_LOADING})()")
         return self.page.evaluate(_ERRORS) + self.page.evaluate(_NOT_SHOWN)
 
     def reload(self):
@@ -159,7 +163,7 @@ class Session:
     def ask(self, expression):
         """The value of a Python expression in the kernel: a literal."""
         reply = self.client.execute("", silent=True, user_expressions={"it": f"__import__('json').dumps({expression})"},
-                                    reply=True, timeout=30)
+                                    reply=True, timeout=PATIENCE)
         found = reply["content"]["user_expressions"]["it"]
         if found["status"] != "ok":
             raise AssertionError(f"{expression}: {found.get('ename')}: {found.get('evalue')}")
@@ -167,12 +171,12 @@ class Session:
 
     def do(self, code):
         """Run a statement in the kernel, as a cell would."""
-        reply = self.client.execute(code, reply=True, timeout=60)
+        reply = self.client.execute(code, reply=True, timeout=PATIENCE)
         assert reply["content"]["status"] == "ok", reply["content"].get("evalue")
 
     def until(self, expression):
         """Wait until a Python expression in the kernel is true; its value."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + PATIENCE
         while not (value := self.ask(expression)):
             assert time.monotonic() < end, f"never true: {expression}"
             self.page.wait_for_timeout(50)

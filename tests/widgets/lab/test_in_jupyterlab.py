@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.jupyter_host import Server, Session, lessons, notebook, opened
+from tests.jupyter_host import PATIENCE, Server, Session, lessons, notebook, opened
 from tests.places import ROOT
 from widgets.bench.browser import ARGUMENTS, chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 expect = playwright.expect
+expect.set_options(timeout=1000 * PATIENCE)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
 
 AXE = find_spec("axe_playwright_python")
@@ -26,20 +27,38 @@ from widgets.map.scene import scene
 from widgets.map.tally import Tally
 from widgets.map.tokens import fold
 
-def delivered():
+def counted():
     known = Tally(scene(lab.machine))
     known.add(fold(known.scene, lab.history.events()))
-    return list(known.delivered)
+    return [known.total, list(known.sent), list(known.delivered), *map(list, (*known.used, *known.refused))]
+
+def resting():
+    views = [each.__self__ for each in lab.observers]
+    return not lab.storms and not any(getattr(each, "_timer", None) for each in views)
+
+def echo(view, content, buffers):
+    if content["kind"] == "echo":
+        view.send(content)
 
 bus = Bus([Function(0x18, "disk", pin=1), Function(0x300, "{NAME}", msix_count=4, passthrough=True)])
 lab, second = (Lab(Machine(profile("spec"), 8, 64 << 20, bus), title=title) for title in ("first", "second"))"""
 SHOWN = """bench = {0}.bench
 bench.add_class("t-{0}")
 {0}_map = bench._above["map"]
+{0}_map.on_msg(echo)
 bench"""
 
 # The map's view object, by the class of its bench.
 _VIEW = "const view = [...document.querySelectorAll('.t-{} *')].find((each) => each.vsim)?.vsim; "
+# A word to the kernel, and its answer: what was said before it, in either direction, has then been heard.
+_ECHO = """const number = window.echoed = (window.echoed ?? 0) + 1, heard = (content) => {
+  if (content.kind === "echo" && content.number === number) view.model.off("msg:custom", heard), window.heard = number;
+}; view.model.on("msg:custom", heard); view.model.send({ kind: "echo", number });"""
+# Nothing travels, nothing waits, and the words are those of now.
+_LANDED = """!view.player.flights.size && !view.intake.queue.length && !view.intake.waiting.length &&
+  !view.player.request && !view.words.timer"""
+_COUNTED = """JSON.stringify([view.tally.total, view.tally.sent, view.tally.delivered, ...view.tally.used,
+  ...view.tally.refused].map((each) => [...each]))"""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +99,7 @@ def fresh(session):
     session.do("lab.goto(0); lab.kernel.serving = True")
     session.do("for name in ('device', 'irte', 'vlapic'): setattr(lab.selection, name, -1)")
     session.do("lab_map.playing = True")
+    settled(session)
 
 
 def view(session, expression, name="lab"):
@@ -88,7 +108,7 @@ def view(session, expression, name="lab"):
 
 
 def until(session, expression, name="lab"):
-    session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}", timeout=15_000)
+    session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}")
 
 
 def part(session, css=""):
@@ -103,6 +123,15 @@ def tab(session, name):
     part(session, ".lm-TabBar-tab, .p-TabBar-tab").filter(has_text=name).first.click()
 
 
+def front(session, name):
+    """Bring a tab to the front, and wait until its panel is there and laid out."""
+    tab(session, name)
+    expect(part(session, ".lm-mod-current, .p-mod-current").filter(has_text=name)).to_be_visible()
+    settled(session)
+    part(session, ".widget-tab-contents .vsim-panel:visible").first.wait_for()
+    session.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def booted(session):
     """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 1."""
     session.do("from vsim import commands, create_op; lab.issue(commands.Domctl(create_op())); lab.boot()")
@@ -111,10 +140,20 @@ def booted(session):
     settled(session)
 
 
+def caught_up(session):
+    """Wait until page and kernel have heard all that the other has said."""
+    until(session, "true")
+    session.page.evaluate(f"() => {{ {_VIEW.format('lab')} {_ECHO} }}")
+    session.page.wait_for_function("() => window.heard === window.echoed")
+
+
 def settled(session):
-    """Wait until everything that has been delivered in the kernel's machine has arrived in the picture."""
-    counts = str(session.ask("delivered()")).replace(" ", "")
-    until(session, f"JSON.stringify([...view.tally.delivered]) === '{counts}'")
+    """Wait until nothing is under way: no view waits to draw, the page has heard it, the picture shows what happened."""
+    caught_up(session)
+    session.until("resting()")
+    caught_up(session)
+    counts = str(session.ask("counted()")).replace(" ", "")
+    until(session, f"{_LANDED} && {_COUNTED} === '{counts}'")
 
 
 def edit(session):
@@ -122,6 +161,7 @@ def edit(session):
     tab(session, "IRT")
     session.do("lab.selection.irte = edited.index; lab.selection.device = 0x300")
     expect(part(session, ".vsim-edit").get_by_text(f"Entry {session.ask('edited.index')} of")).to_be_visible()
+    settled(session)
 
 
 def rows(session):
@@ -131,9 +171,10 @@ def rows(session):
 
 
 def newest(session):
-    """The last row of the table of interrupts, once it is that of the newest."""
-    serial = str(session.ask("lab.machine.serials"))
-    expect(part(session, ".vsim-rows tbody tr:last-child")).to_contain_text(serial)
+    """The cells of the last row, which is that of the newest interrupt, when nothing is under way."""
+    settled(session)
+    expect(part(session, ".vsim-rows tbody tr:last-child")).to_have_attribute(
+        "data-serial", str(session.ask("lab.machine.serials")))
     return rows(session)[-1]
 
 
@@ -237,7 +278,7 @@ def test_the_slider_moves_the_cursor_when_it_is_let_go(bench):
     booted(bench)
     slider, last = part(bench).get_by_label("commands done"), bench.ask("lab.position")
     slider.evaluate("(each) => { each.value = 5; each.dispatchEvent(new Event('input')); }")
-    bench.page.wait_for_timeout(300)
+    caught_up(bench)
     assert bench.ask("lab.position") == last
     slider.evaluate("(each) => each.dispatchEvent(new Event('change'))")
     assert bench.until("lab.position == 5")
@@ -299,7 +340,7 @@ def test_a_mistake_is_told_at_the_control_and_nowhere_else(bench):
 @pytest.mark.parametrize("name", TABS)
 def test_axe_finds_nothing_serious(bench, name):
     booted(bench)
-    tab(bench, name)
+    front(bench, name)
     bench.page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
     found = bench.page.evaluate("axe.run('.t-lab')")["violations"]
     assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found
@@ -318,7 +359,8 @@ def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, brow
         session.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         session.until("'lab' not in globals()")
         panel = part(session, ".vsim-panel").first
-        assert "run this cell again" in panel.evaluate("(each) => getComputedStyle(each, '::before').content")
+        session.page.wait_for_function("""(each) => getComputedStyle(each, "::before").content
+          .includes("run this cell again")""", arg=panel.element_handle())
         session.page.mouse.click(*middle(panel.get_by_text("boot", exact=True)))
         assert session.run() == [], "run again, it is there again"
         part(session, ".vsim-map").wait_for()
@@ -360,8 +402,7 @@ def test_nothing_is_clipped_and_nothing_overlaps(server, browser, width, dark):
         assert session.page.evaluate("() => document.body.dataset.jpThemeLight") == "false"
         found = {}
         for name in TABS:
-            tab(session, name)
-            session.page.wait_for_timeout(300)
+            front(session, name)
             found[name] = session.page.evaluate(_BOXES)
         assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
