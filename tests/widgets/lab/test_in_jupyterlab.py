@@ -148,7 +148,7 @@ def caught_up(session):
 
 
 def settled(session):
-    """Wait until nothing is under way: no view waits to draw, the page has heard it, the picture shows what happened."""
+    """Wait until nothing is under way: no view waits to draw, and the page has heard and shows what happened."""
     caught_up(session)
     session.until("resting()")
     caught_up(session)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jupyter_host import PATIENCE
 from tests.rig import Rig
 from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.state.pci import Bus, Function
@@ -42,6 +43,7 @@ def show(browser, tmp_path):
 
     def opened(s, tokens=(), width=1400, theme="", context=None, **state):
         page = browser.new_page(viewport={"width": width, "height": 900}, bypass_csp=True, **context or {})
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
@@ -82,11 +84,13 @@ def js(page, expression, *args):
                          list(args))
 
 
-def receive(page, tokens, more=b"", counts=b"", pending=b"", kind="tokens"):
-    page.evaluate("""([kind, ...data]) => document.getElementById("map").model.receive(
-      { kind, clock: 7.5, records: ["record 0: <b>reason</b>"] },
-      data.map((each) => new DataView(Uint8Array.from(each).buffer)))""",
-                  [kind, *(list(each) for each in (pack(tokens), more or pack([]), counts, pending))])
+def receive(page, tokens, more=b"", counts=b"", pending=b"", kind="tokens", then="null"):
+    """Tokens come in. The value of `then`, an expression over `view`, before the next frame moves them."""
+    return page.evaluate(f"""([kind, ...data]) => {{
+      const {{ model, vsim: view }} = document.getElementById("map");
+      model.receive({{ kind, clock: 7.5, records: ["record 0: <b>reason</b>"] }},
+        data.map((each) => new DataView(Uint8Array.from(each).buffer)));
+      return {then}; }}""", [kind, *(list(each) for each in (pack(tokens), more or pack([]), counts, pending))])
 
 
 # --- the same as the kernel's ---
@@ -163,9 +167,8 @@ def test_tokens_travel_and_arrive(show):
     s = latched()
     page = show(s, replay=False)
     tokens = some(s, 40)
-    receive(page, tokens)
-    page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 40")
-    assert js(page, "view.tally.total.reduce((a, b) => a + b)") == 0
+    assert receive(page, tokens, then="[view.intake.queue.length, ...view.tally.total]") == [40, 0, 0, 0, 0, 0]
+    page.wait_for_function("document.getElementById('map').vsim.player.flights.size > 0")
     page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 0")
     assert counted(page) == expected(s, tokens)
     page.wait_for_function("!document.getElementById('map').vsim.player.request")  # and then nothing is drawn any more
@@ -212,8 +215,8 @@ def test_a_paused_map_keeps_what_comes_and_steps_through_it(show):
 def test_a_step_of_the_kernel_moves_on_a_paused_map_and_lights_the_way(show):
     s = latched()
     page = show(s, replay=False, playing=False)
-    receive(page, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65)], pending=b"\0\x02", kind="step")
-    assert js(page, "[view.player.flights.size, view.traces.lit.length, view.tally.delivered[9]]") == [1, 1, 0]
+    assert receive(page, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65)], pending=b"\0\x02", kind="step",
+                   then="[view.player.flights.size, view.traces.lit.length, view.tally.delivered[9]]") == [1, 1, 0]
     page.wait_for_function("document.getElementById('map').vsim.tally.delivered[9] === 1")
     page.wait_for_function("document.getElementById('map').vsim.tally.pending[9] === 1")
 
@@ -251,8 +254,11 @@ def test_a_replay_plays_to_its_end_and_again(show):
     page = show(s, some(s, 5))
     page.get_by_role("button", name="Play (space)").wait_for()
     assert js(page, "view.player.next") == 5
+    page.evaluate("""() => document.addEventListener("keydown", () => {
+      const { player } = document.getElementById("map").vsim;
+      window.pressed = [player.next < 5, player.playing]; })""")
     page.keyboard.press("Space")
-    assert js(page, "[view.player.next < 5, view.player.playing]") == [True, True]
+    assert page.evaluate("window.pressed") == [True, True]
 
 
 def test_a_replay_steps_forward_and_back_and_says_what_happened(show):
