@@ -18,8 +18,9 @@ from vsim.readers.pieces import Line, Remark
 
 STAMP = r"\[ *(?:\d{1,12}\.\d{1,9}|[A-Z][a-z]{2} [A-Z][a-z]{2} [^\]\n]{1,30})\]"
 """Pattern of a time that a console or dmesg puts before a line: "[   58.435452]", or a day and time (dmesg -T)."""
-GAP = rf"(?:[ \t]+|[ \t]*\n[ \t>|]*(?:{STAMP}[ \t]*)?(?:DMAR: *)?)"
-"""Pattern of what stands between two words of a line: blanks, or a line end and what the next line begins with."""
+GAP = rf"(?:[ \t]+|[ \t]*=?\n[ \t>|]*(?:{STAMP}[ \t]*)?(?:DMAR: *)?)"
+"""Pattern of what stands between two words of a line: blanks, or a line end and what the next line begins with. A mail
+in quoted-printable has a = before the line end."""
 _STAMP = re.compile(STAMP)
 _SECONDS = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\]")
 

@@ -38,6 +38,10 @@ FORMS = {
     "wrapped twice": f"DMAR: [INTR-REMAP] Request\ndevice [65:00.5] fault\nindex 0x1600 [fault\nreason 0x25] {BLOCKED}",
     "another writer": "[    1.5] DMAR: [INTR-REMAP] Request device [65:00.5] fault index 0x1600 usb 1-1: new device\n"
                       f"[    1.6] usb 1-1: config 1\n[    1.7] [fault reason 0x25] {BLOCKED}",
+    "quoted-printable": f"DMAR: [INTR-REMAP] Request device [65:00.5] fault index 0x1600 [fault=\n reason 0x25] "
+                        f"{BLOCKED}",
+    "two names": f"[ 1692.02] dmar: DMAR:[INTR-REMAP] Request device [65:00.5] fault index 1600\n"
+                 f"[ 1692.02] DMAR:[fault reason 37] {BLOCKED}",
     "crlf": f"DMAR: [INTR-REMAP] Request device [65:00.5] fault index 0x1600 [fault reason 0x25] {BLOCKED}\r\n",
 }
 
