@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.places import real_files
 from tests.vsim.readers.test_xen_boot import stored
-from vsim.readers import ranges, xen_irqs
+from vsim.readers import ranges, xen_irqs, xen_tables
 from vsim.readers.pieces import lines_of
 from vsim.readers.xen_irqs import Direct, Guest, IoApic, Irq, Msi, Pin, Route
 
@@ -137,3 +137,19 @@ def test_the_keys_of_xen_4_17_agree():
     assert routes == {place: pin.vector for place, pin in pins["i"].items()}
     irqs = {record.irq: record.vector for record in found["i"] if isinstance(record, Irq)}
     assert all(irqs[msi.irq] == msi.vector for msi in found["M"])
+
+
+def test_the_tables_of_key_v_send_where_keys_z_and_m_say():
+    def keyed(key, reader):
+        return reader.read(lines_of(stored("data", "lab", "xen-4.17", f"key-{key}.txt").read_text())[0]).records
+
+    tables = keyed("V", xen_tables)
+    entries = {record.index: record.fields for record in tables if isinstance(record, xen_tables.Entry)}
+    pins = {record.pin: record for record in keyed("z", xen_irqs) if isinstance(record, Pin)}
+    for record in (record for record in tables if isinstance(record, xen_tables.Pin)):
+        entry, pin = entries[record.fields["handle"]], pins[record.pin]
+        assert [entry[name] for name in ("vector", "dlm", "dm", "tm")] == [pin.vector, pin.dlm, pin.dm, pin.tm]
+        assert entry["dst"] == pin.dest and record.fields["mask"] == pin.mask
+    messages = {msi.vector: msi for msi in keyed("M", xen_irqs) if msi.kind == "MSI-X"}
+    (device,) = (entry for entry in entries.values() if entry["sid"] == 0x30)
+    assert messages[device["vector"]].dest == device["dst"]
