@@ -17,7 +17,7 @@ from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
 from vsim.layouts.registers import GSTS, OFFSET
 from vsim.state import commands as c
-from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.arrays import LATCH_WORDS, MOST_BOUND, PAGE_WORDS, Apic, Latch, Machine
 from vsim.state.profile import IOAPIC_UNVERIFIED
 from vsim.state.trace import Act, Drop, Event, Kind, Trip, Warn, node
 from vsim.xen import bind as xen_bind
@@ -227,7 +227,7 @@ def _end_bound(m: Machine, vcpu: int, vector: int) -> None:
 
 
 def _bind(m: Machine, command: c.Bind) -> None:
-    if m.profile.options.model == "vtd" or len(m.bound) >= xen_bind.MOST:
+    if m.profile.options.model == "vtd" or len(m.bound) >= MOST_BOUND:
         m.emit(node(Kind.XEN), Act.DROPPED, Drop.UNCLAIMED, command.address, command.data)
     else:
         xen_bind.bind(m, command.address, command.data)

@@ -15,6 +15,7 @@ from typing import Any
 from vsim import machine
 from vsim.devices import chain, viommu, vlapic
 from vsim.layouts.registers import OFFSET
+from vsim.readers.source import shown
 from vsim.replay import compare_xen as replay_xen
 from vsim.replay import recorded
 from vsim.replay.cases import MAX_STEPS, Case, CaseError, number_of, read_rows, rows_of
@@ -37,6 +38,9 @@ DEFAULT_CAP, DEFAULT_ECAP, DEFAULT_RAM, DEFAULT_SMP = 0xD2008C222F0606, 0xF00F5A
 
 TABLE = 0x100000
 """Where the remapping table of a local APIC case lies."""
+
+MOST_NAME = 200
+"""Characters of a case's id and category."""
 
 MODES = ("flat", "cluster", "x2apic", "mixed")
 """How the local APICs of a recording are set up."""
@@ -119,6 +123,7 @@ def _xen_head(row: dict[str, Any], file: str, number: int) -> dict[str, Any]:
 def _check_case(row: dict[str, Any], file: str, number: int, xen: bool) -> None:
     """Check every value and try every step without a machine, so that a bad file is refused before anything runs."""
     try:
+        _check_names(row)
         if xen:
             replay_xen.check_case(row)
             return
@@ -133,13 +138,23 @@ def _check_case(row: dict[str, Any], file: str, number: int, xen: bool) -> None:
         raise CaseError(file, number, 1, f"found {error}") from None
 
 
+def _check_names(row: dict[str, Any]) -> None:
+    """What is printed of a case: its id, its category, its marks."""
+    for name in ("id", "k"):
+        if not isinstance(row.get(name, ""), str) or len(row.get(name, "")) > MOST_NAME:
+            raise ValueError(f"{name} {shown(str(row[name]))}; allowed: a text of up to {MOST_NAME} characters")
+    marks = row.get("dev", {})
+    if not isinstance(marks, dict):
+        raise ValueError("dev that is not an object")
+    for step, codes in marks.items():
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            raise ValueError(f"marks of step {shown(step)} that are not a list of codes")
+
+
 def _check_marks(row: dict[str, Any]) -> None:
-    for part in ("end", "dev", "spec"):
+    for part in ("end", "spec"):
         if not isinstance(row.get(part, {}), dict):
             raise ValueError(f"{part} that is not an object")
-    for step, marks in row.get("dev", {}).items():
-        if not isinstance(marks, list) or not all(isinstance(mark, str) for mark in marks):
-            raise ValueError(f"marks of step {step[:20]!r} that are not a list of codes")
     for values in (row.get("end", {}), row.get("spec", {}).get("end", {})):
         for value in values.values():
             number_of(value)

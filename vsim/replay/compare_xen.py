@@ -12,9 +12,10 @@ from typing import Any
 from vsim import machine
 from vsim.devices import viommu, vlapic
 from vsim.layouts.registers import OFFSET
-from vsim.replay.cases import limited
+from vsim.readers.source import shown
+from vsim.replay.cases import MAX_STEPS, limited, number_of
 from vsim.state import commands as c
-from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, PAGE_WORDS, Apic, Latch, Machine
+from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, MOST_BOUND, PAGE_WORDS, Apic, Latch, Machine
 from vsim.state.profile import Profile
 from vsim.state.trace import Act, Drop, Event, Kind, node
 from vsim.xen import bind as xen_bind
@@ -67,6 +68,10 @@ def number(value: Any) -> int:
     return int(value, 16) if isinstance(value, str) else int(value)
 
 
+_TOTALS = {"page": (3, 1 << 17), "cpus": (1, 1 << 16), "mr": (2, 1 << 24)}
+"""For steps that can be large: which value says how large, and how much all of a case may be."""
+
+
 # --- reading ---
 
 _LIMITS = {"offset": 4095, "word": (1 << 64) - 1, "data": 0xFFFFFFFF, "small": 1 << 16, "gfn": 1 << 40, "kind": 2,
@@ -92,10 +97,20 @@ def version_of(head: dict[str, Any]) -> str:
 
 def check_case(row: dict[str, Any]) -> None:
     """Check the values of every step, so that a bad file is refused before anything runs. ValueError, KeyError."""
-    if len(row["s"]) != len(row["o"]) or len(row["s"]) > 20_000:
+    both = isinstance(row["s"], list) and isinstance(row["o"], list)
+    if not both or len(row["s"]) != len(row["o"]) or len(row["s"]) > MAX_STEPS:
         raise ValueError("s and o that are not lists of one length (at most 20000)")
     for step in row["s"]:
         _check_step(step)
+    for tag, (place, limit) in _TOTALS.items():
+        total = sum(number_of(step[place]) for step in row["s"] if step[0] == tag)
+        if total > limit:
+            raise ValueError(f"steps {tag!r} of {total} in all; allowed: up to {limit}")
+    binds = sum(step[0] == "bind" for step in row["s"])
+    if binds > MOST_BOUND:
+        raise ValueError(f"{binds} steps 'bind'; allowed: up to {MOST_BOUND}")
+    if row["end"] is not None and not isinstance(row["end"], dict):
+        raise ValueError(f"end {shown(str(row['end']))}; allowed: an object, or null")
 
 
 def _check_step(step: Any) -> None:
@@ -106,7 +121,7 @@ def _check_step(step: Any) -> None:
         raise ValueError(f"step {str(step)[:60]} with {len(step) - 1} values; allowed: {len(kinds)}")
     for kind, value in zip(kinds, step[1:], strict=True):
         limited(value, _LIMITS[kind])
-    if step[0] == "cpus" and not step[1]:
+    if step[0] == "cpus" and not number_of(step[1]):
         raise ValueError("a domain of 0 vCPUs; allowed: 1 to 4096")
 
 
@@ -149,7 +164,7 @@ def _msi(b: Bench, s: list[Any]) -> list[Any]:
 def _collect(b: Bench, do: Callable[[], Any]) -> tuple[Any, list[Event]]:
     b.m.events = []
     result = do()
-    events, b.m.events = b.m.events, []
+    events, b.m.events, b.m.unshown = b.m.events, [], 0
     return result, events or []
 
 
@@ -387,7 +402,7 @@ def play(head: dict[str, Any], body: dict[str, Any], chosen: Profile) -> Iterato
     b = Bench(head, chosen, bool(body.get("raw")))
     for place, (step, seen) in enumerate(zip(body["s"], body["o"], strict=True)):
         before = registers(b.m)
-        found = STEPS[step[0]](b, step)
+        found = STEPS[step[0]](b, [step[0], *map(number, step[1:])])
         fatal = found and found[-1] in (["CRASH"], ["HANG"])
         if not fatal:
             found = found + changed(before, registers(b.m))

@@ -68,6 +68,12 @@ LVTS = 6
 
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
                 "waiting", "nmi", "in_nmi", "cmci")
+_COUNTERS = ("tick", "serials", "serial", "doomed", "created", "nobody", "handlers", "pinned")
+_MOST, _LAST_NS = 1 << 62, 1 << 63
+"""Where counters and the clock stop in a saved machine; nobody gets there by playing."""
+_CLAMPED = (*_COUNTERS, "clock")
+MOST_BOUND = 64
+"""Bound messages of one domain that are kept."""
 LATER = {"cmci"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
@@ -255,7 +261,7 @@ class Machine:
             if isinstance(value, array):
                 state[name] = _pack(value)
             elif isinstance(value, int) and name != "quirks":     # the profile has their names
-                state[name] = value
+                state[name] = min(value, _MOST if name in _COUNTERS else _LAST_NS) if name in _CLAMPED else value
         state["cache"] = {str(k): list(v) for k, v in self.cache.items()}
         state["pages"] = {str(k): v for k, v in self.pages.items()}
         state["bound"] = [list(bound) for bound in self.bound]
@@ -297,14 +303,16 @@ class Machine:
             raise ValueError("saved machine: apic_mode holds an unknown mode")
         if self.vcpus != len(self.apic_mode) or not 0 <= self.winner < self.vcpus:
             raise ValueError("saved machine: vcpus or winner is out of range")
-        if max(self.tick, self.serials, self.serial, self.doomed, self.created) >> 62:
-            raise ValueError("saved machine: a counter is over its limit 2^62")
+        if any(getattr(self, name) > _MOST for name in _COUNTERS) or self.clock > _LAST_NS:
+            raise ValueError("saved machine: a counter is over its limit 2^62, or the clock over 2^63")
         self._check_places()
         for key, words in state["cache"].items():
             self.cache[_natural("cache", int(key))] = _four(words)
         self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
         self.pages = {int(k): _natural("pages", v) for k, v in state["pages"].items()}
-        self.bound = tuple(_bound(row) for row in state["bound"])
+        if not isinstance(state["bound"], list) or len(state["bound"]) > MOST_BOUND:
+            raise ValueError(f"saved machine: bound is no list of at most {MOST_BOUND} messages")
+        self.bound = tuple(_bound(row, self.vcpus) for row in state["bound"])
         for number, page in state["ram"]["pages"].items():
             words4k = _unpack("ram", "I", page)
             if len(words4k) != PAGE_WORDS or not self.ram.holds(int(number) << 12, 4096):
@@ -354,9 +362,13 @@ def _natural(name: str, value: Any) -> int:
     return value
 
 
-def _bound(row: Any) -> Bound:
-    if not isinstance(row, list) or len(row) != 5 or not all(type(v) is int and -1 <= v < 1 << 64 for v in row):
+def _bound(row: Any, vcpus: int) -> Bound:
+    if not isinstance(row, list) or len(row) != 5 or not all(type(v) is int for v in row):
         raise ValueError("saved machine: a bound message is not five numbers")
+    limits = ((0, (1 << 64) - 1), (0, (1 << 32) - 1), (-1, vcpus - 1), (0, 255), (0, 1))
+    for name, value, (low, high) in zip(Bound._fields, row, limits, strict=True):
+        if not low <= value <= high:
+            raise ValueError(f"saved machine: {name} of a bound message is {value}; the limit is {low} to {high}")
     return Bound(*row)
 
 

@@ -10,9 +10,6 @@ from vsim.state.arrays import Bound, Machine
 from vsim.state.trace import Act, Kind, Trip, node
 from vsim.xen import paths as xen_paths
 
-MOST = 64
-"""Bound messages of one domain that are kept."""
-
 
 def bind(m: Machine, address: int, data: int) -> int:
     """The bind domctl with the whole message (version 4): its place among the bound messages."""

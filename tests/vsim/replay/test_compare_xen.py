@@ -228,3 +228,66 @@ def test_a_refresh_follows_what_a_wait_wrote_into_the_entry():
     m = queued([GLOBAL_IEC, OTHER_VECTOR, GLOBAL_IEC], 4)
     step(m, c.MmioRead(0xFED90000, 4))
     assert [bound.vector for bound in m.bound] == [0x41, 0x41, 0x99, 0x41]
+
+
+# --- hostile cases: a clear error, or a difference; nothing else ---
+
+STEP = ["r4", 0]
+
+
+def text_of(version, *, steps=(STEP,), seen=None, **fields):
+    """A file with one case."""
+    head = loaded(version)[0].head
+    seen = [[] for _ in steps] if seen is None else seen
+    row = {"id": "a", "k": "b", "s": list(steps), "o": seen, "end": {}, **fields}
+    return json.dumps(head) + "\n" + json.dumps({key: value for key, value in row.items() if value != "absent"}) + "\n"
+
+
+@pytest.mark.parametrize("version", COUNTS)
+@pytest.mark.parametrize("fields, says", [
+    ({"end": "absent"}, "a case without 'end'"), ({"end": []}, "end"), ({"end": "0x1"}, "end"),
+    ({"s": "absent"}, "'s'"),
+    ({"s": {}}, "lists"), ({"s": 5}, "lists"), ({"o": "absent"}, "'o'"), ({"o": 5}, "lists"), ({"dev": []}, "dev"),
+    ({"dev": {"0": "D1"}}, "marks of step"), ({"dev": {"0": [1]}}, "marks of step"), ({"id": 5}, "id"),
+    ({"k": ["x"]}, "k"), ({"id": "x" * 201}, "id"), ({"steps": [["r4"]]}, "with 0 values"),
+    ({"steps": [["r4", None]]}, "found"), ({"steps": [["r4", []]]}, "found"), ({"steps": [["nothing"]]}, "allowed"),
+    ({"steps": [["cpus", 0, 1]]}, "0 vCPUs"), ({"steps": [["cpus", "0x0", 1]]}, "0 vCPUs"),
+    ({"steps": [["cpus", 4096, 1]] * 17}, "'cpus' of 69632"), ({"steps": [["page", 0, 1, 65536]] * 2000}, "'page' of"),
+    ({"steps": [["mr", 0, 65536]] * 300}, "'mr' of"), ({"steps": [["bind", 0, 0]] * 65}, "65 steps 'bind'"),
+    ({"steps": [STEP] * 20_001}, "at most 20000"), ({"steps": [["r4", True]]}, "found"),
+    ({"steps": [["r4", -1]]}, "found"),
+])
+def test_a_malformed_case_is_refused_with_its_place(version, fields, says):
+    with pytest.raises(CaseError, match=says) as error:
+        replay.parse(text_of(version, **fields), "f.jsonl")
+    assert (error.value.file, error.value.line) == ("f.jsonl", 2)
+
+
+NUMBERS = [["mr", "0x1000", "0x10"], ["cpus", "0x2", "0x1"], ["lapic", "0x1", "0x0"], ["page", "0x5", "0x1", "0x2"],
+           ["oom", "0x1"], ["bind", "0xfee00010", "0x0"], ["gmsi", "0x0"], ["post", "0x1"], ["nomatch", "0x1"]]
+
+
+@pytest.mark.parametrize("version", COUNTS)
+@pytest.mark.parametrize("step", NUMBERS, ids=str)
+def test_a_number_may_be_hexadecimal_in_every_step(version, step):
+    plain = [step[0], *(int(value, 16) for value in step[1:])]
+    found = [next(play(case.head, case.body, profile(f"xen-{version}")))[3]
+             for case in (replay.parse(text_of(version, steps=[one]))[0] for one in (step, plain))]
+    assert found[0] == found[1]
+
+
+ANY = st.recursive(st.none() | st.booleans() | st.integers(-2, 1 << 65) | st.text(max_size=4),
+                   lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+                   max_leaves=5)
+
+
+@given(st.sampled_from(sorted(COUNTS)), st.data())
+def test_whatever_a_case_holds_it_is_refused_or_played(version, data):
+    steps = data.draw(st.lists(st.builds(lambda tag, values: [tag, *values], st.sampled_from(sorted(_ARGUMENTS)),
+                                         st.lists(ANY, max_size=4)), max_size=3))
+    fields = data.draw(st.dictionaries(st.sampled_from(["end", "dev", "id", "k", "o", "spec", "raw"]), ANY, max_size=2))
+    try:
+        (case,) = replay.parse(text_of(version, steps=steps, **fields))
+    except CaseError:
+        return
+    replay.play(case, profile(f"xen-{version}"))

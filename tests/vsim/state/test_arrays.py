@@ -77,12 +77,19 @@ def test_memory_above_the_hole_is_saved_and_loaded():
     ({"direct": words("B", 3, 2), "lines": words("H", 3, 2)}, "lines are not the sum of the wires"),
     ({"wires": words("B", 1, 1)}, "lines are not the sum of the wires"),
     ({"pba": words("Q", 0, 16)}, "a pending bit of function 0 is of no message"),
-    ({"serials": 1 << 62}, "a counter is over its limit"), ({"tick": 1 << 64}, "tick is not a number"),
+    ({"serials": (1 << 62) + 1}, "a counter is over its limit"), ({"clock": (1 << 63) + 1}, "clock over 2"),
+    ({"tick": 1 << 64}, "tick is not a number"),
     ({"ram": {"size": 4 << 20, "pages": {"1024": base64.b64encode(bytes(4096)).decode()}}}, "page 1024 does not fit"),
     ({"ram": {"size": 4 << 30, "pages": {str(0xE0000): base64.b64encode(bytes(4096)).decode()}}}, "does not fit"),
     ({"irr": ""}, "irr has 0 places; expected 64"), ({"regs": "!"}, "regs"), ({"vcpus": 0}, "the limit is 1 to 4096"),
     ({"apic_mode": words("B", 0, 3)}, "unknown mode"), ({"winner": 8}, "winner is out of range"),
-    ({"cache": {"0": [1, 2, 3]}}, "four 32-bit words"), ({"vsim": 2}, "version 1")])
+    ({"cache": {"0": [1, 2, 3]}}, "four 32-bit words"), ({"vsim": 2}, "version 1"),
+    *(({"bound": [row]}, says) for row, says in (
+        ([0, 0, 8, 0, 0], "vcpu of a bound message is 8; the limit is -1 to 7"), ([0, 0, -2, 0, 0], "vcpu of a bound"),
+        ([1 << 64, 0, 0, 0, 0], "address of a bound"), ([0, 1 << 32, 0, 0, 0], "data of a bound"),
+        ([0, 0, 0, 256, 0], "vector of a bound"), ([0, 0, 0, 0, 2], "posted of a bound"), ([0] * 4, "five numbers"),
+        ([0, 0, "0", 0, 0], "five numbers"))),
+    ({"bound": [[0, 0, -1, 0, 0]] * 65}, "at most 64"), ({"bound": {}}, "at most 64")])
 def test_a_saved_machine_that_cannot_be_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         Machine.load(saved(**changes))
@@ -274,3 +281,11 @@ def test_a_machine_saved_before_a_part_was_known_has_it_as_after_power_on():
         del state[name]
     state["quirks"] = 12345     # numbers of quirks are of one version; the profile names them
     assert Machine.load(json.dumps(state)) == Machine.load(saved())
+
+
+def test_a_machine_whose_counters_end_is_saved_and_loaded_again():
+    m = Machine.load(saved(serials=1 << 62, tick=1 << 62, clock=1 << 63, nobody=1 << 62))
+    for command in (c.Msi(0x18, 0xFEE00000, 0x41), c.Tick((1 << 64) - 1), c.Acknowledge(0)):
+        run(m, [command])
+    again = Machine.load(m.save())
+    assert (again.tick, again.serials, again.clock) == (1 << 62, 1 << 62, 1 << 63)
