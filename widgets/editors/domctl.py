@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as W
 
 from vsim.devices import viommu
-from vsim.layouts.interfaces import Caps, Errno, Op, Part
+from vsim.layouts.interfaces import Caps, Errno, Op, Part, known
 from vsim.readers import xl
 from vsim.state import commands
 from vsim.state.arrays import Machine
@@ -28,9 +28,9 @@ MEANING = {
     "capabilities": "asked for: " + ", ".join(f"bit {c.value.bit_length() - 1} is {c.name}" for c in Caps),
     "viommu_id": "number of the vIOMMU", "caps": "what the device model can do"}
 """Members of the structure in words (X 2.2)."""
-_XL_TYPES = {1: "vtd"}
 MOST_BYTES = 128
-QUOTES = ("'", '"')
+STARTS = ("'", '"', "[")
+"""How the value of an option begins; a line without is the text alone."""
 
 
 def dump(data: bytes) -> str:
@@ -55,28 +55,42 @@ def undump(text: str) -> bytes:
     return bytes(out)
 
 
-def xl_line(values: dict[str, int]) -> tuple[str, list[str]]:
-    """The `viommu` option that makes xl create this, and a sentence for everything that it cannot say."""
-    grammar = xl.GRAMMARS["v1"]
+def xl_line(values: dict[str, int], version: str = "v1") -> tuple[str, list[str]]:
+    """The `viommu` option that makes this version's xl create it, and a sentence for everything that it cannot say."""
+    grammar, face = xl.GRAMMARS[version], known(version)
     remaps = bool(values["capabilities"] & Caps.IRQ_REMAPPING)
-    kind = _XL_TYPES.get(values["type"])  # type: ignore[call-overload]
-    notes = [] if kind else [f"xl has no name for type {values['type']:#x}."]
+    kind = grammar.types[0] if values.get("type", face.type_value) == face.type_value else "?"
+    notes = [] if kind != "?" else [f"xl has no name for type {values['type']:#x}."]
     notes += [f"xl always takes {name} {given:#x}." for name, given in
-              (("base_address", grammar.base), ("length", grammar.length)) if values[name] != given]
+              (("base_address", grammar.base), ("length", grammar.length)) if values.get(name, given) != given]
     notes += ["xl asks for no other capability."] if values["capabilities"] & ~int(Caps.IRQ_REMAPPING) else []
-    notes += ["The key x2apic is no part of the hypercall: it becomes a flag of the DMAR table."]
-    return f'viommu = "type={kind or "?"},intremap={int(remaps)}"', notes
+    notes += ["This version's xl refuses a vIOMMU without interrupt remapping."] if grammar.on and not remaps else []
+    notes += ["The key x2apic is no part of the hypercall: it becomes a flag of the DMAR table."
+              ] if "x2apic" in grammar.switches else []
+    text = f'"type={kind},intremap={int(remaps)}"'
+    return f"viommu = [ {text} ]" if grammar.form == "list" else f"viommu = {text}", notes
 
 
-def from_xl(text: str) -> dict[str, int]:
-    """The members of "create" that xl would send for a line of a configuration. ConfigError tells what is wrong."""
-    whole = text if re.match(r"\s*viommu\s*=", text) else f"viommu = {text if text[:1] in QUOTES else repr(text)}"
-    wanted = xl.parse(whole, "xl line").viommu
+def from_xl(text: str, version: str = "v1") -> tuple[dict[str, int], list[str]]:
+    """The members of "create" that a version's xl would send for a line of a configuration, and what xl says of it.
+
+    A line in the form of another version is taken, with a note. ConfigError tells what is wrong.
+    """
+    whole = text if re.match(r"\s*viommu\s*=", text) else f"viommu = {text if text[:1] in STARTS else repr(text)}"
+    read = xl.parse(whole, "xl line", version)
+    wanted = read.viommu
     if wanted is None:
-        raise ValueError("xl line: found no viommu option; write viommu = \"type=vtd,intremap=1\"")
-    kind = next(number for number, name in _XL_TYPES.items() if name == wanted.type.removeprefix("intel_"))
-    return {"type": kind, "base_address": wanted.base or 0, "length": wanted.length or 0,
-            "capabilities": int(Caps.IRQ_REMAPPING) if wanted.intremap else 0}
+        raise ValueError(f"xl line: found no viommu option; write {xl_line(_usual(version), version)[0]}")
+    values = {"base_address": wanted.base or 0, "length": wanted.length or 0,
+              "capabilities": int(Caps.IRQ_REMAPPING) if wanted.intremap else 0}
+    return _usual(version) | {name: value for name, value in values.items() if name in _usual(version)}, [
+        f"{note[:1].upper()}{note[1:]}." for note in read.notes if "viommu" in note or "version" in note]
+
+
+def _usual(version: str) -> dict[str, int]:
+    """The members of "create" that the toolstack sends (X 11.1)."""
+    values = viommu.decode(version, viommu.create_op(version=version))[1]
+    return {part.name: values[part.name] for part in known(version).fields(Op.CREATE) if not part.out}
 
 
 def foretold(m: Machine, body: bytes) -> tuple[str, str]:
@@ -155,9 +169,8 @@ class DomctlPanel(Panel):
         self._showing, self._body = True, body
         try:
             face = viommu.interface(self.lab.machine)
-            command = int.from_bytes(body[:4], "little")
-            if len(body) == face.size and command in face.parts:
-                _, values = viommu.decode(face.name, body)
+            command, values = viommu.decode(face.name, body) if len(body) == face.size else (-1, {})
+            if command in tuple(Op):
                 self._fill_form(Op(command), values)
             self.bytes.value = dump(body)
             self.before.value = line(*foretold(self.lab.machine, body))
@@ -172,7 +185,8 @@ class DomctlPanel(Panel):
         for each, form in self.forms.items():
             form.layout.display = "" if each is op else "none"
         self.xl.disabled = op is not Op.CREATE
-        self.xl.value, notes = xl_line(values) if op is Op.CREATE else ("", ["xl has no option for this."])
+        version = viommu.interface(self.lab.machine).name
+        self.xl.value, notes = xl_line(values, version) if op is Op.CREATE else ("", ["xl has no option for this."])
         self.xl_notes.value = "".join(line(note, "muted") for note in notes)
 
     def _from_form(self) -> None:
@@ -193,7 +207,9 @@ class DomctlPanel(Panel):
     def _from_xl(self) -> None:
         if not self._showing:
             name = viommu.interface(self.lab.machine).name
-            self._fill(viommu.encode(name, Op.CREATE, **from_xl(self.xl.value)))
+            values, notes = from_xl(self.xl.value, name)
+            self._fill(viommu.encode(name, Op.CREATE, **values))
+            self.xl_notes.value += "".join(line(note, "warn") for note in notes)
 
     # --- sending it -------------------------------------------------------------------------------------------
 

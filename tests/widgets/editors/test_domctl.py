@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsim.devices import viommu
-from vsim.devices.viommu import Op
+from vsim.devices.viommu import INTERFACES, Op
 from vsim.readers import xl
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -57,7 +57,7 @@ def test_the_xl_line_and_the_hypercall_say_the_same(remap, caps):
     values = viommu.decode("v1", viommu.create_op(capabilities=caps))[1]
     line, _ = xl_line(values)
     assert line == f'viommu = "type=vtd,intremap={remap}"'
-    assert from_xl(line) == {name: values[name] for name in ("type", "base_address", "length", "capabilities")}
+    assert from_xl(line) == ({name: values[name] for name in ("type", "base_address", "length", "capabilities")}, [])
     assert xl.parse(line).viommu.intremap is bool(caps)
 
 
@@ -67,6 +67,27 @@ def test_the_xl_line_and_the_hypercall_say_the_same(remap, caps):
 def test_what_xl_cannot_say_is_told(change, said):
     values = viommu.decode("v1", CREATE)[1] | change
     assert any(said in note for note in xl_line(values)[1])
+
+
+@pytest.mark.parametrize("version", INTERFACES)
+def test_each_version_writes_the_line_that_its_own_xl_reads(version):
+    values = viommu.decode(version, viommu.create_op(version=version))[1]
+    line, _ = xl_line(values, version)
+    read, notes = from_xl(line, version)
+    assert notes == [] and read == {name: values[name] for name in read}
+    assert viommu.encode(version, Op.CREATE, **read) == viommu.create_op(version=version)
+
+
+@pytest.mark.parametrize("version, line, said", [
+    ("v4", "viommu = 'type=vtd,intremap=1'", "refuses it, and takes viommu = [ \"type=intel_vtd"),
+    ("v1", "['type=intel_vtd']", "written as in version 3 and 4"), ("v1", "type=vtd", "has no intremap key")])
+def test_a_line_of_another_version_is_read_and_told(version, line, said):
+    assert any(said in note for note in from_xl(line, version)[1])
+
+
+def test_a_line_that_this_xl_refuses_is_told():
+    values = {"type": 0, "base_address": 0xFED90000, "capabilities": 0}
+    assert any("refuses" in note for note in xl_line(values, "v4")[1])
 
 
 # --- the form ---
@@ -131,6 +152,18 @@ def test_each_sub_command_has_its_members_and_only_create_a_line(panel, op, show
     assert [name for name, form in panel.forms.items() if form.layout.display != "none"] == [op]
     assert viommu.decode("v1", panel.body)[0] == op
     assert panel.xl.disabled is not shown
+
+
+@pytest.mark.parametrize("op", Op)
+@pytest.mark.parametrize("version", INTERFACES)
+def test_each_version_has_its_own_form_and_says_what_it_does_not_know(version, op):
+    panel = Lab(Machine(profile("spec").with_options(interface=version), vcpus=1)).domctl
+    panel.op.value = op
+    assert viommu.decode(version, panel.body)[0] == op
+    assert list(panel.controls[op]) == [p.name for p in INTERFACES[version].fields(op) if not p.out]
+    assert [name for name, form in panel.forms.items() if form.layout.display != "none"] == [op]
+    assert ("There is no sub-command" in panel.before.value) == (op not in INTERFACES[version].parts)
+    panel.close()
 
 
 def test_bytes_of_an_unknown_sub_command_stay_bytes(panel):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.jupyter_host import PATIENCE, Server, Session, lessons, notebook, opened
 from tests.places import ROOT
+from vsim.state.profile import PROFILES
 from widgets.bench.browser import ARGUMENTS, chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -42,6 +43,14 @@ def echo(view, content, buffers):
 
 bus = Bus([Function(0x18, "disk", pin=1), Function(0x300, "{NAME}", msix_count=4, passthrough=True)])
 lab, second = (Lab(Machine(profile("spec"), 8, 64 << 20, bus), title=title) for title in ("first", "second"))"""
+UNDER = """from widgets.lab import Lab
+CONFIG = '''name = "small"
+vcpus = 4
+pci = ["03:00.0"]
+viommu = ["type=intel_vtd"]
+'''
+lab = Lab.from_config(CONFIG, "{}")
+"""
 SHOWN = """bench = {0}.bench
 bench.add_class("t-{0}")
 {0}_map = bench._above["map"]
@@ -66,6 +75,8 @@ def server(tmp_path_factory):
     made = Server(tmp_path_factory.mktemp("server"), lessons(tmp_path_factory.mktemp("lab") / "notebooks"))
     notebook(made.root, "bench.ipynb", MADE, SHOWN.format("lab"), SHOWN.format("second"))
     notebook(made.root, "narrow.ipynb", MADE, SHOWN.format("lab"))
+    for name in PROFILES:
+        notebook(made.root, f"{name}.ipynb", UNDER.format(name), SHOWN.format("lab"))
     yield made
     made.stop()
 
@@ -405,6 +416,27 @@ def test_nothing_is_clipped_and_nothing_overlaps(server, browser, width, dark):
             front(session, name)
             found[name] = session.page.evaluate(_BOXES)
         assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+# --- every profile ---
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_bench_opens_boots_and_fires_under_every_profile(server, browser, name):
+    with opened(server, browser, f"{name}.ipynb") as session:
+        assert session.run() == []
+        for each in TABS:
+            tab(session, each)
+        press(session, "boot")
+        session.until("lab.kernel.guest is not None")
+        settled_by = session.ask("lab.position")
+        press(session, "fire")
+        session.until(f"lab.position > {settled_by}")
+        for each in TABS:
+            tab(session, each)
+            session.page.wait_for_timeout(200)
+            assert session.page.locator(".t-lab .vsim-bad", has_text="Error").count() == 0
+        assert session.page.locator(".t-lab .vsim-map canvas").first.is_visible()
 
 
 # --- the lessons ---
