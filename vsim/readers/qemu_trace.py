@@ -191,12 +191,14 @@ def _refusals(line: Line, text: str) -> Iterator[Refusal]:
 
 
 def _event(line: Line, name: str, said: str, time: str) -> Event | None:
+    if " pid=" in said:
+        return _simple(line, name, said)
     for pattern, values in FORMS[name]:
         if match := pattern.fullmatch(said):
             found = tuple((each, text if kind == "s" else int(text, 16 if kind == "x" else 10))
                           for (each, kind), text in zip(values, match.groups(), strict=True))
             return Event(line.file, line.number, name, found, time)
-    return _simple(line, name, said)
+    return None
 
 
 def _simple(line: Line, name: str, said: str) -> Event | None:
