@@ -34,7 +34,7 @@ _GREP = re.compile(r"\S{0,200}?(?<![^/\s])(irqs/\d{1,9}|domains/\S{1,200}?)[:-](
                    r"pending:|domain:| |Online|Global|Total|System|\*\*\*|$)")
 _BARE = re.compile(r"(\d{1,9}):(?=handler:|device:|status:|istate:|ddepth:|wdepth:|dstate:|node:|affinity:|effectiv:|"
                    r"pending:|domain:| )")
-_HEADING = re.compile(r"[^:]{0,80}?(?<![^/\s])(irqs|domains)/(\S{1,200}?)(?: *<==|[ :]*)$|"
+_HEADING = re.compile(r".{0,120}?(?<![^/\s])(irqs|domains)/(\S{1,200}?)(?: *<==|[ :]*)$|"
                       r"[-=#*> ]{0,8}(irq)[ :#]{1,2}(\d{1,9})[-=#*>: ]{0,8}$|"
                       r"[-=#*>]{1,8} ?(domain)[ :]{1,2}(\S{1,200}?)[-=#*>: ]{0,8}$")
 

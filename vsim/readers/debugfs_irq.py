@@ -229,9 +229,10 @@ class _Reader:
             return
         irq = int(start.name) if start.kind == "irqs" and start.name.isdecimal() and not self.used else -1
         self.used = True
-        if irq < 0 and levels and levels[-1].domain == "VECTOR":
+        if levels and levels[-1].domain == "VECTOR" and levels[-1].hwirq not in (0, irq):  # Linux's number, always
+            before = f"the heading says irq {irq}" if irq >= 0 else "no heading"
             irq = levels[-1].hwirq
-            self.tell(start, 0, f"no heading; taken for irq {irq}, which its vector's level has as hwirq")
+            self.tell(start, 0, f"{before}; taken for irq {irq}, which its vector's level has as hwirq")
         interrupt = _made(start, irq, values, tuple(levels), tuple(flags), places)
         key = (interrupt.file, irq, *values.items(), *((level.domain, level.hwirq) for level in levels))
         if key not in self.seen or irq < 0:

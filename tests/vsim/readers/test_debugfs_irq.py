@@ -84,6 +84,7 @@ WAYS = {
     "echo": f"/sys/kernel/debug/irq/irqs/42\n{MSI}/sys/kernel/debug/irq/irqs/39\n{PIN}",
     "by hand": f"--- irq 42\n{MSI}--- irq 39\n{PIN}",
     "shell": f"# cat /sys/kernel/debug/irq/irqs/42\n{MSI}# cat /sys/kernel/debug/irq/irqs/39\n{PIN}",
+    "prompt": f"root@host:~# cat irqs/42\n{MSI}root@host:~# cat /sys/kernel/debug/irq/irqs/39\n{PIN}",
     "irq": f"irq 42:\n{MSI}irq 39:\n{PIN}",
     "crlf": (f"--- irq 42\n{MSI}--- irq 39\n{PIN}").replace("\n", "\r\n"),
 }
@@ -122,6 +123,18 @@ def test_a_file_without_a_heading_is_named_by_its_vector_level():
     reading = read(MSI + PIN)
     assert [record.irq for record in reading.records] == [42, 39]
     assert all("no heading" in remark.text for remark in reading.remarks)
+
+
+def test_a_heading_of_two_files_gives_neither_a_wrong_number():
+    reading = read(f"root@host:~# cat irqs/42 irqs/39\n{MSI}{PIN}")
+    assert [record.irq for record in reading.records] == [42, 39]
+    assert [remark.text.partition(";")[0] for remark in reading.remarks] == ["the heading says irq 39", "no heading"]
+
+
+def test_lines_picked_by_grep():
+    text = "irqs/42:         Vector:    37\nirqs/42:         Target:     8\nirqs/39:         Vector:    35\n"
+    found = read(text).records
+    assert [(record.irq, record.vector, record.cpu) for record in found] == [(42, 37, 8), (39, 35, None)]
 
 
 def test_a_heading_that_was_lost_takes_nothing_from_the_block_before():
