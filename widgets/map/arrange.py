@@ -1,27 +1,69 @@
-"""Where everything of the live map stands: two arrangements of one scene, in CSS pixels at their nominal width.
+"""Where everything of the live map stands: arrangements of one scene, in CSS pixels at their nominal size.
 
 *wide* runs from left to right (devices, routers, vIOMMUs, the wall of vLAPICs) and is `WIDE` pixels wide; *tall*
-runs from top to bottom, for narrow windows, and is `TALL` wide. A renderer scales an arrangement to the width it
-has and sets words at their own size. Every way runs in the open: curves between columns, rails beside a table's
-cells, one spine beside the wall and one gutter below each row of tiles.
+runs from top to bottom, for narrow windows, and is `TALL` wide; *compact* are like the wide one, each for a box of one
+of the sizes of `BOXES`, height included, for a page that gives the map one. A renderer takes the one that fits, scales
+it to the room it has and sets words at their own size. Every way runs in the open: curves between columns, rails beside
+a table's cells, one spine beside the wall and one gutter below each row of tiles.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 WIDE, TALL = 1120.0, 480.0
-"""Nominal widths of the two arrangements."""
+"""Nominal widths of the two arrangements whose height is their own affair."""
 SIDE = 4  #: slots along each side of a tile
 CHIP = 8.0  #: side of a device's square
 COLUMN = 64  #: devices in one column or row before the next is begun
 LANE = 0.7  #: where ways cross a router's box, as a part of its height (flow right) or width (flow down)
 HEAD = 46.0  #: room above everything for the columns' titles
+UNNAMED = 1.2  #: side of a slot below which tiles have no names above them
+LABEL = 14.0  #: height of the line above a tile that names its APIC IDs
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # x, y of the top left corner, width, height
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The columns of an arrangement that runs to the right. width, height: of all; a wall may need more height.
+
+    head: room for titles. chip: middle of the devices nearest to the routers. router, unit: x and width. spine: where
+    the wall's ways begin; lead: from there to the first tile. smallest: side of a slot; before it gets less, the wall
+    gets higher. label: height of the line above a tile. low: from a unit's box to the way past it.
+    """
+
+    width: float
+    height: float
+    head: float
+    chip: float
+    router: tuple[float, float]
+    unit: tuple[float, float]
+    spine: float
+    lead: float
+    smallest: float
+    label: float
+    low: float
+
+    def shifted(self, slack: float) -> Frame:
+        """With `slack` px that the wall does not need: first for the names of devices, then for the ways."""
+        names = round(max(0.0, min(slack, 150.0)), 2)
+        part = round(max(0.0, slack - names) / 3, 2)
+        return replace(self, chip=self.chip + names, router=(self.router[0] + names + part, self.router[1]),
+                       unit=(self.unit[0] + names + 2 * part, self.unit[1]), spine=self.spine + names + 3 * part)
+
+
+_WIDE = Frame(WIDE, 540 + HEAD + 10, HEAD, 132, (200, 74), (326, 112), 458, 14, 2.9, LABEL, 38)
+BOXES = (
+    Frame(452, 272, 26, 62, (82, 58), (168, 76), 254, 9, 0.4, 12, 34),
+    Frame(600, 276, 26, 96, (120, 58), (210, 92), 316, 10, 0.4, 12, 34),
+    Frame(760, 320, 26, 112, (142, 64), (244, 104), 362, 10, 0.4, 12, 34),
+    Frame(960, 380, 26, 132, (176, 70), (290, 112), 418, 12, 0.4, 12, 34),
+)
+"""The compact arrangements."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +74,7 @@ class Wall:
     cell: float
     gap: float
     pitch: Point
+    label: float = LABEL
 
     @property
     def tile(self) -> float:
@@ -39,31 +82,37 @@ class Wall:
         return SIDE * self.cell + (SIDE - 1) * self.gap
 
 
-def wall(tiles: int, width: float, height: float, largest: float, smallest: float) -> Wall:
-    """The columns that give `tiles` tiles the largest slots in a box; the height gives way before `smallest` does."""
-    shapes = [_with_columns(columns, width, largest) for columns in range(1, max(1, tiles) + 1)]
-    fitting = [each for each in shapes if ceil(tiles / each.columns) * each.pitch[1] <= height]
-    readable = [each for each in shapes if each.cell >= smallest] or shapes[:1]
-    best = max(fitting, key=lambda each: (each.cell, each.columns), default=readable[-1])
-    return best if best.cell >= smallest else readable[-1]
+def wall(tiles: int, width: float, height: float, largest: float, smallest: float, label: float = LABEL) -> Wall:
+    """The columns that give `tiles` tiles the largest slots in a box; the height gives way before `smallest` does.
+
+    There are 1, 2, 4, 8, 16, ... columns, so that a row holds APIC IDs from one round number to the next; 16 of them,
+    which hold 256, where that makes slots little smaller. A wall of very small slots gives up the lines of names.
+    """
+    columns = [1 << power for power in range(max(1, tiles - 1).bit_length() + 1)]
+    fitting = [_with_columns(each, width, largest, label, height / ceil(tiles / each)) for each in columns]
+    best = max(fitting, key=lambda each: (each.cell * (1.25 if each.columns == 16 else 1), -each.columns))
+    if best.cell < UNNAMED and label:
+        return wall(tiles, width, height, largest, smallest, 0)
+    if best.cell >= smallest:
+        return best
+    higher = [_with_columns(each, width, largest, label) for each in columns]
+    return ([each for each in higher if each.cell >= smallest] or higher[:1])[-1]
 
 
-def _with_columns(columns: int, width: float, largest: float) -> Wall:
-    """The wall of a number of columns that fills a width, its slots at most `largest`."""
+def _with_columns(columns: int, width: float, largest: float, label: float, height: float = 1e9) -> Wall:
+    """The wall of a number of columns in a width and in the height of a row, its slots at most `largest`."""
     room = width / columns
-    gap = 1.0 if room < 36 else 2.0 if room < 90 else 3.0
-    between = max(5.0, min(18.0, room * 0.14))
-    cell = min(largest, (room - between - (SIDE - 1) * gap) / SIDE)
+    gap = 0.0 if room < 12 else 0.5 if room < 20 else 1.0 if room < 36 else 2.0 if room < 90 else 3.0
+    between = min(18.0, max(min(5.0, room * 0.2), room * 0.14))
+    cell = min(largest, (min(room - between, height - label - gutter(between)) - (SIDE - 1) * gap) / SIDE)
     tile = SIDE * cell + (SIDE - 1) * gap
-    return Wall(columns, round(cell, 3), gap, (round(tile + between, 3), round(tile + LABEL + gutter(between), 3)))
-
-
-LABEL = 14.0  #: height of the line above a tile that names its cluster
+    return Wall(columns, round(cell, 3), gap,
+                (round(tile + between, 3), round(tile + label + gutter(between), 3)), label)
 
 
 def gutter(between: float) -> float:
     """Height of the free strip below a row of tiles, whose middle is the gutter."""
-    return max(7.0, min(14.0, between))
+    return max(5.0, min(14.0, 1.4 * between))
 
 
 def spread(count: int, low: float, high: float, widest: float) -> list[float]:
@@ -83,27 +132,48 @@ def table(cells: int, along: int) -> tuple[int, int]:
 
 def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
     """The arrangement from left to right. cells: for every unit the cells of its table (none: no unit)."""
-    shape = wall(tiles, WIDE - 484, 540, 84, 3.4)
-    height = max(540.0, ceil(tiles / shape.columns) * shape.pitch[1])
-    middle, bottom = HEAD + height / 2, HEAD + height
-    stacks = ceil(devices / COLUMN)
-    ys = spread(ceil(devices / max(1, stacks)), HEAD + 8, bottom - 8, 34)
-    chips = [(132.0 - 14 * (each // len(ys)), ys[each % len(ys)]) for each in range(devices)]
-    boxes = [(200.0, round(y - 24, 2), 74.0, 48.0)
+    return _across(_WIDE, devices, routers, cells, tiles)
+
+
+def compact(devices: int, routers: int, cells: list[int], tiles: int) -> list[dict[str, Any]]:
+    """The arrangements for boxes, the smallest first."""
+    return [_across(frame, devices, routers, cells, tiles) for frame in BOXES]
+
+
+def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
+    width, room = f.width - f.spine - 2 * f.lead + 2, f.height - f.head - 10
+    shape = wall(tiles, width, room, 84, f.smallest, f.label)
+    f = f.shifted(width - min(tiles, shape.columns) * shape.pitch[0])
+    left, rows = f.spine + f.lead, ceil(tiles / shape.columns)
+    height = max(room, rows * shape.pitch[1])
+    middle, bottom = f.head + height / 2, f.head + height
+    boxes = [(f.router[0], round(y - 18, 2), f.router[1], 36.0 if room < 400 else 48.0)
              for y in spread(routers, middle - height / 4, middle + height / 4, height / 2)]
-    units = _stack(len(cells), 326.0, 112.0, HEAD, min(height - 60, 460.0), middle - 14)
-    low = max((box[1] + box[3] for box in units), default=middle) + 38
-    spine = 458.0
-    ports = [(x + w, y + h / 2) for x, y, w, h in units] or [(438.0, middle)]
-    first = round(HEAD + (height - ceil(tiles / shape.columns) * shape.pitch[1]) / 2, 2) if tiles < 3 else HEAD
+    tall = height - f.low - 32
+    units = _stack(len(cells), *f.unit, f.head, min(tall, 460.0), f.head + 18 + tall / 2)
+    low = round(max((box[1] + box[3] for box in units), default=middle) + f.low, 2)
+    ports = [(x + w, y + h / 2) for x, y, w, h in units] or [(f.spine - 20, middle)]
+    first = round(f.head + (height - rows * shape.pitch[1]) / 2, 2) if rows < 3 else f.head
+    past = round((f.router[0] + f.router[1] + f.unit[0]) / 2, 2)
     return {
-        "flow": "right", "size": [WIDE, bottom + 10], "chips": chips, "routers": boxes, "units": units,
-        "tables": [table(each, 8) for each in cells],
-        "trunks": [[port, (spine, port[1])] for port in ports],
-        "bypass": [[(x + w, y + LANE * h), (300.0, y + LANE * h), (300.0, low), (spine, low)] for x, y, w, h in boxes],
-        "spine": spine, **_wall(shape, tiles, spine + 14, first),
-        "heads": {"devices": [12, 22], "routers": [200, 22], "units": [326, 22], "wall": [spine + 14, 22]},
+        "flow": "right", "size": [f.width, round(bottom + 10, 2)], "chips": _chips(devices, f, bottom),
+        "routers": boxes, "units": units, "tables": [table(each, 8) for each in cells],
+        "trunks": [[port, (f.spine, port[1])] for port in ports],
+        "bypass": [[(x + w, y + LANE * h), (past, y + LANE * h), (past, low), (f.spine, low)] for x, y, w, h in boxes],
+        "spine": f.spine, **_wall(shape, tiles, left, first),
+        "heads": {name: [x, f.head - 24 if f.head > 30 else 14] for name, x in
+                  (("devices", 12), ("routers", f.router[0]), ("units", f.unit[0]), ("wall", left))},
     }
+
+
+def _chips(devices: int, f: Frame, bottom: float) -> list[Point]:
+    """The devices in a column, or in as many as they need, the first nearest to the routers."""
+    most = min(COLUMN, int((bottom - f.head) / (CHIP + 0.5)))
+    stacks = ceil(devices / most)
+    half = (bottom - f.head) / max(1, ceil(devices / max(1, stacks))) / 2  # of the room that each has for its name
+    ys = spread(ceil(devices / max(1, stacks)), f.head + half, bottom - half, 72)
+    pitch = min(14.0, (f.chip - CHIP / 2) / max(1, stacks - 1))
+    return [(round(f.chip - pitch * (each // len(ys)), 2), ys[each % len(ys)]) for each in range(devices)]
 
 
 def tall(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
@@ -140,10 +210,10 @@ def _stack(count: int, x: float, width: float, top: float, height: float, middle
 def _wall(shape: Wall, tiles: int, left: float, top: float) -> dict[str, Any]:
     """Tiles by row. drop: from a tile's bottom to the gutter below it; side: from its left side to the way up."""
     places = [(round(left + each % shape.columns * shape.pitch[0], 2),
-               round(top + LABEL + each // shape.columns * shape.pitch[1], 2)) for each in range(tiles)]
-    drop = (shape.pitch[1] - LABEL - shape.tile) / 2
+               round(top + shape.label + each // shape.columns * shape.pitch[1], 2)) for each in range(tiles)]
+    drop = (shape.pitch[1] - shape.label - shape.tile) / 2
     return {"free": False, "tiles": places, "columns": shape.columns, "cell": shape.cell, "gap": shape.gap,
-            "drop": round(drop, 2), "side": round((shape.pitch[0] - shape.tile) / 2, 2)}
+            "label": shape.label, "drop": round(drop, 2), "side": round((shape.pitch[0] - shape.tile) / 2, 2)}
 
 
 def free(chips: list[Point], routers: list[Point], units: list[Point], slots: list[Point], tiles: int
@@ -166,5 +236,5 @@ def free(chips: list[Point], routers: list[Point], units: list[Point], slots: li
         "flow": "right", "free": True, "size": list(size), "chips": [place(each) for each in chips],
         "routers": boxes[0], "units": boxes[1], "tables": [(1, 1)] * len(units),
         "slots": [place(each) for each in slots],
-        "cell": round(cell, 2), "gap": 0.0, "tiles": [None] * tiles, "columns": 1, "spine": 0.0, "drop": 0.0,
-        "side": 0.0, "trunks": [], "bypass": [], "heads": {}}
+        "cell": round(cell, 2), "gap": 0.0, "label": 0.0, "tiles": [None] * tiles, "columns": 1, "spine": 0.0,
+        "drop": 0.0, "side": 0.0, "trunks": [], "bypass": [], "heads": {}}

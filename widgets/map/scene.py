@@ -6,7 +6,8 @@ A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the 
 - `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
   table, entries that one cell stands for, cells].
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
-- `wide`, `tall`: two arrangements (`arrange`); with a layout of the caller's the same `free` one.
+- `wide`, `tall`, `compact`: arrangements (`arrange`), of the last one for each size of box; with a layout of the
+  caller's they are all the same `free` one.
 
 `entry`, `slots` and `way` say the geometry that follows from it; `js/units.js`, `wall.js` and `ways.js` say the
 same for the page.
@@ -58,9 +59,9 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
                  [node(Kind.VLAPIC, vcpu) for vcpu in range(m.vcpus)]]
         chips, routers, boxes, slots_ = ([_position(layout, each) for each in group] for group in nodes)
         free = arrange.free(chips, routers, boxes, slots_, len(tiles))
-        return out | {"wide": free, "tall": free}
+        return out | {"wide": free, "tall": free, "compact": [free]}
     counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
-    return out | {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}
+    return out | {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts), "compact": arrange.compact(*counts)}
 
 
 def _position(layout: Mapping[int, Sequence[float]], each: int) -> Point:

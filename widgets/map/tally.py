@@ -84,7 +84,7 @@ def _record(m: Machine, unit: int, number: int) -> int:
 
 def _told(unit: int, number: int, value: int) -> str:
     reason = int(get(value, FRCD.reason))
-    return (f"vIOMMU {unit}, record {number}: reason {reason:x}h, {REASON_TEXT.get(reason, 'unknown')}; "
+    return (f"vIOMMU {unit}, record {number}: reason {reason:#x}, {REASON_TEXT.get(reason, 'unknown')}; "
             f"index {get(value, FRCD.index)}, source {bdf_text(int(get(value, FRCD.sid)))}; {value:#034x}")
 
 

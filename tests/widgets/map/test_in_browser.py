@@ -41,14 +41,17 @@ def show(browser, tmp_path):
     """Open a page; at the end nothing may have gone wrong in it, and nothing may have been asked of a network."""
     pages, wrong = [], []
 
-    def opened(s, tokens=(), width=1400, theme="", context=None, **state):
+    def opened(s, tokens=(), width=1400, theme="", context=None, height=0, **state):
         page = browser.new_page(viewport={"width": width, "height": 900}, bypass_csp=True, **context or {})
         page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
         file = Path(tmp_path, f"{len(pages)}.html")
-        file.write_text(to_html(s, tokens, theme, **state), encoding="utf-8")
+        text = to_html(s, tokens, theme, **state)
+        if height:  # of the map, as a host gives it
+            text = text.replace("min-height: 100vh", f"--vsim-map-height: {height}px")
+        file.write_text(text, encoding="utf-8")
         page.goto(file.as_uri())
         page.wait_for_function("document.getElementById('map')?.vsim")
         pages.append(page)
@@ -266,7 +269,7 @@ def test_a_replay_steps_forward_and_back_and_says_what_happened(show):
     page = show(s, [Token(0, 0, Places(s).vlapic + 9, 5, Outcome.REMAPPED, 65), *some(s, 3)], playing=False)
     page.keyboard.press(".")
     page.wait_for_function("document.getElementById('map').vsim.tally.total[0] === 1")
-    assert page.locator(".vsim-strip").inner_text() == "00:03.0 nic, entry 5: remapped to vLAPIC 9, vector 41h"
+    assert page.locator(".vsim-strip").inner_text() == "00:03.0 nic, entry 5: remapped to vLAPIC 9, vector 0x41"
     page.keyboard.press(",")
     assert js(page, "[view.player.next, view.tally.total[0]]") == [0, 0]
 
@@ -327,7 +330,7 @@ def centre(page, what, number):
 @pytest.mark.parametrize("what, number, trait, words", [
     ("device", 0, NIC, "00:03.0 nic · 4 messages, GSI"),
     ("irte", 9, 9, "entry 9 · 0 remapped or posted · 0 refused"),
-    ("vlapic", 287, 287, "vLAPIC 287 · APIC ID 23eh: cluster 23, slot e · 0 delivered"),
+    ("vlapic", 287, 287, "vLAPIC 287 · APIC ID 0x23e: cluster 0x23, slot 0xe · 0 delivered"),
 ])
 def test_pointing_names_a_place_and_clicking_selects_it(show, what, number, trait, words, width):
     page = show(latched(), width=width)
@@ -359,7 +362,7 @@ def test_one_cluster_fills_the_wall_and_all_come_back(show):
     assert js(page, "[view.zoomed, view.where.tiles.filter(Boolean).length]") == [35, 1]
     texts = js(page, "view.painter.texts.map((each) => each.text)")
     assert "vCPU 287" in texts
-    assert "cluster 23: APIC IDs 230 to 23f" in texts
+    assert "one cluster: APIC IDs 0x230\u20130x23f" in texts
     page.keyboard.press("Escape")
     assert js(page, "view.zoomed") is None
 
@@ -418,7 +421,7 @@ def test_the_badge_opens_the_records(show):
     page.get_by_role("button", name="1 blocked interrupt: show the records").click()
     faults = page.locator(".vsim-faults").inner_text()
     assert "record 0: <b>reason</b>" in faults
-    assert "00:03.0 nic, entry 9: blocked, reason 22h: the entry is not present (P=0)" in faults
+    assert "00:03.0 nic, entry 9: blocked, reason 0x22: the entry is not present (P=0)" in faults
     page.keyboard.press("Escape")
     assert not page.locator(".vsim-faults").is_visible()
 
@@ -453,8 +456,8 @@ def test_a_table_says_in_words_what_the_picture_shows(show):
     page.locator("tbody tr").first.wait_for()
     rows = [row.inner_text().split("\t") for row in page.locator("tbody tr").all()]
     assert ["remapped", "3"] in rows
-    assert ["7", "eh", "3", "no"] in rows
-    assert ["00:03.0 nic, entry 5: remapped to vLAPIC 7, vector 41h"] in rows
+    assert ["7", "0xe", "3", "no"] in rows
+    assert ["00:03.0 nic, entry 5: remapped to vLAPIC 7, vector 0x41"] in rows
 
 
 # --- how it looks ---
@@ -514,6 +517,29 @@ def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     page = show(s, some(s, 40), width=width, theme="dark" if vcpus == 288 else "light", playing=False)
     js(page, "view.player.seek(40)")
     assert js(page, CLIPPED) == []
+
+
+@pytest.mark.parametrize("width, height", [(480, 380), (620, 400), (760, 400), (980, 480)])
+@pytest.mark.parametrize("vcpus", SIZES)
+def test_the_map_fits_into_a_box_that_the_page_gives(show, vcpus, width, height):
+    s = latched(vcpus, devices=32 if vcpus > 8 else 3, s=15)
+    page = show(s, some(s, 40), width=width, height=height, playing=False)
+    js(page, "view.player.seek(40)")
+    assert js(page, "[view.root.offsetHeight, view.root.scrollHeight <= view.root.clientHeight]") == [height, True]
+    assert js(page, "[view.painter.height <= view.room.clientHeight, view.painter.width <= view.room.clientWidth]") == [
+        True, True]
+    assert js(page, CLIPPED) == []
+
+
+def test_a_box_that_grows_gets_the_arrangement_that_fits(show):
+    page = show(latched(), width=1000, height=400)
+    before = js(page, "view.where.cell * view.picture.scale")
+    page.evaluate("document.querySelector('.vsim-map').style.setProperty('--vsim-map-height', '700px')")
+    page.wait_for_function(f"(({{ vsim }}) => vsim.where.cell * vsim.picture.scale > {before})"
+                           "(document.getElementById('map'))")
+    page.evaluate("document.querySelector('.vsim-map').style.setProperty('--vsim-map-height', 'auto')")
+    page.wait_for_function("!document.querySelector('.vsim-fitted')")
+    assert js(page, "view.where.size[0]") == 1120
 
 
 @pytest.mark.parametrize("width", [1400, 480])

@@ -16,7 +16,7 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Event
-from widgets.map import tokens
+from widgets.map import arrange, tokens
 from widgets.map.scene import clusters, entry, scene, slots, tile_of, way
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
 
@@ -24,6 +24,7 @@ NIC, SERIAL = 0x0018, 0x0020
 BUS = Bus([Function(NIC, "nic", msix_count=4), Function(SERIAL, "serial", pin=1),
            Function(0x0100, "disk", msi_count=1)])
 SIZES = (1, 8, 288, 512, 1024, 4096)
+NAMES = ["wide", "tall", *(f"compact {n}" for n in range(len(arrange.BOXES)))]
 
 
 def machine(vcpus=8, devices=3, unit=True, **options):
@@ -38,14 +39,20 @@ def rig(**more):
     return Rig(bus=BUS, **more).start(eime=0)
 
 
+def arranged(s, name):
+    """An arrangement by name; "compact 0" is the first of those for boxes."""
+    return s["compact"][int(name[8:])] if name.startswith("compact") else s[name]
+
+
 def boxes(s, name):
     """Everything of an arrangement that takes room, by name."""
-    where = s[name]
+    where = arranged(s, name)
     out = {f"device {n}": (x - 4, y - 4, 8, 8) for n, (x, y) in enumerate(where["chips"])}
     out |= {f"router {n}": box for n, box in enumerate(where["routers"])}
     out |= {f"unit {n}": box for n, box in enumerate(where["units"])}
     side = 4 * where["cell"] + 3 * where["gap"]
-    return out | {f"tile {n}": (x, y - 12, side, side + 12) for n, (x, y) in enumerate(where["tiles"])}
+    label = min(12, where["label"])
+    return out | {f"tile {n}": (x, y - label, side, side + label) for n, (x, y) in enumerate(where["tiles"])}
 
 
 def overlap(one, two):
@@ -74,16 +81,33 @@ def test_a_tile_of_xen_s_numbering_is_half_empty():
     assert len(clusters(machine(288))) == 36
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("devices", [0, 1, 32, 200])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_nothing_overlaps_and_nothing_leaves_the_picture(vcpus, devices, name):
     s = scene(machine(vcpus, devices))
-    wide, high = s[name]["size"]
+    wide, high = arranged(s, name)["size"]
     placed = boxes(s, name)
     assert [key for key, (x, y, w, h) in placed.items() if x < 0 or y < 0 or x + w > wide or y + h > high] == []
     few = {key: box for key, box in placed.items() if not key.startswith("tile") or int(key.split()[1]) < 40}
     assert [pair for pair in combinations(few, 2) if overlap(few[pair[0]], few[pair[1]])] == []
+
+
+@pytest.mark.parametrize("vcpus", [8, 288, 1024])
+def test_a_compact_arrangement_keeps_to_its_box(vcpus):
+    for box, where in zip(arrange.BOXES, scene(machine(vcpus, 32))["compact"], strict=True):
+        assert where["size"] == [box.width, box.height]
+
+
+@pytest.mark.parametrize("tiles", [1, 5, 16, 36, 64, 128, 512])
+def test_a_row_of_the_wall_goes_from_one_round_number_to_the_next(tiles):
+    columns = {where["columns"] for where in (arrange.wide(4, 2, [256], tiles), arrange.tall(4, 2, [256], tiles),
+                                              *arrange.compact(4, 2, [256], tiles))}
+    assert all(each & each - 1 == 0 for each in columns)
+
+
+def test_1024_vlapics_stand_16_clusters_to_a_row():
+    assert scene(machine(1024))["wide"]["columns"] == 16
 
 
 @pytest.mark.parametrize("entries, each, cells", [(2, 1, 2), (256, 1, 256), (512, 2, 256), (65536, 256, 256)])
@@ -227,11 +251,11 @@ def test_other_bytes_are_not_tokens(data):
 # --- the way of a token ---
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_a_delivered_token_ends_in_the_middle_of_its_slot(vcpus, name):
     s = latched(vcpus)
-    where, first = s[name], Places(s).vlapic
+    where, first = arranged(s, name), Places(s).vlapic
     for vcpu, (x, y, w, h) in list(slots(s, where).items())[:: max(1, vcpus // 50)]:
         points = way(s, where, Token(0, 0, first + vcpu, 7, Outcome.REMAPPED, 0x41))
         assert points[0] == where["chips"][0]
@@ -243,10 +267,10 @@ def latched(vcpus):
     return scene(r.m)
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_way_along_the_gutters_crosses_no_other_tile(name):
     s = latched(1024)
-    where = s[name]
+    where = arranged(s, name)
     tiles = {number: box for number, box in enumerate(boxes(s, name).values(), start=-6) if number >= 0}
     for vcpu in (0, 300, 1023):
         points = way(s, where, Token(0, 0, Places(s).vlapic + vcpu, 7, Outcome.REMAPPED, 0x41))
@@ -256,19 +280,19 @@ def test_a_way_along_the_gutters_crosses_no_other_tile(name):
             assert [n for n, box in tiles.items() if n != own and inside(box, middle)] == []
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_compatibility_token_goes_round_the_table(name):
     s = latched(8)
     token = Token(0, 0, Places(s).vlapic, 0, Outcome.COMPATIBILITY | Flag.NO_ENTRY, 0x41)
-    assert [p for p in way(s, s[name], token) if inside(s[name]["units"][0], p)] == []
+    assert [p for p in way(s, arranged(s, name), token) if inside(arranged(s, name)["units"][0], p)] == []
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("index, cell", [(0, 0), (255, 0), (256, 1), (65535, 255)])
 def test_a_blocked_token_stops_at_the_cell_of_its_entry(name, index, cell):
     s = latched(8)
-    x, y, w, h = entry(s[name], 0, cell)
-    end = way(s, s[name], Token(0, 0, NOBODY, index, Outcome.BLOCKED, 0x22))[-1]
+    x, y, w, h = entry(arranged(s, name), 0, cell)
+    end = way(s, arranged(s, name), Token(0, 0, NOBODY, index, Outcome.BLOCKED, 0x22))[-1]
     assert end == pytest.approx((x + w / 2, y + h / 2))
 
 
@@ -280,4 +304,4 @@ def test_every_token_has_a_way_in_both_arrangements(outcome, unit):
     for src in range(places.count):
         for dst in (NOBODY, places.vlapic):
             token = Token(0, src, dst, 9, outcome, 0x22)
-            assert all(way(s, s[name], token) for name in ("wide", "tall"))
+            assert all(way(s, arranged(s, name), token) for name in NAMES)

@@ -1,10 +1,17 @@
-// Numbers and names as text. Every number that the page shows passes here.
+// Numbers and names as text. Every number that the page shows passes here: what is written in hexadecimal has 0x
+// before it, numbers of vCPUs and of entries are decimal.
 
-/** A number in hexadecimal digits, at least `width` of them. */
-export const hex = (n, width = 0) => n.toString(16).padStart(width, "0");
+/** A number in hexadecimal. */
+export const hex = (n) => `0x${n.toString(16)}`;
 
 /** A requester id as bus:device.function. */
-export const bdf = (id) => `${hex(id >> 8, 2)}:${hex((id >> 3) & 31, 2)}.${id & 7}`;
+export function bdf(id) {
+  const two = (n) => n.toString(16).padStart(2, "0");
+  return `${two(id >> 8)}:${two((id >> 3) & 31)}.${id & 7}`;
+}
+
+/** The APIC IDs of clusters `first` to `last`. */
+export const range = (first, last = first) => `${hex(16 * first)}–${hex(16 * last + 15)}`;
 
 /** How many, with a comma between thousands. */
 export const count = (n) => n.toLocaleString("en-US");

@@ -65,6 +65,23 @@ export class Painter {
     return true;
   }
 
+  /** The width of words as `words` draws them. */
+  measure(text, { size = this.small, bold = false } = {}) {
+    this.base.font = `${bold ? "600 " : ""}${size}px ${this.font}`;
+    return this.base.measureText(text).width;
+  }
+
+  /** A text in lines of `room` px, `most` of them; the last one holds all that is left. */
+  wrap(text, room, most) {
+    const lines = [];
+    for (const word of text.split(" ").filter(Boolean)) {
+      const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+      if (lines.length && (lines.length === most || this.measure(longer) <= room)) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines;
+  }
+
   line(points, { colour = "line", width = 1, dash = [], pen = this.base } = {}) {
     const s = this.scale;
     pen.beginPath();

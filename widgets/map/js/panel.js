@@ -6,7 +6,7 @@ import { SIGNS, make, makeSign } from "./elements.js";
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const LISTS = [["device", "PCI devices"], ["irte", "Entries of the interrupt remapping table"], ["vlapic", "vLAPICs"]];
 
-/** Make the elements of a view: { part, canvas, lists, stage, root }. */
+/** Make the elements of a view: { part, canvas, lists, stage, room, root }. */
 export function buildPanel(view) {
   const part = { ...makeBar(view), ...makeAround(view) }, p = part;
   const canvas = { base: make("canvas", { "aria-hidden": "true" }), top: make("canvas", { "aria-hidden": "true" }) };
@@ -15,13 +15,14 @@ export function buildPanel(view) {
     class: "vsim-stage", pointermove: (e) => view.pointer.point(e), pointerleave: () => view.pointer.point(null),
     click: (e) => view.pointer.click(e), dblclick: (e) => view.pointer.zoom(e),
   }, canvas.base, canvas.top, p.badge, ...Object.values(lists));
+  const room = make("div", { class: "vsim-room" }, stage);
   const root = make("section", { class: "vsim vsim-map", "data-lm-suppress-shortcuts": "true",
       keydown: (e) => view.keyboard.key(e) },
-    make("header", {}, p.title, p.clock),
-    make("div", { class: "vsim-bar", role: "toolbar", "aria-label": "Playback" }, p.back, p.play, p.forth, p.speed,
-        p.seek, p.pace, p.whole, p.merged),
-    view.legend.root, stage, p.strip, p.faults, p.status, p.words);
-  return { part, canvas, lists, stage, root };
+    make("div", { class: "vsim-above" }, make("header", {}, p.title, p.clock),
+      make("div", { class: "vsim-bar", role: "toolbar", "aria-label": "Playback" }, p.back, p.play, p.forth, p.speed,
+          p.seek, p.pace, p.whole, p.merged)),
+    view.legend.root, room, make("div", { class: "vsim-below" }, p.strip, p.faults, p.status, p.words));
+  return { part, canvas, lists, stage, room, root };
 }
 
 function makeButton(label, text, press, extra = {}) {
@@ -77,7 +78,7 @@ export function placePanel({ painter, where, scene, lists, part }) {
   if (units.length) {
     const [x, y, w] = units[0], last = units.at(-1);
     put(lists.irte, x, y, w, last[1] + last[3] - y);
-    Object.assign(part.badge.style, { right: `${painter.width - (x + w) * s}px`, top: `${y * s - 24}px` });
+    Object.assign(part.badge.style, { right: `${painter.width - (x + w) * s}px`, top: `${y * s - 21}px` });
   }
   if (where.free) return put(lists.vlapic, 0, 0, ...size);
   const top = Math.min(...tiles.filter(Boolean).map(([, y]) => y)) - 16;

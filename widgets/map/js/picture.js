@@ -1,6 +1,6 @@
 // The picture of a scene in one arrangement: what it is put together of, and in which order it is painted.
 
-import { hex, many } from "./notation.js";
+import { many, range } from "./notation.js";
 import { drawRoads } from "./roads.js";
 import { Senders } from "./senders.js";
 import { Units } from "./units.js";
@@ -8,14 +8,29 @@ import { Wall, magnify } from "./wall.js";
 import { Ways } from "./ways.js";
 
 const NARROW = 720;       // px below which the tall arrangement is taken
+const LARGEST = 1.4;      // scale at most, and least at which words still find their places
+const LEAST = 0.88;
+
+/** The arrangement for a room: of the own height, or where the page gives one that with the largest slots in it. */
+function arrangementFor(scene, width, height) {
+  if (!height) {
+    const tall = width < NARROW, where = scene[tall ? "tall" : "wide"];
+    return { where, scale: Math.min(tall ? 1.5 : LARGEST, width / where.size[0]) };
+  }
+  const all = [...scene.compact, scene.wide, scene.tall].map((where) =>
+    ({ where, scale: Math.min(LARGEST, width / where.size[0], height / where.size[1]) }));
+  const legible = all.filter(({ scale }) => scale >= LEAST), by = (of) => (a, b) => (of(b) > of(a) ? b : a);
+  return legible.length ? legible.reduce(by(({ where, scale }) => where.cell * scale))
+    : all.reduce(by(({ scale }) => scale));
+}
 
 export class Picture {
-  /** width: room in px. zoomed: the tile that fills the wall, or null for all of them. */
-  constructor(scene, width, zoomed) {
-    const tall = width < NARROW, given = scene[tall ? "tall" : "wide"];
+  /** width, height: room in px; height 0: as much as it takes. zoomed: the tile that fills the wall, or null. */
+  constructor(scene, width, height, zoomed) {
+    const { where: given, scale } = arrangementFor(scene, width, height);
     this.scene = scene;
     this.zoomed = zoomed;
-    this.scale = Math.min(tall ? 1.5 : 1.4, width / given.size[0]);
+    this.scale = scale;
     this.where = zoomed === null ? given : magnify(given, zoomed);
     this.size = [Math.round(given.size[0] * this.scale), Math.round(this.where.size[1] * this.scale)];
     this.senders = new Senders(scene, this.where);
@@ -56,21 +71,23 @@ export class Picture {
   drawHeads(painter) {
     const { scene, where } = this, s = painter.scale, right = where.flow === "right";
     const style = { size: 12, bold: true, colour: "text" }, at = (name) => where.heads[name].map((n) => n * s);
-    if (right && where.chips.length) painter.words("PCI devices", Math.max(...where.chips.map(([x]) => x)) * s - 10,
-        at("devices")[1], { ...style, align: "right", room: 120 * s });
-    else painter.words("PCI devices", ...at("devices"), { ...style, room: 160 * s });
+    if (right && where.chips.length) {
+      const x = Math.max(...where.chips.map(([each]) => each)) * s - 10, one = { ...style, align: "right", room: x };
+      painter.words("PCI devices", x, at("devices")[1], { ...one, whole: true })
+        || painter.words("devices", x + 14, at("devices")[1], { ...one, room: x + 14 });
+    } else painter.words("PCI devices", ...at("devices"), { ...style, room: 160 * s });
     if (right) painter.words("routers", ...at("routers"), { ...style, room: 110 * s });
     painter.words(scene.units.length > 1 ? "vIOMMUs" : "vIOMMU", ...at("units"), { ...style, room: 110 * s });
-    painter.words(this.title(), ...at("wall"), { ...style, room: painter.width - at("wall")[0] - 8 });
+    const room = painter.width - at("wall")[0] - 4;
+    this.titles().some((text, n, all) =>
+      painter.words(text, ...at("wall"), { ...style, room, whole: n < all.length - 1 }));
   }
 
-  /** What the wall shows. */
-  title() {
-    const { scene, zoomed } = this;
-    if (zoomed === null) {
-      return `${many(scene.vlapics, "vLAPIC")} in ${many(scene.tiles.length, "cluster")} of 16 APIC IDs`;
-    }
+  /** What the wall shows, in many words and in fewer. */
+  titles() {
+    const { scene, zoomed } = this, all = many(scene.vlapics, "vLAPIC"), clusters = many(scene.tiles.length, "cluster");
+    if (zoomed === null) return [`${all} in ${clusters} of 16 APIC IDs`, `${all} in ${clusters}`, all];
     const [cluster] = scene.tiles[zoomed];
-    return `cluster ${hex(cluster)}: APIC IDs ${hex(cluster * 16)} to ${hex(cluster * 16 + 15)}`;
+    return [`one cluster: APIC IDs ${range(cluster)}`, `APIC IDs ${range(cluster)}`];
   }
 }

@@ -3,6 +3,7 @@
 import { bdf } from "./notation.js";
 
 const COLUMN_FULL = 64;   // devices beyond which their squares are smaller
+const NAMED = 66;         // px that a name needs at least
 export const LANE = 0.7;  // where along a router's side the ways run
 
 export class Senders {
@@ -33,10 +34,19 @@ export class Senders {
       pen.fillStyle = painter.colour.muted;
       pen.fillRect(x * s - side / 2, y * s - side / 2, side, side);
       if (!single || k % every) return;
-      if (right && !free) painter.words(`${bdf(id)} ${name}`.trim(), x * s - 10, y * s + 4, { align: "right",
-          room: x * s - 18 });
+      if (right && !free) this.drawName(painter, [bdf(id), name], x * s - 10, y * s + 4, pitch * every);
       else painter.words(bdf(id), x * s, y * s - 9, { align: "center", room: Math.max(50, pitch * every) - 2 });
     });
+  }
+
+  /** Address and name left of a square, in as many lines as `height` px hold. */
+  drawName(painter, [address, name], x, y, height) {
+    const line = painter.small + 2, room = x - 4, lines = room < NAMED ? 0 : Math.floor(height / line) - 1;
+    if (room < NAMED) return painter.words(address, x, y, { align: "right", room });
+    if (lines < 1) return painter.words(`${address} ${name}`.trim(), x, y, { align: "right", room });
+    const told = painter.wrap(name, room, lines), top = y - told.length * line / 2;
+    painter.words(address, x, top, { align: "right", room });
+    told.forEach((text, n) => painter.words(text, x, top + (n + 1) * line, { align: "right", room, colour: "muted" }));
   }
 
   drawRouters(painter) {
@@ -47,7 +57,7 @@ export class Senders {
       if (where.free) painter.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center",
           room: w * s + 20 });
       else if (where.flow === "right") painter.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true,
-          align: "center", room: w * s - 6 });
+          align: "center", room: w * s - 2 });
       else painter.words(name, (x + 6) * s, (y + h / 2) * s + 4, { bold: true, room: w * LANE * s - 12 });
     });
   }

@@ -25,9 +25,9 @@ export class Sentences {
   /** What became of one interrupt. */
   of([, src, dst, irte, outcome, vector]) {
     const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`;
-    const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}h`;
+    const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}`;
     if (kind === BLOCKED && outcome & PAST) return `${who}: no local APIC took ${what}`;
-    if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}h: ${this.scene.reasons[vector] ?? "unknown"}`;
+    if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}: ${this.scene.reasons[vector] ?? "unknown"}`;
     const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
     return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
   }
@@ -44,7 +44,7 @@ export class Sentences {
       const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${n}`;
       return `${name} · ${count(tally.used[0][n])} remapped or posted · ${count(tally.refused[0][n])} refused`;
     }
-    const id = scene.ids[n], place = `APIC ID ${hex(id)}h: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
+    const id = scene.ids[n], place = `APIC ID ${hex(id)}: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
     const pending = tally.pending[n] ? " · pending now" : "";
     return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${pending}`;
   }

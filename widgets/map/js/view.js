@@ -62,7 +62,8 @@ class View {
     on("change:theme", () => this.theme());
     for (const name of ["device", "irte", "vlapic"]) on(`change:${name}`, () => this.pointer.point(undefined));
     const watch = (made, element) => { made.observe(element); this.off.push(() => made.disconnect()); };
-    watch(new ResizeObserver(() => { this.theme(); this.layout(); }), this.root);
+    const resized = new ResizeObserver(() => { this.theme(); this.layout(); });
+    for (const each of [this.root, this.room]) watch(resized, each);
     watch(new IntersectionObserver(([entry]) => {
       this.player.visible = entry.isIntersecting;
       this.player.wake();
@@ -121,15 +122,16 @@ class View {
 
   /** Arrange the picture in the room there is, if that has changed. */
   layout(force = false) {
-    let width = Math.floor(this.root.clientWidth) - 16;   // less the padding
+    const given = this.fit();
+    let [width, height] = [Math.floor(this.room.clientWidth), given ? Math.floor(this.room.clientHeight) : 0];
     if (width < 40) {                                     // not in the page yet, or hidden
       if (this.where && !force) return;
-      width = 960;
+      [width, height] = [960, 0];
     }
-    const key = `${width} ${this.zoomed} ${window.devicePixelRatio}`;
+    const key = `${width} ${height} ${this.zoomed} ${window.devicePixelRatio}`;
     if (!this.scene || (!force && key === this.layoutFor)) return;
     this.layoutFor = key;
-    this.picture = new Picture(this.scene, width, this.zoomed);
+    this.picture = new Picture(this.scene, width, height, this.zoomed);
     this.player.flights.reroute(this.ways);
     this.painter.resize(...this.picture.size, this.picture.scale);
     this.stage.style.width = `${this.painter.width}px`;
@@ -137,6 +139,14 @@ class View {
     if (this.traces.lit) this.light(this.traces.tokens);
     placePanel(this);
     if (this.tally) this.repaint();
+  }
+
+  /** Whether the page gives the map a height (`--vsim-map-height`): then everything fits into it. */
+  fit() {
+    const height = getComputedStyle(this.root).getPropertyValue("--vsim-map-height").trim();
+    const given = Boolean(height) && height !== "auto";
+    this.root.classList.toggle("vsim-fitted", given);
+    return given;
   }
 
   /** Show one tile alone, or with null all of them. */

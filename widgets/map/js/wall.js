@@ -2,7 +2,7 @@
 // widgets/map/scene.py), what is at a point or beside a slot, how it looks, and the wall with one tile alone.
 
 import { drawPending } from "./marks.js";
-import { count, hex } from "./notation.js";
+import { count, hex, range } from "./notation.js";
 
 const SIDE = 4;   // slots along a tile's side
 
@@ -91,22 +91,31 @@ export class Wall {
   // --- drawn ---
 
   draw(painter, tally) {
-    const { scene, where } = this, zoomed = this.zoomed !== null;
+    const { scene, where } = this;
     if (where.free) return where.slots.forEach((_, vcpu) => this.drawSlot(painter, vcpu, tally));
-    const s = painter.scale, row = where.tiles.length > 1 && where.columns > 1 && !zoomed;
-    const pitch = row ? (where.tiles[1][0] - where.tiles[0][0]) * s : 99;
-    painter.base.font = `${painter.small}px ${painter.font}`;
-    const longest = Math.max(...scene.tiles.map(([cluster]) => painter.base.measureText(hex(cluster)).width));
-    const every = longest + 4 > pitch ? where.columns : 1, labelled = 14 * s >= 10;
+    if (this.zoomed === null && where.label) this.drawRanges(painter);
     where.tiles.forEach((at, tile) => {
       if (!at) return;
-      if (labelled && !zoomed && tile % every === 0) painter.words(hex(scene.tiles[tile][0]), at[0] * s,
-          at[1] * s - 3, { colour: "muted" });
       for (let slot = 0; slot < 16; slot++) {
         const vcpu = scene.tiles[tile][slot + 1];
         if (vcpu >= 0) this.drawSlot(painter, vcpu, tally);
         else this.drawEmpty(painter, this.slotAt(tile, slot));
       }
+    });
+  }
+
+  /** The APIC IDs above the tiles: each range stands for as many tiles of a row as leave room for it. */
+  drawRanges(painter) {
+    const { tiles, columns } = this.where, names = this.scene.tiles.map(([cluster]) => cluster), s = painter.scale;
+    const pitch = tiles.length > 1 && columns > 1 ? (tiles[1][0] - tiles[0][0]) * s : 200;
+    const longest = painter.measure(range(names.at(-1)).replace(/[1-9a-f]/g, "0")) + 6;
+    let group = 1;
+    while (group < columns && longest > group * pitch) group *= 2;
+    tiles.forEach(([x, y], tile) => {
+      if (tile % columns % group) return;
+      const last = Math.min(tile + group, tile - tile % columns + columns, tiles.length) - 1;
+      painter.words(range(names[tile], names[last]), x * s, y * s - 3,
+          { colour: "muted", room: painter.width - x * s });
     });
   }
 
@@ -132,7 +141,7 @@ export class Wall {
     if (w > 60) {
       const told = count(tally.delivered[vcpu]);
       painter.words(`vCPU ${vcpu}`, x + w / 2, y + h / 2 - 8, { ...middle, bold: true });
-      painter.words(`ID ${hex(this.scene.ids[vcpu])}h`, x + w / 2, y + h / 2 + 6, middle);
+      painter.words(`ID ${hex(this.scene.ids[vcpu])}`, x + w / 2, y + h / 2 + 6, middle);
       painter.words(tally.pending[vcpu] ? `${told}, pending` : told, x + w / 2, y + h / 2 + 20, middle);
     } else painter.words(String(vcpu), x + w / 2, y + h / 2 + 4, middle);
     if (painter.painted) painter.texts.length = before;

@@ -78,7 +78,7 @@ export class Words {
         OUTCOMES.map(([name], kind) => [name, count(tally.total[kind])])),
       makeTable("The vLAPICs with most deliveries", ["vLAPIC", "APIC ID", "delivered", "pending"],
         busy.slice(0, 10).map((n) =>
-          [n, `${hex(scene.ids[n])}h`, count(delivered[n]), tally.pending[n] ? "yes" : "no"])),
+          [n, hex(scene.ids[n]), count(delivered[n]), tally.pending[n] ? "yes" : "no"])),
       makeTable("The last interrupts", ["what happened"],
         tally.recent.slice(-10).reverse().map((token) => [sentences.of(token)])));
   }
