@@ -229,7 +229,7 @@ FORMS: tuple[tuple[str, Callable[[Line, re.Match[str]], Any]], ...] = (
     (rf"DRHD \(flags: 0x([0-9a-fA-F]{{1,8}})\) ?base: {_HEX}\b", _old_unit),
     (rf"reg_base_addr {_HEX} ver (\d{{1,3}}):(\d{{1,3}}) cap {_HEX} ecap {_HEX}\b", _words),
     (rf"DMAR reported at address {_HEX} returns all ones", _dead),
-    (rf"\b(IOAPIC|HPET) id (\d{{1,3}}) under DRHD base {_HEX}(?: IOMMU (\d{{1,4}}))?", _under),
+    (rf"\b(IOAPIC|HPET) id (\d{{1,3}}) under DRHD base {_HEX}(?: IOMMU (\d{{1,4}})(?![\d:]))?", _under),
     (rf"IOAPIC\[\d{{1,3}}\]: apic_id (\d{{1,3}}), version (\d{{1,3}}), address {_HEX}, GSI (\d{{1,5}})-(\d{{1,5}})",
      _ioapic),
     (r"INT_SRC_OVR \(bus 0 bus_irq (\d{1,3}) global_irq (\d{1,5}) (\w{1,5}) (\w{1,5})\)", _override),

@@ -142,6 +142,12 @@ def test_units_of_old_kernels(text):
     assert (unit.base, unit.number, unit.all, unit.cap, unit.ecap) == (0xFED93000, 3, True, 0xC9008020E30260, 0x1000)
 
 
+def test_the_next_line_is_not_the_rest_of_one_that_is_whole():
+    text = "IOAPIC id 8 under DRHD base 0xfed91000\nIOMMU 3: reg_base_addr fed93000 ver 1:0 cap 1 ecap 1000\n"
+    assert [(u.id, u.base, u.unit) for u in only(text, Under)] == [(8, 0xFED91000, None)]
+    assert [unit.number for unit in only(text, Unit)] == [3]
+
+
 def test_processors_of_the_madt():
     text = ("ACPI: LAPIC (acpi_id[0x01] lapic_id[0x02] enabled)\nACPI: LAPIC (acpi_id[0x03] lapic_id[0xff] disabled)\n"
             "ACPI: X2APIC (apic_id[0x100] uid[0x4] enabled)\n")

@@ -76,15 +76,16 @@ def look_at(record):
 
 def check(text):
     lines, _ = lines_of(text, "paste")
+    texts = {line.number: line.text for line in lines}
     found = 0
     for reader in READERS:
         reading = reader.read(lines)
         assert len(reading.remarks) <= MAX_REMARKS + 1
         for remark in reading.remarks:
-            assert (remark.file, 1 <= remark.line <= len(lines)) == ("paste", True)
-            assert 1 <= remark.column <= len(lines[remark.line - 1].text) + 1
+            assert (remark.file, remark.line in texts) == ("paste", True)
+            assert 1 <= remark.column <= len(texts[remark.line]) + 1
         for record in reading.records:
-            assert (record.file, 1 <= record.line <= len(lines)) == ("paste", True)
+            assert (record.file, record.line in texts) == ("paste", True)
             assert dataclasses.is_dataclass(record)
             hash(record)
             look_at(record)
