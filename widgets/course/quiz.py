@@ -28,6 +28,7 @@ from widgets.course.task import Judged, Numbers, Task
 
 LESSONS: dict[str, str] = {
     "03_six_names": "widgets.course.six_names",
+    "15_sizing_a_huge_vm": "widgets.course.sizing",
 }
 """The module with the exercises of each notebook, as its `TASKS`."""
 GUEST = "guest"
@@ -41,17 +42,15 @@ class _State:
 
     tries: int = 0
     hints: int = 0
-    right: bool = False
+    points: int = 0
     unlocked: bool = False
     met: list[str] = field(default_factory=list)
     said: Any = None
 
-    @property
-    def points(self) -> int:
-        """2 for right at the first try without a hint, 1 for right later, 0 else."""
-        if not self.right or self.unlocked:
-            return 0
-        return 2 if self.tries == 1 and not self.hints else 1
+    def earn(self) -> None:
+        """A right answer: 2 points at the first try without a hint, 1 later, none when the scene had been opened."""
+        if not self.points and not self.unlocked:
+            self.points = 2 if self.tries == 1 and not self.hints else 1
 
 
 def student() -> str:
@@ -111,7 +110,8 @@ class Quiz:
             judged = task.judge(self.numbers(name), read)
         except Exception as error:  # a strange answer is a wrong one, with its reason
             judged = Judged(False, said=f"The machine cannot do that: {error}")
-        state.right |= judged.right
+        if judged.right:
+            state.earn()
         if judged.met and judged.met not in state.met:
             state.met.append(judged.met)
         state.said = Answer.of(judged)

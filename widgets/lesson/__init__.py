@@ -4,5 +4,6 @@ In the order in which to read them; a module imports only from those above it:
 
     journey  one interrupt at a time
     chooser  device, message and vCPU by controls
+    sizes    limits, rates, sweeps and races as tables
     edit     an entry in a line of Python
 """

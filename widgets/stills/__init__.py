@@ -6,6 +6,7 @@ In the order in which to read them; a module imports only from those above it:
     captions   the words around a still
     plate      what stands still
     figures    stills
+    growth     how near each limit is when a machine grows
     film       films
     film_file  the file of a film
     shots      figure and film of a `Lab`

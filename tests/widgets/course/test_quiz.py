@@ -58,7 +58,7 @@ def test_the_scene_is_locked_until_a_guess_and_opens_by_plain_words(notebook, na
 def test_numbers_differ_from_student_to_student():
     for notebook, name in TASKS:
         drawn = [json.dumps(Quiz(notebook, f"student {n}").numbers(name), default=str) for n in range(20)]
-        assert len(set(drawn)) > 10 or drawn[0] == "{}", (notebook, name)
+        assert len(set(drawn)) > 1, (notebook, name)
 
 
 def test_every_notebook_of_the_course_that_asks_has_its_module():

@@ -1,0 +1,32 @@
+"""The exercises of notebook 15: right answers are worked out here, tell-tale ones are named."""
+
+import pytest
+
+from widgets.course.quiz import Quiz
+
+STUDENTS = ("Ada", "Grace", "Edsger")
+
+
+def right(name, n):
+    if name == "first-beyond":
+        return 254 // n["step"] + 2
+    if name == "stay-online":
+        return -(-n["cards"] * n["each"] // n["vectors"])
+    return min(n["queues"], n["vcpus"])
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_right_answers_are_right_and_their_neighbours_are_not(who):
+    quiz = Quiz("15_sizing_a_huge_vm", who)
+    for name in quiz.tasks:
+        answer = right(name, quiz.numbers(name))
+        assert quiz.guess(name, answer).text.startswith("Right.")
+        assert quiz.guess(name, answer + 1).text.startswith("Not so.")
+        assert quiz.guess(name, answer - 1).text.startswith("Not so.")
+    assert quiz.score == (6, 6)
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_as_many_as_the_card_has_is_a_belief(who):
+    quiz = Quiz("15_sizing_a_huge_vm", who)
+    assert "(M15)" in quiz.guess("queues", quiz.numbers("queues")["queues"]).text
