@@ -82,7 +82,7 @@ def test_a_dash_reads_standard_input_a_thing_a_line(capsys, monkeypatch):
     ("", "1:1", "found nothing"), ("  hello", "1:3", "found 'hello'"), ("fsts 2\nhello", "2:1", "found 'hello'"),
     ("msi 0xfee00218", "1:15", "found 1 number(s); allowed: msi ADDRESS DATA"), ("fsts xyz", "1:6", "found 'xyz'"),
     ("fsts 123456789", "1:6", "value of up to 32 bits"), ("irte 1 2 3", "1:11", "found 3 number(s)"),
-    ("[ 1.0] DMAR: fault reason 0x99 of nothing", "1:1", "f:1:27: left out"),
+    ("[ 1.0] DMAR: fault reason 0x99 of nothing", "1:1", "left out: '0x99'"),
     ("msi fee00000 41 eime=2", "1:17", "found 'eime=2'"), ("msi fee00018 0 from=99", "1:16", "is not bus:device")])
 def test_a_mistake_has_its_place(text, place, part):
     with pytest.raises(DecodeError) as caught:
