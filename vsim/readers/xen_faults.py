@@ -8,7 +8,8 @@ The forms (xen/drivers/passthrough/vtd/iommu.c, iommu_page_fault_do_one):
     since       INTR-REMAP: Request device [0000:02:00.0] fault index b0 [, iommu reg = ...] \\n
                 INTR-REMAP: reason 22 - Present field in the IRTE entry is clear
 
-All numbers are hexadecimal. Before a fault Xen tells the bits of FSTS in words.
+The first and the last were read in source, the one between was not. All numbers are hexadecimal. Before a fault Xen
+tells the bits of FSTS in words.
 """
 
 from __future__ import annotations
