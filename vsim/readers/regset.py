@@ -111,7 +111,9 @@ class _Reader:
         """Give the unit that was begun."""
         head, registers = self.head, tuple(self.registers.values())
         self.head, self.registers = None, {}
-        if head:
+        if head and not registers:
+            self.tell(Line(head.file, head.line, ""), f"left out: no registers below the heading of {head.name}")
+        elif head:
             unit = Unit(head.file, head.line, head.name, head.base, registers)
             if unit.dead:
                 line = Line(head.file, head.line, "")

@@ -148,6 +148,14 @@ def test_registers_whose_heading_was_cut_are_nobodys():
     assert (first.name, first.base, second.name, first.eime) == ("", None, "dmar0", False)
 
 
+def test_a_heading_without_registers_is_no_unit():
+    """dmar_perf_latency has the same heading."""
+    text = "IOMMU: dmar0 Register Base Address: fed90000\n  <0.1us  0.1us-1us\n" + dump("dmar0", 0xFED90000)
+    reading = read(regset, text)
+    assert [len(unit.registers) for unit in reading.records] == [5]
+    assert list(map(str, reading.remarks)) == ["dump:1:1: left out: no registers below the heading of dmar0"]
+
+
 def test_other_tables_are_none_of_its_own():
     assert read(regset, "FEE     0x20    0x1\nNAME 0x18 0x44\n") == ((), ())
 
