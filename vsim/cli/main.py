@@ -14,7 +14,6 @@ names a file. Every other exception is a defect and keeps its traceback.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -23,6 +22,8 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from vsim import __version__
+from vsim.cli.output import OutputError, escaped, silence
+from vsim.readers.source import plain
 
 ENTRY_POINTS = "vsim.commands"
 
@@ -63,19 +64,33 @@ class Unavailable(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vsim` with these arguments (default: the process's own); the exit status."""
     try:
-        status = run(sys.argv[1:] if argv is None else list(argv))
-        sys.stdout.flush()
-        return status
+        with escaped():
+            return _ended(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        silence_output()
+        silence(sys.stdout)
         return PIPE_CLOSED
-    except (Unavailable, ValueError, OSError) as error:
-        if not is_bad_input(error):
-            raise
-        print(error if isinstance(error, ValueError) else f"vsim: {error}", file=sys.stderr)
+    except OutputError as error:
+        silence(sys.stdout)
+        try:
+            print(f"vsim: {error}", file=sys.stderr)
+        except (OSError, ValueError):
+            silence(sys.stderr)
         return BAD_INPUT
+
+
+def _ended(argv: list[str]) -> int:
+    """Run; bad input is a line and a status."""
+    try:
+        status = run(argv)
+    except (Unavailable, ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) or not is_bad_input(error):
+            raise
+        print(plain(str(error if isinstance(error, ValueError) else f"vsim: {error}")), file=sys.stderr)
+        status = BAD_INPUT
+    sys.stdout.flush()
+    return status
 
 
 def run(argv: list[str]) -> int:
@@ -150,8 +165,3 @@ def is_bad_input(error: Exception) -> bool:
     if isinstance(error, ValueError):
         return all(hasattr(error, name) for name in ("file", "line", "column"))
     return isinstance(error, Unavailable)
-
-
-def silence_output() -> None:
-    """Point standard output at nothing, or the interpreter complains of the pipe on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

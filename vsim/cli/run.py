@@ -92,7 +92,7 @@ def _main(args: argparse.Namespace) -> int:
     """Exit status 0 when every vCPU was reached, 1 when not."""
     base = PROFILES[args.profile]
     config = xl.load(args.config, base.options.interface)
-    host = lspci.load(args.lspci) if args.lspci else None
+    host = lspci.load(args.lspci) if args.lspci is not None else None
     domain = build(config, host, base, APIC_IDS.get(args.apic_id))
     result = run(domain, args.destination, _progress() if sys.stderr.isatty() else None)
     print(json.dumps(result.to_dict()) if args.json else summary(result))

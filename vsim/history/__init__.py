@@ -2,6 +2,7 @@
 
 In the order in which to read them; a module imports only from those above it:
 
+    whole    files written whole or not at all
     session  the file
     link     a state as a short text
     log      `History`: a cursor in a log of commands

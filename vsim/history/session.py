@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import IO, Any, NamedTuple, cast, overload
 
 from vsim.devices import remap
+from vsim.history import whole
 from vsim.readers.source import TextError, read
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import COMMANDS, Command, from_row, to_row
@@ -120,8 +121,7 @@ def save(session: Session, place: str | os.PathLike[str] | IO[str] | IO[bytes]) 
     """Write the file: to a path, or to a file open for text or bytes. ValueError as `text`; nothing is written then."""
     content = text(session)
     if isinstance(place, str | os.PathLike):
-        with open(place, "wb") as stream:
-            stream.write(content)
+        whole.write(place, content)
     elif isinstance(place, TextIOBase):
         place.write(content.decode())
     else:

@@ -74,3 +74,16 @@ def _place_of_byte(before: bytes) -> tuple[int, int]:
 def shown(text: str) -> str:
     """text in quotes for a message: one line of ASCII, shortened to what is needed to recognise it."""
     return ascii(text if len(text) <= 40 else text[:37] + "...")
+
+
+_HARMFUL = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"},
+    **{code: f"\\u{code:04x}" for code in (0x61C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F),
+                                          *range(0x2066, 0x206A), *range(0xD800, 0xE000), 0xFEFF)}}
+
+
+def plain(text: str) -> str:
+    """A text that others wrote, for a terminal: control characters, marks that change the direction of writing, and
+    halves of surrogate pairs as escapes; line ends and tabs stay.
+    """
+    return text.translate(_HARMFUL)

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vsim.history import whole
 from vsim.readers.source import TextError
 from vsim.scale.cell import FIGURES
 from vsim.scale.grid import AXES, Grid, Values
@@ -47,7 +48,7 @@ class Output:
         self.left_out = 0
         if self.live.exists():
             self._read()
-        self._replace(self.live, self._text())
+        whole.write(self.live, self._text().encode())
         self._stream = open(self.live, "a", encoding="utf-8", newline="")  # noqa: SIM115 - as long as the sweep
         self._writer = csv.writer(self._stream, lineterminator="\n")
 
@@ -84,11 +85,10 @@ class Output:
         """All rows in the order of their cells, in the file that was asked for."""
         self._stream.close()
         if self.path.suffix == ".csv":
-            self._replace(self.path, self._text())
+            whole.write(self.path, self._text().encode())
         else:
-            beside = self.path.with_name(self.path.name + ".new")
-            _parquet(self._values(), beside)
-            os.replace(beside, self.path)
+            with whole.beside(self.path) as beside:
+                _parquet(self._values(), beside)
             self.live.unlink()
 
     def close(self) -> None:
@@ -104,15 +104,6 @@ class Output:
         writer = csv.writer(made, lineterminator="\n")
         writer.writerows([COLUMNS, *(self.rows[cell] for cell in sorted(self.rows))])
         return made.getvalue()
-
-    @staticmethod
-    def _replace(path: Path, text: str) -> None:
-        beside = path.with_name(path.name + ".new")
-        with open(beside, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
 
 
 def _value(name: str, text: str) -> Any:

@@ -20,6 +20,7 @@ from vsim.domain.host_policies import Link
 from vsim.explain.interrupt import DELIVERED, FAILED, PASSED, CheckRow, explain
 from vsim.guest.kernel import Guest
 from vsim.guest.ways import Source
+from vsim.history import whole
 from vsim.layouts.bits import parse_bdf
 from vsim.layouts.formats import IRTE
 from vsim.layouts.registers import APIC_OFFSET, ICR
@@ -51,7 +52,7 @@ class Picture:
 
     def save(self, path: str | os.PathLike[str], scale: float = 1.5) -> None:
         """Write it as a .png (`scale` pixels to a CSS pixel), .svg or .pdf file. ValueError for another ending."""
-        Path(path).write_bytes(figures.ink.data(self.figure, Path(path).suffix[1:], scale))
+        whole.write(path, figures.ink.data(self.figure, Path(path).suffix[1:], scale))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = (int(side * self.figure.dpi) for side in self.figure.get_size_inches())

@@ -19,6 +19,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+from vsim.history import whole
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
 from widgets.lab import cells
@@ -255,7 +256,7 @@ class LiveMap(anywidget.AnyWidget):
             text = page.to_html(self._scene, self._logged(max(0, self._done - page.MOST), self._done), theme,
                                 device=self.device, irte=self.irte, vlapic=self.vlapic, speed=self.speed)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            whole.write(path, text.encode())
         return text
 
     def close(self) -> None:

@@ -33,14 +33,15 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def report(args: argparse.Namespace) -> int:
     """Play everything, then write; nothing is written when a file has a mistake. The exit status, 0."""
+    from vsim.history import whole
     from widgets.report.domain import play
     from widgets.report.series import show
 
     output: Path = args.output or Path("report.md" if args.markdown else "report.html")
+    whole.try_out(output)
     case = play(args.config, args.lspci, args.profile)
     files = rendered(document(case, show()), output.name, args.markdown)
-    for name, data in files.items():
-        (output.parent / name).write_bytes(data)
+    whole.write_all({output.parent / name: data for name, data in files.items()})
     size = sum(map(len, files.values()))
     print(f"{output}: {size // 1024:,} KiB in {len(files)} file{'s' if len(files) > 1 else ''}; {verdict(case)}")
     return 0

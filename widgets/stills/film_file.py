@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from vsim.history import whole
 from widgets.stills.film import Film
 
 KINDS = (".gif", ".mp4")
@@ -38,10 +39,11 @@ def write(film: Film, path: str | os.PathLike[str], told: Callable[[int], None] 
     """
     save = _gif if kind(path) == ".gif" else _mp4
     target = Path(path)
+    whole.try_out(target)
     with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".vsim-film-") as folder:
         made = Path(folder, target.name)
         save(film, made, told)
-        os.replace(made, target)
+        whole.settle(made, target)
 
 
 def _gif(film: Film, path: Path, told: Callable[[int], None]) -> None:

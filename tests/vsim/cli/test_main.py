@@ -86,7 +86,7 @@ def test_a_defect_keeps_its_traceback(command, error):
 
 @pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
 def test_an_interruption_ends_quietly(command, capfd, monkeypatch, error, status):
-    monkeypatch.setattr(cli, "silence_output", lambda: None)
+    monkeypatch.setattr(cli, "silence", lambda stream: None)
     command(raising(error))
     assert cli.main(["probe"]) == status
     assert capfd.readouterr() == ("", "")

@@ -77,7 +77,7 @@ def test_memory_above_the_hole_is_saved_and_loaded():
     ({"direct": words("B", 3, 2), "lines": words("H", 3, 2)}, "lines are not the sum of the wires"),
     ({"wires": words("B", 1, 1)}, "lines are not the sum of the wires"),
     ({"pba": words("Q", 0, 16)}, "a pending bit of function 0 is of no message"),
-    ({"serials": (1 << 62) + 1}, "a counter is over its limit"), ({"clock": (1 << 63) + 1}, "clock over 2"),
+    ({"serials": (1 << 62) + 1}, "a counter is over its limit"),
     ({"tick": 1 << 64}, "tick is not a number"),
     ({"ram": {"size": 4 << 20, "pages": {"1024": base64.b64encode(bytes(4096)).decode()}}}, "page 1024 does not fit"),
     ({"ram": {"size": 4 << 30, "pages": {str(0xE0000): base64.b64encode(bytes(4096)).decode()}}}, "does not fit"),
@@ -284,8 +284,8 @@ def test_a_machine_saved_before_a_part_was_known_has_it_as_after_power_on():
 
 
 def test_a_machine_whose_counters_end_is_saved_and_loaded_again():
-    m = Machine.load(saved(serials=1 << 62, tick=1 << 62, clock=1 << 63, nobody=1 << 62))
+    m = Machine.load(saved(serials=1 << 62, tick=1 << 62, clock=(1 << 64) - 1, nobody=1 << 62))
     for command in (c.Msi(0x18, 0xFEE00000, 0x41), c.Tick((1 << 64) - 1), c.Acknowledge(0)):
         run(m, [command])
     again = Machine.load(m.save())
-    assert (again.tick, again.serials, again.clock) == (1 << 62, 1 << 62, 1 << 63)
+    assert (again.tick, again.serials, again.clock) == (1 << 62, 1 << 62, (1 << 64) - 1)
