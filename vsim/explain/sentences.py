@@ -186,6 +186,23 @@ _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
 }
 
 
+MASKED: dict[int, str] = {
+    0: "masked: it waits as pending until the guest unmasks it",
+    Drop.MASKED: "masked: the guest has not programmed the pin's entry, or masks it",
+    Drop.NO_MESSAGE: "masked: the guest has not programmed it",
+    Drop.NO_MASTER: "masked: the guest has not made the device a bus master",
+}
+"""Why an interrupt goes no further than where it becomes a message, by `Drop`; 0: a pending bit is set."""
+
+
+def masked(event: Event) -> int:
+    """The key of `MASKED` that an event tells of its interrupt; -1 when the event is of another kind."""
+    if event.act == Act.PENDED:
+        return 0
+    at_start = event.node >> 24 in (Kind.DEVICE, Kind.VIOAPIC)
+    return event.index if event.act == Act.DROPPED and at_start and event.index in MASKED else -1
+
+
 def _named(m: Machine, e: Event) -> str:
     text = device_text(m, number(e))
     return text[0].upper() + text[1:]

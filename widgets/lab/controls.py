@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipywidgets as W
 
+from vsim.explain.sentences import MASKED, masked
 from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci import Function
@@ -57,7 +58,10 @@ class Controls(Panel):
     def _fire(self) -> None:
         if self.device.value is None:
             raise ValueError("this machine has no device that could fire")
-        self.lab.fire(self.device.value, self.number.value)
+        events = self.lab.fire(self.device.value, self.number.value)
+        stopped = [why for event in events if (why := masked(event)) >= 0]
+        if stopped:
+            self.say(f"Nothing is sent; {MASKED[stopped[0]]}.", "warn")
 
     def _storm(self) -> None:
         self.lab.storm(self.rate.value, self.seconds.value)

@@ -2,7 +2,8 @@
 
 A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the text form all draw:
 
-- `title`: domain, profile; `reasons`: fault reasons in words; `vlapics`: their number; `ids`: APIC ID by vCPU.
+- `title`: domain, profile; `reasons`: fault reasons in words; `masked`: why nothing was sent, in words;
+  `vlapics`: their number; `ids`: APIC ID by vCPU.
 - `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
   table, entries that one cell stands for, cells].
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
@@ -20,6 +21,7 @@ from math import ceil
 from typing import Any
 
 from vsim.explain import topology
+from vsim.explain.sentences import MASKED
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.pci import Bus, Function
@@ -51,6 +53,7 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
     out: Scene = {
         "version": VERSION, "title": [name or "no name", m.profile.name], "vlapics": m.vcpus,
         "reasons": {str(int(reason)): text for reason, text in REASON_TEXT.items()},
+        "masked": {str(int(why)): text for why, text in MASKED.items()},
         "ids": [ids[vcpu] for vcpu in range(m.vcpus)],
         "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles}
     if layout is not None:
@@ -144,6 +147,8 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
         return (start or [where["trunks"][0][0]]) + _to_slot(scene, where, places, token.dst)
     router = places.ioapic if token.outcome & Flag.PIN else places.vmsi
     inlet, outlet = ports(where["routers"][router - len(scene["devices"])], where["flow"], LANE)
+    if kind == Outcome.MASKED:
+        return curve(start[0], inlet, where["flow"]) if start else [inlet]
     points = [*curve(start[0], inlet, where["flow"]), outlet] if start else [outlet]
     stopped = kind == Outcome.BLOCKED and not token.outcome & Flag.PAST
     if scene["units"] and (stopped or not token.outcome & Flag.NO_ENTRY):
@@ -161,7 +166,8 @@ def _straight(where: Arrangement, places: Places, token: Token) -> list[Point]:
     start = [token.src] if token.src < places.ioapic or token.src >= places.unit else []
     direct = token.outcome & 7 == Outcome.DIRECT
     router = [] if direct else [places.ioapic if token.outcome & Flag.PIN else places.vmsi]
-    unit = [] if direct or not where["units"] else [places.unit]
+    ends = token.outcome & 7 in (Outcome.DIRECT, Outcome.MASKED)
+    unit = [] if ends or not where["units"] else [places.unit]
     end = [] if token.dst == NOBODY else [token.dst]
     middles = [*where["chips"], *(middle(box) for box in (*where["routers"], *where["units"])), *where["slots"]]
     return [middles[place] for place in [*start, *router, *unit, *end]] or [middles[places.vmsi]]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
 
+from vsim.explain.sentences import masked
 from vsim.layouts.formats import Reason
 from vsim.state.trace import Act, Event, Kind
 
@@ -31,6 +32,7 @@ class Outcome(IntEnum):
     COMPATIBILITY = 2
     BLOCKED = 3
     DIRECT = 4  # an IPI, or an event that a unit sends by itself
+    MASKED = 5  # it never became a message: it ends at its router
 
 
 class Flag(IntFlag):
@@ -46,7 +48,8 @@ class Token(NamedTuple):
     """One interrupt as the map shows it.
 
     t_ms: machine time at which it was sent. src, dst: places of the scene (dst `NOBODY` for none). irte: index of the
-    entry. outcome: `Outcome` | `Flag`. vector: as delivered; of a blocked one the fault reason.
+    entry. outcome: `Outcome` | `Flag`. vector: as delivered; of a blocked one the fault reason, of a masked one the
+    key of `sentences.MASKED`.
     """
 
     t_ms: float
@@ -95,6 +98,7 @@ _TAKEN_IN: dict[int, int] = {Act.ACCEPTED: 0, Act.SIGNALLED: 0, Act.MERGED: _MER
 _TOLD = {*_PAST, *_TAKEN_IN, Act.FETCHED, Act.HIT, Act.BLOCKED, Act.DROPPED}
 _BEGUN, _REMAPPED, _POSTED = (int(Act.SENT), int(Act.NOTIFIED)), int(Act.REMAPPED), int(Act.POSTED)
 _LOOKED_UP = frozenset(map(int, (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED)))
+_MASKED = frozenset(map(int, (Act.PENDED, Act.DROPPED)))
 _NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
@@ -117,9 +121,20 @@ def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int =
             token = way.take(event)
             if token is not None:
                 yield token
+        elif act in _MASKED and (why := masked(event)) >= 0:
+            if way is not None and not way.told:
+                yield way.lost()
+            way = None
+            yield event.tick, _stopped(places, event, clock, why)
         clock += event.cost
     if way is not None and not way.told:
         yield way.lost()
+
+
+def _stopped(places: Places, event: Event, clock: int, why: int) -> Token:
+    """The token of an interrupt that is masked: no message, no entry, no target."""
+    pin = _PIN_BIT if event.node >> 24 == Kind.VIOAPIC else 0
+    return Token(clock / 1e6, places.of(event.node), NOBODY, 0, Outcome.MASKED | _NO_ENTRY_BIT | pin, why)
 
 
 class _Way:

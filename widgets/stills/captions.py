@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from vsim.explain.sentences import MASKED
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from widgets.map.scene import SLOTS, Scene, unit_of
@@ -39,6 +40,9 @@ def _sent(scene: Scene, token: Token) -> Iterable[Step]:
         yield Step("device", f"device {bdf_text(requester)}", name)
     if token.outcome & 7 == Outcome.DIRECT:
         return
+    if token.outcome & 7 == Outcome.MASKED:
+        yield Step("router", "vIOAPIC" if token.outcome & Flag.PIN else "vMSI", MASKED.get(token.vector, "masked"))
+        return
     if token.outcome & Flag.PIN:
         yield Step("router", "vIOAPIC", "turns the pin into a message, as its redirection entry says")
     elif token.outcome & Flag.NO_ENTRY:
@@ -50,6 +54,8 @@ def _sent(scene: Scene, token: Token) -> Iterable[Step]:
 def _judged(scene: Scene, token: Token) -> Iterable[Step]:
     kind, unit = token.outcome & 7, unit_of(scene, token)
     where = f"IRTE {token.irte}" if not token.outcome & Flag.NO_ENTRY else f"vIOMMU {unit}"
+    if kind == Outcome.MASKED:
+        return
     if kind == Outcome.BLOCKED and not token.outcome & Flag.PAST:
         yield Step("entry", where, f"blocked, fault {token.vector:#x}: {REASON_TEXT.get(token.vector, 'unknown')}")
     elif not token.outcome & Flag.NO_ENTRY:

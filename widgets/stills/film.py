@@ -104,6 +104,7 @@ class Film:
         self._words = page.text(captions.MARGIN, low + captions.LINE, "", size="font")
         self._marks: dict[int, Line2D] = {n: page.token(0, 0, each.name) for n, each in enumerate(OUTCOMES)}
         self._marks[Outcome.DIRECT] = page.axes.plot([], [], ".", color=page.colours.text, zorder=7)[0]
+        self._marks[Outcome.MASKED] = page.axes.plot([], [], "x", color=page.colours.text, zorder=7)[0]
         self._page, self._moving = page, [*self._marks.values(), self._words]
         for each in self._moving:
             each.set_animated(True)

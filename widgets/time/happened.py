@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from typing import NamedTuple
 
+from vsim.explain.sentences import MASKED, masked
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.trace import ACTS, Act, Drop, Event, Warn, node_text
@@ -140,12 +141,14 @@ def _interrupt_row(moments: Moments, serial: int) -> Row | None:
 
 _OUTCOMES = {
     Act.POSTED: "posted by entry {}", Act.REMAPPED: "remapped by entry {}", Act.PASSED: "passed unchanged",
-    Act.PENDED: "pending: it is masked",
 }
 
 
 def outcome(events: Sequence[Event]) -> tuple[str, bool]:
     """What became of an interrupt, and whether that is bad."""
+    stopped = [why for event in events if (why := masked(event)) >= 0]
+    if stopped and not any(event.act == Act.SENT for event in events):
+        return MASKED[stopped[0]], stopped[0] != 0
     blocked = next((event for event in events if event.act == Act.BLOCKED), None)
     if blocked is not None:
         return f"blocked: {blocked.index:#x}, {REASON_TEXT.get(blocked.index, 'unknown')}", True

@@ -45,6 +45,17 @@ def test_a_panel_is_made_when_its_tab_is_opened(booted):
     bench.close()
 
 
+def test_a_fire_before_the_boot_is_answered_where_it_was_asked():
+    lab = Lab.from_config("vcpus = 2\npci = ['03:00.0']\n")
+    controls = lab.controls
+    controls.guarded(controls._fire)
+    assert "masked: the guest has not programmed it" in controls.status.value
+    lab.boot()
+    controls.guarded(controls._fire)
+    assert controls.status.value == ""
+    controls.close()
+
+
 def test_only_the_tab_in_front_is_drawn(booted):
     bench = booted.bench
     irt, vlapics = bench.tab("irt"), bench.tab("vlapics")

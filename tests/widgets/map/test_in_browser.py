@@ -170,7 +170,7 @@ def test_tokens_travel_and_arrive(show):
     s = latched()
     page = show(s, replay=False)
     tokens = some(s, 40)
-    assert receive(page, tokens, then="[view.intake.queue.length, ...view.tally.total]") == [40, 0, 0, 0, 0, 0]
+    assert receive(page, tokens, then="[view.intake.queue.length, ...view.tally.total]") == [40, 0, 0, 0, 0, 0, 0]
     page.wait_for_function("document.getElementById('map').vsim.player.flights.size > 0")
     page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 0")
     assert counted(page) == expected(s, tokens)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from tests.rig import Rig
 from vsim.devices import viommu
+from vsim.explain.sentences import MASKED
 from vsim.layouts.formats import Reason, msi_message
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
-from vsim.state.trace import Event
+from vsim.state.trace import Drop, Event
 from widgets.map import arrange, tokens
 from widgets.map.scene import clusters, entry, scene, slots, tile_of, way
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
@@ -215,6 +216,29 @@ def test_a_pin_with_one_device_is_that_device_s():
     token = only(s, step(m, c.Intx(SERIAL, 1)))
     assert s["devices"][token.src][0] == SERIAL
     assert token.outcome == Outcome.COMPATIBILITY | Flag.NO_ENTRY | Flag.PIN
+
+
+@pytest.mark.parametrize("sender, why, flags", [(NIC, Drop.NO_MESSAGE, 0), (0x0100, Drop.NO_MESSAGE, 0),
+                                                (SERIAL, Drop.MASKED, Flag.PIN)])
+@pytest.mark.parametrize("name", ["wide", "tall"])
+def test_before_the_boot_an_interrupt_ends_at_its_router(sender, why, flags, name):
+    m = machine()
+    s = scene(m)
+    token = only(s, step(m, c.Intx(sender, 1) if sender == SERIAL else c.Signal(sender, 0)))
+    assert s["devices"][token.src][0] == sender
+    assert token[2:] == (NOBODY, 0, Outcome.MASKED | Flag.NO_ENTRY | flags, why)
+    assert s["masked"][str(token.vector)] == MASKED[why]
+    x, y, w, h = s[name]["routers"][0 if flags else -1]
+    end = way(s, s[name], token)[-1]
+    assert x - 1 <= end[0] <= x + w + 1 and y - 1 <= end[1] <= y + h + 1
+
+
+def test_a_message_that_waits_as_pending_is_a_masked_token_of_its_own():
+    m = machine()
+    place, enabled_and_masked = m.bus.place(NIC), 0xC000
+    step(m, c.ConfigWrite(NIC, m.bus.msix_caps[place] + 2, 2, enabled_and_masked))
+    s = scene(m)
+    assert only(s, step(m, c.Signal(NIC, 1)))[3:] == (0, Outcome.MASKED | Flag.NO_ENTRY, 0)
 
 
 def test_machine_time_runs_on_from_the_clock_that_is_given():

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.widgets.time.test_moments import FIRST, SECOND, go, msi, reader
+from vsim.explain.sentences import MASKED
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state import commands as c
 from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node
@@ -95,7 +96,8 @@ def test_interrupts_to_come_are_listed_as_undone():
     ([event(Act.SENT), event(Act.POSTED, 5)], "posted by entry 5", False),
     ([event(Act.SENT), event(Act.PASSED)], "passed unchanged", False),
     ([event(Act.SENT)], "sent directly", False),
-    ([event(Act.PENDED)], "pending: it is masked", False),
+    ([event(Act.PENDED)], MASKED[0], False),
+    ([event(Act.DROPPED, Drop.NO_MESSAGE, place=node(Kind.DEVICE, 0x300))], MASKED[Drop.NO_MESSAGE], True),
     ([event(Act.PASSED), event(Act.DROPPED, Drop.NOBODY)], "passed unchanged, then dropped, why: nobody", True),
     ([event(Act.SENT), event(Act.BLOCKED, 0x22)], "blocked: 0x22, ", True),
 ])

@@ -3,7 +3,7 @@
 import { make, say } from "./elements.js";
 import { drawMark } from "./marks.js";
 import { count } from "./notation.js";
-import { DIRECT, OUTCOMES } from "./tokens.js";
+import { DIRECT, MASKED, OUTCOMES } from "./tokens.js";
 
 const ICON = 14;   // px
 
@@ -23,21 +23,21 @@ export class Legend {
       make("li", {}, make("span", { class: `vsim-swatch${more}`, "aria-hidden": "true" }), text);
     this.counts = OUTCOMES.map(() => make("b", {}, "0"));
     this.most = make("span", {}, "16");
-    const label = ([name]) => (name === "direct" ? "IPI or unit's event" : name);
+    const label = ([name]) => ({ direct: "IPI or unit's event", masked: "masked, not sent" })[name] ?? name;
     const rows = OUTCOMES.map((each, kind) =>
-      make("li", { hidden: kind === DIRECT }, icon(kind), label(each), " ", this.counts[kind]));
+      make("li", { hidden: kind >= DIRECT }, icon(kind), label(each), " ", this.counts[kind]));
     const shades = Array.from({ length: 16 }, (_, n) => make("i", { style: `background:var(--vsim-heat-${n})` }));
     const scale = make("span", { class: "vsim-heat", "aria-hidden": "true" }, ...shades);
     this.root.replaceChildren(...rows,
       swatch(" vsim-pending", "pending now"), swatch("", "no such APIC ID"), swatch(" vsim-refused", "entry refused"),
       make("li", {}, "deliveries 0", scale, this.most));
-    this.directRow = rows[DIRECT];
+    this.rare = [DIRECT, MASKED].map((kind) => [kind, rows[kind]]);
   }
 
-  /** Say the counts. What is sent directly has a row only once there is some. */
+  /** Say the counts. What is sent directly, or masked, has a row only once there is some. */
   tell(tally) {
     OUTCOMES.forEach((_, kind) => say(this.counts[kind], count(tally.total[kind])));
-    this.directRow.hidden = !tally.total[DIRECT];
+    for (const [kind, row] of this.rare) row.hidden = !tally.total[kind];
     say(this.most, count(tally.tops[0]));
   }
 

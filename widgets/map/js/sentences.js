@@ -1,7 +1,7 @@
 // What an interrupt did and what a place is, in words.
 
 import { bdf, count, hex, many } from "./notation.js";
-import { BLOCKED, NOBODY, NO_ENTRY, OUTCOMES, PAST, PIN, Places } from "./tokens.js";
+import { BLOCKED, MASKED, NOBODY, NO_ENTRY, OUTCOMES, PAST, PIN, Places } from "./tokens.js";
 
 const SAID = ["remapped", "posted", "in compatibility format", "blocked", "sent directly"];
 
@@ -28,6 +28,7 @@ export class Sentences {
     const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}`;
     if (kind === BLOCKED && outcome & PAST) return `${who}: no local APIC took ${what}`;
     if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}: ${this.scene.reasons[vector] ?? "unknown"}`;
+    if (kind === MASKED) return `${who}: ${this.scene.masked?.[vector] ?? "masked"}`;
     const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
     return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
   }

@@ -8,7 +8,7 @@ const SIGNS_OF_A_HOST = ["class", "data-jp-theme-light", "data-vscode-theme-kind
 export function readTheme(root) {
   const style = getComputedStyle(root), of = (name) => style.getPropertyValue(`--vsim-${name}`).trim();
   const colour = Object.fromEntries(NAMES.map((name) => [name, of(name)]));
-  colour.direct = colour.muted;
+  colour.direct = colour.masked = colour.muted;
   const heat = Array.from({ length: 16 }, (_, n) => of(`heat-${n}`));
   return {
     colour, heat, onHeat: heat.map((each) => luminance(each) > 0.25 ? "#000000" : "#ffffff"),

@@ -4,9 +4,11 @@
 /** Outcomes by number: the name, which is also the colour's, and the shape of the mark. */
 export const OUTCOMES = [
   ["remapped", "square"], ["posted", "diamond"], ["compatibility", "ring"], ["blocked", "cross"], ["direct", "dot"],
+  ["masked", "cross"],
 ];
 export const BLOCKED = 3;
 export const DIRECT = 4;
+export const MASKED = 5;          // it never became a message: it ends at its router
 
 // Flags beside the outcome, which is in bits 2:0.
 export const PIN = 0x40;          // came from a pin of the vIOAPIC

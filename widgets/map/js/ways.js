@@ -1,7 +1,7 @@
 // The way of a token through an arrangement, corner by corner: the same as `way` in widgets/map/scene.py.
 
 import { LANE } from "./senders.js";
-import { BLOCKED, DIRECT, NOBODY, NO_ENTRY, PAST, PIN, Places } from "./tokens.js";
+import { BLOCKED, DIRECT, MASKED, NOBODY, NO_ENTRY, PAST, PIN, Places } from "./tokens.js";
 
 export const POINTS = 44;     // corners of a way at most
 const RAIL = 6;               // from a unit's port to the rail inside it
@@ -57,7 +57,7 @@ export class Ways {
     const stops = src < places.router || src >= places.unit ? [src] : [];
     if (kind !== DIRECT) {
       stops.push(outcome & PIN ? places.router : places.unit - 1);
-      if (where.units.length) stops.push(places.unit);
+      if (where.units.length && kind !== MASKED) stops.push(places.unit);
     }
     if (dst !== NOBODY) stops.push(dst);
     for (const place of stops.length ? stops : [places.unit - 1]) this.put(...at(place));
@@ -88,6 +88,10 @@ export class Ways {
       const router = outcome & PIN ? 0 : scene.routers.length - 1;
       const [inlet, outlet] = this.ports(where.routers[router], LANE);
       if (src < places.router) this.curve(where.chips[src], inlet);
+      if (kind === MASKED) {
+        if (src >= places.router) this.put(...inlet);
+        return;
+      }
       this.put(...outlet);
       this.marks[0] = this.n - 1;
       const stopped = kind === BLOCKED && !(outcome & PAST);
