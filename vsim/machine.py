@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim.devices import faults, msi, queue, remap, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.devices import faults, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
 from vsim.devices.checks import MODE_BIT, PASS
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get, put
@@ -505,8 +505,9 @@ def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
 
 
 def _tick(m: Machine, command: c.Tick) -> None:
-    """Time stops at 2^63 ns (292 years), so that the costs of later events still fit 64 bits."""
+    """Timers fire. Time stops at 2^63 ns (292 years), so that the costs of later events still fit 64 bits."""
     m.clock = max(m.clock, min(m.clock + command.ns, 1 << 63))
+    timer.expire(m)
 
 
 def _out_of_memory(m: Machine, command: c.OutOfMemory) -> None:

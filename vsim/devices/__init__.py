@@ -12,6 +12,7 @@ In the order in which to read them; a module imports only from those above it:
     crowd        many local APICs at once
     routes       which local APICs a destination names
     vlapic       local APICs: accept, take, end
+    timer        the local APIC's timer
     vlapic_regs  local APICs as software sees them: registers, modes, IPIs
     faults       fault records and fault events
     queue        the invalidation queue and the interrupt entry cache

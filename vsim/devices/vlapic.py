@@ -332,7 +332,8 @@ def _reset_values(m: Machine) -> tuple[tuple[str, int, int], ...]:
 
 
 _RESET = (("irr", 8, 0), ("isr", 8, 0), ("tmr", 8, 0), ("lvt", LVTS, 0x10000), ("dfr", 1, 0xFFFFFFFF), ("svr", 1, 0xFF),
-          *((name, 1, 0) for name in ("tpr", "esr", "esr_pending", "icr_low", "icr_high", "nmi", "in_nmi")))
+          *((name, 1, 0) for name in ("tpr", "esr", "esr_pending", "icr_low", "icr_high", "nmi", "in_nmi",
+                                      "timer_initial", "timer_divide", "timer_due")))
 
 
 def _reset_together(m: Machine, who: Crowd) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from vsim.devices import routes, vlapic
+from vsim.devices import routes, timer, vlapic
 from vsim.layouts.bits import get
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
@@ -53,10 +53,12 @@ def read(m: Machine, vcpu: int, offset: int) -> int:
         return m.apic_id[vcpu] if wide else (m.apic_id[vcpu] & 0xFF) << 24
     if name == "ICR":
         return m.icr_low[vcpu] | (m.icr_high[vcpu] << 32 if wide else 0)
+    if name == "TIMER_CURRENT":
+        return timer.current(m, vcpu)
     if name in ("VERSION", "PPR"):
         return version(m) if name == "VERSION" else vlapic.ppr(m, vcpu)
     plain = {"LVT_CMCI": m.cmci, "TPR": m.tpr, "LDR": m.ldr, "DFR": m.dfr, "SVR": m.svr, "ESR": m.esr,
-             "ICR_HIGH": m.icr_high}
+             "ICR_HIGH": m.icr_high, "TIMER_INITIAL": m.timer_initial, "TIMER_DIVIDE": m.timer_divide}
     return plain[name][vcpu] if name in plain else 0
 
 
@@ -95,6 +97,10 @@ def _store(m: Machine, vcpu: int, name: str, value: int) -> int:
         _send(m, vcpu, ICR.make(vector=value & 0xFF, shorthand=1))
     elif name == "LVT_CMCI" and m.profile.options.cmci == "present":
         m.cmci[vcpu] = _stored_lvt(m, vcpu, name, value, m.cmci[vcpu])
+    elif name == "TIMER_INITIAL":
+        timer.write_initial(m, vcpu, value)
+    elif name == "TIMER_DIVIDE":
+        timer.write_divide(m, vcpu, value)
     elif name in ("ID", "LDR", "DFR", "ICR_HIGH"):
         _write_identity(m, vcpu, name, value)
     return -1
@@ -126,7 +132,9 @@ def _write_svr(m: Machine, vcpu: int, value: int) -> None:
 
 def _write_lvt(m: Machine, vcpu: int, name: str, value: int) -> None:
     at = LVTS * vcpu + _LVT_PLACE[name]
+    before = timer.mode(m, vcpu)
     m.lvt[at] = _stored_lvt(m, vcpu, name, value, m.lvt[at])
+    timer.mode_changed(m, vcpu, before)
 
 
 def _stored_lvt(m: Machine, vcpu: int, name: str, value: int, before: int) -> int:
@@ -142,6 +150,8 @@ def read_msr(m: Machine, vcpu: int, index: int) -> int | None:
     """RDMSR of IA32_APIC_BASE or an x2APIC register; None is #GP."""
     if index == APIC_BASE_MSR:
         return m.apic_base[vcpu]
+    if index == timer.TSC_DEADLINE_MSR and m.profile.options.tsc_deadline:
+        return timer.read_deadline(m, vcpu)
     offset = index - 0x800 << 4
     if m.apic_mode[vcpu] != Apic.X2APIC or "R" not in _X2APIC_ACCESS.get(offset, "") or absent(m, offset):
         return None
@@ -152,6 +162,10 @@ def write_msr(m: Machine, vcpu: int, index: int, value: int) -> int:
     """WRMSR of IA32_APIC_BASE or an x2APIC register."""
     if index == APIC_BASE_MSR:
         _write_base(m, vcpu, value)
+        return -1
+    if index == timer.TSC_DEADLINE_MSR and m.profile.options.tsc_deadline:
+        m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, index, value, 8)
+        timer.write_deadline(m, vcpu, value)
         return -1
     offset = index - 0x800 << 4
     access = _X2APIC_ACCESS.get(offset, "")

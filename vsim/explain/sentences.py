@@ -226,6 +226,13 @@ def _stopped(m: Machine, e: Event) -> str:
     return f"{_STOPS[Stop(e.index)]}: nothing after it is to be relied on."
 
 
+def _timer(m: Machine, e: Event) -> str:
+    times = f", for {e.low} periods" if e.low > 1 else ""
+    end = "it is masked, and nothing comes of it" if e.high else \
+        f"vector {e.index:#x} for its own vCPU, which no unit remaps"
+    return f"The timer of {apic_text(m, number(e))} has reached 0{times}: {end}."
+
+
 def _returned(m: Machine, e: Event) -> str:
     code = signed(e.low)
     meaning = "" if code == 0 else ", a fault reason" if code > 0 else f", -{Errno(-code).name}"
@@ -263,6 +270,7 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.WARNED: (_warned, ""),
     Act.RETURNED: (_returned, ""),
     Act.STOPPED: (_stopped, ""),
+    Act.TIMER: (_timer, "SDM 11.5.4"),
     Act.UNSHOWN: (lambda m, e: f"{e.low} more events of this command happened; only the first are kept.", ""),
 }
 """How each act on the way of an interrupt is told, and where to read about it."""

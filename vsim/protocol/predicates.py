@@ -326,6 +326,11 @@ def signal_to_self(f: Warned) -> str:
     return f"vCPU {f.node & 0xFFFFFF} sends {mode} to {to}"
 
 
+def timer_mode(f: Warned) -> str:
+    """A timer register that the mode does not use."""
+    return f"vCPU {f.node & 0xFFFFFF} writes {f.value:#x}, which is ignored" if f.what == Warn.TIMER_MODE else ""
+
+
 def not_ended(f: NotEnded) -> str:
     """The log ends without the EOI."""
     return f"vCPU {f.vcpu} never ended vector {f.vector:#x}"

@@ -67,14 +67,14 @@ class Apic(IntEnum):
 LVTS = 6
 
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
-                "waiting", "nmi", "in_nmi", "cmci")
+                "waiting", "nmi", "in_nmi", "cmci", "timer_initial", "timer_divide", "timer_due")
 _COUNTERS = ("tick", "serials", "serial", "doomed", "created", "nobody", "handlers", "pinned")
 _MOST, _LAST_NS = 1 << 62, (1 << 64) - 1
 """Where counters and the clock stop in a saved machine; nobody gets there by playing."""
 _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
-LATER = {"cmci"}
+LATER = {"cmci", "timer_initial", "timer_divide", "timer_due"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
 
@@ -142,6 +142,8 @@ class Machine:
         self.dfr, self.svr = array("I", [0xFFFFFFFF]) * n, array("I", [0xFF]) * n
         self.lvt = array("I", [0x10000]) * (n * LVTS)
         self.cmci = array("I", [0x10000 if self.profile.options.cmci == "present" else 0]) * n
+        self.timer_initial, self.timer_divide = (array("I", bytes(4 * n)) for _ in range(2))
+        self.timer_due = array("Q", bytes(8 * n))
         self.apic_base = array("Q", [0xFEE00800]) * n
         self.apic_base[0] |= 0x100
         self.waiting = array("B", [1]) * n

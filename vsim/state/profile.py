@@ -134,10 +134,11 @@ class Options:
     machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the
     local vector table's entry for corrected machine checks: "absent" (no such register, so six entries), "present"
     (seven), or "silent" (six, and the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs
-    offer EOI-broadcast suppression. iqa_width: IQA.DW is kept as written, offered or not. placement: where the unit
-    is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface: version
-    of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units:
-    vIOMMUs of one domain. gcmd_order: in which order several changed command bits act.
+    offer EOI-broadcast suppression. timer_ns: nanoseconds of a count of the local APIC's timer before division.
+    tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is kept as written, offered or not. placement: where the
+    unit is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface:
+    version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option.
+    max_units: vIOMMUs of one domain. gcmd_order: in which order several changed command bits act.
     """
 
     model: str = "vtd"
@@ -165,6 +166,8 @@ class Options:
     x2apic: bool = True
     cmci: str = "absent"
     iqa_width: bool = True
+    timer_ns: int = 10
+    tsc_deadline: bool = True
     suppress_eoi: bool = False
     placement: str = "xen"
     interface: str = "v1-corrected"
@@ -191,6 +194,7 @@ class Options:
         _within("ioapic_pins", self.ioapic_pins, 1, 240)
         _within("ioapic_version", self.ioapic_version, 0, 0xFF)
         _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
+        _within("timer_ns", self.timer_ns, 1, 1000)
         _within("iedata_bits", self.iedata_bits, 16, 32)
         _within("max_units", self.max_units, 1, MAX_UNITS)
         for vcpu, apic_id in enumerate(self.apic_ids):
@@ -365,7 +369,8 @@ PROFILES: dict[str, Profile] = {
     "qemu-10": Profile(
         "qemu-10", Capabilities(0xD2008C222F0606, 0xF00F5A),
         Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
-                iqercd=False, event_upper=False, iqa_width=False, eime_reads_back=True, iedata_bits=32, alias_ids=True,
+                iqercd=False, event_upper=False, iqa_width=False, tsc_deadline=False,
+                eime_reads_back=True, iedata_bits=32, alias_ids=True,
                 ioapic_pins=24, rte_reserved=True, apic_id_step=1, placement="emulator"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
     **{f"xen-{version}": Profile(

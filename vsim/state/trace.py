@@ -89,6 +89,7 @@ class Act(IntEnum):
     HOST_ENTRY = 44
     HOST_ENDED = 45
     UNSHOWN = 46
+    TIMER = 47
 
 
 class Meaning(NamedTuple):
@@ -147,6 +148,7 @@ ACTS: dict[Act, Meaning] = {
     Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
     Act.HOST_ENTRY: Meaning("bound message", "posted", "vector", 500, _ASSUMED),
     Act.HOST_ENDED: Meaning("bound message", "vCPU", "vector", 300, _ASSUMED),
+    Act.TIMER: Meaning("vector", "periods that ended", "1: masked", 0, _ASSUMED),
     Act.UNSHOWN: Meaning("0", "events of the command that are not kept", "0", 0, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
@@ -211,6 +213,7 @@ class Warn(IntEnum):
     QUEUE_MOVED = 12        # IQA written while the queue is on
     QUEUE_RESERVED = 13     # reserved bits of IQT or IQA written as 1
     NO_PAGES = 14           # page-selective IOTLB invalidation of a unit that has none
+    TIMER_MODE = 15         # a timer register written that its mode does not use
 
 
 class Event(NamedTuple):

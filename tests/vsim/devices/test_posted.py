@@ -167,3 +167,14 @@ def test_a_pending_bit_survives_a_reset_of_the_platform():
     rig.msi(5)
     rig.do(c.Reset())
     assert get(descriptor(rig), PID.pir) == 1 << 0xA1
+
+
+@pytest.mark.parametrize("fpd", [0, 1])
+@pytest.mark.parametrize("bit", [2, 12, 24, 84])
+def test_fpd_keeps_the_fault_of_a_posted_entry_with_reserved_bits_quiet(bit, fpd):
+    rig = posting()
+    rig.entry(5, IRTE_POSTED.make(p=1, fpd=fpd, im=1, vector=0xA1, pda=WHERE >> 6) | 1 << bit)
+    events = rig.msi(5)
+    assert [row[:2] for row in acts(events, "BLOCKED", "RECORDED", "SUPPRESSED")] == [
+        ("BLOCKED", 0x24), ("SUPPRESSED", 0x24) if fpd else ("RECORDED", 0)]
+    assert bool(rig.read("FSTS")) != bool(fpd)

@@ -93,6 +93,7 @@ def test_values_are_bytes_and_back(command, data):
 @pytest.mark.parametrize("make, says", [
     (lambda: encode("v9", 0), "no interface version 'v9'; there are v1, v1-corrected"),
     (lambda: encode("v1", -1), "cmd is -0x1; the limit is 0xffffffff"),
+    (lambda: encode("v1", 1 << 32), "cmd is 0x100000000; the limit is 0xffffffff"),
     (lambda: encode("v1", 0, size=1), "sub-command 0 has no member 'size'; members are type, base_address"),
     (lambda: encode("v1", 3, type=1), "sub-command 3 has no member 'type'"),
     (lambda: encode("v1", 1, viommu_id=1 << 32), "viommu_id is 0x100000000; the limit is 0xffffffff"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import cpus
 from tests.cpus import (
     acknowledge,
     drops,
@@ -22,6 +23,7 @@ from vsim.devices import vlapic
 from vsim.layouts.formats import Dlm
 from vsim.machine import step
 from vsim.state import commands as c
+from vsim.state.arrays import Apic
 from vsim.state.trace import Act, Drop
 
 SEND_ILLEGAL, RECEIVE_ILLEGAL, ILLEGAL_REGISTER = 1 << 5, 1 << 6, 1 << 7
@@ -284,3 +286,10 @@ def test_reserved_delivery_modes_of_a_message_reach_nobody(mode):
 @pytest.mark.parametrize("mode", [Dlm.SMI, Dlm.NMI, Dlm.INIT, Dlm.EXTINT])
 def test_other_delivery_modes_of_a_message_are_signals(mode):
     assert signalled(message(machine(), 1, 0, dlm=mode)) == [(1, mode, 0)]
+
+
+def test_a_unit_that_is_off_offers_nothing_whatever_its_irr_holds():
+    m = cpus.machine()
+    vlapic.set_mode(m, 1, Apic.DISABLED)
+    m.irr[8 + 3] = 1
+    assert cpus.acknowledge(m, 1) is None and m.irr[8 + 3] == 1

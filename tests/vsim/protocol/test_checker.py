@@ -204,6 +204,9 @@ CASES = {
     "signal-shorthand": (
         ipi(Log(), shorthand=3, dlm=Dlm.NMI),
         ipi(Log(), shorthand=1, dlm=Dlm.NMI), -1, {}),
+    "timer-mode": (
+        Log().add(c.ApicWrite(0, 0x320, 0x20040), c.ApicWrite(0, 0x380, 5)),
+        Log().add(c.ApicWrite(0, 0x320, 0x40040), c.ApicWrite(0, 0x380, 5)), -1, {}),
     "eoi": (
         served(Log().up().entry(5).flush(5).msi(5)),
         Log().up().entry(5).flush(5).msi(5).add(c.Acknowledge(0)), -1, {}),
