@@ -71,6 +71,7 @@ class LiveMap(anywidget.AnyWidget):
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at, self._sent_pending = 0.0, b""
         self._outbox: list[Token] = []
+        self._lights = 0
         self._begin(machine)
         if like is None:
             self._record(machine, list(events))
@@ -227,7 +228,9 @@ class LiveMap(anywidget.AnyWidget):
 
     def light(self, events: list[Event]) -> None:
         """Light the way of the interrupts in these events; none for an empty list."""
-        self.lit = pack(token for _, token in ticked(self._places, events)) if events else b""
+        self._lights += 1  # in place of a time, which is not used: the same interrupt lit again is a change
+        self.lit = pack(token._replace(t_ms=float(self._lights)) for _, token in ticked(self._places, events)
+                        ) if events else b""
 
     # --- from the page ----------------------------------------------------------------------------------------
 

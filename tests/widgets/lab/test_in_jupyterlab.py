@@ -232,7 +232,7 @@ def test_a_cleared_present_bit_blocks_and_leaves_a_record_that_names_the_source(
     badge = part(bench, ".vsim-badge")
     expect(badge).to_be_visible()
     badge.click()
-    expect(part(bench, ".vsim-faults")).to_contain_text("reason 22h")
+    expect(part(bench, ".vsim-faults")).to_contain_text("reason 0x22")
     expect(part(bench, ".vsim-faults")).to_contain_text("source 03:00.0")
     expect(part(bench, ".vsim-why")).to_contain_text("✗ failed")
     badge.click()

@@ -238,6 +238,100 @@ def test_the_ways_that_the_kernel_names_are_lit(show):
     assert lit == [pytest.approx(end, abs=0.02) for end in ends]
 
 
+# --- traces ---
+
+
+def lone(s, outcome=Outcome.REMAPPED, vcpu=200, irte=5, vector=0x20, src=0):
+    """One token, as when somebody fires."""
+    dst = NOBODY if outcome & 7 in (Outcome.BLOCKED, Outcome.MASKED) else Places(s).vlapic + vcpu
+    return Token(0, src, dst, irte, outcome, vector)
+
+
+def landed(page, number=1):
+    page.wait_for_function(f"(({{ vsim }}) => !vsim.player.flights.size && !vsim.intake.queue.length && "
+                           f"vsim.tally.total.reduce((a, b) => a + b) === {number})(document.getElementById('map'))")
+
+
+def test_a_trace_stays_until_another_replaces_it(show):
+    s = latched()
+    page = show(s, replay=False)
+    receive(page, [lone(s)])
+    landed(page)
+    page.mouse.move(*centre(page, "vlapic", 20))
+    assert js(page, "view.traces.tokens.map(([, , dst]) => dst - view.places.vlapic)") == [200]
+    assert page.locator(".vsim-strip").inner_text().startswith("vLAPIC 20 ")
+    page.mouse.move(2, 2)
+    assert page.locator(".vsim-strip").inner_text().startswith("00:03.0 nic, entry 5: remapped to vLAPIC 200")
+    receive(page, [lone(s)])
+    landed(page, 2)
+    assert js(page, "view.traces.lit.map(({ start }) => start)") == [None]
+    receive(page, [lone(s, vcpu=7)])
+    landed(page, 3)
+    assert js(page, "view.traces.tokens.map(([, , dst]) => dst - view.places.vlapic)") == [7]
+
+
+def test_many_interrupts_at_once_leave_the_trace_as_it_is(show):
+    s = latched()
+    page = show(s, replay=False)
+    receive(page, [lone(s)])
+    landed(page)
+    receive(page, some(s, 40))
+    landed(page, 41)
+    assert js(page, "view.traces.tokens.length") == 1
+
+
+def test_the_line_follows_its_token_which_stops_for_a_moment_at_the_table(show):
+    s = latched()
+    page = show(s, replay=False, playing=False)
+    receive(page, [lone(s)])
+    page.evaluate("() => { const { vsim } = document.getElementById('map'); vsim.player.visible = true;"
+                  "vsim.player.wake = () => {}; vsim.player.forth(); }")
+    at = js(page, """[0, 200, 500, 580, 700, 1000].map((ms) =>
+      view.traces.reached(view.traces.lit[0], view.traces.lit[0].start + ms))""")
+    assert at[0] == 0
+    assert at[-1] == 1
+    assert at[2] == at[3] == 0.55
+    assert at == sorted(at)
+    there = js(page, "view.player.flights.point(view.player.flights.head, 0.55)")
+    assert there == [pytest.approx(each, abs=0.02) for each in way(s, s["wide"], lone(s, Outcome.BLOCKED))[-1]]
+
+
+@pytest.mark.parametrize("token, said", [
+    (lone, ["handle 5", "IRTE 5: vector 0x20 \u2192 APIC ID 0x190", "vCPU 200"]),
+    (lambda s: lone(s, Outcome.REMAPPED | Flag.MERGED), [
+        "handle 5", "IRTE 5: vector 0x20 \u2192 APIC ID 0x190", "vCPU 200, requested already"]),
+    (lambda s: lone(s, Outcome.POSTED), ["handle 5", "IRTE 5: posted, vector 0x20", "vCPU 200"]),
+    (lambda s: lone(s, Outcome.COMPATIBILITY | Flag.NO_ENTRY, 4), ["compatibility format", "vCPU 4, vector 0x20"]),
+    (lambda s: lone(s, Outcome.BLOCKED, vector=0x22), ["handle 5", "IRTE 5: blocked, reason 0x22"]),
+    (lambda s: lone(s, Outcome.BLOCKED | Flag.NO_ENTRY, vector=0x25), [
+        "compatibility format", "blocked, reason 0x25"]),
+    (lambda s: lone(s, Outcome.MASKED | Flag.NO_ENTRY, vector=8), ["masked: the guest has not programmed it"]),
+])
+@pytest.mark.parametrize("width, height", [(1400, 0), (480, 0), (620, 400), (480, 380)])
+def test_labels_at_the_stops_have_the_values_and_do_not_overlap(show, token, said, width, height):
+    s = latched(288, 3)
+    page = show(s, width=width, height=height, replay=False, context={"reduced_motion": "reduce"})
+    receive(page, [token(s)])
+    placed = js(page, "view.traces.labels.placed.map(({ text, x, y, w, h }) => [text, x, y, w, h])")
+    wide, high = js(page, "[view.painter.width, view.painter.height]")
+    assert sorted(each[0] for each in placed) == sorted(said)
+    for n, (_, x, y, w, h) in enumerate(placed):
+        assert x >= 0 and y >= 0 and x + w <= wide and y + h <= high
+        for _, x2, y2, w2, h2 in placed[n + 1:]:
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+
+
+def test_labels_of_several_targets_do_not_overlap(show):
+    s = latched()
+    page = show(s, width=620, height=400, replay=False, context={"reduced_motion": "reduce"})
+    receive(page, [lone(s, vcpu=vcpu) for vcpu in (8, 9, 10)])
+    boxes = js(page, "view.traces.labels.placed.map(({ text, x, y, w, h }) => [text, x, y, w, h])")
+    assert sum(each[0] == "handle 5" for each in boxes) == 1
+    assert [each[0] for each in boxes if each[0].startswith("vCPU")] == ["vCPU 8", "vCPU 9", "vCPU 10"]
+    assert not any(a[1] < b[1] + b[3] and b[1] < a[1] + a[3] and a[2] < b[2] + b[4] and b[2] < a[2] + a[4]
+                   for n, a in enumerate(boxes) for b in boxes[n + 1:])
+
+
 @pytest.mark.parametrize("data", [
     b"", b"\x02\x0c\0\0\1\0\0\0", b"\x01\x0c\0\0\xff\xff\xff\xff", b"garbage of some length"])
 def test_bytes_that_are_no_tokens_do_no_harm(show, data):

@@ -258,6 +258,16 @@ def test_a_page_has_a_limit_and_known_themes(rig, monkeypatch):
         page.to_html(scene(rig.m), [], "blue")
 
 
+def test_the_same_interrupt_lit_again_is_a_change_that_the_page_sees(shown):
+    made, rig, _ = shown
+    events, seen = rig.msi(5), []
+    made.observe(lambda change: seen.append(change["new"]), "lit")
+    made.light(events)
+    made.light(events)
+    assert len(seen) == 2
+    assert [token[1:] for token in unpack(seen[0])] == [token[1:] for token in unpack(seen[1])]
+
+
 def test_a_layout_of_the_caller_s_places_every_node(rig):
     graph = topology.graph(rig.m)
     s = scene(rig.m, layout={node: (n, n % 5) for n, node in enumerate(graph)})

@@ -8,6 +8,17 @@ export const FLIGHT = 1000;      // motion ms from sender to slot
 export const MOST = 4096;        // tokens in flight at most; what comes beyond is counted at once, and said
 const CROWD = 1200;              // tokens beyond which they are drawn quickly
 
+const STOP = 0.55;               // where a way through the table passes its entry, as `Ways.timing` has it
+const IN = 0.48;                 // parts of the flight at which it gets there and goes on
+const OUT = 0.6;
+const TAILS = 60;                // tokens beyond which none has a tail
+
+/** How far a token is on its way after a part of its flight; pause: whether it stops for a moment at the table. */
+export function progress(part, pause) {
+  if (!pause) return part;
+  return part < IN ? part / IN * STOP : part < OUT ? STOP : STOP + (part - OUT) / (1 - OUT) * (1 - STOP);
+}
+
 export class Flights {
   /** A ring of tokens, in the order in which they started. */
   constructor() {
@@ -18,6 +29,7 @@ export class Flights {
     this.at = new Uint8Array(MOST);
     this.start = new Float64Array(MOST);
     this.kind = new Uint8Array(MOST);
+    this.pause = new Uint8Array(MOST);
     this.token = new Array(MOST).fill(null);
     this.head = this.size = 0;
   }
@@ -41,6 +53,7 @@ export class Flights {
     this.at[place] = 0;
     this.x.set(ways.x.subarray(0, ways.n), base);
     this.y.set(ways.y.subarray(0, ways.n), base);
+    this.pause[place] = ways.pauses;
     ways.timing(this.t, base);
   }
 
@@ -62,12 +75,13 @@ export class Flights {
 
   /** Call put(x, y) for every token of one outcome. */
   each(kind, now, put) {
-    const { x, y, t, n, at, start } = this;
+    const { x, y, t, n, at, start, pause } = this;
     for (let k = 0; k < this.size; k++) {
       const place = (this.head + k) % MOST;
       if (this.kind[place] !== kind) continue;
-      const part = (now - start[place]) / FLIGHT, base = place * POINTS, last = n[place] - 1;
-      if (part < 0) continue;
+      const flown = (now - start[place]) / FLIGHT, base = place * POINTS, last = n[place] - 1;
+      if (flown < 0) continue;
+      const part = progress(flown, pause[place]);
       let corner = at[place];
       while (corner < last && t[base + corner + 1] <= part) corner++;
       at[place] = corner;
@@ -78,15 +92,53 @@ export class Flights {
     }
   }
 
+  /** Where the token at a place of the ring is after a part of its way. */
+  point(place, part) {
+    const { x, y, t } = this, base = place * POINTS, last = base + this.n[place] - 1;
+    let a = base;
+    while (a < last && t[a + 1] <= part) a++;
+    if (a >= last) return [x[a], y[a]];
+    const f = (part - t[a]) / (t[a + 1] - t[a] || 1);
+    return [x[a] + (x[a + 1] - x[a]) * f, y[a] + (y[a + 1] - y[a]) * f];
+  }
+
+  /** The tails: where each token was the last moments, fading. */
+  drawTails(painter, now, r) {
+    const pen = painter.top, s = painter.scale, pieces = 9;
+    pen.lineCap = "round";
+    for (let k = 0; k < this.size; k++) {
+      const place = (this.head + k) % MOST, part = (now - this.start[place]) / FLIGHT;
+      if (part < 0) continue;
+      pen.strokeStyle = colourOf(painter, this.kind[place]);
+      for (let n = pieces; n > 0; n--) {
+        const from = progress(part - 0.012 * n, this.pause[place]), to = progress(part - 0.012 * (n - 1),
+            this.pause[place]);
+        if (from < 0) continue;
+        const [[x0, y0], [x1, y1]] = [this.point(place, from), this.point(place, to)];
+        pen.globalAlpha = 0.55 * (1 - n / (pieces + 1));
+        pen.lineWidth = 2 * r * (1 - 0.7 * n / pieces);
+        pen.beginPath();
+        pen.moveTo(x0 * s, y0 * s), pen.lineTo(x1 * s, y1 * s);
+        pen.stroke();
+      }
+    }
+    pen.globalAlpha = 1;
+    pen.lineCap = "butt";
+  }
+
   /** Draw all at motion time `now`. cell: the side of a slot, beside which a token must not be large. */
   draw(painter, now, cell) {
     const pen = painter.top, s = painter.scale, crowd = this.size > CROWD;
     const room = Math.max(0.65, Math.min(1, cell * s / 9)), r = painter.token / 2 * room * (crowd ? 0.8 : 1);
+    const few = this.size <= TAILS, edge = few ? 2 : 1;
+    if (few) this.drawTails(painter, now, r);
     for (let kind = 0; kind < OUTCOMES.length; kind++) {
-      const shape = shapeOf(kind, crowd);
+      const shape = shapeOf(kind, crowd), side = 2 * (r + edge);
       if (!crowd) {
-        pen.fillStyle = pen.strokeStyle = painter.colour.background;
-        this.each(kind, now, (x, y) => pen.fillRect(x * s - r - 1, y * s - r - 1, 2 * r + 2, 2 * r + 2));
+        pen.fillStyle = few ? "#ffffff" : painter.colour.background;
+        if (few) pen.shadowColor = "#000000", pen.shadowBlur = 3;
+        this.each(kind, now, (x, y) => pen.fillRect(x * s - r - edge, y * s - r - edge, side, side));
+        pen.shadowBlur = 0;
       }
       pen.fillStyle = pen.strokeStyle = colourOf(painter, kind);
       this.each(kind, now, (x, y) => shape(pen, x * s, y * s, r));

@@ -2,7 +2,9 @@
 // arrived. Nobody waits for a picture that nobody sees: then everything is counted at once.
 
 import { FLIGHT, MOST } from "./flights.js";
-import { NOBODY, NO_ENTRY, bytes, unpack } from "./tokens.js";
+import { DIRECT, NOBODY, NO_ENTRY, bytes, unpack } from "./tokens.js";
+
+const FEW = 8;   // tokens of one message that are looked at one by one
 
 export class Intake {
   constructor(view) {
@@ -13,6 +15,7 @@ export class Intake {
   reset() {
     this.merged = 0;      // tokens that were counted and not drawn
     this.queue = [];      // [start in motion time, token], not yet on their way; without a token: [.., null, pending]
+    this.few = [];        // of the queue, tokens that came alone or with few others: their ways are lit
     this.waiting = [];    // [motion time, which vLAPICs have one pending from then on]
   }
 
@@ -33,7 +36,10 @@ export class Intake {
     if (content.kind === "step") return this.step(tokens, pending, content.clock);
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
     const width = Math.min(100, 1.5 * tokens.length) * player.speed;
-    for (const token of tokens) this.queue.push([player.now + (token[0] - first) / span * width, token]);
+    const rows = tokens.map((token) => [player.now + (token[0] - first) / span * width, token]);
+    this.queue.push(...rows);
+    const alone = rows.filter(([, [, , , , outcome]]) => (outcome & 7) !== DIRECT);
+    if (alone.length && alone.length <= FEW && !more.length) this.few = alone;
     if (pending?.byteLength) this.queue.push([player.now + width, null, pending]);
     tally.clock = Math.max(tally.clock, content.clock);
     if (player.calm.matches || !player.visible || document.hidden) this.flush();
@@ -57,7 +63,8 @@ export class Intake {
     for (const [, token, pending] of this.queue) token ? this.arrive(token) : this.setPending(pending);
     this.queue = [];
     this.settle(Infinity);
-    if (last) view.light([last[1]]);
+    if (last) view.light(this.few.length ? this.few.map(([, token]) => token) : [last[1]]);
+    this.few = [];
     view.draw();
     view.words.later();
   }
@@ -72,6 +79,19 @@ export class Intake {
       else this.start(token, start);
     }
     if (n) this.queue.splice(0, n);
+    if (this.few.length && this.few[0][0] <= now) this.follow(this.few);
+  }
+
+  /** Light the ways of tokens that travel: rows [start, token]. */
+  follow(rows) {
+    if (rows === this.few) this.few = [];
+    this.view.light(rows.map(([, token]) => token), rows.map(([start]) => start));
+  }
+
+  /** Whether these tokens are still to come, and their ways will be lit then. */
+  expects(tokens) {
+    const key = (all) => JSON.stringify(all.map(([, ...rest]) => rest));
+    return this.few.length > 0 && key(tokens) === key(this.few.map(([, token]) => token));
   }
 
   /** Take the first token out of the queue; undefined when there is none. */

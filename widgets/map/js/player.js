@@ -94,7 +94,10 @@ export class Player {
     while (!this.over && this.startOf(this.next) <= this.now) {
       const token = this.tokens[this.next], start = this.startOf(this.next++);
       if (this.calm.matches) this.view.intake.arrive(token), this.view.light([token]);
-      else this.view.intake.start(token, start);
+      else {
+        this.view.intake.start(token, start);
+        if (this.flights.size < 9) this.view.intake.follow([[start, token]]);
+      }
     }
   }
 
@@ -121,7 +124,6 @@ export class Player {
 
   toggle() {
     if (this.replay && !this.playing && this.over && !this.flights.size) this.seek(0);
-    this.view.traces.clear();
     this.view.set("playing", !this.playing);
     this.showControls();
   }
@@ -149,10 +151,10 @@ export class Player {
 
   /** These tokens alone on their ways, which are lit. */
   go(tokens) {
-    const { view } = this;
-    view.light(tokens);
+    const { view } = this, still = this.calm.matches || !this.visible;
+    view.light(tokens, still ? [] : tokens.map(() => this.now));
     for (const token of tokens) {
-      if (this.calm.matches || this.flights.full || !this.visible) view.intake.arrive(token);
+      if (still || this.flights.full) view.intake.arrive(token);
       else this.flights.add(token, this.now, view.ways), this.stepping = true;
     }
     view.words.tell(true);

@@ -6,6 +6,7 @@ export class Pointer {
   constructor(view) {
     this.view = view;
     this.hover = null;      // the place under the pointer, [what, number in the scene]
+    this.told = false;      // whether what was chosen is told of, and not the trace
   }
 
   /** The places that are selected; the last kind first. */
@@ -43,12 +44,10 @@ export class Pointer {
 
   /** The pointer is at an event's point, or with null nowhere; without an event, what is under it has changed. */
   point(event) {
-    const { player, traces, words, stage } = this.view;
+    const { words, stage } = this.view;
     if (event !== undefined) this.hover = event && this.at(event);
-    if (this.hover) {
-      if (player.playing) traces.clear();
-      words.about(this.hover);
-    } else if (!traces.lit) words.describe();
+    if (this.hover) words.about(this.hover);
+    else words.rest();
     stage.style.cursor = this.hover ? "pointer" : "";
     this.view.refresh();
   }
@@ -62,10 +61,10 @@ export class Pointer {
 
   /** Select a place, or no longer when it is selected. */
   choose([what, n]) {
-    const { model, scene, tally, traces } = this.view;
+    const { model, scene, tally } = this.view;
     const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n
       : tally.last[0][n] >= 0 ? tally.last[0][n] : n * scene.units[0][1];
-    traces.clear();
+    this.told = true;
     this.view.set(what, model.get(what) === value ? -1 : value);
     this.point(undefined);
   }

@@ -1,7 +1,8 @@
 // What an interrupt did and what a place is, in words.
 
 import { bdf, count, hex, many } from "./notation.js";
-import { BLOCKED, MASKED, NOBODY, NO_ENTRY, OUTCOMES, PAST, PIN, Places } from "./tokens.js";
+import { BLOCKED, DIRECT, MASKED, NOBODY, NO_ENTRY, OUTCOMES } from "./tokens.js";
+import { PAST, PIN, POSTED, Places } from "./tokens.js";
 
 const SAID = ["remapped", "posted", "in compatibility format", "blocked", "sent directly"];
 
@@ -31,6 +32,24 @@ export class Sentences {
     if (kind === MASKED) return `${who}: ${this.scene.masked?.[vector] ?? "masked"}`;
     const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
     return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
+  }
+
+  /** What is said at the stops of its way: at the router, at the table, at its end; "" for nothing. */
+  stops([, src, dst, irte, outcome, vector]) {
+    const { scene, places } = this, kind = outcome & 7, what = `vector ${hex(vector)}`;
+    const end = dst === NOBODY ? "" : `vCPU ${dst - places.vlapic}${outcome & 0x80 ? ", requested already" : ""}`;
+    if (kind === DIRECT) return ["", "", `${end}, ${what}`];
+    if (kind === MASKED) return ["", "", scene.masked?.[vector] ?? "masked"];
+    if (outcome & NO_ENTRY) {
+      const said = kind === BLOCKED && outcome & PAST ? "no local APIC takes it" : `blocked, reason ${hex(vector)}`;
+      return ["compatibility format", "", kind === BLOCKED ? said : `${end}, ${what}`];
+    }
+    const entry = `IRTE ${irte}`, id = dst === NOBODY ? "" : ` \u2192 APIC ID ${hex(scene.ids[dst - places.vlapic])}`;
+    if (kind === BLOCKED && !(outcome & PAST)) {
+      return [`handle ${irte}`, "", `${entry}: blocked, reason ${hex(vector)}`];
+    }
+    const said = kind === POSTED ? `${entry}: posted, ${what}` : `${entry}: ${what}${id}`;
+    return [`handle ${irte}`, said, kind === BLOCKED ? "no local APIC takes it" : end];
   }
 
   /** A place [what, number]: its name and its counts. */

@@ -6,6 +6,7 @@ export const OUTCOMES = [
   ["remapped", "square"], ["posted", "diamond"], ["compatibility", "ring"], ["blocked", "cross"], ["direct", "dot"],
   ["masked", "cross"],
 ];
+export const POSTED = 1;
 export const BLOCKED = 3;
 export const DIRECT = 4;
 export const MASKED = 5;          // it never became a message: it ends at its router

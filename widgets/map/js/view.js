@@ -29,7 +29,7 @@ class View {
     this.zoomed = null;       // the tile that is shown alone
     this.stats = { frames: [], painted: 0 };    // for measuring: ms between frames, pictures drawn
     this.legend = new Legend();
-    this.traces = new Traces();
+    this.traces = new Traces(this);
     this.words = new Words(this);
     this.pointer = new Pointer(this);
     this.keyboard = new Keyboard(this);
@@ -136,7 +136,7 @@ class View {
     this.painter.resize(...this.picture.size, this.picture.scale);
     this.stage.style.width = `${this.painter.width}px`;
     this.stage.style.height = `${this.painter.height}px`;
-    if (this.traces.lit) this.light(this.traces.tokens);
+    this.traces.reroute();
     placePanel(this);
     if (this.tally) this.repaint();
   }
@@ -163,13 +163,15 @@ class View {
   /** Light what the model has lit. */
   relight() {
     if (!this.ways) return;
-    this.light(unpack(this.model.get("lit")));
+    const tokens = unpack(this.model.get("lit"));
+    if (!this.traces.has(tokens) && !this.intake.expects(tokens)) this.light(tokens);
     this.pointer.point(undefined);
   }
 
-  /** Light the ways of tokens, a few at most, and tell of the first. */
-  light(tokens) {
-    this.traces.light(tokens, this.ways);
+  /** Light the ways of tokens, a few at most, and tell of the first. starts: as of `Traces.light`. */
+  light(tokens, starts = []) {
+    this.traces.light(tokens, starts);
+    this.pointer.told = false;
     this.words.narrate(tokens);
   }
 
@@ -177,6 +179,7 @@ class View {
 
   /** Everything. */
   repaint() {
+    this.traces.labels.clear();
     this.picture.paint(this.painter, this.tally);
     this.tops = this.tally.tops.join();
     this.legend.paint(this.painter);
@@ -187,7 +190,7 @@ class View {
   draw() {
     const { painter, player, traces, pointer } = this;
     painter.clear();
-    traces.draw(painter, !player.flights.size);
+    traces.draw(painter, player.now, player.flights.size);
     player.flights.draw(painter, player.now, this.where.cell);
     pointer.draw(painter);
     this.stats.painted++;
@@ -201,7 +204,7 @@ class View {
 
   /** What moves, unless a frame is about to draw it. */
   refresh() {
-    if (!this.player.request) this.draw();
+    if (this.tally && !this.player.request) this.draw();
   }
 }
 

@@ -8,7 +8,8 @@ const RAIL = 6;               // from a unit's port to the rail inside it
 const CURVE = 10;             // pieces of a curve
 
 export class Ways {
-  /** `trace` leaves a way in x, y, n; marks: where its parts end. */
+  /** `trace` leaves a way in x, y, n; marks: where its parts end, at the router and at
+   *  the entry. */
   constructor(scene, where, units, wall) {
     Object.assign(this, { scene, where, units, wall });
     this.places = new Places(scene);
@@ -17,6 +18,7 @@ export class Ways {
     this.y = new Float32Array(POINTS);
     this.n = 0;
     this.marks = [0, 0];
+    this.pauses = false;    // whether the way leads through an entry, where a token stops for a moment
     this.put = (x, y) => {
       this.x[this.n] = x;
       this.y[this.n++] = y;
@@ -82,6 +84,7 @@ export class Ways {
     const { where, places, scene } = this, kind = outcome & 7;
     this.n = 0;
     this.marks[0] = this.marks[1] = 0;
+    this.pauses = false;
     if (where.free) return this.straight(src, dst, kind, outcome);
     if (kind === DIRECT) this.direct(src);
     else {
@@ -97,6 +100,7 @@ export class Ways {
       const stopped = kind === BLOCKED && !(outcome & PAST);
       if (scene.units.length && (stopped || !(outcome & NO_ENTRY))) {
         const unit = places.unitOf(src);
+        this.pauses = !(outcome & NO_ENTRY);
         this.throughTable(outlet, unit, irte, stopped, outcome & NO_ENTRY);
         if (stopped) return;
         for (const [x, y] of where.trunks[unit]) this.put(x, y);

@@ -25,7 +25,7 @@ export class Words {
 
   /** Bring everything up to date; now: also what is said seldom. */
   tell(now = false) {
-    const { tally, scene, part: p, intake, player, traces, pointer, legend, sentences } = this.view;
+    const { tally, scene, part: p, intake, player, pointer, legend, sentences } = this.view;
     if (!tally) return;
     legend.tell(tally);
     say(p.clock, `machine time ${duration(tally.clock)}`);
@@ -36,7 +36,7 @@ export class Words {
     p.badge.hidden = !blocked || !scene.units.length;
     say(p.badge, `✕ ${blocked < 1000 ? blocked : `${Math.floor(blocked / 1000)}k`}`);
     p.badge.setAttribute("aria-label", `${many(blocked, "blocked interrupt")}: show the records`);
-    if (!pointer.hover && !traces.lit) this.describe();
+    if (!pointer.hover) this.rest();
     const time = performance.now();
     if (now || time - this.spoken > 5000) this.spoken = time, say(p.status, sentences.summary(tally));
     if (p.words.open && (now || time - this.tabled > 1000)) this.tabled = time, this.fillTables();
@@ -58,6 +58,13 @@ export class Words {
   narrate(tokens) {
     if (!tokens.length) return;
     this.strip(this.view.sentences.of(tokens[0]) + (tokens.length > 1 ? `, and ${tokens.length - 1} more` : ""));
+  }
+
+  /** When nothing is pointed at: of the trace; else of what is chosen. */
+  rest() {
+    const { traces, pointer } = this.view;
+    if (traces.lit && !pointer.told) this.narrate(traces.tokens);
+    else this.describe();
   }
 
   /** Of what is chosen; else what can be done. */

@@ -1,0 +1,94 @@
+// Labels at the stops of a trace: what the message names, what the entry makes of it, where it ends. Each finds a place
+// beside its stop where it covers no other label and as little else as can be.
+
+import { OUTCOMES } from "./tokens.js";
+
+const TOLD = 3;           // traces that have labels, at most
+const HIGH = 18;          // px of a label
+const APART = [10, 26, 44, 66, 90];
+
+export class Labels {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.placed = null;   // [{ text, x, y, w, h, stop: [x, y], trace, at }], px
+  }
+
+  /** Draw those of the stops that are passed. reached(trace): how far it has come. */
+  draw(view, traces, reached) {
+    this.placed ??= placeLabels(view, traces.slice(0, TOLD));
+    for (const each of this.placed) if (reached(each.trace) >= each.at) drawLabel(view.painter, each);
+  }
+}
+
+/** The labels of traces with their places; the table's first, since that is where the message becomes another. */
+function placeLabels({ painter, sentences }, traces) {
+  const out = [], seen = new Set(), s = painter.scale, lines = traces.flatMap(({ points }) => samples(points, s));
+  const wanted = [1, 2, 0].flatMap((stop) => traces.map((trace) => [trace, stop]));
+  for (const [trace, stop] of wanted) {
+    const text = sentences.stops(trace.token)[stop], last = trace.points.length - 1;
+    const corner = stop === 2 ? last : trace.stops[stop];
+    const at = [trace.points[corner][0] * s, trace.points[corner][1] * s], key = `${text} ${at}`;
+    if (!text || seen.has(key)) continue;
+    seen.add(key);
+    const w = Math.min(painter.measure(text, { bold: stop === 1 }) + 12, painter.width - 4);
+    out.push({ text, stop: at, trace, w, h: HIGH, bold: stop === 1, at: stop === 2 ? 1 : trace.times[corner],
+      ...findRoom(painter, at, w, out, lines) });
+  }
+  return out;
+}
+
+/** Points along a way, close to one another. */
+function samples(points, s) {
+  const out = [];
+  for (let n = 1; n < points.length; n++) {
+    const [x0, y0, x1, y1] = [...points[n - 1], ...points[n]].map((each) => each * s);
+    const pieces = Math.max(1, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / 8));
+    for (let k = 0; k <= pieces; k++) out.push([x0 + (x1 - x0) * k / pieces, y0 + (y1 - y0) * k / pieces]);
+  }
+  return out;
+}
+
+const boxesMeet = (a, b, air = 0) => a.x < b.x + b.w + air && b.x < a.x + a.w + air
+  && a.y < b.y + b.h + air && b.y < a.y + a.h + air;
+
+/** Where a label of width w stands: of all places around its stop the one that costs least. */
+function findRoom(painter, [sx, sy], w, placed, lines) {
+  let best = null;
+  const within = (x, y) => [Math.max(2, Math.min(painter.width - w - 2, x)),
+    Math.max(2, Math.min(painter.height - HIGH - 2, y))];
+  const corners = APART.flatMap((d) => [[sx - w / 2, sy - HIGH - d], [sx - w / 2, sy + d], [sx + d, sy - HIGH / 2],
+    [sx - w - d, sy - HIGH / 2], [sx + d, sy - HIGH - d], [sx + d, sy + d], [sx - w - d, sy - HIGH - d],
+    [sx - w - d, sy + d]]);
+  const rows = Array.from({ length: Math.floor(painter.height / (HIGH + 4)) }, (_, n) => [sx - w / 2, n * (HIGH + 4)]);
+  for (const [x, y] of [...corners, ...rows].map(([a, b]) => within(a, b))) {
+    const box = { x, y, w, h: HIGH };
+    if (placed.some((each) => boxesMeet(box, each, 3))) continue;
+    const words = painter.texts.filter((each) => boxesMeet(box, each)).length;
+    const crossed = lines.filter(([a, b]) => a > x - 2 && a < x + w + 2 && b > y - 2 && b < y + HIGH + 2).length;
+    const far = Math.hypot(Math.max(x - sx, 0, sx - x - w), Math.max(y - sy, 0, sy - y - HIGH));
+    const cost = far + 30 * words + 6 * crossed;
+    if (!best || cost < best.cost) best = { x, y, cost };
+  }
+  return best ?? { x: within(sx, sy)[0], y: within(sx, sy)[1], cost: Infinity };
+}
+
+function drawLabel(painter, { text, x, y, w, h, bold, stop: [sx, sy], trace: { kind } }) {
+  const pen = painter.top, colour = painter.colour[OUTCOMES[kind][0]];
+  const [nx, ny] = [Math.max(x, Math.min(x + w, sx)), Math.max(y, Math.min(y + h, sy))];
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  pen.moveTo(sx, sy), pen.lineTo(nx, ny);
+  pen.stroke();
+  pen.beginPath();
+  pen.roundRect(x, y, w, h, 4);
+  pen.fillStyle = painter.colour.background;
+  pen.fill(), pen.stroke();
+  pen.font = `${bold ? "600 " : ""}${painter.small}px ${painter.font}`;
+  pen.textAlign = "center";
+  pen.fillStyle = painter.colour.text;
+  pen.fillText(text, x + w / 2, y + h - 5, w - 6);
+}
