@@ -73,7 +73,7 @@ def _no_memory(m: Machine, v: Values) -> bool:
 
 
 def _type_unknown(m: Machine, v: Values) -> bool:
-    return v.get("type", interface(m).type_value) != interface(m).type_value
+    return v.get("viommu_type", interface(m).type_value) != interface(m).type_value
 
 
 def _caps_unknown(m: Machine, v: Values) -> bool:
@@ -91,7 +91,7 @@ _NO_MODEL = f"No device model is registered for this type; types are {_TYPES}."
 CONDITIONS: dict[str, Condition] = {
     "option-off": Condition(lambda m, v: not m.profile.options.boot_viommu,
                             "Xen was booted without the viommu option."),
-    "type": Condition(_type_unknown, _NO_MODEL),
+    "viommu_type": Condition(_type_unknown, _NO_MODEL),
     "limit": Condition(lambda m, v: not _free_unit(m),
                        "The domain already has as many vIOMMUs as this version allows."),
     "domain": Condition(lambda m, v: m.profile.options.domain_type == "pv", "The domain is not an HVM or PVH domain."),
@@ -148,11 +148,11 @@ def decode(version: str, body: bytes) -> tuple[int, Values]:
 
 
 def create_op(base_address: int = 0xFED90000, length: int = PAGE, capabilities: int = Caps.IRQ_REMAPPING,
-              type: int | None = None, version: str = "v1") -> bytes:
+              viommu_type: int | None = None, version: str = "v1") -> bytes:
     """The bytes of "create", with the toolstack's defaults (X 11.1); `length` counts where the version has it."""
     face = known(version)
-    values = {"type": face.type_value if type is None else type, "base_address": base_address, "length": length,
-              "capabilities": capabilities}
+    values = {"viommu_type": face.type_value if viommu_type is None else viommu_type, "base_address": base_address,
+              "length": length, "capabilities": capabilities}
     members = {part.name for part in face.fields(Op.CREATE)}
     return encode(version, Op.CREATE, **{name: value for name, value in values.items() if name in members})
 
@@ -213,9 +213,9 @@ def add_handler(m: Machine) -> None:
 
 
 def toolstack_type(value: int, faithful: bool) -> int:
-    """The 64-bit type of libxc in version 4's 8-bit member: cut (quirk xen.D43), or refused with ValueError."""
+    """The 64-bit viommu_type of libxc in version 4's 8-bit member: cut (quirk xen.D43), or refused with ValueError."""
     if value > 0xFF and not faithful:
-        raise ValueError(f"type is {value:#x}; the limit is 0xff")
+        raise ValueError(f"viommu_type is {value:#x}; the limit is 0xff")
     return value & 0xFF
 
 

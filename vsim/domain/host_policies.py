@@ -238,7 +238,7 @@ def query(plan: Link, version: str = "v1") -> Answer:
     if Op.QUERY_CAPS not in face.parts:
         return Answer(False, (), f"{version} has no query: create refuses what is not supported.", "read")
     m = Machine(profile("spec").with_options(interface=version), 1)
-    events = step(m, commands.Domctl(viommu.encode(version, Op.QUERY_CAPS, type=face.type_value)))
+    events = step(m, commands.Domctl(viommu.encode(version, Op.QUERY_CAPS, viommu_type=face.type_value)))
     failed, word = next((event.index, event.high) for event in events if event.act == Act.DOMCTL)
     if failed:
         return Answer(False, (failed, word), f"{version} answers {Errno(failed).name}.", "run")

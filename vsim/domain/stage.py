@@ -39,7 +39,7 @@ class Stage:
     def create(self, **changes: int) -> int:
         """The domctl; its errno."""
         face = viommu.interface(self.m)
-        values = {"type": face.type_value, "base_address": BASE, "length": viommu.PAGE, "capabilities": 1}
+        values = {"viommu_type": face.type_value, "base_address": BASE, "length": viommu.PAGE, "capabilities": 1}
         members = {part.name for part in face.fields(viommu.Op.CREATE)}
         wanted = {name: value for name, value in values.items() if name in members} | changes
         events = machine.step(self.m, c.Domctl(viommu.encode(face.name, viommu.Op.CREATE, **wanted)))

@@ -66,7 +66,7 @@ class Interface:
 
     hypercall, number: which hypercall it is, and its command number (of create, for device-model operations).
     version: the interface version of the envelope. size: bytes of the structure. parts: members by sub-command.
-    type_value: the value of type that means Intel VT-d; 0x10000 when there is no such member. checks: in order.
+    type_value: the value of viommu_type that means Intel VT-d; 0x10000 when there is no such member. checks: in order.
     unknown: errno of a sub-command that is not in `parts`. narrow_caps: only 32 bits of the capabilities are looked
     at. counted: the limit counts creations, and destroying does not take one back. first: the word at 0 that means
     create; the others follow.
@@ -90,15 +90,15 @@ class Interface:
         return self.parts[Op(command)] if command in self.parts else ()
 
 
-_ID = Part("viommu_id", 8, 4)
+_TYPE, _ID = Part("viommu_type", 8, 8), Part("viommu_id", 8, 4)
 _FIRST = {
-    Op.CREATE: (Part("type", 8, 8), Part("base_address", 16, 8), Part("length", 24, 8), Part("capabilities", 32, 8),
+    Op.CREATE: (_TYPE, Part("base_address", 16, 8), Part("length", 24, 8), Part("capabilities", 32, 8),
                 Part("viommu_id", 40, 4, True)),
     Op.DESTROY: (_ID,),
-    Op.QUERY_CAPS: (Part("type", 8, 8), Part("caps", 16, 8, True)),
+    Op.QUERY_CAPS: (_TYPE, Part("caps", 16, 8, True)),
 }
-_SECOND = {**_FIRST, Op.QUERY_CAPS: (Part("type", 8, 8), Part("capabilities", 16, 8, True))}
-_THIRD = (Part("type", 8, 8), Part("base_address", 16, 8), Part("capabilities", 24, 8), Part("viommu_id", 32, 4, True))
+_SECOND = {**_FIRST, Op.QUERY_CAPS: (_TYPE, Part("capabilities", 16, 8, True))}
+_THIRD = (_TYPE, Part("base_address", 16, 8), Part("capabilities", 24, 8), Part("viommu_id", 32, 4, True))
 _RFC1 = {
     Op.CREATE: (Part("base_address", 8, 8), Part("length", 16, 8), Part("capabilities", 24, 8),
                 Part("viommu_id", 32, 4, True)),
@@ -109,17 +109,17 @@ _E = Errno
 _BACK_END: tuple[Check, ...] = ((Op.CREATE, "domain", _E.EINVAL), (Op.CREATE, "length", _E.EINVAL),
                                 (Op.CREATE, "capabilities", _E.EINVAL))
 _COLLAPSED: tuple[Check, ...] = (
-    (None, "option-off", _E.EINVAL), (Op.CREATE, "type", _E.EINVAL), (Op.CREATE, "limit", _E.EINVAL), *_BACK_END,
+    (None, "option-off", _E.EINVAL), (Op.CREATE, "viommu_type", _E.EINVAL), (Op.CREATE, "limit", _E.EINVAL), *_BACK_END,
     (Op.CREATE, "memory", _E.EINVAL), (Op.DESTROY, "range", _E.EINVAL), (Op.DESTROY, "none", _E.EINVAL),
-    (Op.QUERY_CAPS, "type", _E.EINVAL))
+    (Op.QUERY_CAPS, "viommu_type", _E.EINVAL))
 _CORRECTED: tuple[Check, ...] = (
-    (None, "option-off", _E.ENODEV), (Op.CREATE, "type", _E.ENOENT), (Op.CREATE, "limit", _E.E2BIG),
+    (None, "option-off", _E.ENODEV), (Op.CREATE, "viommu_type", _E.ENOENT), (Op.CREATE, "limit", _E.E2BIG),
     (Op.CREATE, "domain", _E.ENXIO), (Op.CREATE, "length", _E.ERANGE), (Op.CREATE, "capabilities", _E.EOPNOTSUPP),
     (Op.CREATE, "aligned", _E.EINVAL), (Op.CREATE, "width", _E.EOVERFLOW), (Op.CREATE, "ram", _E.EEXIST),
     (Op.CREATE, "device", _E.EBUSY), (Op.CREATE, "memory", _E.ENOMEM), (Op.DESTROY, "range", _E.ERANGE),
-    (Op.DESTROY, "none", _E.ENOENT), (Op.QUERY_CAPS, "type", _E.ENOENT))
+    (Op.DESTROY, "none", _E.ENOENT), (Op.QUERY_CAPS, "viommu_type", _E.ENOENT))
 _LATER: tuple[Check, ...] = (
-    (Op.CREATE, "limit", _E.E2BIG), (Op.CREATE, "type", _E.EINVAL), (Op.CREATE, "memory", _E.ENOMEM),
+    (Op.CREATE, "limit", _E.E2BIG), (Op.CREATE, "viommu_type", _E.EINVAL), (Op.CREATE, "memory", _E.ENOMEM),
     (Op.CREATE, "domain", _E.EINVAL), (Op.CREATE, "aligned", _E.EINVAL), (Op.CREATE, "capabilities", _E.EINVAL),
     (Op.CREATE, "back-end-memory", _E.ENOMEM))
 INTERFACES: dict[str, Interface] = {face.name: face for face in (
@@ -129,12 +129,12 @@ INTERFACES: dict[str, Interface] = {face.name: face for face in (
               ((Op.CREATE, "limit", _E.EINVAL), *_BACK_END, (Op.CREATE, "memory", _E.EFAULT),
                (Op.DESTROY, "none", _E.EINVAL)), _E.EOPNOTSUPP, counted=True, first=15),
     Interface("rfc-v2", "domctl", 80, 0xD, 48, _FIRST, 1, (
-        (None, "option-off", _E.EINVAL), (Op.CREATE, "type", _E.EFAULT), *_COLLAPSED[2:-1],
+        (None, "option-off", _E.EINVAL), (Op.CREATE, "viommu_type", _E.EFAULT), *_COLLAPSED[2:-1],
         (Op.QUERY_CAPS, "always", _E.EINVAL)), _E.EINVAL, counted=True),
     Interface("v2", "domctl", 80, 0xE, 48, _SECOND, 1, _COLLAPSED, _E.EINVAL, counted=True),
     Interface("v3", "domctl", 80, 0xE, 40, {Op.CREATE: _THIRD, Op.DESTROY: (_ID,)}, 0,
               ((None, "option-off", _E.ENODEV), *_LATER, (Op.DESTROY, "nothing", _E.EINVAL)), _E.ENOSYS),
-    Interface("v4", "domctl", 82, 0xE, 40, {Op.CREATE: (Part("type", 8, 1), *_THIRD[1:])}, 0, _LATER, _E.ENOSYS),
+    Interface("v4", "domctl", 82, 0xE, 40, {Op.CREATE: (Part("viommu_type", 8, 1), *_THIRD[1:])}, 0, _LATER, _E.ENOSYS),
 )}
 """The versions by the machine option `interface`."""
 
@@ -158,7 +158,7 @@ def _facts(name: str) -> dict[str, str]:
     face = known(name)
     out = {"hypercall": f"{face.hypercall} {face.number}", "interface version": f"{face.version:#x}",
            "size": f"{face.size} bytes", "sub-commands": ", ".join(op.name.lower() for op in face.parts),
-           "type of Intel VT-d": str(face.type_value) if face.type_value <= 0xFF else "the host's vendor",
+           "viommu_type of Intel VT-d": str(face.type_value) if face.type_value <= 0xFF else "the host's vendor",
            "unknown sub-command": Errno(face.unknown).name}
     for op, parts in face.parts.items():
         for part in parts:

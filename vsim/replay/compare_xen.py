@@ -55,7 +55,7 @@ class Bench:
         """The domctl."""
         self.base = base
         version = self.m.profile.options.interface
-        values = {"type": type_ & 0xFF if version == "v4" else type_, "base_address": base, "capabilities": caps}
+        values = {"viommu_type": type_ & 0xFF if version == "v4" else type_, "base_address": base, "capabilities": caps}
         if version == "v1":
             values["length"] = 4096
         body = bytearray(viommu.encode(version, 0, **values))

@@ -31,9 +31,9 @@ def types() -> Lines:
 
 
 def _types(version: str) -> str:
-    width = next(part.width for part in INTERFACES[version].fields(Op.CREATE) if part.name == "type")
-    each = (f"type {value}: {ends(version, type=value)}" for value in (0, 1, 2))
-    return f"{version}: type has {8 * width} bits; {'; '.join(each)}"
+    width = next(part.width for part in INTERFACES[version].fields(Op.CREATE) if part.name == "viommu_type")
+    each = (f"{value}: {ends(version, viommu_type=value)}" for value in (0, 1, 2))
+    return f"{version}: viommu_type has {8 * width} bits; {'; '.join(each)}"
 
 
 def capabilities() -> Lines:
@@ -66,8 +66,8 @@ def _query(version: str) -> str:
         return f"{version}: sub-command 2 ends with {code(issue(s, Op.QUERY_CAPS)[0])}"
     members = ", ".join(part.name for part in face.fields(Op.QUERY_CAPS) if not part.out)
     answer = next(part.name for part in face.fields(Op.QUERY_CAPS) if part.out)
-    failed, values = issue(s, Op.QUERY_CAPS, type=face.type_value)
-    unknown, _ = issue(s, Op.QUERY_CAPS, type=2)
+    failed, values = issue(s, Op.QUERY_CAPS, viommu_type=face.type_value)
+    unknown, _ = issue(s, Op.QUERY_CAPS, viommu_type=2)
     return (f"{version}: query takes {members} alone; known type: {code(failed)}, {answer} {values[answer]}; "
             f"unknown type: {code(unknown)}")
 

@@ -168,7 +168,7 @@ def two_units() -> Lines:
     """Two units at one address, and at two: what a hypercall with one errno for each failure says."""
     wanted = profile("spec").with_options(interface="v1-corrected", max_units=2)
     s = Stage(wanted, create=False)
-    made = [issue(s, Op.CREATE, type=1, base_address=base, length=4096, capabilities=1)
+    made = [issue(s, Op.CREATE, viommu_type=1, base_address=base, length=4096, capabilities=1)
             for base in (BASE, BASE, BASE + 0x1000)]
     said = "; ".join(f"base {base:#x}: {code(failed)}" + ("" if failed else f", id {values['viommu_id']}")
                      for base, (failed, values) in zip((BASE, BASE, BASE + 0x1000), made, strict=True))
@@ -183,10 +183,11 @@ def narrow_caller() -> Lines:
 
 def _misread(version: str) -> str:
     face, s = INTERFACES[version], stage(version, create=False)
-    body = narrow(version, type=face.type_value, base_address=BASE, length=4096, capabilities=1)
+    body = narrow(version, viommu_type=face.type_value, base_address=BASE, length=4096, capabilities=1)
     seen = viommu.decode(version, body)[1]
     failed = next(e.index for e in machine.step(s.m, c.Domctl(body)) if e.act == Act.DOMCTL)
-    return f"{version}: reads type {seen['type']:#x}, base_address {seen['base_address']:#x}: {code(failed)}"
+    members = ", ".join(f"{name} {seen[name]:#x}" for name in ("viommu_type", "base_address"))
+    return f"{version}: reads {members}: {code(failed)}"
 
 
 def positive() -> Lines:

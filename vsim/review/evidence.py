@@ -1,6 +1,6 @@
 """Small domains of any version of the series, on which a reviewer can try things (X 2, 3).
 
-    ends("v4", type=1)                      # how create ends: "-EINVAL (-22)"
+    ends("v4", viommu_type=1)               # how create ends: "-EINVAL (-22)"
     access(stage("v1"), 0xFED90000)         # "trapped, reads 0x10"
 
 What the kit shows for each question of the review is built from these in `answers` and `answers_later`.

@@ -349,7 +349,7 @@ def _d42(p: Profile) -> Observation:
 def _d43(p: Profile) -> Observation:
     s = Stage(p, create=False)
     try:
-        done = s.create(type=viommu.toolstack_type(256, "xen.D43" in p.quirks))
+        done = s.create(viommu_type=viommu.toolstack_type(256, "xen.D43" in p.quirks))
     except ValueError as error:
         return (str(error),)
     return (f"create {-done}",)

@@ -22,7 +22,7 @@ from widgets.lab.panel import Panel, flow, line
 
 TITLES = {Op.CREATE: "create", Op.DESTROY: "destroy", Op.QUERY_CAPS: "query capabilities"}
 MEANING = {
-    "type": "device model: " + "the value that means INTEL_VTD depends on the version (1, from version 3 on 0)",
+    "viommu_type": "device model: " + "the value that means INTEL_VTD depends on the version (1, from version 3 on 0)",
     "base_address": "guest-physical address of the register page, a multiple of 4096",
     "length": "bytes of the register page: 4096",
     "capabilities": "asked for: " + ", ".join(f"bit {c.value.bit_length() - 1} is {c.name}" for c in Caps),
@@ -59,8 +59,8 @@ def xl_line(values: dict[str, int], version: str = "v1") -> tuple[str, list[str]
     """The `viommu` option that makes this version's xl create it, and a sentence for everything that it cannot say."""
     grammar, face = xl.GRAMMARS[version], known(version)
     remaps = bool(values["capabilities"] & Caps.IRQ_REMAPPING)
-    kind = grammar.types[0] if values.get("type", face.type_value) == face.type_value else "?"
-    notes = [] if kind != "?" else [f"xl has no name for type {values['type']:#x}."]
+    kind = grammar.types[0] if values.get("viommu_type", face.type_value) == face.type_value else "?"
+    notes = [] if kind != "?" else [f"xl has no name for viommu_type {values['viommu_type']:#x}."]
     notes += [f"xl always takes {name} {given:#x}." for name, given in
               (("base_address", grammar.base), ("length", grammar.length)) if values.get(name, given) != given]
     notes += ["xl asks for no other capability."] if values["capabilities"] & ~int(Caps.IRQ_REMAPPING) else []

@@ -72,8 +72,8 @@ def _matrix() -> Iterator[tuple[Cell, ...]]:
         yield what, own, *(each[what][1] if what in each else own for each in changed)
 
 
-_ORDER = ("hypercall", "size", "sub-commands", "type", "unknown", "create:", "destroy:", "query", "any", "create",
-          "destroy")
+_ORDER = ("hypercall", "size", "sub-commands", "viommu_type", "unknown", "create:", "destroy:", "query", "any",
+          "create", "destroy")
 
 
 def _rank(row: tuple[Cell, ...]) -> int:

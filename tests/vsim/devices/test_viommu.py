@@ -40,7 +40,7 @@ def destroy(m, viommu_id=0):
 
 
 def query(m, type=1):
-    return operate(m, encode("v1", Op.QUERY_CAPS, type=type))
+    return operate(m, encode("v1", Op.QUERY_CAPS, viommu_type=type))
 
 
 # --- the bytes ---
@@ -54,10 +54,10 @@ def test_create_is_the_48_bytes_of_the_worked_vector():
 
 # X 2.2, column "RFC v2 and v1": member, offset, bytes, direction.
 MEMBERS = {
-    Op.CREATE: [("type", 8, 8, "in"), ("base_address", 16, 8, "in"), ("length", 24, 8, "in"),
+    Op.CREATE: [("viommu_type", 8, 8, "in"), ("base_address", 16, 8, "in"), ("length", 24, 8, "in"),
                 ("capabilities", 32, 8, "in"), ("viommu_id", 40, 4, "out")],
     Op.DESTROY: [("viommu_id", 8, 4, "in")],
-    Op.QUERY_CAPS: [("type", 8, 8, "in"), ("caps", 16, 8, "out")],
+    Op.QUERY_CAPS: [("viommu_type", 8, 8, "in"), ("caps", 16, 8, "out")],
 }
 
 
@@ -94,8 +94,8 @@ def test_values_are_bytes_and_back(command, data):
     (lambda: encode("v9", 0), "no interface version 'v9'; there are v1, v1-corrected"),
     (lambda: encode("v1", -1), "cmd is -0x1; the limit is 0xffffffff"),
     (lambda: encode("v1", 1 << 32), "cmd is 0x100000000; the limit is 0xffffffff"),
-    (lambda: encode("v1", 0, size=1), "sub-command 0 has no member 'size'; members are type, base_address"),
-    (lambda: encode("v1", 3, type=1), "sub-command 3 has no member 'type'"),
+    (lambda: encode("v1", 0, size=1), "sub-command 0 has no member 'size'; members are viommu_type, base_address"),
+    (lambda: encode("v1", 3, viommu_type=1), "sub-command 3 has no member 'viommu_type'"),
     (lambda: encode("v1", 1, viommu_id=1 << 32), "viommu_id is 0x100000000; the limit is 0xffffffff"),
     (lambda: decode("v1", bytes(47)), "47 bytes; the structure of v1 has 48"),
 ])
@@ -111,20 +111,21 @@ def test_results_are_copied_back_on_success(version):
     asked[40:48] = b"\xff" * 8                                   # id and padding: the id comes back, padding stays
     failed, back = viommu.operate(m, bytes(asked))
     assert (failed, back) == (0, bytes(asked[:40]) + bytes(4) + b"\xff" * 4)
-    question = encode(version, Op.QUERY_CAPS, type=1)
+    question = encode(version, Op.QUERY_CAPS, viommu_type=1)
     failed, back = viommu.operate(m, question)
-    assert (failed, decode(version, back)) == (0, (2, {"type": 1, "caps": 1}))
+    assert (failed, decode(version, back)) == (0, (2, {"viommu_type": 1, "caps": 1}))
 
 
 def test_a_refused_structure_is_copied_back_unchanged():
     m = machine()
-    question = encode("v1", Op.QUERY_CAPS, type=7, caps=0x55)
+    question = encode("v1", Op.QUERY_CAPS, viommu_type=7, caps=0x55)
     assert viommu.operate(m, question) == (Errno.ENOENT, question)
 
 
 def test_the_reply_can_be_had_from_the_event():
     m = machine()
-    for body in (create_op(), encode("v1", 2, type=1), encode("v1", 2, type=5), b"", encode("v1", 1, viommu_id=0)):
+    for body in (create_op(), encode("v1", 2, viommu_type=1), encode("v1", 2, viommu_type=5), b"",
+                 encode("v1", 1, viommu_id=0)):
         event = next(e for e in step(m.copy(), c.Domctl(body)) if e.act == Act.DOMCTL)
         assert viommu.reply("v1", body, event.index, event.high) == viommu.operate(m.copy(), body)[1]
 
@@ -147,7 +148,7 @@ def with_unit(m):
 # (a check): options of the machine, what happens first, the structure.
 REACHED = {
     (None, "option-off"): ({"boot_viommu": False}, None, create_op()),
-    (Op.CREATE, "type"): ({}, None, create_op(type=2)),
+    (Op.CREATE, "viommu_type"): ({}, None, create_op(viommu_type=2)),
     (Op.CREATE, "limit"): ({}, with_unit, create_op(0xFED91000)),
     (Op.CREATE, "domain"): ({"domain_type": "pv"}, None, create_op()),
     (Op.CREATE, "length"): ({}, None, create_op(length=8192)),
@@ -159,7 +160,7 @@ REACHED = {
     (Op.CREATE, "memory"): ({}, out_of_memory, create_op()),
     (Op.DESTROY, "range"): ({}, with_unit, encode("v1", 1, viommu_id=1)),
     (Op.DESTROY, "none"): ({}, None, encode("v1", 1, viommu_id=0)),
-    (Op.QUERY_CAPS, "type"): ({}, None, encode("v1", 2, type=0)),
+    (Op.QUERY_CAPS, "viommu_type"): ({}, None, encode("v1", 2, viommu_type=0)),
 }
 
 
@@ -209,7 +210,7 @@ def test_a_structure_that_cannot_be_copied_is_efault(length):
 
 
 @pytest.mark.parametrize("key, named", [
-    ((Op.CREATE, "type"), "1 (INTEL_VTD)"), ((Op.QUERY_CAPS, "type"), "1 (INTEL_VTD)"),
+    ((Op.CREATE, "viommu_type"), "1 (INTEL_VTD)"), ((Op.QUERY_CAPS, "viommu_type"), "1 (INTEL_VTD)"),
     ((Op.CREATE, "capabilities"), "bit 0 (IRQ_REMAPPING)"),
 ])
 def test_sentences_name_the_values_that_exist(key, named):
@@ -315,10 +316,10 @@ def test_the_nth_allocation_fails_once(count, failures):
 
 def test_the_first_check_that_fails_decides():
     m = machine()
-    wrong = {"type": 9, "length": 1, "capabilities": 8, "base_address": 1}
-    mended = {"type": 1, "length": 4096, "capabilities": 1, "base_address": BASE}
+    wrong = {"viommu_type": 9, "length": 1, "capabilities": 8, "base_address": 1}
+    mended = {"viommu_type": 1, "length": 4096, "capabilities": 1, "base_address": BASE}
     seen = []
-    for name in ("type", "length", "capabilities", "base_address"):
+    for name in ("viommu_type", "length", "capabilities", "base_address"):
         seen.append(create(m, **wrong))
         wrong[name] = mended[name]
     assert [*seen, create(m, **wrong)] == [Errno.ENOENT, Errno.ERANGE, Errno.EOPNOTSUPP, Errno.EINVAL, 0]

@@ -44,8 +44,9 @@ def test_create_is_the_worked_vector(version, text):
 @pytest.mark.parametrize("version, op, name, offset, width", [
     ("v1", Op.CREATE, "length", 24, 8), ("v1", Op.CREATE, "viommu_id", 40, 4), ("v2", Op.CREATE, "length", 24, 8),
     ("v2", Op.QUERY_CAPS, "capabilities", 16, 8), ("rfc-v2", Op.QUERY_CAPS, "caps", 16, 8),
-    ("v3", Op.CREATE, "capabilities", 24, 8), ("v3", Op.CREATE, "viommu_id", 32, 4), ("v3", Op.CREATE, "type", 8, 8),
-    ("v3", Op.DESTROY, "viommu_id", 8, 4), ("v4", Op.CREATE, "type", 8, 1), ("v4", Op.CREATE, "base_address", 16, 8),
+    ("v3", Op.CREATE, "capabilities", 24, 8), ("v3", Op.CREATE, "viommu_id", 32, 4),
+    ("v3", Op.CREATE, "viommu_type", 8, 8), ("v3", Op.DESTROY, "viommu_id", 8, 4),
+    ("v4", Op.CREATE, "viommu_type", 8, 1), ("v4", Op.CREATE, "base_address", 16, 8),
     ("rfc-v1", Op.CREATE, "base_address", 8, 8), ("rfc-v1", Op.CREATE, "viommu_id", 32, 4),
 ])
 def test_members_are_where_the_reference_has_them(version, op, name, offset, width):
@@ -71,11 +72,11 @@ def test_version_4_has_only_create():
 
 @pytest.mark.parametrize("version, change, options, failed", [
     ("v1", {"length": 8192}, {}, Errno.EINVAL), ("v1", {"capabilities": 2}, {}, Errno.EINVAL),
-    ("v1", {"type": 0}, {}, Errno.EINVAL), ("v1", {}, {"boot_viommu": False}, Errno.EINVAL),
-    ("v1", {"base_address": BASE + 8}, {}, 0), ("rfc-v2", {"type": 5}, {}, Errno.EFAULT),
+    ("v1", {"viommu_type": 0}, {}, Errno.EINVAL), ("v1", {}, {"boot_viommu": False}, Errno.EINVAL),
+    ("v1", {"base_address": BASE + 8}, {}, 0), ("rfc-v2", {"viommu_type": 5}, {}, Errno.EFAULT),
     ("rfc-v1", {"length": 1}, {}, Errno.EINVAL), ("v3", {}, {"boot_viommu": False}, Errno.ENODEV),
-    ("v3", {"type": 1}, {}, Errno.EINVAL), ("v3", {"base_address": BASE + 1}, {}, Errno.EINVAL),
-    ("v4", {"type": 1}, {}, Errno.EINVAL), ("v4", {"capabilities": 2}, {}, Errno.EINVAL),
+    ("v3", {"viommu_type": 1}, {}, Errno.EINVAL), ("v3", {"base_address": BASE + 1}, {}, Errno.EINVAL),
+    ("v4", {"viommu_type": 1}, {}, Errno.EINVAL), ("v4", {"capabilities": 2}, {}, Errno.EINVAL),
     ("v4", {"capabilities": 0}, {}, 0), ("v4", {}, {"boot_viommu": False}, 0), ("v4", {"capabilities": 1 << 63}, {}, 0),
     ("v4", {}, {"domain_type": "pv"}, Errno.EINVAL)])
 def test_a_create_ends_with_the_versions_errno(version, change, options, failed):
@@ -107,13 +108,13 @@ def test_version_3_ignores_the_id_at_destroy_and_needs_a_unit():
 @pytest.mark.parametrize("version, op, failed", [
     ("v3", 2, Errno.ENOSYS), ("v4", 1, Errno.ENOSYS), ("v1", 3, Errno.EINVAL), ("rfc-v2", 2, Errno.EINVAL)])
 def test_a_sub_command_that_a_version_lacks(version, op, failed):
-    values = {"type": 1} if version == "rfc-v2" else {}
+    values = {"viommu_type": 1} if version == "rfc-v2" else {}
     assert viommu.operate(machine(version), viommu.encode(version, op, **values))[0] == failed
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_query_answers_bit_0(version):
-    failed, body = viommu.operate(machine(version), viommu.encode(version, Op.QUERY_CAPS, type=1))
+    failed, body = viommu.operate(machine(version), viommu.encode(version, Op.QUERY_CAPS, viommu_type=1))
     assert (failed, struct.unpack_from("<Q", body, 16)) == (0, (1,))
 
 
@@ -128,8 +129,8 @@ def test_any_bytes_end_in_an_errno_that_is_listed(version, body):
 def test_the_differences_of_two_versions_are_a_table():
     rows = {what: (a, b) for what, a, b in interfaces.differences("v1", "v4")}
     assert rows["hypercall"] == ("domctl 80", "domctl 82")
-    assert rows["type of Intel VT-d"] == ("1", "0")
-    assert rows["create: type"] == ("u64 at 8, in", "u8 at 8, in")
+    assert rows["viommu_type of Intel VT-d"] == ("1", "0")
+    assert rows["create: viommu_type"] == ("u64 at 8, in", "u8 at 8, in")
     assert rows["create: length"] == ("u64 at 24, in", "-")
     assert rows["create refuses: limit"] == ("EINVAL, check 3", "E2BIG, check 1")
     assert "interface version" not in rows

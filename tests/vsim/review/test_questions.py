@@ -44,14 +44,14 @@ def test_evidence_is_lines_and_the_same_each_time(each):
 
 
 @pytest.mark.parametrize("number, says", [
-    ("1", "v4: create takes type, base_address, capabilities; the id of the first is 0; a second create ends with "
-          "-E2BIG (-7)"),
-    ("2", "v1: type has 64 bits; type 0: -EINVAL (-22); type 1: done"),
-    ("2", "v3: type has 64 bits; type 0: done; type 1: -EINVAL (-22)"),
-    ("2", "v4: type has 8 bits"),
+    ("1", "v4: create takes viommu_type, base_address, capabilities; the id of the first is 0; "
+          "a second create ends with -E2BIG (-7)"),
+    ("2", "v1: viommu_type has 64 bits; 0: -EINVAL (-22); 1: done"),
+    ("2", "v3: viommu_type has 64 bits; 0: done; 1: -EINVAL (-22)"),
+    ("2", "v4: viommu_type has 8 bits"),
     ("3", "v2: capabilities 0: done; capabilities 1: done; capabilities 2: -EINVAL (-22)"),
     ("3", "v1, created with capabilities 0: ECAP.IR reads 1, an interrupt is taken by vCPU 1"),
-    ("5", "v1: query takes type alone; known type: done, caps 1; unknown type: -EINVAL (-22)"),
+    ("5", "v1: query takes viommu_type alone; known type: done, caps 1; unknown type: -EINVAL (-22)"),
     ("5", "v3: sub-command 2 ends with -ENOSYS (-38)"),
     ("6", "v4: 0xfed90000 before create: not trapped, reads 0xffffffff; after it: trapped, reads 0x10; 0xd0 bytes are "
           "trapped"),
@@ -85,7 +85,7 @@ def test_evidence_is_lines_and_the_same_each_time(each):
     ("N4", "D8: as coded taken by nobody; corrected taken by vCPU 1"),
     ("N5", "v4, IRE 0: a bind decodes the entry all the same, to vector 0x41"),
     ("N6", "base 0xfed90000: -EBUSY (-16); base 0xfed91000: done, id 1"),
-    ("N7", "v1: reads type 0xfed9000000000000"),
+    ("N7", "v1: reads viommu_type 0xfed9000000000000"),
     ("N8", "D13: as coded result 34; corrected result -14"),
 ])
 def test_the_evidence_is(number, says):
@@ -101,7 +101,7 @@ def test_a_32_bit_toolstack_puts_every_member_four_bytes_earlier():
 
 @pytest.mark.parametrize("members, says", [
     ({}, "done"), ({"length": 0xD0}, "-ERANGE (-34)"), ({"base_address": 0x100000}, "-EEXIST (-17)"),
-    ({"base_address": 0xFEC00000}, "-EBUSY (-16)"), ({"type": 0}, "-ENOENT (-2)")])
+    ({"base_address": 0xFEC00000}, "-EBUSY (-16)"), ({"viommu_type": 0}, "-ENOENT (-2)")])
 def test_the_corrected_hypercall_says_what_is_wrong(members, says):
     assert evidence.ends("corrected", **members) == says
 

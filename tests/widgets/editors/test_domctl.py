@@ -57,11 +57,13 @@ def test_the_xl_line_and_the_hypercall_say_the_same(remap, caps):
     values = viommu.decode("v1", viommu.create_op(capabilities=caps))[1]
     line, _ = xl_line(values)
     assert line == f'viommu = "type=vtd,intremap={remap}"'
-    assert from_xl(line) == ({name: values[name] for name in ("type", "base_address", "length", "capabilities")}, [])
+    told = ("viommu_type", "base_address", "length", "capabilities")
+    assert from_xl(line) == ({name: values[name] for name in told}, [])
     assert xl.parse(line).viommu.intremap is bool(caps)
 
 
-@pytest.mark.parametrize("change, said", [({"type": 7}, "no name for type 0x7"), ({"length": 8}, "length 0x1000"),
+@pytest.mark.parametrize("change, said", [({"viommu_type": 7}, "no name for viommu_type 0x7"),
+                                          ({"length": 8}, "length 0x1000"),
                                           ({"base_address": 0}, "base_address 0xfed90000"),
                                           ({"capabilities": 3}, "no other capability")])
 def test_what_xl_cannot_say_is_told(change, said):
@@ -86,7 +88,7 @@ def test_a_line_of_another_version_is_read_and_told(version, line, said):
 
 
 def test_a_line_that_this_xl_refuses_is_told():
-    values = {"type": 0, "base_address": 0xFED90000, "capabilities": 0}
+    values = {"viommu_type": 0, "base_address": 0xFED90000, "capabilities": 0}
     assert any("refuses" in note for note in xl_line(values, "v4")[1])
 
 
@@ -95,11 +97,11 @@ def test_a_line_that_this_xl_refuses_is_told():
 
 def test_the_form_begins_with_the_toolstacks_defaults(panel):
     assert panel.body == CREATE == undump(panel.bytes.value)
-    assert fields(panel) == {"type": 1, "base_address": 0xFED90000, "length": 4096, "capabilities": 1}
+    assert fields(panel) == {"viommu_type": 1, "base_address": 0xFED90000, "length": 4096, "capabilities": 1}
     assert "It will be done." in panel.before.value
 
 
-@pytest.mark.parametrize("name, typed, value", [("type", "2", 2), ("base_address", "0xfec0_0000", 0xFEC00000),
+@pytest.mark.parametrize("name, typed, value", [("viommu_type", "2", 2), ("base_address", "0xfec0_0000", 0xFEC00000),
                                                 ("length", "8192", 8192), ("capabilities", "0x8000000000000001",
                                                                            1 << 63 | 1)])
 def test_a_member_changes_bytes_and_line(panel, name, typed, value):
@@ -109,7 +111,7 @@ def test_a_member_changes_bytes_and_line(panel, name, typed, value):
     assert panel.xl.value == xl_line(viommu.decode("v1", panel.body)[1])[0]
 
 
-@given(st.fixed_dictionaries({"type": st.integers(0, M64), "base_address": st.integers(0, M64),
+@given(st.fixed_dictionaries({"viommu_type": st.integers(0, M64), "base_address": st.integers(0, M64),
                               "length": st.integers(0, M64), "capabilities": st.integers(0, M64)}))
 def test_bytes_change_the_form(values):
     panel = Lab(Machine(profile("spec"), vcpus=1)).domctl
@@ -185,7 +187,7 @@ def test_create_is_done_and_answered_with_its_bytes(panel):
 
 def test_query_shows_the_capabilities(panel):
     panel.op.value = Op.QUERY_CAPS
-    panel.controls[Op.QUERY_CAPS]["type"].value = "1"
+    panel.controls[Op.QUERY_CAPS]["viommu_type"].value = "1"
     panel.issue()
     assert "caps = 0x1" in panel.answer.value
 
@@ -197,7 +199,7 @@ def test_destroy_removes_it(panel):
     assert not panel.lab.machine.live(0) and "Done: 0." in panel.answer.value
 
 
-REFUSED = [({"type": 9}, errno.ENOENT, "No device model"), ({"length": 1}, errno.ERANGE, "not 4096"),
+REFUSED = [({"viommu_type": 9}, errno.ENOENT, "No device model"), ({"length": 1}, errno.ERANGE, "not 4096"),
            ({"capabilities": 6}, errno.EOPNOTSUPP, "does not exist"),
            ({"base_address": 0x1000}, errno.EEXIST, "guest memory"),
            ({"base_address": 0xFED90010}, errno.EINVAL, "multiple of 4096"),
