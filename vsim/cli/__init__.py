@@ -12,4 +12,5 @@ In the order in which to read them; a module imports only from those above it:
     sweep      `vsim sweep`
     size       `vsim size`
     race       `vsim race`
+    read       `vsim read`
 """

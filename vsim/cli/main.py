@@ -52,6 +52,7 @@ BUILT_IN = {
     "decode": BuiltIn("vsim.cli.decode", "tell one thing: a message, an entry, a register, a fault line"),
     "size": BuiltIn("vsim.cli.size", "tell which limit bites first when a domain grows"),
     "race": BuiltIn("vsim.cli.race", "let a device fire between any two writes of a change"),
+    "read": BuiltIn("vsim.cli.read", "read dumps and logs together, and check them against one another"),
     "sweep": BuiltIn("vsim.cli.sweep", "run a grid of cases on all processors or a cluster"),
     "bench": BuiltIn("vsim.cli.bench", "measure the simulator on this computer"),
 }

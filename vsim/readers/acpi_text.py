@@ -93,6 +93,7 @@ class _Reader:
         self.block: _Block | None = None
         self.found: list[Dumped] = []
         self.remarks: list[Remark] = []
+        self.full = False
 
     def take(self, line: Line) -> None:
         if ":" not in line.text and "@" not in line.text and not line.text[:1].isdigit():
@@ -145,8 +146,10 @@ class _Reader:
             self.remarks.append(Remark(self.file, block.line, 1, f"{name} has no bytes"))
         elif len(self.found) < MAX_TABLES:
             self.found.append(Dumped(self.file, block.line, name, bytes(block.data), tuple(block.rows)))
-        else:
-            self.remarks.append(Remark(self.file, block.line, 1, f"left out: {name}; the limit is {MAX_TABLES} tables"))
+        elif not self.full:
+            self.full = True
+            self.remarks.append(Remark(self.file, block.line, 1, f"left out: {name} and what follows; the limit is "
+                                                                 f"{MAX_TABLES} tables"))
 
     def remark(self, line: Line, at: int, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, at + 1, text))

@@ -219,7 +219,7 @@ def _assumed(function: HostFunction, header: bool) -> HostFunction:
 
 _HEX = "[0-9a-fA-F]"
 _HEADER = re.compile(rf"((?:{_HEX}[0-9a-fA-F:.]{{3,15}}/)*)((?:({_HEX}{{4,8}}):)?(?:({_HEX}{{2}}):)?({_HEX}{{2}})"
-                     rf"\.({_HEX}{{1,4}}))[ \t]+(.*)")
+                     rf"\.({_HEX}{{1,4}}))[ \t]+(?!0x|[0-9a-f]{{8}}[ \t])(.*)")
 _CLASS_CODE = re.compile(r" \[[0-9a-f]{4}\]$")
 _NUMBERS = re.compile(r"(?:Class )?[0-9a-f]{4}: ")
 _DUMP = re.compile(r"[ \t]*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})[ \t]*")

@@ -98,7 +98,7 @@ class Row:
 _FUNCTION = re.compile(r"PCI-MSIX?-([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])")
 _CPU = re.compile(r"CPU\s?(\d{1,5})")
 _HEADING = re.compile(r"\s*(?:CPU\s?\d{1,5}\s*)+")
-_LABEL = re.compile(r"\s*(\d{1,7}|[A-Z][A-Z0-9]{2,3}):(?:\s|$)")
+_LABEL = re.compile(r"\s*(0|[1-9]\d{0,6}|[A-Z][A-Z0-9]{2,3}):(?:\s|$)")
 _TAILS = (re.compile(r"(?P<chip>\S.{0,80}?)\s+(?P<hwirq>\d{1,20})-(?P<trigger>[A-Za-z]\w{0,15})(?:\s+(?P<names>.*))?"),
           re.compile(r"(?P<chip>\S{1,80}?)-(?P<trigger>edge|fasteoi|level|XT-PIC|percpu)(?:-(?:edge|level|fasteoi))?"
                      r"(?:\s+(?P<names>.*))?"),

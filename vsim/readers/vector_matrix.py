@@ -76,6 +76,7 @@ _TOTALS = {"Online bitmaps": "online", "Global available": "available", "Global 
            "Total allocated": "allocated"}
 _SYSTEM = re.compile(r"System: +(\d{1,6}): *(.*)")
 _ROW = re.compile(r"(?:\* *)?(\d{1,6})((?: +\d{1,6}){3,4})(?: +([\d,-]+))?$")
+_LIKE = re.compile(r"(?:\* *)?\d{1,9}(?: +[-\d,]{1,400})+$")
 _HEAD = re.compile(r"\| CPU \|(.*)\| vectors")
 
 
@@ -123,8 +124,10 @@ class _Reader:
             self._system(part, match)
         elif match := _HEAD.search(text):
             self.columns = match[1].count("|") + 1
-        elif self.matrix is not None and (text[0].isdecimal() or text[0] == "*"):
+        elif self.matrix is not None and _LIKE.match(text):
             self._row(part, text)
+        elif self.matrix is not None and text[0].isdecimal():       # another text begins
+            self.close()
         elif self.domain is not None:
             self._fact(key, value)
 

@@ -1,0 +1,123 @@
+"""`vsim read`: what it prints, how it ends, and that nothing it is given makes it fail."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.places import ROOT, real_files
+from tests.vsim.findings.machine_texts import machine, row, table
+from vsim.cli.main import main
+from vsim.findings.catalogue import CATALOGUE, examine
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The texts of the small machine as files."""
+    for name, text in machine().items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    return tmp_path
+
+
+def test_a_folder_of_texts_that_agree_ends_with_0(folder, capsys):
+    assert main(["read", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{folder}/table.txt:1-7: ir_translation_struct: 5" in printed
+    assert "machine: 4 processors (APIC IDs 0x0 to 0x6), 1 I/O APICs, 3 functions, 3 interrupts, 4 entries" in printed
+    assert "messages: 3 remappable, 3 of them ask for their own entry" in printed
+    assert printed.endswith("findings: 0\n")
+
+
+def test_a_finding_ends_with_1_and_has_both_sides(folder, capsys):
+    rows = row(0, vector=60, dst=2), row(1, vector=34, dst=4), row(2, vector=35, dst=6)
+    (folder / "table.txt").write_text(table(*rows))
+    assert main(["read", str(folder), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (finding,) = told["findings"]
+    assert (finding["name"], [side["file"].rsplit("/", 1)[1] for side in finding["sides"]]) == (
+        "entry-disagrees", ["table.txt", "irq.txt"])
+    chain = told["machine"]["interrupts"][0]
+    assert (chain["irq"], chain["handle"], chain["entry"]["index"], chain["cpu"]) == (24, 0, 0, 1)
+
+
+def test_nothing_that_is_recognised_ends_with_2(tmp_path, capsys):
+    (tmp_path / "poem.txt").write_text("roses are red\n")
+    assert main(["read", str(tmp_path / "poem.txt")]) == 2
+    assert "poem.txt:1:1: nothing is recognised here" in capsys.readouterr().out
+    assert main(["read", str(tmp_path / "none")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert main(["read"]) == 2
+
+
+def test_several_kinds_in_one_paste_from_standard_input(monkeypatch, capsys):
+    done = subprocess.run([sys.executable, "-m", "vsim", "read", "-"], input="\n".join(machine().values()).encode(),
+                          capture_output=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().count("<stdin>:") == 9
+
+
+def test_the_catalogue_is_listed(capsys):
+    assert main(["read", "--rules"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(CATALOGUE)
+
+
+PERSONAL = """Nov 30 21:00:00 alices-laptop kernel: Linux version 6.12.0 (build@farm.example.org)
+Nov 30 21:00:00 alices-laptop kernel: Command line: BOOT_IMAGE=/vmlinuz root=UUID=0f0e0d0c-1111-2222-3333-444455556666 \
+intremap=on user=alice
+alices-laptop login: eth0: 52:54:00:12:34:56 192.168.7.9 fe80::5054:ff:fe12:3456
+\tCapabilities: [140 v1] Device Serial Number 52-54-00-ff-ff-12-34-56
+100: 01 00 03 52 54 00
+DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c222f0606 ecap f00f5a at 0000:00:1f.2 10:20:30
+"""
+
+
+def test_clean_takes_people_and_machines_out_and_leaves_the_rest(tmp_path, capsys):
+    (tmp_path / "log").write_text(PERSONAL)
+    assert main(["read", str(tmp_path / "log"), "--clean", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out").read_text()
+    for word in ("alice", "farm", "0f0e0d0c", "52:54", "192.168", "fe80", "52-54", "52 54"):
+        assert word not in text
+    assert "intremap=on (removed)" in text and PERSONAL.splitlines()[-1] in text
+    assert text.count("\n") == PERSONAL.count("\n")
+    assert "removed 1 IPv4 address, 1 IPv6 address, 1 MAC address" in capsys.readouterr().out
+    assert main(["read", str(tmp_path / "log"), "--clean", str(tmp_path / "out")]) == 2
+    assert "File exists" in capsys.readouterr().err
+
+
+def test_clean_changes_nothing_that_is_read(folder):
+    out = folder.parent / "out"
+    assert main(["read", str(folder), "--clean", str(out)]) == 0
+    again = examine([(path.name, path.read_bytes()) for path in sorted(out.iterdir())])
+    assert len(again.pasted.pieces) == 10 and again.findings == ()
+
+
+@pytest.mark.parametrize("path", real_files("debugfs-irq/laptop-vmd/*.txt"))
+def test_a_large_dump_is_read_and_checked_soon(path):
+    """Three tenths of a second of processor time on the machine that it was measured on; here four times as much."""
+    data, start = path.read_bytes(), time.process_time()
+    examine([("laptop.txt", data)])
+    assert time.process_time() - start < 1.2
+
+
+ANYTHING = {"one line": "x" * (10 << 20), "line ends": "\n" * (10 << 20), "short lines": "a\n" * (5 << 20),
+            "hints": "handler: DMAR: [ (XEN) CPU 0: IRQ: 1 mapped: vtd_x @ 0x1234 INTR-REMAP\n" * 140_000,
+            "numbers": " 0000: 44 4d 41 52\n" * 500_000, "heads": "00:00.0 Host bridge: x\n" * 400_000}
+
+
+MEASURED = """import resource, sys, time
+from vsim.cli.main import main
+status = main(["read", sys.argv[1]])
+print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, time.process_time(), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("name", ANYTHING)
+def test_ten_megabytes_of_anything_are_bounded(name, tmp_path):
+    """Ten seconds and 300 MB; of processor time here twice as much."""
+    path = tmp_path / "any.txt"
+    path.write_text(ANYTHING[name][:10 << 20])
+    done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, cwd=ROOT, check=True)
+    status, megabytes, seconds = done.stderr.split()
+    assert int(status) in (0, 1, 2) and int(megabytes) < 300 and float(seconds) < 20, done.stderr

@@ -1,0 +1,224 @@
+"""Each cross-check on a pair: texts that agree, and the same with one side broken."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.places import real_data_folder, real_files
+from tests.vsim.findings import machine_texts as texts
+from tests.vsim.findings.machine_texts import INTERRUPTS, PIN_ROW, ROWS, irq, machine, row, table
+from vsim.findings.catalogue import CATALOGUE, examine
+from vsim.findings.picture import see
+from vsim.findings.rows import BROKEN, DOUBT, NOTE
+
+FAULT = "[   46.262] DMAR: [INTR-REMAP] Request device [{0}] fault index {1:#x} [fault reason {2:#x}] {3}\n"
+ABSENT, SOURCE, OVER = (0x22, "Present field in the IRTE entry is clear"), (0x26, "Blocked an interrupt request due to "
+                        "source-id verification failure"), (0x21, "Interrupt index exceeded the table size")
+
+
+def found(changed: dict[str, str | None]) -> dict[str, list]:
+    """The findings of the machine with some texts changed (None: left out), by the name of their row."""
+    sources = machine() | changed
+    by_name: dict[str, list] = {}
+    for finding in examine([(f"{name}.txt", text) for name, text in sources.items() if text is not None]).findings:
+        by_name.setdefault(finding.row.name, []).append(finding)
+    return by_name
+
+
+def edited(name: str, old: str, new: str) -> dict[str, str]:
+    """A text with one place changed."""
+    text = machine()[name]
+    assert text.count(old) >= 1, (name, old)
+    return {name: text.replace(old, new, 1)}
+
+
+def irqs(*changed: tuple) -> dict[str, str]:
+    """The interrupts with the first few changed."""
+    return {"irq": "".join(irq(*each) for each in (*changed, *INTERRUPTS[len(changed):]))}
+
+
+MONITOR = """dumping local APIC state for CPU 0
+
+LVT0\t 0x00010700 active-hi edge  masked                      ExtINT (vec 0)
+SPIV\t 0x000001ff APIC enabled, focus=off, spurious vec 255
+ISR\t {isr}
+IRR\t (none)
+
+ioapic0: ver=0x20 id=0x00 sel=0x00
+  pin 0  0x0000000000010000 dest=0 vec=0   active-hi edge  masked fixed  physical
+  pin 1  0x{pin:016x} dest=0 vec=48  active-lo level        fixed  physical
+  IRR      (none)
+  Remote IRR 1
+"""
+XEN = """(XEN) IRQ information:
+(XEN)    IRQ:   9 vec:b0 IO-APIC-level   status={0} aff:{{0}}/{{0}} in-flight={1} d0:  9(---)
+(XEN) IO-APIC interrupt information:
+(XEN)     IRQ  9 Vec176:
+(XEN)       Apic 0x00, Pin  9: vec=b0 delivery=LoPri dest=L status=0 polarity=0 irr=1 trig=L mask=0 dest_id:00000001
+"""
+SPACE = "   kworker-1  [001] d..1 2.0: vector_alloc: irq=40 vector=0 reserved=1 ret=-28\n"
+
+CASES = {
+    "handle-without-entry": {"table": table(*ROWS[1:], PIN_ROW)},
+    "handle-not-entry": irqs((24, 0, 1, 33, 0xFEE00038)),
+    "entry-without-device": {"table": table(*ROWS, PIN_ROW, row(12, sid=0x0500, vector=50, dst=0))},
+    "wrong-source": {"table": table(row(0, sid=0x0010, vector=33, dst=2), *ROWS[1:], PIN_ROW)},
+    "no-such-cpu": {"table": table(row(0, vector=33, dst=0x400), *ROWS[1:], PIN_ROW), "irq": None},
+    "entry-disagrees": {"table": table(row(0, vector=60, dst=2), *ROWS[1:], PIN_ROW)},
+    "vector-not-taken": edited("matrix", "32-33", "32"),
+    "two-owners": irqs((24, 0, 2, 34)) | {"table": table(row(0, vector=34, dst=4), *ROWS[1:], PIN_ROW)},
+    "compatibility-format": irqs((24, 0, 1, 33, 0xFEE02000)) | {"table": table(*ROWS[1:], PIN_ROW)},
+    "beyond-table": {"table": table(*ROWS, PIN_ROW, row(40, vector=50, dst=0)),
+                     "registers": texts.REGISTERS.replace("260080f", "2600804")},
+    "row-disagrees": edited("table", "00000002 21", "00000002 22"),
+    "reserved-source-check": {"table": table(row(0, svt=3, vector=33, dst=2), *ROWS[1:], PIN_ROW)},
+    "not-covered": {"dmar": texts.dmar(everything=False)},
+    "ioapic-not-covered": {"dmar": texts.dmar(ioapic=7)},
+    "dead-unit": {"log": texts.LOG.replace("d2008c222f0606 ecap f00f5a", f"{'f' * 16} ecap {'f' * 16}"),
+                  "registers": None},
+    "unit-address": {"dmar": texts.dmar(base=0)},
+    "processors-counted": edited("log", "4 CPUs", "3 CPUs"),
+    "on-and-off": edited("registers", "c7000000", "c5000000"),
+    "firmware-flags": {"dmar": texts.dmar(flags=3)},
+    "units-differ": {"registers": texts.REGISTERS + texts.REGISTERS.replace("dmar0", "dmar1").replace(
+        "fed90000", "fed91000").replace("260080f", "270000f")},
+    "eime-without-eim": edited("registers", "f00f5a", "f00f4a"),
+    "cpu-out-of-reach": {"registers": texts.REGISTERS.replace("260080f", "260000f"), "madt": texts.madt((0, 2, 4, 300)),
+                         "table": None, "irq": None, "cpuid": None},
+    "apic-ids": {"madt": texts.madt((0, 2, 4, 4)), "cpuid": None, "counts": None, "log": None},
+    "fault": {"faults": FAULT.format("01:00.0", 0x33, *ABSENT)},
+    "changed-since": {"faults": FAULT.format("01:00.0", 0, *ABSENT)},
+    "fault-pending": edited("registers", "FSTS            \t0x34\t\t0x0000000000000000",
+                            "FSTS            \t0x34\t\t0x0000000000000003"),
+    "queue-error": {"faults": "[ 1.0] DMAR: VT-d detected Invalidation Queue Error: Reason f\n"},
+    "vectors-full": edited("matrix", "         3   198     1     1    2", "         3     0     1     1    2"),
+    "said-to-be-full": {"events": SPACE},
+    "nobodys-interrupt": edited("log", "[    1.000000]", "[ 0.9] __common_interrupt: 2.55 No irq handler for vector\n"
+                                                         "[    1.000000]"),
+    "not-ended": {"xen": XEN.format("010", 0)},
+    "vector-below-16": {"monitor": MONITOR.format(isr="48", pin=0x8000).replace("Remote IRR 1", "Remote IRR (none)")},
+}
+"""For each row, what is changed in the machine so that it finds something."""
+ALONE = {
+    "xen": {"xen": XEN.format("011", 1)},
+    "monitor": {"monitor": MONITOR.format(isr="48(level)", pin=0xA030)},
+    "a fault of DMA": {"faults": "[ 3.0] DMAR: [DMA Write] Request device [01:00.0] fault addr 0xfff00000 "
+                                 "[fault reason 0x05] PTE Write access is not set\n"},
+}
+"""Texts that add something and do not contradict anything: the other sides of such pairs."""
+
+
+def test_texts_that_agree_have_no_findings():
+    assert found({}) == {}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_texts_that_add_something_that_agrees_have_none_either(name):
+    assert found(ALONE[name]) == {}
+
+
+def test_every_row_has_a_case_and_is_complete():
+    assert set(CASES) == {row.name for row in CATALOGUE}
+    for each in CATALOGUE:
+        assert each.severity in (BROKEN, DOUBT, NOTE)
+        assert each.sentence.endswith(".") and each.todo and each.source
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_side_broken_is_found_with_its_lines(name):
+    sources = machine() | CASES[name]
+    findings = found(CASES[name])
+    assert name in findings, {each: [f.text for f in findings[each]] for each in findings}
+    for finding in findings[name]:
+        assert finding.sides
+        for side in finding.sides:
+            text = sources[side.file.removesuffix(".txt")]
+            assert text and 1 <= side.line <= text.count("\n") + 1 and side.text
+
+
+@pytest.mark.parametrize("fault, name, text", [
+    (("01:00.0", 1, *ABSENT), "changed-since", "01:00.0 was refused with 0x22, but entry 0x1 is present now"),
+    (("01:00.0", 9, *SOURCE), "fault", "entry 0x9 still allows f0:1f.0 in"),
+    (("01:00.0", 1, *SOURCE), "changed-since", "entry 0x1 allows 01:00.0 in now"),
+    (("01:00.0", 0x1000, *OVER), "changed-since", "the table of dmar0 at 0xfed90000 has 65536 entries"),
+])
+def test_a_fault_is_held_against_the_table(fault, name, text):
+    findings = found({"faults": FAULT.format(*fault)})
+    assert list(findings) == [name] and text in findings[name][0].text
+
+
+def test_the_mode_of_destinations_is_that_of_irta_not_of_ecap():
+    eight = texts.REGISTERS.replace("260080f", "260000f")
+    shifted = table(*(row(entry, vector=vector, dst=texts.CPUS[cpu] << 8)
+                      for _, entry, cpu, vector in INTERRUPTS), PIN_ROW)
+    assert found({"registers": eight, "table": shifted}) == {}
+    assert "entry-disagrees" in found({"registers": eight})
+
+
+def test_a_function_below_a_bridge_sends_as_the_bridge():
+    bridge = texts.LSPCI.replace("(v2) Root Port (Slot+), MSI 00", "(v1) PCI-Express to PCI/PCI-X Bridge")
+    by_bridge = table(*(row(entry, sid=0x0100, vector=vector, dst=texts.CPUS[cpu])
+                        for _, entry, cpu, vector in INTERRUPTS), PIN_ROW)
+    assert found({"lspci": bridge, "table": by_bridge}) == {}
+    other = by_bridge.replace("01:00.0", "02:00.0", 1).replace("040100", "040200", 1)
+    assert "wrong-source" in found({"lspci": bridge, "table": other})
+
+
+def test_a_later_dump_replaces_an_earlier_one():
+    sources = [("a.txt", table(row(0, vector=99, dst=9), row(7, vector=98, dst=9))), *machine().items()]
+    assert examine(sources).findings == ()
+
+
+# --- real machines ---
+
+
+@pytest.mark.parametrize("path", real_files("debugfs-irq/laptop-vmd/*.txt"))
+def test_all_messages_of_a_laptop_ask_for_their_own_entries(path):
+    data = path.read_text()
+    report = examine([("laptop.txt", data)])
+    through = [each for each in report.picture.interrupts if each.message_index is not None]
+    assert (len(through), report.findings) == (97, ())
+    assert all(each.message_index == each.entry for each in through)
+    for each in through[::16]:
+        line = data.splitlines()[each.lines["address"] - 1]
+        broken = data.replace(line, line[:-3] + f"{int(line[-3:], 16) ^ 0x20:03x}", 1)
+        (finding,) = (f for f in examine([("laptop.txt", broken)]).findings if f.row.name == "handle-not-entry")
+        assert finding.sides[0].line == each.lines["address"]
+
+
+def test_all_rows_of_a_laptops_tables_decode_to_their_printed_fields():
+    folder = real_data_folder()
+    if folder is None:
+        pytest.skip("no files of real machines")
+    folder = folder / "debugfs-iommu" / "xps13-7390"
+    names = ("ir_translation_struct.txt", "iommu_regset.txt", "dmar_translation_struct.txt")
+    report = examine([(name, (folder / name).read_bytes()) for name in names])
+    assert len(report.picture.entries) == 69 and report.pasted.remarks == () and report.findings == ()
+    text = (folder / names[0]).read_text()
+    for entry in list(report.picture.entries.values())[::7]:
+        line = text.splitlines()[entry.side.line - 1]
+        dst, vector = entry.fields["dst"], entry.fields["vector"]
+        for old, new in ((line[-16:], f"{int(line[-16:], 16) ^ 0x4000:016x}"),
+                         (f" {vector:02x} ", f" {vector ^ 0x10:02x} "), (f"{dst:08x}", f"{dst ^ 0x100:08x}")):
+            findings = examine([("b.txt", text.replace(line, line.replace(old, new, 1), 1))]).findings
+            assert [f.row.name for f in findings if f.sides[0].line == entry.side.line] == ["row-disagrees"]
+
+
+# --- anything ---
+
+PIECES = [line + "\n" for text in machine().values() for line in text.splitlines()]
+PIECES += ["\r\n", "\ufeff", "\0", "x" * 5000]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=80), st.integers(0, 4000), st.text(max_size=3))
+def test_any_mixture_is_read_without_an_exception(pieces, at, noise):
+    text = "".join(pieces)
+    report = examine([("any.txt", text[:at] + noise + text[at:])])
+    for remark in report.pasted.remarks:
+        assert remark.line >= 1 and remark.column >= 1 and str(remark).startswith("any.txt:")
+    see(report.pasted)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_without_an_exception(data):
+    examine([("any", data), ("table", b"DMAR" + data), ("text", b"DMAR: " + data)])

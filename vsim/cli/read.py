@@ -1,0 +1,82 @@
+"""`vsim read FILE...`: dumps and logs put together: what they are, the machine that they show, what does not fit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsim.findings import clean, tell
+from vsim.findings.catalogue import CATALOGUE, examine
+from vsim.findings.paste import MAX_SOURCES
+from vsim.readers.pieces import PieceError, load, text_of
+
+UNREADABLE = 2
+"""Exit status when nothing was recognised."""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `vsim read`."""
+    parser.description = "Read dumps and logs together, and check them against one another."
+    parser.epilog = ("Texts are recognised by what is in them, several in one file. Exit status: 0 nothing found, 1 "
+                     "findings, 2 nothing that can be read.")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="files, folders; - reads standard input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--clean", metavar="OUT", help="only write the texts without addresses and names of people and "
+                        "machines: to a file, or to a folder when there are several")
+    parser.add_argument("--rules", action="store_true", help="print the catalogue of cross-checks")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read all sources. PieceError: a file that cannot be read, or nothing to read."""
+    if args.rules:
+        print("\n".join(f"{row.name} ({row.severity}): {row.sentence} {row.todo} [{row.source}]" for row in CATALOGUE))
+        return 0
+    if not args.files:
+        raise PieceError("vsim read", 1, 1, "no file is given; - reads standard input")
+    found = list(sources(args.files))
+    if args.clean:
+        return cleaned(found, Path(args.clean))
+    examined = examine(found)
+    print(json.dumps(tell.to_dict(examined)) if args.json else "\n".join(tell.lines(examined)))
+    if not examined.pasted.pieces:
+        return UNREADABLE
+    return 1 if examined.findings else 0
+
+
+def sources(names: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file; those of a folder in the order of their names, links not followed."""
+    for name in names:
+        if name == "-":
+            yield "<stdin>", sys.stdin.buffer.read()
+        elif os.path.isdir(name):
+            yield from ((str(path), load(path)) for path in _inside(Path(name)))
+        else:
+            yield name, load(name)
+
+
+def _inside(folder: Path) -> list[Path]:
+    found = [Path(where) / name for where, _, names in os.walk(folder) for name in sorted(names)]
+    files = sorted(path for path in found if path.is_file() and not path.is_symlink())
+    if len(files) > MAX_SOURCES:
+        raise PieceError(str(folder), 1, 1, f"found {len(files)} files; allowed: up to {MAX_SOURCES}")
+    return files
+
+
+def cleaned(found: list[tuple[str, bytes]], out: Path) -> int:
+    """Write the texts without names; what went is counted on standard output. A file that is there is an error."""
+    several = len(found) > 1
+    if several:
+        out.mkdir(exist_ok=True)
+    for number, (name, data) in enumerate(found):
+        target = out / f"{number:03d}-{Path(name).name.strip('<>')}" if several else out
+        text, counts = clean.clean(text_of(data, name)[0])
+        with open(target, "x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        what = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items())) or "nothing"
+        print(f"{target}: removed {what}")
+    return 0

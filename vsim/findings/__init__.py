@@ -1,0 +1,15 @@
+"""What people paste, put together: pieces recognised, the machine that they show, and what does not fit in it.
+
+In the order in which to read them; a module imports only from those above it:
+
+    registry   which texts are recognised, and who reads them
+    paste      files and texts, taken apart into pieces
+    picture    the machine that the pieces show
+    rows       what a cross-check is, and a finding
+    chain      cross-checks: device, message, entry, processor
+    host       cross-checks: units, processors, I/O APICs
+    traffic    cross-checks: faults, vectors, interrupts that nobody ends
+    catalogue  all of them, on a paste
+    tell       for people, and as JSON values
+    clean      texts without what names people and machines
+"""

@@ -1,0 +1,150 @@
+"""A paste: files or texts of any kind, taken apart into pieces by what they have in them.
+
+    pasted = read([("dump.txt", data), ...])
+    pasted.pieces, pasted.remarks, pasted.of("linux entries")
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from vsim.domain import acpi
+from vsim.findings.registry import READERS
+from vsim.readers import xl
+from vsim.readers.acpi_table import AcpiError
+from vsim.readers.pieces import Remark, few, lines_of, text_of
+from vsim.readers.source import TextError
+
+MAX_SOURCES = 1000
+"""Files of one paste."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a file has of one kind. kind: name of a reader; first, last: lines; count: records."""
+
+    kind: str
+    text: str
+    file: str
+    first: int
+    last: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.first}-{self.last}: {self.text}: {self.count}"
+
+
+class TableRecord(NamedTuple):
+    """An ACPI table of a paste."""
+
+    file: str
+    line: int
+    table: acpi.Table
+
+
+class ConfigRecord(NamedTuple):
+    """A domain's configuration of a paste."""
+
+    file: str
+    line: int
+    config: xl.Config
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """What was recognised. records: by the name of their reader, in the order of the sources."""
+
+    pieces: tuple[Piece, ...]
+    remarks: tuple[Remark, ...]
+    records: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def of(self, *kinds: str) -> tuple[Any, ...]:
+        """The records of some readers."""
+        return tuple(record for kind in kinds for record in self.records.get(kind, ()))
+
+
+def read(sources: Iterable[tuple[str, bytes | str]]) -> Pasted:
+    """Everything that is recognised in some sources: (name, content). Refuses nothing: what is left out is told."""
+    reader = _Reader()
+    for number, (name, data) in enumerate(sources):
+        if number == MAX_SOURCES:
+            reader.remarks.append(Remark(name, 1, 1, f"left out: more than {MAX_SOURCES} files"))
+            break
+        reader.source(name, data)
+    return Pasted(tuple(reader.pieces), few(reader.remarks),
+                  {kind: tuple(records) for kind, records in reader.records.items()})
+
+
+_CONFIG = re.compile(r"^[ \t]*(?:viommu|viommu_info|builder|pci|vif|disk|vcpus|type)[ \t]*\+?=[ \t]*[\['\"\d]", re.M)
+_NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
+
+
+class _Reader:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.remarks: list[Remark] = []
+        self.records: dict[str, list[Any]] = {}
+
+    def source(self, name: str, data: bytes | str) -> None:
+        """One file, or one text."""
+        if isinstance(data, bytes):
+            if data[:4] in (b"DMAR", b"APIC") and _NOT_TEXT.search(data[:48]):
+                return self.binary(name, data)
+            data, remarks = text_of(data, name)
+            self.remarks += remarks
+        lines, remarks = lines_of(data, name)
+        self.remarks += remarks
+        before = len(self.pieces)
+        for row in READERS:
+            if row.hint.search(data):
+                reading = row.read(lines)
+                records = self.tables(reading.records) if row.name == "tables" else reading.records
+                self.remarks += reading.remarks
+                self.add(row.name, row.text, name, records)
+        if _CONFIG.search(data) and len(self.pieces) == before:
+            self.config(name, data)
+        if len(self.pieces) == before and data.strip():
+            self.remarks.append(Remark(name, 1, 1, "nothing is recognised here"))
+        return None
+
+    def add(self, kind: str, text: str, name: str, records: tuple[Any, ...]) -> None:
+        """The records of a reader, if there are any."""
+        if records:
+            places = [record.line for record in records]
+            self.pieces.append(Piece(kind, text, name, min(places), max(places), len(records)))
+            self.records.setdefault(kind, []).extend(records)
+
+    def tables(self, blocks: tuple[Any, ...]) -> tuple[TableRecord, ...]:
+        """The tables of a text's blocks."""
+        found = []
+        for block in blocks:
+            table, remarks = acpi.of_block(block)
+            self.remarks += remarks
+            if table is not None:
+                found.append(TableRecord(block.file, block.line, table))
+        return tuple(found)
+
+    def binary(self, name: str, data: bytes) -> None:
+        """The bytes of a table."""
+        try:
+            found = acpi.read(data, name)
+        except AcpiError as error:
+            self.remarks.append(Remark(name, 1, 1, f"left out: {error}"))
+            return
+        self.remarks += found.remarks
+        self.add("tables", "a table's bytes", name, tuple(TableRecord(name, 1, each) for each in found.tables))
+
+    def config(self, name: str, data: str) -> None:
+        """A domain's configuration."""
+        try:
+            config = xl.parse(data.removeprefix("\ufeff"), name, "v1-corrected")
+        except TextError as error:
+            self.remarks.append(Remark(name, error.line, error.column, f"left out, a configuration: {error.message}"))
+            return
+        self.remarks += [Remark(name, 1, 1, note) for note in config.notes]
+        self.add("configuration", "xl.cfg", name, (ConfigRecord(name, 1, config),))

@@ -1,0 +1,99 @@
+"""A paste and what does not fit in it, for people and as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vsim.findings.catalogue import Examined
+from vsim.findings.chain import entry_of
+from vsim.findings.picture import Entry, Picture, Unit
+from vsim.layouts.bits import bdf_text
+from vsim.readers.debugfs_irq import Interrupt
+
+MAX_REMARKS, MAX_CHAINS = 40, 100_000
+"""Remarks that the text shows, chains that JSON has."""
+
+
+def lines(found: Examined, remarks: int = MAX_REMARKS) -> Iterator[str]:
+    """What was recognised, the machine, remarks, findings."""
+    for piece in found.pasted.pieces:
+        yield str(piece)
+    yield from machine(found.picture)
+    for remark in found.pasted.remarks[:remarks]:
+        yield f"remark: {remark}"
+    if len(found.pasted.remarks) > remarks:
+        yield f"remark: {len(found.pasted.remarks) - remarks} more"
+    for finding in found.findings:
+        yield from finding.lines()
+    yield f"findings: {len(found.findings)}"
+
+
+def machine(p: Picture) -> Iterator[str]:
+    """The machine in a few lines; only what the texts say."""
+    parts = []
+    if p.cpus and p.all_cpus:
+        parts.append(f"{len(p.cpus)} processors (APIC IDs {min(p.cpus):#x} to {max(p.cpus):#x})")
+    elif p.counts:
+        parts.append(f"{p.counts[0].count} processors ({p.counts[0].what})")
+    for what, count in (("I/O APICs", len(p.ioapics)), ("functions", len(p.functions.functions) if p.functions else 0),
+                        ("interrupts", len(p.interrupts)), ("entries", len(p.entries))):
+        if count:
+            parts.append(f"{count} {what}")
+    if parts:
+        yield "machine: " + ", ".join(parts)
+    for unit in p.units:
+        yield f"unit: {unit.label}{_facts(p, unit)}"
+    through = [each for each in p.interrupts if each.message_index is not None]
+    if through:
+        same = sum(each.message_index == each.entry for each in through)
+        yield f"messages: {len(through)} remappable, {same} of them ask for their own entry"
+
+
+def _facts(p: Picture, unit: Unit) -> str:
+    facts = []
+    if unit.dead:
+        facts.append("does not answer")
+    if unit.on is not None:
+        facts.append("remapping on" if unit.on else "remapping off")
+    if (eime := p.eime(unit.name)) is not None and not unit.dead:
+        facts.append("32-bit destinations" if eime else "8-bit destinations")
+    if unit.all:
+        facts.append("takes what no other unit names")
+    count = sum(name == unit.name for name, _ in p.entries)
+    if count:
+        facts.append(f"{count} entries present")
+    return f": {', '.join(facts)}" if facts else ""
+
+
+def to_dict(found: Examined) -> dict[str, Any]:
+    """Everything as JSON values."""
+    p = found.picture
+    return {
+        "pieces": [{"kind": each.kind, "text": each.text, "file": each.file, "first": each.first, "last": each.last,
+                    "count": each.count} for each in found.pasted.pieces],
+        "machine": {
+            "apic_ids": sorted(p.cpus), "counts": {each.what: each.count for each in p.counts},
+            "units": [{"name": unit.name, "base": unit.base, "cap": unit.cap, "ecap": unit.ecap, "eime": unit.eime,
+                       "remapping": unit.on, "entries": unit.size, "dead": unit.dead} for unit in p.units],
+            "ioapics": [{"id": each.id, "gsi": each.gsi} for each in p.ioapics.values()],
+            "functions": [{"segment": f.segment, "bdf": bdf_text(f.bdf), "name": f.name} for f in
+                          (p.functions.functions if p.functions else ())],
+            "interrupts": [_chain(p, each) for each in p.interrupts[:MAX_CHAINS]]},
+        "remarks": [{"file": each.file, "line": each.line, "column": each.column, "text": each.text}
+                    for each in found.pasted.remarks],
+        "findings": [finding.to_dict() for finding in found.findings]}
+
+
+def _chain(p: Picture, each: Interrupt) -> dict[str, Any]:
+    """Device, message, handle, entry, processor of one interrupt."""
+    index = each.message_index
+    entry = entry_of(p, each, index) if index is not None else None
+    return {"irq": each.irq, "device": each.device, "file": each.file, "line": each.line, "address": each.address,
+            "data": each.data, "unit": each.unit, "handle": index, "entry": _entry(entry) if entry else None,
+            "cpu": each.cpu, "vector": each.vector}
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {"unit": entry.unit, "index": entry.index, "high": entry.word >> 64, "low": entry.word % (1 << 64),
+            "file": entry.side.file, "line": entry.side.line}

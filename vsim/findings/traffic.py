@@ -1,0 +1,192 @@
+"""Faults, vectors that run out, interrupts that nobody ends: what texts say about things that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vsim.findings.chain import source_allowed
+from vsim.findings.picture import Entry, Picture, Side
+from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
+from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.formats import REASON_TEXT, RTE, Reason
+from vsim.layouts.registers import FSTS
+from vsim.readers import linux_faults, qemu_monitor, regset, xen_irqs
+from vsim.readers.linux_faults import Fault
+
+NO_SPACE = -28
+"""What Linux's vector allocator returns when it has none left (ENOSPC)."""
+
+
+def side_of(fault: Fault) -> Side:
+    """A fault as it was printed."""
+    index = f", entry {fault.index:#x}" if fault.index is not None else ""
+    return Side(fault.file, fault.line, f"{bdf_text(fault.rid)}{index}: fault {fault.reason:#x}, "
+                                        f"{REASON_TEXT.get(fault.reason, 'unknown')}")
+
+
+def faults(p: Picture) -> Iterator[tuple[Fault, int]]:
+    """Each fault of remapping once, and how often it was told."""
+    counts: dict[tuple[int, int | None, int], list[Fault]] = {}
+    for each in p.faults:
+        if each.reason in REASON_TEXT and each.reason:
+            counts.setdefault((each.rid, each.index, each.reason), []).append(each)
+    for same in counts.values():
+        yield same[0], len(same)
+
+
+def entries_at(p: Picture, fault: Fault) -> list[Entry]:
+    """Entries that a fault can be about: those at its index, in the unit of its requester when one allows it in."""
+    found = [entry for (_, index), entry in p.entries.items() if index == fault.index]
+    mine = [entry for entry in found if source_allowed(entry, p.requesters_of(fault.rid, fault.segment))
+            and entry.fields["svt"]]
+    return mine or (found if len(p.tables) == 1 else [])
+
+
+def verdict(p: Picture, fault: Fault) -> tuple[bool | None, str, tuple[Side, ...]]:
+    """Whether what refused a request still stands, as the dumped state has it; None: no text tells. And why."""
+    if fault.index is None or (not p.tables and not any(unit.size for unit in p.units)):
+        return None, "", ()
+    entries = entries_at(p, fault)
+    sides = tuple(entry.side for entry in entries)
+    if fault.reason == Reason.NOT_PRESENT:
+        if entries:
+            return False, f"entry {fault.index:#x} is present now", sides
+        if len(p.tables) == 1:
+            table = next(iter(p.tables.values()))
+            return True, f"entry {fault.index:#x} is still not present", (table,)
+    if fault.reason == Reason.SOURCE_ID and entries:
+        allowed = any(source_allowed(entry, {fault.rid}) for entry in entries)
+        return not allowed, (f"entry {fault.index:#x} allows {bdf_text(fault.rid)} in now" if allowed else
+                             f"entry {fault.index:#x} still allows {bdf_text(entries[0].fields['sid'])} in"), sides
+    if fault.reason == Reason.INDEX_OVER:
+        for unit in p.units:
+            if unit.size and "eime" in unit.sides and len([each for each in p.units if each.size]) == 1:
+                inside = fault.index < unit.size
+                return not inside, f"the table of {unit.label} has {unit.size} entries", (unit.sides["eime"],)
+    return None, "", ()
+
+
+# --- the checks ---
+
+
+def _fault(p: Picture) -> Iterator[Hit]:
+    for fault, times in faults(p):
+        still, why, sides = verdict(p, fault)
+        if still is None:
+            often = f", {times} times" if times > 1 else ""
+            yield f"a unit refused a request of {bdf_text(fault.rid)}{often}", (side_of(fault),)
+        elif still:
+            yield f"a unit refused a request of {bdf_text(fault.rid)}: {why}", (side_of(fault), *sides)
+
+
+def _changed(p: Picture) -> Iterator[Hit]:
+    for fault, _ in faults(p):
+        still, why, sides = verdict(p, fault)
+        if still is False:
+            yield f"{bdf_text(fault.rid)} was refused with {fault.reason:#x}, but {why}", (side_of(fault), *sides)
+
+
+def _pending(p: Picture) -> Iterator[Hit]:
+    for record in p.pasted.of("linux registers"):
+        if isinstance(record, regset.Unit) and not record.dead and (fsts := record.register("FSTS")):
+            set_ = [f.name for f in (FSTS.pfo, FSTS.ppf, FSTS.iqe, FSTS.ice, FSTS.ite) if get(fsts.value, f)]
+            if set_:
+                yield f"{record.name} has {', '.join(name.upper() for name in set_)} set", (
+                    Side(record.file, fsts.line, f"FSTS is {fsts.value:#x}"),)
+
+
+def _queue(p: Picture) -> Iterator[Hit]:
+    for record in p.pasted.of("linux faults"):
+        if isinstance(record, linux_faults.QueueFault):
+            yield f"the invalidation queue stopped: {record.meaning}", (Side(record.file, record.line, record.what),)
+
+
+def _full(p: Picture) -> Iterator[Hit]:
+    for matrix in p.matrices:
+        full = matrix.full
+        if full:
+            row = next(row for row in matrix.cpus if row.cpu == full[0])
+            yield f"no vector is left on CPU {', '.join(map(str, full[:8]))}", (
+                Side(matrix.file, row.line, f"CPU {row.cpu}: available {row.available}, allocated {row.allocated}"),)
+
+
+def _said_full(p: Picture) -> Iterator[Hit]:
+    free = [matrix for matrix in p.matrices if matrix.available > 0]
+    if not free:
+        return
+    side = Side(free[0].file, free[0].line, f"{free[0].available} vectors are free")
+    for event in p.pasted.of("linux vector events"):
+        if event.values.get("ret") == NO_SPACE:
+            yield "Linux had no vector left, and there are free ones", (
+                Side(event.file, event.line, f"{event.name} returned {NO_SPACE}"), side)
+            return
+    for fact in p.facts("vectors gone"):
+        yield f"Linux had no vector left for irq {fact.value}, and there are free ones", (
+            Side(fact.file, fact.line, "vector space exhaustion"), side)
+        return
+
+
+def _nobody(p: Picture) -> Iterator[Hit]:
+    for name, text in (("no handler", "CPU {0} got vector {1}, which is nobody's"),
+                       ("nobody cared", "irq {0} was taken by no handler"),
+                       ("apic error", "CPU {0} has an APIC error, ESR {1}")):
+        for fact in p.facts(name):
+            yield text.format(*fact.values, "?"), (Side(fact.file, fact.line, name),)
+
+
+def _not_ended(p: Picture) -> Iterator[Hit]:
+    irqs = {record.irq: record for record in p.pasted.of("xen interrupts") if isinstance(record, xen_irqs.Irq)}
+    for pin in p.pins:
+        if isinstance(pin, xen_irqs.Pin) and pin.irr and pin.tm and not pin.mask and pin.irq in irqs:
+            irq = irqs[pin.irq]
+            if not irq.in_flight and not {"in progress", "guest EOI pending"} & set(irq.states):
+                yield f"pin {pin.pin} waits for an EOI, and nobody serves irq {pin.irq}", (
+                    Side(pin.file, pin.line, "remote IRR is set"), Side(irq.file, irq.line, "no handler runs"))
+    served = {vector for lapic in p.lapics for vector, _ in (*lapic.isr, *lapic.irr)}
+    for record in p.pasted.of("qemu monitor"):
+        if isinstance(record, qemu_monitor.IoApic) and p.lapics:
+            for pin_ in record.remote:
+                vector = get(record.pins[pin_], RTE.vector) if pin_ < len(record.pins) else -1
+                if vector not in served:
+                    yield f"pin {pin_} waits for an EOI of vector {vector:#x}, which no local APIC has", (
+                        Side(record.file, record.line, f"remote IRR of pin {pin_} is set"),
+                        Side(p.lapics[0].file, p.lapics[0].line, "ISR and IRR of the local APICs"))
+
+
+def _windows(p: Picture) -> Iterator[Hit]:
+    """Pins that are not masked and hold vector 0 (a compatibility message that no APIC takes)."""
+    for record in p.pasted.of("qemu monitor"):
+        if isinstance(record, qemu_monitor.IoApic):
+            for number, word in enumerate(record.pins):
+                fields = RTE.split(word)
+                if not fields["mask"] and fields["vector"] < 16 and fields["dlm"] <= 1:
+                    yield f"pin {number} is open with vector {fields['vector']}", (
+                        Side(record.file, record.line, f"pin {number} is {word:#018x}"),)
+
+
+ROWS = (
+    Row("fault", BROKEN, "A remapping unit refused an interrupt.",
+        "vsim decode tells the line by its bits; a dump of the table (ir_translation_struct, key V) tells whose it is.",
+        "VT-d 5.1.4", _fault),
+    Row("changed-since", NOTE, "A fault was told, and what refused it is no longer so.",
+        "The entry was written later: a device that sends before it is set up, or after it was torn down.",
+        "VT-d 5.1.4", _changed),
+    Row("fault-pending", DOUBT, "A unit's fault status has bits set.",
+        "With PFO set no further fault is recorded: clear FSTS and the records.", "VT-d 11.4.9", _pending),
+    Row("queue-error", BROKEN, "The invalidation queue had an error.",
+        "Entries that were changed since may still be cached as they were.", "VT-d 6.5.2.10", _queue),
+    Row("vectors-full", BROKEN, "A processor has no vector left.",
+        "Interrupts cannot be moved there; fewer queues, or spread them.", "Linux kernel/irq/matrix.c", _full),
+    Row("said-to-be-full", DOUBT, "Vectors are said to be gone, and there are free ones.",
+        "Managed vectors and affinity masks reserve them; look at the rows of single processors.",
+        "Linux kernel/irq/matrix.c", _said_full),
+    Row("nobodys-interrupt", DOUBT, "A processor got an interrupt that no one waits for.",
+        "An interrupt that was moved or torn down while on its way, or an entry with a wrong vector.",
+        "Linux arch/x86/kernel/irq.c", _nobody),
+    Row("not-ended", BROKEN, "Remote IRR is set, and nobody serves the interrupt.",
+        "The EOI was lost (a directed EOI that was not sent, or broadcast suppression): the line is dead.",
+        "82093AA, SDM 11.8.5", _not_ended),
+    Row("vector-below-16", DOUBT, "A pin is open with a vector that no local APIC takes.",
+        "The redirection entry was not written by the guest, or it is in another format than it looks.", "SDM 11.5.2",
+        _windows),
+)
