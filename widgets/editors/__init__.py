@@ -5,6 +5,7 @@ In the order in which to read them; a module imports only from those above it:
     strip      the bits of a word, drawn
     fields     an editor for any layout
     entries    entries of the table for people
+    beliefs    what the guest believes of its interrupts
     foresee    what commands would do
     registers  the trapped page
     irt        the remapping table

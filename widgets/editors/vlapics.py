@@ -15,8 +15,8 @@ from vsim.state.trace import Event
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
-.vsim-grids{display:flex;flex-flow:row wrap;gap:6px 22px}
-.vsim-grid{flex:0 1 250px;min-width:210px}
+.vsim-grids{display:flex;flex-flow:row wrap;gap:6px 16px}
+.vsim-grid{flex:1 1 170px;min-width:0;max-width:250px}
 .vsim-grid svg{width:100%;height:auto;display:block}
 .vsim-grid text{font:10px var(--jp-code-font-family,monospace);fill:var(--vsim-muted)}
 .vsim-grid rect{fill:var(--vsim-heat-0)}

@@ -17,7 +17,7 @@ from vsim.domain.platform import Platform
 from vsim.guest.iommu import QUEUE_SLOTS
 from vsim.guest.kernel import Guest, Source
 from vsim.layouts.bits import bdf_text, get
-from vsim.layouts.registers import IQT
+from vsim.layouts.registers import FSTS, IQT
 from vsim.machine import unit_at, unit_register
 from vsim.state import commands
 from vsim.state.arrays import Machine
@@ -49,12 +49,15 @@ class Issuer(Protocol):
 
 
 class Kernel:
-    """The guest of a Lab. guest: None until it boots. serving: its handlers run as soon as an interrupt arrives."""
+    """The guest of a Lab. guest: None until it boots. serving: its handlers run as soon as an interrupt arrives.
+
+    pausing: not when a fault is recorded, so that the record stays until somebody lets them run; a storm ends there.
+    """
 
     def __init__(self, lab: Issuer) -> None:
         self.lab = lab
         self.guest: Guest | None = None
-        self.serving = True
+        self.serving, self.pausing = True, False
         self._books: list[tuple[int, Guest | None]] = [(0, None)]  # by position, ascending
 
     # --- what it does -----------------------------------------------------------------------------------------
@@ -100,8 +103,12 @@ class Kernel:
         """Handlers run for what arrived in the events of a device's command, unless nobody serves."""
         if self.guest is not None:
             self.guest.cpu.note(events)
-            if self.serving:
+            if self.serving and not self.held(events):
                 self.serve()
+
+    def held(self, events: list[Event]) -> bool:
+        """Whether events hold the handlers: one is a fault, and faults are waited for."""
+        return self.pausing and any(event.act in (Act.RECORDED, Act.OVERFLOWED, Act.FOLDED) for event in events)
 
     def notice(self, events: list[Event]) -> None:
         """Handlers have run already (a burst): what is left is to remember who waits, and to read fault records."""
@@ -109,9 +116,12 @@ class Kernel:
             return
         if not self.serving:
             self.guest.cpu.note(events)
-        elif any(event.act == Act.NOTIFIED and not event.index for event in events):
-            for driver in self.guest.units.drivers:
-                self.guest.faults += driver.drain_faults()
+        elif not self.held(events) and any(event.act == Act.NOTIFIED and not event.index for event in events):
+            self._drain(self.guest)
+
+    def _drain(self, guest: Guest) -> None:
+        for driver in guest.units.drivers:
+            guest.faults += driver.drain_faults()
 
     def serve(self) -> int:
         """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""
@@ -119,7 +129,15 @@ class Kernel:
             return 0
         with self.lab.gesture(name="handlers run"):
             self._look_at_queue(self.guest)
-            return len(self.guest.serve())
+            served = len(self.guest.serve())
+            if self.pausing and self._left(self.guest):
+                self._drain(self.guest)
+            return served
+
+    def _left(self, guest: Guest) -> bool:
+        """Whether a record is pending that a burst left: its fault event has been taken, and nobody read."""
+        units = (unit_at(self.lab.machine, driver.base) for driver in guest.units.drivers if guest.ways.remapping)
+        return any(unit_register(self.lab.machine, "FSTS", unit) & FSTS.ppf.mask for unit in units if unit >= 0)
 
     def _booted(self) -> Guest:
         if self.guest is None:
@@ -159,6 +177,7 @@ class Kernel:
         """Go on as the guest of another Lab does, on this one."""
         self._books = [(position, self._adopt(other._copy(guest))) for position, guest in other._books]
         self.guest, self.serving = self._adopt(other._copy(other.guest)), other.serving
+        self.pausing = other.pausing
 
     def _adopt(self, guest: Guest | None) -> Guest | None:
         if guest is not None:

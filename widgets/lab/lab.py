@@ -192,7 +192,7 @@ class Lab:
             raise ValueError(f"message is {message}; {bdf_text(function.bdf)} has 0 to {max(1, count) - 1}")
         sent = commands.Signal(function.bdf, message) if count else commands.Intx(function.bdf, 1)
         name = f"fire {bdf_text(function.bdf)} {f'message {message}' if count else 'pin'}"
-        deed = ("fire", function.bdf, message) if self.kernel.serving else ()
+        deed = ("fire", function.bdf, message) if self.kernel.serving and not self.kernel.pausing else ()
         with self.gesture(name=name, deed=deed) as events:
             self.kernel.take(self.issue(sent))
         return events

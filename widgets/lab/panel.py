@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from html import escape
 from typing import Any
 
@@ -27,7 +27,11 @@ a hundredth while a storm goes on."""
 
 CSS = """
 .vsim-panel{container-type:inline-size;color:var(--vsim-text);font-size:var(--vsim-font);padding:2px 6px 8px;
- overflow:hidden}
+ overflow:clip}
+.vsim-panel>.vsim-message:last-child{position:sticky;bottom:0;z-index:2;background:var(--vsim-background)}
+.vsim-scroll{overflow:auto;max-height:var(--vsim-high)}
+.vsim-scroll thead th{position:sticky;top:0;background:var(--vsim-background)}
+.vsim-marked td{color:var(--vsim-compatibility);font-weight:600}
 .vsim-panel .widget-html-content,.vsim-panel .jupyter-widgets{line-height:1.45}
 .vsim-panel h4{margin:6px 0 2px;font-size:var(--vsim-font);font-weight:600}
 .vsim-panel p{margin:2px 0}
@@ -38,7 +42,7 @@ CSS = """
  border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
 .vsim-panel table{border-collapse:collapse;margin:2px 0;font-size:12px;color:var(--vsim-text)}
 .vsim-panel :is(td,th){padding:2px 8px 2px 0;text-align:left;vertical-align:top;white-space:normal}
-.vsim-panel th{color:var(--vsim-muted);font-weight:400}
+.vsim-panel th{color:var(--vsim-muted);font-weight:400;white-space:nowrap;overflow-wrap:normal!important}
 .vsim-panel tr{background:none!important;border-bottom:1px solid var(--vsim-slot)}
 @container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:anywhere;padding-right:5px}}
 .vsim-muted{color:var(--vsim-muted)}
@@ -57,6 +61,8 @@ CSS = """
 .vsim-panel.jupyter-widgets-disconnected>*{pointer-events:none;opacity:.6}
 .vsim-panel .jupyter-widgets-disconnected::before{content:none}
 """
+MARKED = ' class="vsim-marked"'
+
 
 def sheet(*more: str) -> W.HTML:
     """The style sheet of a panel, as the widget that carries it to the page."""
@@ -68,11 +74,19 @@ def line(text: str, kind: str = "") -> str:
     return f'<p class="{f"vsim-{kind}" if kind else ""}">{escape(text)}</p>'
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
-    """A table as HTML; every cell is text. caption: for screen readers."""
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], caption: str, marked: Container[int] = ()) -> str:
+    """A table as HTML; every cell is text. caption: for screen readers. marked: numbers of rows to stress, from 0."""
     top = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(each)}</td>" for each in row) + "</tr>" for row in rows)
+    body = "".join(f"<tr{MARKED if number in marked else ''}>"
+                   + "".join(f"<td>{escape(each)}</td>" for each in row) + "</tr>" for number, row in enumerate(rows))
     return f'<table aria-label="{escape(caption)}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def scrolling(html: str, name: str, high: int) -> str:
+    """HTML in a box of at most `high` px that scrolls by itself, also by keyboard; name: for screen readers."""
+    label = escape(name, quote=True)
+    return (f'<div class="vsim-scroll" tabindex="0" role="region" aria-label="{label}" style="--vsim-high:{high}px">'
+            f'{html}</div>')
 
 
 def flow(*children: W.Widget) -> W.Box:

@@ -114,7 +114,7 @@ class Storm:
     def _deed(self, start: int, until: int) -> Deed:
         """How to do the gesture again, once it is the whole storm: no other came between its slices."""
         self._alone &= self._slices == 1 or start == self._span[0]
-        self._alone &= self.lab.kernel.serving
+        self._alone &= self.lab.kernel.serving and not self.lab.kernel.pausing
         return ("storm", self.rate, self.count, self.seed) if self._alone and until == self.count else ()
 
     def _send(self, until: int) -> None:
@@ -123,8 +123,12 @@ class Storm:
         while self.sent < until:
             messages = min(part, until - self.sent)
             burst = Burst(self._random.getrandbits(32), messages, int(kernel.serving))
-            kernel.notice(self.lab.issue(burst, Tick(round(messages * 1e9 / self.rate))))
+            events = self.lab.issue(burst, Tick(round(messages * 1e9 / self.rate)))
+            kernel.notice(events)
             self.sent += messages
+            if kernel.held(events):
+                self.stop()
+                return
 
     def stop(self) -> None:
         """End it here; what has been sent stays."""
