@@ -15,6 +15,7 @@ from vsim.layouts.bits import bdf_text
 from vsim.readers import lspci, xl
 from vsim.state import commands as c
 from vsim.state.profile import PROFILES, Profile
+from widgets.lab.lab import Lab
 from widgets.lesson.journey import Journey, Trial
 from widgets.report.conduct import Log, judge
 from widgets.report.paper import Cell, Grid, Heading, Part, Points, Words, grid
@@ -25,12 +26,16 @@ CARELESS = 0x41
 
 @dataclass(frozen=True)
 class Drawn:
-    """One interrupt of the report: what it is, why it is shown, and what became of it."""
+    """One interrupt of the report: what it is, why it is shown, what became of it, and the link of the state then.
+
+    link: as `Lab.link` makes it; "" when it is too long for one.
+    """
 
     name: str
     title: str
     lead: str
     journey: Journey
+    link: str
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = N
     found = lspci.load(host) if host is not None else None
     domain = build(xl.load(config, base.options.interface), found, base)
     trial = Trial(config, host, base)
+    lab = Lab.from_config(config, base, host)
+    lab.boot()
     name, judged = PurePath(os.fspath(config)).name, judge(domain.config, found, base)
-    return Case(name, base, domain, run(domain), tuple(_two(trial)), tuple(trial.log), judged)
+    return Case(name, base, domain, run(domain), tuple(_two(trial, lab)), tuple(trial.log), judged)
 
 
-def _two(trial: Trial) -> Iterator[Drawn]:
+def _two(trial: Trial, lab: Lab) -> Iterator[Drawn]:
     if not trial.devices:
         return
     device = trial.devices[0]
@@ -70,15 +77,28 @@ def _two(trial: Trial) -> Iterator[Drawn]:
     target = next((vcpu for vcpu in range(last, -1, -1) if not trial.guest.ways.refusal(vcpu)), 0)
     refused = trial.guest.ways.refusal(last)
     why = f" The last one, vCPU {last}, is out of reach: {refused}." if refused else ""
+    journey = trial.send(device.bdf, 0, target)
+    if lab.kernel.guest is not None:
+        lab.kernel.affinity(lab.kernel.guest.sources[device.bdf][0], target)
+    lab.fire(device.bdf, trial.source(device.bdf).number)
     yield Drawn("directed", f"{where} to vCPU {target}",
                 f"The guest's kernel directs the first interrupt of {device.label} to vCPU {target}, and the device "
-                f"sends it.{why}",
-                trial.send(device.bdf, 0, target))
+                f"sends it.{why}", journey, _link(lab))
     low = trial.machine.apic_id[last] & 0xFF
+    sent = c.Msi(device.bdf, *plain_message(low, CARELESS))
+    journey = trial.raw(sent.requester, sent.address, sent.data)
+    with lab.gesture(name=f"a careless message of {where}"):
+        lab.kernel.take(lab.issue(sent))
     yield Drawn("careless", f"{where} with a message that names no entry",
                 f"A careless driver writes the message itself: vector {CARELESS:#x}, and as destination the low 8 bits "
-                f"of the last vCPU's APIC ID, {low}. The format bit is 0.",
-                trial.raw(device.bdf, *plain_message(low, CARELESS)))
+                f"of the last vCPU's APIC ID, {low}. The format bit is 0.", journey, _link(lab))
+
+
+def _link(lab: Lab) -> str:
+    try:
+        return lab.link()
+    except ValueError:
+        return ""
 
 
 # --- the configuration ---
@@ -112,7 +132,7 @@ def _options(case: Case) -> Iterator[tuple[Cell, ...]]:
     if unit is None:
         yield "viommu", "none", ""
     else:
-        page = (f"register page at {unit.base:#x}, {unit.length:#x} bytes" if unit.base is not None
+        page = (f"base_address {unit.base:#x}, length {unit.length:#x}" if unit.base is not None
                 else "no register page")
         yield ("viommu", f"type {unit.type}, intremap {'on' if unit.intremap else 'off'}, "
                f"x2apic {'on' if unit.x2apic else 'off'}; {page}", f"line {unit.line}, column {unit.column}")

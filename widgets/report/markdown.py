@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from widgets.report.paper import Cell, Grid, Heading, Links, Part, Picture, Points, Words, lines
+from widgets.report.paper import Cell, Copied, Grid, Heading, Links, Part, Picture, Points, Words, lines
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -49,6 +49,12 @@ def _points(part: Points) -> str:
     return "\n".join(f"- {text(item)}" for item in part.items)
 
 
+def _copied(part: Copied) -> str:
+    fence = max(re.findall("`+", part.text), default="", key=len)
+    fence = "`" * max(3, len(fence) + 1)
+    return f"{text(part.what)}\n\n{fence}\n{part.text}\n{fence}"
+
+
 def _links(part: Links) -> str:
     return "\n".join(f"1. {text(each.text)}" for each in part.items)
 
@@ -68,4 +74,4 @@ def _start(words: str) -> str:
     return re.sub(r"^([-+=]|\d+(?=[.)]))", r"\\\1" if not words[:1].isdigit() else r"\1\\", words)
 
 
-_RENDER = {Heading: _heading, Words: _words, Points: _points, Links: _links, Grid: _grid}
+_RENDER = {Heading: _heading, Words: _words, Points: _points, Copied: _copied, Links: _links, Grid: _grid}

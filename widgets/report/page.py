@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from widgets.report.paper import Cell, Grid, Heading, Link, Links, Part, Picture, Points, Words, lines
+from widgets.report.paper import Cell, Copied, Grid, Heading, Link, Links, Part, Picture, Points, Words, lines
 from widgets.theme import palette
 
 STYLE = Path(__file__).resolve().parent / "report.css"
@@ -69,6 +69,12 @@ def _words(part: Words) -> str:
 def _points(part: Points) -> str:
     kind = f' class="{part.kind}"' if part.kind else ""
     return f"<ul{kind}>{_items(part.items)}</ul>"
+
+
+def _copied(part: Copied) -> str:
+    return (f'<figure class="copied"><figcaption>{text(part.what)}</figcaption>'
+            f'<pre tabindex="0" role="textbox" aria-readonly="true" aria-label="{escape(part.what)}">'
+            f"{escape(part.text)}</pre></figure>")
 
 
 def _items(items: Iterable[str]) -> str:
@@ -138,4 +144,5 @@ def inline(svg: bytes, prefix: str, part: Picture) -> str:
     return drawing.replace("<svg", f"<svg {label}", 1).strip()
 
 
-_RENDER = {Heading: _heading, Words: _words, Points: _points, Links: _links, Grid: _grid, Picture: _picture}
+_RENDER = {Heading: _heading, Words: _words, Points: _points, Copied: _copied, Links: _links, Grid: _grid,
+           Picture: _picture}

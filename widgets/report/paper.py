@@ -41,6 +41,13 @@ class Points(NamedTuple):
     kind: str = ""
 
 
+class Copied(NamedTuple):
+    """Text to be copied as it is. what: what one does with it."""
+
+    what: str
+    text: str
+
+
 class Grid(NamedTuple):
     """A table with a caption and heads, which are "" when the first column says it all.
 
@@ -70,7 +77,7 @@ class Links(NamedTuple):
     items: tuple[Link, ...]
 
 
-Part = Heading | Words | Points | Grid | Picture | Links
+Part = Heading | Words | Points | Copied | Grid | Picture | Links
 
 
 def grid(caption: str, heads: tuple[str, ...], rows: list[tuple[Cell, ...]], fit: tuple[float, ...]) -> Grid:

@@ -11,7 +11,7 @@ from vsim.review.ways import WAYS, compare, table
 from widgets.lesson.journey import Journey
 from widgets.report.conduct import conduct
 from widgets.report.domain import Case, Drawn
-from widgets.report.paper import Cell, Heading, Part, Picture, Points, Words, grid
+from widgets.report.paper import Cell, Copied, Heading, Part, Picture, Points, Words, grid
 from widgets.stills.figures import still, to_svg
 
 MOST_REASONS = 4
@@ -85,6 +85,12 @@ def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
     wide, tall = (to_svg(still(journey.drawn, journey.way, (), "light", shape)) for shape in ("wide", "tall"))
     yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, _checked(journey), wide,
                   tall)
+    if each.link:
+        yield Copied("The exact state after it, as a link to mail:", each.link)
+        yield Copied("One line of Python that opens it in a notebook:",
+                     f'from widgets.lab import Lab; lab = Lab.from_link("{each.link}"); lab')
+    else:
+        yield Words("The state after it is too long for a link.")
 
 
 def _checked(journey: Journey) -> str:

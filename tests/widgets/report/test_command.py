@@ -3,6 +3,7 @@
 import re
 import tomllib
 from argparse import ArgumentParser
+from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -10,17 +11,19 @@ import pytest
 
 from tests.places import ROOT
 from vsim.domain.host_answers import POLICIES
+from vsim.explain.interrupt import explain
 from vsim.readers.xl import ConfigError
 from vsim.review.facts import LIMITS, UNVERIFIED
 from vsim.review.questions import QUESTIONS
 from vsim.review.scenarios import SCENARIOS
 from vsim.review.ways import WAYS
 from vsim.state.quirks import QUIRKS
+from widgets.lab.lab import Lab
 from widgets.report import command as report
 from widgets.report.domain import play
 from widgets.report.markdown import markdown
 from widgets.report.page import page
-from widgets.report.paper import Grid, Heading, Link, Picture, Points, Words, grid, lines
+from widgets.report.paper import Copied, Grid, Heading, Link, Picture, Points, Words, grid, lines
 from widgets.report.series import show
 
 DATA = ROOT / "notebooks" / "data"
@@ -299,3 +302,44 @@ def test_four_ways_past_8_bits_are_measured_side_by_side(small):
     assert ways.heads[1:] == tuple(WAYS) and all(len(row) == 5 for row in ways.rows)
     isolated = next(row for row in ways.rows if str(row[0]).startswith("another device"))
     assert dict(zip(WAYS, isolated[1:], strict=True))["vIOMMU"] == "yes" and isolated.count("yes") == 1
+
+
+# --- links ---
+
+
+def last(lab):
+    """The sentences of the interrupt that the last gesture sent, from the log alone."""
+    *_, gesture = lab.gestures()
+    lab.goto(gesture.start)
+    before = lab.machine.copy()
+    events = [each for command in lab.history.commands[gesture.start:gesture.stop] for each in lab.issue(command)]
+    return explain(events, before, next(each.serial for each in events if each.serial)).sentences
+
+
+@pytest.mark.parametrize("config, profile", [("small", "spec"), ("small", "xen-v3"), ("small", "xen-v4"),
+                                             ("big-noviommu", "spec")])
+def test_each_drawn_interrupt_has_a_link_that_opens_its_state(config, profile):
+    case = play(DATA / f"{config}.cfg", DATA / "big.lspci", profile)
+    assert len(case.drawn) == 2
+    for each in case.drawn:
+        assert last(Lab.from_link(each.link)) == each.journey.sentences
+
+
+def test_the_line_of_python_in_the_report_runs_and_opens_the_state(small, html):
+    lines = [part.text for part in small if isinstance(part, Copied) and "from_link" in part.text]
+    for each in lines:
+        kept = {}
+        exec(each, kept)
+        assert kept["lab"].machine.serials and f'{escape(each)}</pre>' in html
+    assert len(lines) == 2
+
+
+def test_the_report_has_the_interfaces_own_names(html):
+    for name in ("viommu_type=0x1", "base_address=0xfed90000", "length=0x1000", "capabilities=0x1"):
+        assert name in html
+
+
+def test_what_is_to_be_copied_ends_where_it_ends():
+    text, _ = markdown([Copied("a", "```\n# no heading\n````")], "r")
+    assert text == "a\n\n`````\n```\n# no heading\n````\n`````\n"
+    assert "<b>" not in page([Heading(1, "t", "top"), Copied("a", "<b>")])
