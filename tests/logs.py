@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vsim.devices import viommu
 from vsim.layouts.formats import IEC, IRTE, WAIT, remap_message
-from vsim.layouts.registers import CAP, GCMD, OFFSET, UNIT
+from vsim.layouts.registers import CAP, ECAP, GCMD, OFFSET, UNIT
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -20,11 +20,15 @@ QIE, SIRTP, IRE, CFI = (getattr(GCMD, name).mask for name in ("qie", "sirtp", "i
 S = 15
 
 
-def machine(functions=(), unit=None, vcpus=4, esirtps=False, **options):
-    """A machine with a unit at BASE. unit: as `Capabilities.having`; esirtps: it flushes its cache at SIRTP."""
+def machine(functions=(), unit=None, vcpus=4, esirtps=False, device_tlb=False, **options):
+    """A machine with a unit at BASE. unit: as `Capabilities.having`; esirtps: it flushes its cache at SIRTP.
+
+    device_tlb: it knows invalidations of device TLBs.
+    """
     chosen = profile("spec").with_options(**options)
     unit = chosen.capabilities.having(**unit or {})
-    chosen = chosen.with_capabilities(replace(unit, cap=unit.cap | CAP.esirtps.mask * esirtps))
+    chosen = chosen.with_capabilities(replace(unit, cap=unit.cap | CAP.esirtps.mask * esirtps,
+                                               ecap=unit.ecap | ECAP.dt.mask * device_tlb))
     m = Machine(chosen, vcpus, 64 << 20, Bus(functions))
     for vcpu in range(vcpus):
         m.svr[vcpu] = 0x1FF

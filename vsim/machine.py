@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim.devices import faults, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.devices import dma, faults, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
 from vsim.devices.checks import MODE_BIT, PASS
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get, put
@@ -514,6 +514,30 @@ def _out_of_memory(m: Machine, command: c.OutOfMemory) -> None:
     m.doomed = command.count
 
 
+def _dma(m: Machine, command: c.Dma) -> None:
+    """A DMA request through the unit of its requester; a write to 0xFEEx_xxxx is an interrupt request with data 0."""
+    m.new_serial()
+    source = _DEVICE | command.requester
+    if command.address & FEE_MASK == FEE and not command.read:
+        request(m, command.requester, command.address, 0, source)
+        return
+    m.emit(source, Act.DMA, command.requester, command.address, command.read)
+    unit = m.unit_of(command.requester) if m.profile.options.model == "vtd" else -1
+    fate = dma.look(m, unit, command.requester, command.address, bool(command.read))
+    if fate.reason:
+        m.emit(_VIOMMU | unit, Act.DMA_BLOCKED, fate.reason, command.address, command.requester)
+        if fate.quiet:
+            m.emit(_VIOMMU | unit, Act.SUPPRESSED, fate.reason, command.address, command.requester)
+        elif (message := faults.record_dma(m, unit, fate.reason, command.address, command.requester,
+                                           bool(command.read))) is not None:
+            vlapic.receive(m, *message)
+
+
+def _device_error(m: Machine, command: c.DeviceError) -> None:
+    """Devices of the series' units have no TLB of their own to invalidate."""
+    m.device_error = command.requester | command.how << 16 if command.how else 0
+
+
 def _reset(m: Machine, command: c.Reset) -> None:
     """Units stay where the toolstack created them, under their numbers, as if new; memory and time stay."""
     units = [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], m.latch[LATCH_WORDS * u + Latch.MMIO_LENGTH],
@@ -533,7 +557,7 @@ _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
     c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
     c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Bind: _bind, c.HostIrq: _host_irq, c.Tick: _tick,
-    c.OutOfMemory: _out_of_memory, c.Reset: _reset}
+    c.OutOfMemory: _out_of_memory, c.DeviceError: _device_error, c.Dma: _dma, c.Reset: _reset}
 
 
 def unit_register(m: Machine, name: str, unit: int = 0) -> int:

@@ -15,6 +15,7 @@ In the order in which to read them; a module imports only from those above it:
     timer        the local APIC's timer
     vlapic_regs  local APICs as software sees them: registers, modes, IPIs
     faults       fault records and fault events
+    dma          what becomes of a DMA request
     queue        the invalidation queue and the interrupt entry cache
     vvtd         the trapped register page
     viommu       the hypercall that creates, destroys and queries a unit

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import FRCD
-from vsim.layouts.registers import FECTL, FSTS, ICS, OFFSET
+from vsim.layouts.registers import FECTL, FSTS, ICS, IQERCD, OFFSET
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from vsim.state.profile import IP_LINGERS
 from vsim.state.trace import Act, Kind, node
@@ -26,6 +26,9 @@ _FSTS, _ICS = OFFSET["FSTS"] // 4, OFFSET["ICS"] // 4
 _FAULT, _COMPLETION = OFFSET["FECTL"] // 4, OFFSET["IECTL"] // 4
 STATUS = sum(f.mask for f in FSTS if f.name in ("pfo", "ppf", "iqe", "ice", "ite"))
 """FSTS bits of which any that is already set makes a new one no new event (V 6.2)."""
+TIME_OUT, ANSWERED_BADLY = 1, 2
+"""How a device may fail an invalidation (`commands.DeviceError`)."""
+ICE, ITE = FSTS.ice.mask, FSTS.ite.mask
 _PFO, _PPF, _IQE = FSTS.pfo.mask, FSTS.ppf.mask, FSTS.iqe.mask
 _IM, _IP = FECTL.im.mask, FECTL.ip.mask
 _F_WORD = FRCD.f.mask >> 96
@@ -74,12 +77,27 @@ def _pending_of(m: Machine, unit: int, sid: int) -> int:
 
 
 def record(m: Machine, unit: int, reason: int, index: int, sid: int) -> Message | None:
-    """Log one fault (V 6.1): record, fold into a pending one, or overflow; and the fault event."""
+    """Log one fault of an interrupt request."""
+    return log(m, unit, index, FRCD.make(index=index, sid=sid, reason=reason, f=1))
+
+
+def record_dma(m: Machine, unit: int, reason: int, address: int, sid: int, read: bool) -> Message | None:
+    """Log one fault of a DMA request: its page in place of an index (VT-d 11.4.14)."""
+    page = address & ((1 << 64) - 1) >> 12 << 12
+    return log(m, unit, page, FRCD.make(sid=sid, reason=reason, t=int(read), f=1) | page)
+
+
+def log(m: Machine, unit: int, about: int, value: int) -> Message | None:
+    """Log a fault record (V 6.1): record it, fold it into a pending one, or overflow; and the fault event.
+
+    Interrupts and DMA share the registers, the overflow and the event. about: what the events name, an index or page.
+    """
+    reason, sid = get(value, FRCD.reason), get(value, FRCD.sid)
     here = node(Kind.VIOMMU, unit)
     fsts = PAGE_WORDS * unit + _FSTS
     before = m.regs[fsts]
     if before & _PFO:
-        m.emit(here, Act.OVERFLOWED, reason, index, sid)
+        m.emit(here, Act.OVERFLOWED, reason, about, sid)
         return None
     if m.profile.options.merge_faults and (same := _pending_of(m, unit, sid)) >= 0:
         m.emit(here, Act.FOLDED, same, reason, sid)
@@ -88,9 +106,9 @@ def record(m: Machine, unit: int, reason: int, index: int, sid: int) -> Message 
     at = _record_word(m, unit, number)
     if m.regs[at + 3] & _F_WORD:
         m.regs[fsts] |= _PFO
-        m.emit(here, Act.OVERFLOWED, reason, index, sid)
+        m.emit(here, Act.OVERFLOWED, reason, about, sid)
         return None if before & STATUS else _event(m, unit, _FAULT)
-    _write_record(m, unit, number, FRCD.make(index=index, sid=sid, reason=reason, f=1))
+    _write_record(m, unit, number, value)
     m.latch[LATCH_WORDS * unit + Latch.NEXT_RECORD] = (number + 1) % m.profile.capabilities.fault_records
     if before & _PPF:
         return None
@@ -142,6 +160,19 @@ def queue_error(m: Machine, unit: int, info: int, head: int) -> Message | None:
     if m.profile.options.iqercd:
         m.regs[PAGE_WORDS * unit + OFFSET["IQERCD"] // 4] = info
     m.emit(node(Kind.VIOMMU, unit), Act.QUEUE_ERROR, info, head)
+    return None if before & STATUS else _event(m, unit, _FAULT)
+
+
+def device_error(m: Machine, unit: int, how: int, sid: int) -> Message | None:
+    """A device-TLB invalidation timed out (how 1: ITE, ITESID) or ended in an error (2: ICE, ICESID); V 7.6."""
+    fsts = PAGE_WORDS * unit + _FSTS
+    before = m.regs[fsts]
+    m.regs[fsts] |= ITE if how == TIME_OUT else ICE
+    if m.profile.options.iqercd:
+        place = IQERCD.itesid if how == TIME_OUT else IQERCD.icesid
+        at = PAGE_WORDS * unit + OFFSET["IQERCD"] // 4 + 1
+        m.regs[at] = put(m.regs[at] << 32, place, sid) >> 32
+    m.emit(node(Kind.VIOMMU, unit), Act.DEVICE_FAILED, how, sid)
     return None if before & STATUS else _event(m, unit, _FAULT)
 
 

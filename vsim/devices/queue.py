@@ -21,6 +21,9 @@ from vsim.state.trace import Act, Kind, Stop, Warn, node
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
 """IQERCD.IQEI values: why the queue stopped."""
 
+STOPPING = FSTS.iqe.mask | FSTS.ite.mask
+"""FSTS bits that stop the queue until software clears them."""
+
 WHOLE = 16
 """Index mask that covers all 65,536 entries of a unit."""
 
@@ -43,7 +46,7 @@ def run(m: Machine, unit: int) -> Iterator[Message]:
     base = PAGE_WORDS * unit
     emptied: set[tuple[int, int]] = set()
     while m.regs[base + OFFSET["GSTS"] // 4] & GSTS.qies.mask:
-        if m.regs[base + OFFSET["FSTS"] // 4] & FSTS.iqe.mask or m.dead:
+        if m.regs[base + OFFSET["FSTS"] // 4] & STOPPING or m.dead:
             return
         iqa = m.latch[LATCH_WORDS * unit + Latch.IQA_USED]
         wide = get(iqa, IQA.dw)
@@ -60,6 +63,7 @@ def run(m: Machine, unit: int) -> Iterator[Message]:
             if message is not None:
                 yield message
             return
+        head = m.regs[base + _IQH] >> IQH.qh.low + wide     # behind a wait that was aborted
         m.regs[base + _IQH] = (head + 1) % length(iqa) << IQH.qh.low + wide
 
 
@@ -90,6 +94,8 @@ def _take(m: Machine, unit: int, iqa: int, head: int, emptied: set[tuple[int, in
         return (yield from _wait(m, unit, descriptor))
     if kind == DescriptorType.IEC:
         return _iec(m, unit, descriptor, emptied)
+    if kind == DescriptorType.DEVICE_TLB:
+        return (yield from _device_tlb(m, unit, descriptor))
     return _DO[kind](m, unit, descriptor)
 
 
@@ -173,11 +179,39 @@ def _iotlb(m: Machine, unit: int, descriptor: int) -> int:
     return RESERVED if by_page and get(descriptor, IOTLB_INV.am) > get(cap, CAP.mamv) else 0
 
 
-def _device_tlb(m: Machine, unit: int, descriptor: int) -> int:
-    """Device-TLB invalidation: nothing to forget; unknown without ECAP.DT."""
+def _device_tlb(m: Machine, unit: int, descriptor: int) -> Generator[Message, None, int]:
+    """Device-TLB invalidation: nothing to forget; unknown without ECAP.DT. The device may fail it (V 7.6).
+
+    After a time-out nothing is fetched until ITE is cleared, and the wait that was fetched behind it is aborted: no
+    status, no event. After an error the queue goes on.
+    """
     if not _reg(m, unit, "ECAP") & ECAP.dt.mask and not m.quirks & DEVICE_TLB_TAKEN:
         return TYPE
-    return RESERVED if descriptor & DEVICE_TLB_INV.reserved else 0
+    if descriptor & DEVICE_TLB_INV.reserved:
+        return RESERVED
+    sid, how = get(descriptor, DEVICE_TLB_INV.sid), m.device_error >> 16
+    if not how or m.device_error & 0xFFFF != sid:
+        return 0
+    m.device_error = 0
+    if how == faults.TIME_OUT:
+        _abort_wait(m, unit)
+    message = faults.device_error(m, unit, how, sid)
+    if message is not None:
+        yield message
+    return 0
+
+
+def _abort_wait(m: Machine, unit: int) -> None:
+    """The wait behind the descriptor at the head, if there is one in the queue, is taken and does nothing."""
+    base, iqa = PAGE_WORDS * unit, m.latch[LATCH_WORDS * unit + Latch.IQA_USED]
+    wide = get(iqa, IQA.dw)
+    head, tail = (m.regs[base + at] >> IQH.qh.low + wide for at in (_IQH, _IQT))
+    behind = (head + 1) % length(iqa)
+    words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (behind << 4 + wide)) if behind != tail else None
+    descriptor = entry_of(words or ABSENT)
+    if get(descriptor, WAIT.type) | get(descriptor, WAIT.type_high) << 4 == DescriptorType.WAIT:
+        m.regs[base + _IQH] = behind << IQH.qh.low + wide
+        m.emit(node(Kind.VIOMMU, unit), Act.ABORTED, 0, descriptor & _M64, descriptor >> 64)
 
 
 def _nothing(m: Machine, unit: int, descriptor: int) -> int:
@@ -189,6 +223,6 @@ def _scalable(m: Machine, unit: int, descriptor: int) -> int:
     return TYPE
 
 
-_DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _device_tlb,
+_DO = {DescriptorType.CONTEXT: _context, DescriptorType.IOTLB: _iotlb, DescriptorType.DEVICE_TLB: _nothing,
        DescriptorType.IEC: _nothing, DescriptorType.WAIT: _nothing, DescriptorType.PASID_IOTLB: _scalable,
        DescriptorType.PASID_DEVICE_TLB: _scalable}

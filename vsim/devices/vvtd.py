@@ -19,7 +19,6 @@ from vsim.layouts.registers import (
     ECAP,
     EVENT_ADDRESS,
     EVENT_UPPER,
-    FSTS,
     GCMD,
     GSTS,
     IQA,
@@ -68,6 +67,7 @@ def create(m: Machine, base: int, size: int, caps: int) -> int:
 def destroy(m: Machine, unit: int) -> None:
     """The unit is gone: its page is no longer trapped, its cache is empty."""
     queue.forget(m, unit)
+    m.roots.pop(unit, None)
     for place in Latch:
         m.latch[LATCH_WORDS * unit + place] = 0
 
@@ -207,10 +207,10 @@ def _store_masked(m: Machine, unit: int, offset: int, width: int, new: int) -> N
 
 
 def _clear_status(m: Machine, unit: int, new: int) -> Iterator[Message]:
-    """FSTS: acknowledging IQE lets the queue go on (V 7.6)."""
-    stopped = value(m, unit, OFFSET["FSTS"], 4) & FSTS.iqe.mask
+    """FSTS: acknowledging IQE or ITE lets the queue go on (V 7.6)."""
+    stopped = value(m, unit, OFFSET["FSTS"], 4) & queue.STOPPING
     faults.write_status(m, unit, new)
-    if stopped and new & FSTS.iqe.mask and not m.quirks & RESUME_ON_TAIL:
+    if stopped & new and not m.quirks & RESUME_ON_TAIL:
         yield from queue.run(m, unit)
 
 
@@ -248,6 +248,8 @@ def _follow(m: Machine, unit: int, bit: int, on: bool) -> Iterator[Message]:
         if on and bit == GCMD.te.mask and not m.regs[PAGE_WORDS * unit + _GSTS] & GSTS.rtps.mask:
             m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_ROOT)
         _set_status(m, unit, bit, on)
+        if bit == GCMD.srtp.mask:
+            m.roots[unit] = value(m, unit, OFFSET["RTADDR"], 8)
         m.emit(node(Kind.VIOMMU, unit), Act.WARNED, Warn.NO_DMA, bit)
     yield from ()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vsim.devices.dma import DMA_REASON_TEXT
 from vsim.explain.warned import WARNINGS
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import (
@@ -270,6 +271,16 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.WARNED: (_warned, ""),
     Act.RETURNED: (_returned, ""),
     Act.STOPPED: (_stopped, ""),
+    Act.DEVICE_FAILED: (lambda m, e: f"{device_text(m, e.low)} " + (
+        "did not answer an invalidation of its TLB in time: ITE is set, and the queue stops until it is cleared."
+        if e.index == 1 else "answered an invalidation of its TLB with an error: ICE is set, and the queue goes on."),
+                        "VT-d 6.5.2.10"),
+    Act.ABORTED: (_constant("The wait behind it was fetched already and is aborted: no status, no event."),
+                  "VT-d 6.5.2.10"),
+    Act.DMA: (lambda m, e: f"{_named(m, e)} {'reads' if e.high else 'writes'} address {e.low:#x}: DMA, no interrupt.",
+              "VT-d 3.4"),
+    Act.DMA_BLOCKED: (lambda m, e: f"The DMA request is blocked, reason {e.index:#x}: {DMA_REASON_TEXT[e.index]}.",
+                      "VT-d 7.1.3"),
     Act.TIMER: (_timer, "SDM 11.5.4"),
     Act.UNSHOWN: (lambda m, e: f"{e.low} more events of this command happened; only the first are kept.", ""),
 }

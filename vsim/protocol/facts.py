@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsim.layouts.bits import bdf_text
-from vsim.layouts.formats import IRTE, Reason
+from vsim.layouts.formats import IRTE
 from vsim.layouts.registers import GCMD, ONE_SHOT
 from vsim.protocol.conduct import Conduct, Stale, dropped, raised
 from vsim.protocol.delivery import Request
@@ -180,12 +180,20 @@ class LeftUnflushed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftDeviceError(Fact):
+    """At the end: ITE or ICE, set at `time`, was never cleared. bits: of FSTS."""
+
+    unit: Conduct
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeftFaults(Fact):
     """The fault event was taken at `time`, and its records never cleared. lost: the reason of a fault lost for it."""
 
     unit: Conduct
     record: int
-    lost: Reason
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from vsim.protocol.facts import (
     Commanded,
     EntryChanged,
     Fact,
+    LeftDeviceError,
     LeftUnflushed,
     OverflowCleared,
     QueueStopped,
@@ -65,6 +66,7 @@ class Observer:
         self.reads, self.time = reads, 0
         self.units: dict[int, Conduct] = {}
         self.irq = IrqObserver(self.m)
+        self.device_errors: dict[int, int] = {}
         self.sources = Sources(self.m)
         self._partial: dict[int, tuple[int, Change]] = {}
         self._told: set[tuple[int, int, int]] = set()
@@ -100,6 +102,9 @@ class Observer:
                 if (unit.number, index, stale.held.left) not in self._told:
                     now = str(delivery(self.m, using(self.m, unit.number, anyone(index), None)))
                     out.append(StaleUse(stale.held.left, unit, -1, index, stale, now))
+            left = unit.fsts & (FSTS.ite.mask | FSTS.ice.mask)
+            if left and unit.number in self.device_errors:
+                out.append(LeftDeviceError(self.device_errors[unit.number], unit, left))
         return [*out, *self.irq.loose_ends(self.units)]
 
     def _unit_of(self, command: c.Command) -> Conduct | None:
@@ -232,6 +237,8 @@ class Observer:
         stored = iter(self.ram.stored)
         for event in events:
             unit = self.units.get(event.node & 0xFFFFFF) if event.node >> 24 == Kind.VIOMMU else None
+            if unit and event.act == Act.DEVICE_FAILED and not unit.fsts & (FSTS.ite.mask | FSTS.ice.mask):
+                self.device_errors[unit.number] = self.time
             if unit and event.act == Act.QUEUE_ERROR:
                 yield QueueStopped(self.time, unit, event.index)
             elif event.act == Act.WARNED:

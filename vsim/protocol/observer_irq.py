@@ -10,7 +10,7 @@ from vsim.devices import chain, msi, vlapic
 from vsim.devices.vioapic import message as pin_message
 from vsim.guest.ways import SHORT_ID
 from vsim.layouts.bits import bdf_text, get
-from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm, Reason
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm
 from vsim.layouts.registers import ECAP
 from vsim.protocol.conduct import Conduct
 from vsim.protocol.facts import Fact, LeftFaults, MessageChanged, NotEnded, NotTaken, PinDisagrees, WideId
@@ -187,7 +187,7 @@ class IrqObserver:
             self._notice = None
         elif event.act == Act.OVERFLOWED and self.faults.get(number):
             yield LeftFaults(time, units[number], units[number].records[0] if units[number].records else 0,
-                             Reason(event.index))
+                             event.index)
             del self.faults[number]
         else:
             yield from self._pin_event(event, sent, time)
@@ -224,4 +224,4 @@ class IrqObserver:
                 yield NotEnded(time, vcpu, vector)
         for number, time in self.faults.items():
             if _has_records(units, number):
-                yield LeftFaults(time, units[number], units[number].records[0], Reason.NONE)
+                yield LeftFaults(time, units[number], units[number].records[0], 0)

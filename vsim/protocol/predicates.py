@@ -9,11 +9,12 @@ from vsim.devices.checks import CHECKS
 from vsim.devices.remap import entry_of
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import IOTLB_INV, IRTE, MSI_DATA, TM_NAMES, Reason
-from vsim.layouts.registers import GCMD, GSTS, ICR, IQERCD, IQT, IRTA, UNIT
+from vsim.layouts.registers import FSTS, GCMD, GSTS, ICR, IQERCD, IQT, IRTA, UNIT
 from vsim.protocol.facts import (
     Access,
     Commanded,
     EntryChanged,
+    LeftDeviceError,
     LeftFaults,
     LeftUnflushed,
     MessageChanged,
@@ -203,9 +204,14 @@ def overflow_first(f: OverflowCleared) -> str:
     return f"PFO is cleared, F stays set in record {', '.join(map(str, f.records))}"
 
 
+def device_error_left(f: LeftDeviceError) -> str:
+    """ITE or ICE still stands at the end."""
+    return " and ".join(f"{each.name.upper()} stays set" for each in (FSTS.ite, FSTS.ice) if f.bits & each.mask)
+
+
 def faults_left(f: LeftFaults) -> str:
     """Records are still in use after the fault event was taken."""
-    lost = f", and a fault with reason {int(f.lost):#x} is lost for it" if f.lost else ""
+    lost = f", and a fault with reason {f.lost:#x} is lost for it" if f.lost else ""
     return f"the fault event was taken, record {f.record} still has F set{lost}"
 
 

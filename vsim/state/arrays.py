@@ -74,7 +74,7 @@ _MOST, _LAST_NS = 1 << 62, (1 << 64) - 1
 _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
-LATER = {"cmci", "timer_initial", "timer_divide", "timer_due"}
+LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
 
@@ -98,9 +98,9 @@ class Machine:
     """
 
     __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config", "costs",
-                 "created", "dead", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr", "latch",
-                 "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
-                 "ram", "regs", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "unshown", "vcpus",
+                 "created", "dead", "device_error", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr",
+                 "latch", "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
+                 "ram", "regs", "roots", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "unshown", "vcpus",
                  "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
@@ -116,7 +116,7 @@ class Machine:
         self.costs = array("Q", [ACTS[Act(a)].ns if a in ACTS else 0 for a in range(len(Act) + 1)])
         self.events: list[Event] | None = []
         self.tick = self.serials = self.serial = self.clock = self.dead = self.doomed = self.created = 0
-        self.nobody = self.handlers = self.unshown = 0
+        self.nobody = self.handlers = self.unshown = self.device_error = 0
         self.pages: dict[int, int] = {}
         self.bound: tuple[Bound, ...] = ()
         self.posting = self.pinned = self.awaiting = 0
@@ -128,6 +128,7 @@ class Machine:
         self.regs, self.latch = array("I"), array("Q")
         self.cache: dict[int, tuple[int, int, int, int]] = {}
         self.scope: dict[int, int] = {}
+        self.roots: dict[int, int] = {}
         pins = self.profile.options.ioapic_pins
         self.rte = array("Q", [RTE_RESET]) * pins
         self.lines = array("H", [0]) * pins
@@ -214,7 +215,7 @@ class Machine:
             value = getattr(self, name)
             if isinstance(value, array):
                 value = value[:]
-            elif isinstance(value, Ram) or name in ("cache", "pages", "scope"):
+            elif isinstance(value, Ram) or name in ("cache", "pages", "roots", "scope"):
                 value = value.copy()
             elif name == "events":
                 value = [] if value is not None else None
@@ -267,6 +268,7 @@ class Machine:
         state["cache"] = {str(k): list(v) for k, v in self.cache.items()}
         state["pages"] = {str(k): v for k, v in self.pages.items()}
         state["bound"] = [list(bound) for bound in self.bound]
+        state["roots"] = {str(k): v for k, v in self.roots.items()}
         state["scope"] = {str(k): v for k, v in self.scope.items()}
         state["ram"] = {"size": self.ram.size, "pages": {str(n): _pack(p) for n, p in self.ram.used().items()}}
         return json.dumps(state, separators=(",", ":"))
@@ -310,6 +312,7 @@ class Machine:
         self._check_places()
         for key, words in state["cache"].items():
             self.cache[_natural("cache", int(key))] = _four(words)
+        self.roots = {int(k): _natural("roots", v) for k, v in state.get("roots", {}).items()}
         self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
         self.pages = {int(k): _natural("pages", v) for k, v in state["pages"].items()}
         if not isinstance(state["bound"], list) or len(state["bound"]) > MOST_BOUND:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
            "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
-           "handlers": 1, "place": 6}
+           "handlers": 1, "place": 6, "how": 2, "read": 1}
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
 
@@ -221,6 +221,34 @@ class OutOfMemory(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceError(Command):
+    """Fault injection: how the next device-TLB invalidation of a requester ends.
+
+    how 0: well; 1: the device does not answer in time (ITE); 2: it answers with an error (ICE).
+    """
+
+    name: ClassVar[str] = "deverr"
+    requester: int
+    how: int
+
+    def __post_init__(self) -> None:
+        """As every command; and there are three ways."""
+        Command.__post_init__(self)
+        if self.how > 2:
+            raise ValueError(f"deverr.how is {self.how}; the limit is 0x2")
+
+
+@dataclass(frozen=True, slots=True)
+class Dma(Command):
+    """A requester reads (read 1) or writes (read 0) memory at `address`: no interrupt, and the same fault log."""
+
+    name: ClassVar[str] = "dma"
+    requester: int
+    address: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reset(Command):
     """The platform is reset: registers, local APICs, devices. Memory, vIOMMUs and time stay."""
 
@@ -229,7 +257,7 @@ class Reset(Command):
 
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
     Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge,
-    Iret, Bind, HostIrq, Tick, OutOfMemory, Reset)}
+    Iret, Bind, HostIrq, Tick, OutOfMemory, DeviceError, Dma, Reset)}
 """All commands by their tag."""
 
 

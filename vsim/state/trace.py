@@ -90,6 +90,10 @@ class Act(IntEnum):
     HOST_ENDED = 45
     UNSHOWN = 46
     TIMER = 47
+    DEVICE_FAILED = 48
+    ABORTED = 49
+    DMA = 50
+    DMA_BLOCKED = 51
 
 
 class Meaning(NamedTuple):
@@ -148,6 +152,10 @@ ACTS: dict[Act, Meaning] = {
     Act.MIGRATED: Meaning("bound message", "vCPU", "0", 500, _ASSUMED),
     Act.HOST_ENTRY: Meaning("bound message", "posted", "vector", 500, _ASSUMED),
     Act.HOST_ENDED: Meaning("bound message", "vCPU", "vector", 300, _ASSUMED),
+    Act.DEVICE_FAILED: Meaning("1 time-out, 2 error", "requester", "0", 0, _ASSUMED),
+    Act.ABORTED: Meaning("0", "qw0 of the wait", "qw1", 0, _ASSUMED),
+    Act.DMA: Meaning("requester", "address", "1: a read", 100, _ASSUMED),
+    Act.DMA_BLOCKED: Meaning("fault reason", "address", "requester", 50, _ASSUMED),
     Act.TIMER: Meaning("vector", "periods that ended", "1: masked", 0, _ASSUMED),
     Act.UNSHOWN: Meaning("0", "events of the command that are not kept", "0", 0, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
@@ -214,6 +222,7 @@ class Warn(IntEnum):
     QUEUE_RESERVED = 13     # reserved bits of IQT or IQA written as 1
     NO_PAGES = 14           # page-selective IOTLB invalidation of a unit that has none
     TIMER_MODE = 15         # a timer register written that its mode does not use
+    REGISTER_FLUSH = 16     # register-based invalidation while the queue is on
 
 
 class Event(NamedTuple):

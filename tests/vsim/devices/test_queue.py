@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from tests.rig import GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, Rig, acts, selective, wait
 from vsim.devices import queue
-from vsim.layouts.formats import IEC, WAIT
+from vsim.layouts.formats import DEVICE_TLB_INV, IEC, WAIT
 from vsim.layouts.registers import ECAP
+from vsim.state import commands as c
 from vsim.state.profile import Capabilities
 from vsim.state.trace import Warn
 
@@ -481,3 +482,95 @@ def test_a_unit_that_has_wide_descriptors_takes_them(bit):
     rig.ram(QUEUE, wait(9), 32)
     rig.write("IQT", 1 << 5)
     assert (rig.word(STATUS), iqei(rig)) == (9, -1)
+
+
+# --- devices that fail an invalidation of their TLB (VT-d 6.5.2.10; V 7.6) ---
+
+WITH_TLB = Capabilities(ecap=Capabilities().ecap | ECAP.dt.mask)
+TLB = DEVICE_TLB_INV.make(type=3, sid=NIC, s=1)
+ICE, ITE = 1 << 5, 1 << 6
+TIMES_OUT, FAILS = c.DeviceError(NIC, 1), c.DeviceError(NIC, 2)
+
+
+def failing(how, **options):
+    """A unit with device TLBs whose NIC fails its next invalidation; the fault event goes out as vector 0x99."""
+    rig = Rig(capabilities=WITH_TLB, **options).start()
+    for name, value in (("FEDATA", 0x99), ("FEADDR", 0xFEE00000), ("FECTL", 0)):
+        rig.write(name, value)
+    rig.do(how)
+    return rig
+
+
+def test_a_time_out_stops_the_queue_and_aborts_the_wait_behind_it():
+    rig = failing(TIMES_OUT)
+    events = rig.queue(TLB, wait(7), GLOBAL, wait(8))
+    assert [row[:3] for row in acts(events, "DEVICE_FAILED", "ABORTED", "NOTIFIED")] == [
+        ("ABORTED", 0, wait(7) & (1 << 64) - 1), ("DEVICE_FAILED", 1, NIC), ("NOTIFIED", 0, 0xFEE00000)]
+    assert (rig.read("FSTS"), rig.read("IQERCD") >> 32, rig.word(STATUS), positions(rig)) == (ITE, NIC, 0, (2, 4))
+
+
+def test_nothing_is_fetched_until_ite_is_cleared_and_then_the_queue_goes_on():
+    rig = failing(TIMES_OUT)
+    rig.queue(TLB, wait(7), wait(8))
+    assert acts(rig.queue(GLOBAL), "DESCRIPTOR") == []
+    events = rig.write("FSTS", ITE)
+    assert [row[1] for row in acts(events, "DESCRIPTOR")] == [5, 4]
+    assert (rig.read("FSTS"), rig.word(STATUS), positions(rig)) == (0, 8, (4, 4))
+
+
+@pytest.mark.parametrize("behind", [[], [GLOBAL, wait(7)], [TLB, wait(7)]])
+def test_only_a_wait_that_was_fetched_is_aborted(behind):
+    rig = failing(TIMES_OUT)
+    assert acts(rig.queue(TLB, *behind), "ABORTED") == []
+    assert positions(rig) == (1, 1 + len(behind))
+    rig.write("FSTS", ITE)
+    assert rig.word(STATUS) == (7 if behind else 0)
+
+
+def test_an_error_is_logged_and_the_queue_goes_on():
+    rig = failing(FAILS)
+    events = rig.queue(TLB, wait(7))
+    assert acts(events, "DEVICE_FAILED") == [("DEVICE_FAILED", 2, NIC, 0)]
+    assert (rig.read("FSTS"), rig.read("IQERCD") >> 48, rig.word(STATUS), positions(rig)) == (ICE, NIC, 7, (2, 2))
+    rig.write("FSTS", ICE)
+    assert rig.read("FSTS") == 0
+
+
+def test_software_recovers_as_linux_does():
+    """Clear ITE, find that the wait was aborted, queue both again."""
+    rig = failing(TIMES_OUT)
+    rig.queue(TLB, wait(7))
+    rig.write("FSTS", ITE)
+    assert rig.word(STATUS) == 0
+    rig.queue(TLB, wait(7))
+    assert (rig.word(STATUS), rig.read("FSTS")) == (7, 0)
+
+
+def test_only_the_next_invalidation_of_that_requester_fails():
+    rig = failing(TIMES_OUT)
+    rig.queue(DEVICE_TLB_INV.make(type=3, sid=NIC + 1, s=1), wait(7))
+    assert rig.read("FSTS") == 0
+    rig.do(c.DeviceError(NIC, 0))
+    rig.queue(TLB)
+    assert rig.read("FSTS") == 0
+
+
+def test_no_second_event_while_one_is_unserved():
+    rig = failing(FAILS)
+    rig.queue(TLB)
+    rig.do(TIMES_OUT)
+    events = rig.queue(TLB)
+    assert acts(events, "NOTIFIED") == [] and rig.read("FSTS") == ICE | ITE
+    assert rig.read("IQERCD") >> 32 == NIC << 16 | NIC
+
+
+def test_a_unit_without_device_tlbs_knows_no_such_descriptor():
+    rig = Rig().start()
+    rig.do(TIMES_OUT)
+    rig.queue(TLB)
+    assert iqei(rig) == queue.TYPE
+
+
+def test_there_are_three_ways_for_a_device_to_answer():
+    with pytest.raises(ValueError, match=r"deverr\.how is 3; the limit is 0x2"):
+        c.DeviceError(NIC, 3)

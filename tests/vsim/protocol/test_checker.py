@@ -15,7 +15,7 @@ from vsim.guest.irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
 from vsim.guest.kernel import DUTIES, MIB, Guest
 from vsim.history.log import History
 from vsim.history.session import SessionError
-from vsim.layouts.formats import FRCD, IEC, IOTLB_INV, RTE_REMAP, WAIT, Dlm, remap_message
+from vsim.layouts.formats import DEVICE_TLB_INV, FRCD, IEC, IOTLB_INV, RTE_REMAP, WAIT, Dlm, remap_message
 from vsim.layouts.registers import APIC_OFFSET, GCMD, ICR
 from vsim.machine import run, step
 from vsim.protocol import checker as protocol
@@ -27,6 +27,7 @@ from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 
 FRO = 0x220
+TLB = DEVICE_TLB_INV.make(type=3, sid=NIC, s=1)
 TE, SRTP = GCMD.te.mask, GCMD.srtp.mask
 ALLOWED = Function(NIC, msix_count=2)
 MASKABLE = Function(NIC, msi_count=2, msi_maskable=True)
@@ -175,6 +176,9 @@ CASES = {
     "faults-served": (
         cleared(served(Log().up().write("FEDATA", 0x30).write("FEADDR", 0xFEE00000).write("FECTL", 0).msi(9))).msi(9),
         served(Log().up().write("FEDATA", 0x30).write("FEADDR", 0xFEE00000).write("FECTL", 0).msi(9)).msi(9), -1, {}),
+    "device-errors-cleared": (
+        Log().queue_on().add(c.DeviceError(NIC, 1)).queue(TLB).write("FSTS", 1 << 6),
+        Log().queue_on().add(c.DeviceError(NIC, 1)).queue(TLB), -1, {"device_tlb": True}),
     "access-width": (
         Log().read("CAP").write("IQT", 0, 4),
         Log().read("CAP").write("IQT", 0, 2), -1, {}),
