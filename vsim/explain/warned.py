@@ -47,6 +47,8 @@ WARNINGS: dict[Warn, tuple[Callable[[int, int], str], str]] = {
                                            "where it was.", "VT-d 11.4.18"),
     Warn.QUEUE_RESERVED: (lambda value, more: f"Reserved bits are set in {value:#x} for the queue's register at offset "
                                               f"{more:#x}: they are not kept.", "VT-d 11.4.17"),
+    Warn.REGISTER_FLUSH: (_constant("An invalidation by register while the queue is on: the two are not to be mixed."),
+                          "VT-d 6.5.1"),
     Warn.TIMER_MODE: (_constant("The timer does not use this register in its mode: the write is ignored."),
                       "SDM 11.5.4.1"),
     Warn.NO_PAGES: (_constant("The invalidation names pages, and CAP.PSI is 0: the unit has no page-selective one."),
