@@ -30,9 +30,14 @@ class Vectors:
     def __init__(self, vcpus: int) -> None:
         self._free = [USABLE] * vcpus
 
-    def take(self, vcpu: int, also: int | None = None) -> int:
-        """The lowest free vector of a vCPU (and free on `also` as well), now taken on `vcpu`; -1 when there is none."""
+    def take(self, vcpu: int, also: int | None = None, wanted: int = -1) -> int:
+        """The lowest free vector of a vCPU (and free on `also` as well), now taken on `vcpu`; -1 when there is none.
+
+        wanted: no other vector than this one; -1 for any.
+        """
         free = self._free[vcpu] if also is None else self._free[vcpu] & self._free[also]
+        if wanted >= 0:
+            free &= 1 << wanted
         if not free:
             return -1
         vector = (free & -free).bit_length() - 1

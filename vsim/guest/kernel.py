@@ -266,18 +266,21 @@ class Guest:
 
     # --- affinity ---
 
-    def affinity(self, source: Source, vcpu: int) -> str:
-        """Direct a source to a vCPU; "" when done, else the reason for which the kernel refuses (nothing changed)."""
+    def affinity(self, source: Source, vcpu: int, vector: int = -1) -> str:
+        """Direct a source to a vCPU; "" when done, else the reason for which the kernel refuses (nothing changed).
+
+        vector: the one to have there, if it is free; -1 for the lowest free one.
+        """
         why = self.ways.refusal(vcpu)
         if why:
             return f"APIC ID {self.platform.apic_ids[vcpu]} is {why}"
-        if vcpu == source.vcpu:
+        if vcpu == source.vcpu and vector in (-1, source.vector):
             return ""
-        old = source.vcpu, source.vector
+        old, wanted = (source.vcpu, source.vector), vector
         torn = not self.ways.remapping and not self.irq.maskable(source)
-        vector = self.vectors.take(vcpu, source.vcpu if torn else None)
+        vector = self.vectors.take(vcpu, source.vcpu if torn else None, wanted)
         if vector < 0:
-            return f"vCPU {vcpu} has no free vector"
+            return f"vCPU {vcpu} has no free vector" if wanted < 0 else f"vector {wanted:#x} is not free on vCPU {vcpu}"
         self._bind(source, vcpu, vector)
         if torn:
             self._handlers[old[0], vector] = source     # half changed: the new vector at the old vCPU

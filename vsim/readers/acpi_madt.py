@@ -85,6 +85,19 @@ class Madt(Structure):
         """The entries of I/O APICs."""
         return tuple(part for part in self.parts if part.layout is IOAPIC)
 
+    def gsi_of(self, irq: int) -> int:
+        """The GSI of an ISA IRQ: its own number, unless an override of the ISA bus says otherwise (ACPI 5.2.12.5)."""
+        return next((part["gsi"] for part in self.parts
+                     if part.layout is OVERRIDE and (part["bus"], part["source"]) == (0, irq)), irq)
+
+    def pin_of(self, gsi: int) -> tuple[int, int] | None:
+        """(place among `ioapics`, pin) of a GSI: the I/O APIC with the highest first GSI that is not above it.
+
+        None below every first GSI. How many pins an I/O APIC has stands in its version register, not in the table.
+        """
+        below = [(part["gsi"], place) for place, part in enumerate(self.ioapics) if part["gsi"] <= gsi]
+        return (max(below)[1], gsi - max(below)[0]) if below else None
+
 
 _SHAPES = {kind: Shape(layout, None, Processor if layout in (LAPIC, X2APIC) else Structure)
            for kind, layout in ENTRIES.items()}

@@ -6,95 +6,57 @@ Every machine here has numbers that differ from one another, so that one name ca
 from __future__ import annotations
 
 import random
-from typing import Any
 
-from vsim.devices import viommu
-from vsim.domain import acpi, builder
-from vsim.domain.platform import Platform
-from vsim.guest.kernel import Guest
 from vsim.layouts.formats import IRTE
-from vsim.machine import step
-from vsim.state import commands as c
-from vsim.state.arrays import Machine
-from vsim.state.pci import Bus, Function
-from vsim.state.profile import profile
-from vsim.state.trace import Act, Event
-from widgets.course.task import Judged, Numbers, Task
+from vsim.readers import acpi_madt
+from vsim.readers.acpi_madt import LOW_LEVEL, Madt
+from widgets.course.task import Judged, Numbers, Task, yes_or_no
+from widgets.lesson.names import CARD, Scrambled, madt_of, rows
 from widgets.tables import Table
 
-OTHER, CARD = 0x0200, 0x0300
-"""Requester ids of two cards, 02:00.0 and 03:00.0; the entries of the first come before those of the second."""
 BASE_VECTOR = 0x31
+OTHERS_ENTRIES = 70
+"""Entries of the other card, which come before those of ours."""
 
 
-class Scrambled:
-    """A machine with one card whose message n leads through an entry to a vCPU, all numbers drawn.
-
-    table: index of each message's entry, its vector and its vCPU.
-    """
-
-    def __init__(self, numbers: Numbers) -> None:
-        self.m = Machine(profile("spec").with_options(apic_ids=tuple(numbers["ids"])), len(numbers["ids"]), 64 << 20,
-                         Bus([Function(OTHER, "another card", passthrough=True, msix_count=70),
-                              Function(CARD, "card", passthrough=True, msix_count=64)]))
-        self._do(c.Domctl(viommu.create_op(version=self.m.profile.options.interface)))
-        self._do(c.RamWrite(builder.DMAR_AT, acpi.dmar_of(self.m)))
-        self.guest = Guest(self._do, Platform.of(self.m, builder.DMAR_AT))
-        self.guest.boot()
-        source = self.guest.sources[CARD][numbers["message"]]
-        self.guest.driver(source).change(source.index, numbers["entry"])
-        self.index = source.index
-
-    def _do(self, command: c.Command) -> list[Event]:
-        return step(self.m, command)
-
-    def fire(self, message: int) -> tuple[int, int]:
-        """(vCPU, vector) that take the card's message; (-1, -1) when nobody does."""
-        events = self._do(c.Signal(CARD, message))
-        return next(((e.node & 0xFFFFFF, e.index) for e in events if e.act == Act.ACCEPTED), (-1, -1))
+def _machine(numbers: Numbers) -> Scrambled:
+    vector = next(v for v in (0xE1, 0xE2) if v != numbers["vector"])
+    return Scrambled(numbers["ids"], numbers["message"], numbers["vcpu"], numbers["vector"], (0, vector))
 
 
 def _draw(dice: random.Random) -> Numbers:
     """IDs with gaps, and a message, a vector and a vCPU of which no two numbers are the same."""
-    ids = sorted(dice.sample(range(3, 250), 8))
-    message = dice.randrange(2, 60)
-    vcpu = dice.randrange(1, 8)
-    vector = dice.choice([v for v in range(BASE_VECTOR, 0xE0) if v not in {message, *ids}])
-    entry = IRTE.make(p=1, vector=vector, dst=ids[vcpu], svt=1, sid=CARD)
-    return {"ids": ids, "message": message, "vector": vector, "vcpu": vcpu, "id": ids[vcpu], "entry": entry}
+    while True:
+        ids = tuple(sorted(dice.sample(range(3, 250), 8)))
+        message, vcpu, vector = dice.randrange(8, 60), dice.randrange(1, 8), dice.randrange(BASE_VECTOR, 0xE0)
+        names = [message, message + OTHERS_ENTRIES, vector, vcpu, 2 * vcpu, ids[vcpu]]
+        if len({*names}) == len(names) and vector not in (0x80, *ids):
+            entry = IRTE.make(p=1, vector=vector, dst=ids[vcpu], svt=1, sid=CARD)
+            return {"ids": ids, "message": message, "vector": vector, "vcpu": vcpu, "id": ids[vcpu], "entry": entry}
 
 
 def _facts(numbers: Numbers) -> Table:
-    """What happened: the interrupt with all its numbers."""
-    machine = Scrambled(numbers)
-    vcpu, vector = machine.fire(numbers["message"])
-    return Table(("name", "number", "of what"), [
-        ("message", numbers["message"], "of the card: which of its MSI-X table's rows"),
-        ("index", machine.index, "in the interrupt remapping table"),
-        ("vector", f"{vector:#x}", "of one vCPU"),
-        ("APIC ID", f"{machine.m.apic_id[vcpu]:#x}", "of a local APIC, as the platform gave it out"),
-        ("vCPU", vcpu, "as the guest's kernel counts")], "One interrupt and its numbers")
+    """What happened: the interrupt with all its names."""
+    return _machine(numbers).names()
 
 
 def _vector(numbers: Numbers, answer: int) -> Judged:
-    machine = Scrambled(numbers)
+    machine = _machine(numbers)
     _, vector = machine.fire(numbers["message"])
     if answer == vector:
-        return Judged(True, shown=_facts(numbers))
-    if answer == machine.index:
-        return Judged(False, "M3", shown=_facts(numbers))
-    met = "M2" if answer == numbers["message"] else "M6" if answer in (numbers["vcpu"], numbers["id"]) else ""
-    return Judged(False, met, shown=_facts(numbers))
+        return Judged(True, shown=machine.names())
+    index = machine.source(CARD, numbers["message"]).index
+    met = ("M3" if answer == index else "M2" if answer == numbers["message"]
+           else "M6" if answer in (numbers["vcpu"], numbers["id"]) else "")
+    return Judged(False, met, shown=machine.names())
 
 
 def _destination(numbers: Numbers, answer: int) -> Judged:
     """Put the answer into the entry: does the vCPU get the interrupt?"""
-    machine = Scrambled(numbers)
-    source = machine.guest.sources[CARD][numbers["message"]]
     if not 0 <= answer < 1 << 32:
         return Judged(False, said="A destination has 32 bits.")
-    entry = IRTE.make(p=1, vector=numbers["vector"], dst=answer, svt=1, sid=CARD)
-    machine.guest.driver(source).change(source.index, entry)
+    machine = _machine(numbers)
+    machine.change(CARD, numbers["message"], dst=answer)
     vcpu, _ = machine.fire(numbers["message"])
     happened = f"With dst={answer:#x} it goes to {'nobody' if vcpu < 0 else f'vCPU {vcpu}'}."
     if vcpu == numbers["vcpu"]:
@@ -105,23 +67,53 @@ def _destination(numbers: Numbers, answer: int) -> Judged:
 
 def _moved(numbers: Numbers, answer: str) -> Judged:
     """Does the device's message change when the interrupt moves?"""
-    machine = Scrambled(numbers)
-    source = machine.guest.sources[CARD][numbers["message"]]
+    machine = _machine(numbers)
+    source = machine.source(CARD, numbers["message"])
     before = machine.guest.ways.message(source)
     machine.guest.affinity(source, (numbers["vcpu"] + 1) % 8)
     after = machine.guest.ways.message(source)
     said = f"The message is {before[0]:#x} before, and {after[0]:#x} after."
-    changed = before != after
-    if answer == ("yes" if changed else "no"):
+    if answer == ("yes" if before != after else "no"):
         return Judged(True, said=said)
     return Judged(False, "M4", said)
 
 
-def _yes_or_no(given: Any) -> str:
-    text = str(given).strip().lower()
-    if text not in ("yes", "no"):
-        raise ValueError("yes or no?")
-    return text
+# --- the wires ---
+
+
+def _draw_wires(dice: random.Random) -> Numbers:
+    """Three I/O APICs, a GSI of the second, and an ISA interrupt whose override is given as bytes."""
+    second = dice.choice((24, 32, 40))
+    third = second + dice.choice((24, 48, 56))
+    moved, to = dice.randrange(3, 16), dice.randrange(16, 24)
+    override = acpi_madt.entry(2, source=moved, gsi=to, flags=LOW_LEVEL)
+    return {"first": (0, second, third), "moved": moved, "to": to, "gsi": second + dice.randrange(3, third - second),
+            "bytes": bytes(override).hex(" ")}
+
+
+def _wires(numbers: Numbers) -> Table:
+    return rows(_madt(numbers))
+
+
+def _madt(numbers: Numbers) -> Madt:
+    return madt_of((0, 2), numbers["first"], ((numbers["moved"], numbers["to"], LOW_LEVEL),))
+
+
+def _pin(numbers: Numbers, answer: int) -> Judged:
+    found = _madt(numbers).pin_of(numbers["gsi"])
+    if found and answer == found[1]:
+        return Judged(True, shown=_wires(numbers))
+    met = "M2" if answer == numbers["gsi"] else ""
+    said = "" if met else f"Pin {answer} of which I/O APIC? It has to be the one that begins last at or before the GSI."
+    return Judged(False, met, said, _wires(numbers))
+
+
+def _isa(numbers: Numbers, answer: int) -> Judged:
+    right = _madt(numbers).gsi_of(numbers["moved"])
+    if answer == right:
+        return Judged(True, shown=_wires(numbers))
+    said = "The override says otherwise: its GSI begins at byte 4, the lowest byte first."
+    return Judged(False, "M2" if answer == numbers["moved"] else "", said, _wires(numbers))
 
 
 TASKS = (
@@ -133,5 +125,12 @@ TASKS = (
          ("The table knows nothing of how a kernel counts.", "Count in the list from 0."), _facts),
     Task("moved", "The kernel moves message {message} from vCPU {vcpu} to another. Does the card's message, its "
          "address or its data, change?", _draw, _moved,
-         ("Who reads the entry?", "The message carries the number of an entry."), _facts, _yes_or_no, ("yes", "no")),
+         ("Who reads the entry?", "The message carries the number of an entry."), _facts, yes_or_no, ("yes", "no")),
+    Task("pin", "The I/O APICs of a machine begin at the GSIs {first}. Which pin, of its own I/O APIC, is GSI {gsi}?",
+         _draw_wires, _pin, ("First find whose GSI it is.", "A pin counts from the first GSI of its I/O APIC."),
+         _wires),
+    Task("isa", "A MADT has an override, byte for byte {bytes}. Which GSI has ISA IRQ {moved}?", _draw_wires, _isa,
+         ("An ISA IRQ has the GSI of its own number, unless an override says otherwise.",
+          "Type, length, bus, ISA IRQ are a byte each; then the GSI, four bytes, the lowest first."), _wires),
 )
+"""The exercises, in the order of the notebook."""

@@ -71,3 +71,11 @@ def numbers(given: Any) -> tuple[int, ...]:
     if not isinstance(parts, list | tuple | set | frozenset) or len(parts) > 64:
         raise ValueError("a few numbers are asked for, such as 3, 4, 0x10")
     return tuple(number(each) for each in parts)
+
+
+def yes_or_no(given: Any) -> str:
+    """"yes" or "no". ValueError for anything else."""
+    text = str(given).strip().lower()
+    if text not in ("yes", "no"):
+        raise ValueError("yes or no?")
+    return text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -188,11 +189,16 @@ class Trial:
         before = self.machine.copy()
         events = self._issue(command)
         self.guest.take(events)
-        drawn, serial = self._scene(), next(event.serial for event in events if event.serial)
-        told = explain(events, before, serial)
-        tokens = list(fold(drawn, [event for event in events if event.serial == serial]))
-        return Journey(drawn, told.verdict, told.sentences, told.checks, tokens[0] if tokens else None,
-                       _reached(drawn, tokens))
+        return journey_of(events, before, self._scene())
+
+
+def journey_of(events: Sequence[Event], before: Machine, drawn: Scene) -> Journey:
+    """What became of the first interrupt among the events of a command; before: the machine that it met."""
+    serial = next(event.serial for event in events if event.serial)
+    told = explain(events, before, serial)
+    tokens = list(fold(drawn, [event for event in events if event.serial == serial]))
+    return Journey(drawn, told.verdict, told.sentences, told.checks, tokens[0] if tokens else None,
+                   _reached(drawn, tokens))
 
 
 def _reached(drawn: Scene, tokens: list[Token]) -> tuple[int, ...]:

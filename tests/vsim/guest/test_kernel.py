@@ -679,3 +679,15 @@ def test_the_message_of_a_function_names_its_entry():
         low = setup.machine.msix[4 * source.number]
         assert chain.index_of(low, 0, 0) == source.index and get(low, REMAP_ADDRESS.format)
     assert GCMD.ire.mask == 1 << 25
+
+
+@pytest.mark.parametrize("unit", [True, False], ids=["remapped", "plain"])
+def test_an_affinity_may_name_its_vector(unit):
+    setup = Setup(unit=unit)
+    guest = setup.boot()
+    source = guest.sources[NIC][0]
+    assert guest.affinity(source, 5, 0x9C) == ""
+    assert (source.vcpu, source.vector) == (5, 0x9C) and fire(setup, guest, source) == [(5, source)]
+    assert guest.affinity(source, 5, 0x9D) == "" and source.vector == 0x9D
+    assert guest.affinity(guest.sources[NIC][1], 5, 0x9D) == "vector 0x9d is not free on vCPU 5"
+    assert guest.affinity(guest.sources[NIC][1], 5, 0x80) == "vector 0x80 is not free on vCPU 5"

@@ -125,3 +125,20 @@ def test_the_table_prints_as_acpidump_text_and_is_read_back():
     data = a.madt([0, 2, 600])
     lines = [f"    {at:04X}: {data[at:at + 16].hex(' ').upper()}" for at in range(0, len(data), 16)]
     assert dumped("\n".join(["APIC @ 0x0", *lines])) == [("APIC", data)]
+
+
+@pytest.mark.parametrize("gsi, place", [(0, (1, 0)), (23, (1, 23)), (24, (0, 0)), (55, (0, 31)), (56, (2, 0)),
+                                        (90, (2, 34))])
+def test_a_gsi_is_a_pin_of_the_last_io_apic_that_begins_before_it(gsi, place):
+    table = a.parse(bytes(a.table([a.entry(1, id=9, gsi=24), a.entry(1, id=8, gsi=0), a.entry(1, id=10, gsi=56)])))
+    assert table.pin_of(gsi) == place
+
+
+def test_below_every_first_gsi_there_is_no_pin():
+    assert a.table([a.entry(1, id=9, gsi=24)]).pin_of(23) is None and a.table([]).pin_of(0) is None
+
+
+@pytest.mark.parametrize("irq, gsi", [(0, 2), (1, 1), (9, 20), (7, 7)])
+def test_an_isa_interrupt_has_its_own_number_unless_it_is_overridden(irq, gsi):
+    table = a.table([a.entry(2, source=0, gsi=2), a.entry(2, source=9, gsi=20), a.entry(2, bus=1, source=7, gsi=99)])
+    assert table.gsi_of(irq) == gsi

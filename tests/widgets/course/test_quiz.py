@@ -88,28 +88,6 @@ def test_points_are_for_the_first_try_without_a_hint():
     assert [quiz.score[0] for quiz in (first, late, hinted, opened)] == [2, 1, 1, 0]
 
 
-@pytest.mark.parametrize("who", STUDENTS)
-def test_right_answers_of_the_six_names_are_right(who):
-    quiz = Quiz("03_six_names", who)
-    for name, key in (("vector", "vector"), ("destination", "id")):
-        assert quiz.guess(name, quiz.numbers(name)[key]).text.startswith("Right.")
-    assert quiz.guess("moved", "no").text.startswith("Right.")
-    assert quiz.score == (6, 6)
-
-
-@pytest.mark.parametrize("name, answer, met", [
-    ("vector", lambda n: n["message"], "M2"), ("vector", lambda n: n["message"] + 70, "M3"),
-    ("vector", lambda n: n["id"], "M6"), ("destination", lambda n: n["vcpu"], "M6"),
-    ("destination", lambda n: n["vector"], "M2"), ("moved", lambda n: "yes", "M4")])
-@pytest.mark.parametrize("who", STUDENTS)
-def test_a_tell_tale_answer_names_the_belief(name, answer, met, who):
-    quiz = Quiz("03_six_names", who)
-    told = quiz.guess(name, answer(quiz.numbers(name)))
-    assert f"({met})" in told.text and MISCONCEPTIONS[met].cure in told.text
-    assert told.link == MISCONCEPTIONS[met].scene[0]
-    assert f"met={met} " in quiz.receipt()
-
-
 def test_a_card_commits_and_hints_by_clicks():
     card = Quiz("03_six_names", "Ada").ask("moved")
     assert isinstance(card, Card)

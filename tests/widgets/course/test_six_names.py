@@ -1,0 +1,49 @@
+"""The exercises of notebook 03: right answers are worked out here, tell-tale ones name the belief."""
+
+import pytest
+
+from vsim.layouts.bits import get
+from vsim.layouts.formats import IRTE
+from widgets.course.misconceptions import MISCONCEPTIONS
+from widgets.course.quiz import Quiz
+from widgets.course.six_names import OTHERS_ENTRIES
+
+NOTEBOOK = "03_six_names"
+STUDENTS = ("Ada", "Grace", "Edsger")
+RIGHT = {
+    "vector": lambda n: get(n["entry"], IRTE.vector), "destination": lambda n: n["ids"][n["vcpu"]],
+    "moved": lambda n: "no", "pin": lambda n: n["gsi"] - n["first"][1],
+    "isa": lambda n: int.from_bytes(bytes.fromhex(n["bytes"])[4:8], "little")}
+TELLS = [
+    ("vector", lambda n: n["message"], "M2"), ("vector", lambda n: n["message"] + OTHERS_ENTRIES, "M3"),
+    ("vector", lambda n: n["id"], "M6"), ("destination", lambda n: n["vcpu"], "M6"),
+    ("destination", lambda n: 2 * n["vcpu"], "M6"), ("destination", lambda n: n["vector"], "M2"),
+    ("moved", lambda n: "yes", "M4"), ("pin", lambda n: n["gsi"], "M2"), ("isa", lambda n: n["moved"], "M2")]
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_right_answers_are_right_and_their_neighbours_are_not(who):
+    quiz, other = Quiz(NOTEBOOK, who), Quiz(NOTEBOOK, who)
+    for name in quiz.tasks:
+        answer = RIGHT[name](quiz.numbers(name))
+        assert quiz.guess(name, answer).text.startswith("Right."), name
+        if answer != "no":
+            assert other.guess(name, answer + 1).text.startswith("Not so."), name
+    assert quiz.score == (10, 10)
+
+
+@pytest.mark.parametrize("name, answer, met", TELLS)
+@pytest.mark.parametrize("who", STUDENTS)
+def test_a_tell_tale_answer_names_the_belief(name, answer, met, who):
+    quiz = Quiz(NOTEBOOK, who)
+    told = quiz.guess(name, answer(quiz.numbers(name)))
+    assert f"({met})" in told.text and MISCONCEPTIONS[met].cure in told.text
+    assert told.link == MISCONCEPTIONS[met].scene[0]
+    assert f"met={met} " in quiz.receipt()
+
+
+def test_no_two_names_of_an_interrupt_have_one_number_whoever_asks():
+    for n in range(40):
+        drawn = Quiz(NOTEBOOK, f"student {n}").numbers("vector")
+        names = [drawn[key] for key in ("message", "vector", "vcpu", "id")] + [drawn["message"] + OTHERS_ENTRIES]
+        assert len({*names}) == 5
