@@ -10,5 +10,6 @@ In the order in which to read them; a module imports only from those above it:
     host           a host's units and what is behind each
     host_policies  the links, tried
     builder        `build`: the machine of a configuration
+    posting        a host's CPUs and vCPUs: the processor's side of posting
     stage          a small domain of the series to try things on
 """
