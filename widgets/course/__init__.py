@@ -7,6 +7,7 @@ In the order in which to read them; a module imports only from those above it:
     task            an exercise as a row
     six_names       exercises of notebook 03
     caches          a unit by hand, and exercises of notebook 13
+    moving          exercises of notebook 14
     sizing          exercises of notebook 15
     quiz            `Quiz`: the exercises of a notebook for one student
 """
