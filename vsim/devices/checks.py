@@ -37,6 +37,9 @@ requester without source-id, and quirks by name."""
 MODE_BIT = {name: 1 << place for place, name in enumerate(MODE)}
 """The mode bit of each name."""
 
+CHOSEN = MODE[MODE.index("svt3_mismatch"):MODE.index("sourceless")] + MODE[MODE.index("compat_passes"):]
+"""The names that stand for options of a profile and for quirks, not for the state of a unit or a requester."""
+
 
 def _words(place: Field) -> str:
     """The expression for a field of a 128-bit entry kept as the words w0..w3."""

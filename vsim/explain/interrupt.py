@@ -6,12 +6,13 @@ generated chain, which decides, is an independent form of the same table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from vsim.devices import chain
-from vsim.devices.checks import CHECKS, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
+from vsim.devices.checks import CHECKS, CHOSEN, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
 from vsim.devices.remap import Words, posts
 from vsim.explain.sentences import apic_text, entry_text, message_text, number, say, section, words_of
 from vsim.layouts.formats import REASON_TEXT, Reason
@@ -33,6 +34,10 @@ RAW = {
 # Our own constant expressions, compiled once; no input ever gets here.
 _CODE = {name: compile(expanded(name), name, "eval") for name in (*OPERANDS, *RAW)}
 _CONDITION = {name: compile(expanded(row.condition), name, "eval") for name, row in CHECKS.items()}
+# What a condition needs of quirks and options to hold at all: those of its terms that are one comparison.
+_TERM = re.compile(r"(?:^|& )\(?(\w+) == ([01])\)?(?= &|$)")
+_NEEDS = {name: [(choice, value == "1") for choice, value in _TERM.findall(row.condition) if choice in CHOSEN]
+          for name, row in CHECKS.items()}
 _NOTHING: dict[str, object] = {"__builtins__": {}}
 
 
@@ -45,7 +50,10 @@ class Operand(NamedTuple):
 
 
 class CheckRow(NamedTuple):
-    """One check on one request. outcome: passed, failed, delivered or not reached; reason: of the fault, or PASS."""
+    """One check on one request. outcome: passed, failed, delivered or not reached; reason: of the fault, or PASS.
+
+    moot: nothing can end at it on this unit, since it belongs to a quirk or an option that is off.
+    """
 
     name: str
     outcome: str
@@ -54,6 +62,7 @@ class CheckRow(NamedTuple):
     reason: int
     section: str
     sentence: str
+    moot: bool = False
 
     def __str__(self) -> str:
         values = " ".join(f"{o.name}={o.value:#x}" for o in self.operands if o.value is not None)
@@ -81,12 +90,27 @@ def _row(name: str, outcome: str, values: dict[str, int]) -> CheckRow:
         Operand(operand, None if outcome == NOT_REACHED else int(eval(_CODE[operand], _NOTHING, values)),
                 OPERANDS[operand][1] if operand in OPERANDS else RAW[operand])
         for operand in operand_names(row.condition) if operand in _CODE)
-    return CheckRow(name, outcome, operands, row.condition, row.outcome, row.section, row.sentence)
+    moot = any(bool(values["mode"] & MODE_BIT[choice]) != wanted for choice, wanted in _NEEDS[name])
+    return CheckRow(name, outcome, operands, row.condition, row.outcome, row.section, row.sentence, moot)
 
 
 def ending(rows: Iterable[CheckRow]) -> CheckRow | None:
     """The check at which the request ended, None when all passed."""
     return next((row for row in rows if row.outcome in (FAILED, DELIVERED)), None)
+
+
+def deciding(rows: Sequence[CheckRow]) -> int:
+    """The place of the check that decided: where the request ended, or the last when all passed."""
+    return next((place for place, row in enumerate(rows) if row.outcome in (FAILED, DELIVERED)), len(rows) - 1)
+
+
+def summary(rows: Sequence[CheckRow]) -> str:
+    """The checks in three words: "9 passed, failed here, 10 not reached"."""
+    passed = sum(row.outcome == PASSED for row in rows)
+    end, rest = ending(rows), sum(row.outcome == NOT_REACHED for row in rows)
+    here = "" if end is None else "failed here" if end.outcome == FAILED else "delivered unchanged here"
+    words = [f"{passed} passed" if passed else "", here, f"{rest} not reached" if rest else ""]
+    return ", ".join(filter(None, words))
 
 
 def why(m: Machine, unit: int, requester: int, address: int, data: int) -> tuple[CheckRow, ...]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import scenes
 from vsim.devices import chain, remap
 from vsim.devices.checks import CHECKS, DROP, MODE, MODE_BIT, NAMES, ORDERS, PASS
-from vsim.explain.interrupt import CheckRow, ending, explain, explain_in, unreachable, walk, why
+from vsim.explain.interrupt import CheckRow, deciding, ending, explain, explain_in, summary, unreachable, walk, why
 from vsim.explain.sentences import say, section
 from vsim.history.log import History
 from vsim.layouts.formats import IRTE, IRTE_POSTED, Reason, msi_message, remap_message
@@ -133,6 +133,22 @@ RAWS = st.fixed_dictionaries({
 def test_the_walk_ends_at_the_check_at_which_the_chain_ends(order, raw):
     end = ending(walk(order, raw))
     assert (NAMES.index(end.name) if end else 0) == chain_number(order, raw)
+
+
+@given(raw=RAWS)
+def test_a_moot_check_ends_nothing_and_belongs_to_a_choice(raw):
+    rows = walk("spec", raw)
+    assert not any(row.moot for row in rows if row.outcome in ("failed", "delivered"))
+    plain = {row.name for row in walk("spec", raw | {"mode": raw["mode"] & MODE_BIT["ires"]}) if row.moot}
+    assert plain == {"dropped-while-off", "source-bus-reversed", "source-type-mismatch"}
+
+
+@pytest.mark.parametrize("raw, words, place", [
+    (values(), "20 passed", 19), (values(entries=2), "6 passed, failed here, 13 not reached", 6),
+    (values(mode=0), "1 passed, delivered unchanged here, 18 not reached", 1)])
+def test_the_checks_are_told_in_three_words(raw, words, place):
+    rows = walk("spec", raw)
+    assert (summary(rows), deciding(rows)) == (words, place)
 
 
 ENTRIES = st.builds(lambda w0, w1, w2, w3: w0 | w1 << 32 | w2 << 64 | w3 << 96,
