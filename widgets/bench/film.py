@@ -48,7 +48,8 @@ SCENES = (
           (("ask", "edit.write(p=0)"), ("press", "fire")), 2.0),
     Scene("Blocked at the table. A fault record says who it was.", (), 1.8),
     Scene("A storm: all devices send, 400 times a second.",
-          (("choose", "1"), ("fill", "per second=400"), ("fill", "for seconds=3"), ("press", "storm")), 4.2),
+          (("choose", "1"), ("press", "1,000/s, 2 s ▾"), ("fill", "per second=400"), ("fill", "for seconds=3"),
+           ("press", "400/s, 3 s ▾"), ("press", "storm")), 4.2),
     Scene("The darker a square, the more its vCPU has taken. Every step can be undone.", (), 2.4),
 )
 
@@ -151,7 +152,7 @@ class Camera:
 
     def choose(self, speed: str) -> None:
         """Choose the speed of the animation."""
-        self.page.get_by_label("Speed of the animation").first.select_option(speed)
+        self.page.get_by_title("speed: of tokens").first.select_option(f"{speed}x")
 
     def fill(self, what: str) -> None:
         """Write a value into the field with that label: "label=value"."""

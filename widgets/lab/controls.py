@@ -1,4 +1,8 @@
-"""The row above the bench: boot, fire, storm, back and forward, save; and where the machine is in its history."""
+"""The line above the bench: boot, fire, storm, undo and redo; and where the machine is in its history.
+
+It is one line where there is room, and what it says never moves what is below: a storm's rate and length fold away, a
+sentence lies over the map until the next gesture.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +15,74 @@ from vsim.state.pci import Function
 from vsim.state.trace import Event
 from widgets.lab.panel import Panel, flow, line
 
+CSS = """
+.vsim-controls.vsim-panel{position:relative;z-index:3;overflow:visible;padding:2px 6px}
+.vsim-controls .vsim-flow{gap:2px 6px}
+.vsim-controls button.jupyter-button{padding:0 9px;margin:1px}
+.vsim-controls .vsim-where{flex:1 1 120px;min-width:0}
+.vsim-controls .vsim-where p{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.vsim-controls .vsim-apart{margin-left:8px}
+.vsim-controls .vsim-folded{display:none}
+.vsim-fold{position:relative}
+.vsim-fold>.vsim-flow{position:absolute;top:100%;left:0;z-index:1;width:max-content;max-width:90cqw;padding:4px 8px;
+ background:var(--vsim-background);border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
+.vsim-controls>.vsim-message{position:absolute;top:100%;left:6px;margin:0;max-width:min(70ch,96%)}
+.vsim-controls>.vsim-message [role=status]{padding:1px 10px;background:var(--vsim-background);
+ border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
+"""
+
 
 class Controls(Panel):
     """What acts on the machine as a whole."""
 
     title = "controls"
+    css = CSS
     slow = 1.0
 
     def build(self) -> tuple[W.Widget, ...]:
-        """Two rows that break where the width asks for it."""
+        """One line that breaks where the width asks for it."""
+        self.add_class("vsim-controls")
         senders = [f for f in self.lab.machine.bus.functions if not f.bridge]
         self.device = W.Dropdown(options=[(_label(f), f.bdf) for f in senders], description="device",
-                                 layout=W.Layout(width="330px"), style={"description_width": "48px"},
+                                 layout=W.Layout(width="260px"), style={"description_width": "46px"},
                                  tooltip="who raises an interrupt", disabled=not senders)
-        self.number = W.BoundedIntText(min=0, max=2047, description="message", layout=W.Layout(width="130px"),
-                                        style={"description_width": "62px"}, tooltip="number of its message")
+        self.number = W.BoundedIntText(min=0, max=2047, description="message", layout=W.Layout(width="128px"),
+                                       style={"description_width": "64px"}, tooltip="number of its message")
+        self.where = W.HTML()
+        self.where.add_class("vsim-where")
+        self.undo_button = self.button("undo", self.lab.undo, "take the last gesture back")
+        self.undo_button.add_class("vsim-apart")
+        self.redo_button = self.button("redo", self.lab.redo, "do it again")
+        self.watch(self.device, self._chosen)
+        self.follow("device", self._follow)
+        return (flow(self.button("boot", self._boot, "the guest sets up vIOMMU, vCPUs and devices", "primary"),
+                     self.device, self.number,
+                     self.button("fire", self._fire, "the device raises the message", "primary"), *self._of_storms(),
+                     self.undo_button, self.redo_button, self.where),)
+
+    def _of_storms(self) -> tuple[W.Widget, ...]:
+        """Storm and stop; how fast and how long folds away behind a button that tells both."""
         self.rate = W.BoundedIntText(value=1000, min=1, max=100_000, description="per second",
                                      layout=W.Layout(width="160px"), style={"description_width": "76px"},
                                      tooltip="interrupts a second of all devices together")
         self.seconds = W.BoundedFloatText(value=2.0, min=0.1, max=3600, step=0.5, description="for seconds",
                                           layout=W.Layout(width="150px"), style={"description_width": "78px"},
                                           tooltip="length of the storm")
-        self.where = W.HTML()
-        self.undo_button = self.button("undo", self.lab.undo, "take the last gesture back")
-        self.redo_button = self.button("redo", self.lab.redo, "do it again")
-        self.watch(self.device, self._chosen)
-        self.follow("device", self._follow)
-        return (flow(self.button("boot", self._boot, "the guest sets up vIOMMU, vCPUs and devices", "primary"),
-                     self.device, self.number,
-                     self.button("fire", self._fire, "the device raises the message", "primary")),
-                flow(self.rate, self.seconds, self.button("storm", self._storm, "all devices send"),
-                     self.button("stop", self._stop, "end the storm"), self.undo_button, self.redo_button, self.where))
+        self.fold = W.ToggleButton(tooltip="how many interrupts a second, and for how long",
+                                   layout=W.Layout(width="auto"))
+        self._numbers = flow(self.rate, self.seconds)
+        for control in (self.rate, self.seconds, self.fold):
+            self.watch(control, self._folded)
+        self._folded()
+        both = W.Box([self.fold, self._numbers])
+        both.add_class("vsim-fold")
+        storm = self.button("storm", self._storm, "all devices send")
+        storm.add_class("vsim-apart")
+        return storm, both, self.button("stop", self._stop, "end the storm")
+
+    def _folded(self) -> None:
+        self.fold.description = f"{self.rate.value:,}/s, {self.seconds.value:g} s ▾"
+        (self._numbers.remove_class if self.fold.value else self._numbers.add_class)("vsim-folded")
 
     def _chosen(self) -> None:
         if self.device.value is not None:
@@ -72,11 +113,11 @@ class Controls(Panel):
         self.draw(self.lab.machine, [])
 
     def draw(self, m: Machine, events: list[Event]) -> None:
-        """The place in the history, and whether a storm goes on."""
+        """The place in the history (commands done, machine time), or what is to come of a storm."""
         here, last = self.lab.position, len(self.lab.history)
         running = sum(storm.count - storm.sent for storm in self.lab.storms)
-        storm = f"; storm: {running:,} to come" if running else ""
-        self.where.value = line(f"command {here:,} of {last:,}, {m.clock / 1e6:,.3f} ms{storm}", "muted")
+        said = f"storm: {running:,} to come" if running else f"{here:,} of {last:,}, {m.clock / 1e6:,.3f} ms"
+        self.where.value = line(said, "muted")
         self.undo_button.disabled, self.redo_button.disabled = not here, here == last
 
 

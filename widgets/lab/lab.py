@@ -54,6 +54,7 @@ class Selection(HasTraits):
     irte = Int(-1, min=-1, max=0xFFFF, help="index in the remapping table")
     vlapic = Int(-1, min=-1, max=4095, help="number of a vCPU")
     serial = Int(0, min=0, help="number of an interrupt")
+    seen = Int(-1, min=-1, help="events of the last command that have been told; -1 for all of them")
 
 
 class Lab:
@@ -288,7 +289,7 @@ class Lab:
 
     def _tell(self, kind: str, events: list[Event]) -> None:
         """Tell every observer. A change that an observer makes is told after this one, to all."""
-        self.last = events
+        self.last, self.selection.seen = events, -1
         self._news.append((kind, events))
         if self._telling:
             return

@@ -6,5 +6,9 @@ In the order in which to read them; a module imports only from those above it:
     happened  what happened, as rows of words
     rows      a table whose rows can be chosen
     scrub     a slider
-    timeline  play, step, jump, and why
+    reader    what the panels below share
+    travel    play, step, drag, jump
+    why       why an interrupt went so
+    events    the table, with what it shows
+    timeline  the three in one view
 """

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason
 
 AXE = find_spec("axe_playwright_python")
 LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
-TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest"]
+TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events"]
 NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
 MADE = f"""from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
@@ -176,7 +176,8 @@ def edit(session):
 
 
 def rows(session):
-    """The cells of the timeline's table, row by row."""
+    """The cells of the table of events, row by row."""
+    tab(session, "events")
     return part(session, ".vsim-rows tbody").evaluate(
         "(body) => [...body.rows].map((row) => [...row.cells].map((each) => each.textContent))")
 
@@ -184,6 +185,7 @@ def rows(session):
 def newest(session):
     """The cells of the last row, which is that of the newest interrupt, when nothing is under way."""
     settled(session)
+    tab(session, "events")
     expect(part(session, ".vsim-rows tbody tr:last-child")).to_have_attribute(
         "data-serial", str(session.ask("lab.machine.serials")))
     return rows(session)[-1]
@@ -198,9 +200,10 @@ def test_a_unit_created_by_the_form_is_in_event_table_and_map(bench):
     press(bench, "issue")
     assert bench.until("lab.machine.live(0)")
     until(bench, "view.model.get('scene').units.length === 1")
+    expect(part(bench).get_by_text("Done: 0.")).to_be_visible()
+    tab(bench, "events")
     part(bench).get_by_label("rows are").select_option("events")
     expect(part(bench, ".vsim-rows tbody tr").first).to_contain_text("domctl")
-    expect(part(bench).get_by_text("Done: 0.")).to_be_visible()
     part(bench).get_by_label("rows are").select_option("interrupts")
 
 
@@ -267,7 +270,7 @@ def test_a_step_back_leaves_picture_and_machine_as_they_were(bench):
     bench.until("lab.machine != kept")
     settled(bench)
     assert picture(bench) != before
-    part(bench).get_by_label("step by").select_option("command")
+    part(bench).get_by_title("how far a step goes").select_option("command")
     press(bench, "◀ back")
     bench.until("lab.machine == kept")
     settled(bench)
@@ -300,6 +303,7 @@ def test_the_slider_moves_the_cursor_when_it_is_let_go(bench):
 def test_a_row_of_the_table_chooses_the_interrupt(bench):
     booted(bench)
     serial = bench.ask("lab.machine.serials")
+    tab(bench, "events")
     part(bench, ".vsim-rows").get_by_role("button", name="interrupt 1: why", exact=True).click()
     assert bench.until("lab.selection.serial == 1")
     expect(part(bench, ".vsim-why h4").first).to_contain_text("Interrupt 1:")
@@ -379,6 +383,9 @@ def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, brow
 
 # --- what fits where ---
 
+# The bench as tall as it likes, so that nothing of it is scrolled away or lies under the map.
+_UNROLLED = """.vsim-frame, .vsim-map { height: auto !important } .vsim-pinned { position: static !important }
+  .vsim-glance { flex: none !important; overflow: visible !important }"""
 # All that is to be read or pressed in the bench: what sticks out, what is cut off, which pairs overlap. What lies in a
 # part that scrolls by itself, or is drawn on a canvas, is not counted.
 _BOXES = """() => {
@@ -414,8 +421,53 @@ def test_nothing_is_clipped_and_nothing_overlaps(server, browser, width, dark):
         found = {}
         for name in TABS:
             front(session, name)
+            style = session.page.add_style_tag(content=_UNROLLED)
             found[name] = session.page.evaluate(_BOXES)
+            style.evaluate("(each) => each.remove()")
         assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+# What lies below the window or the bench's own edge, tab by tab, and the height of the bench.
+_SEEN = """() => { const bench = document.querySelector(".t-lab"), { top, bottom } = bench.getBoundingClientRect();
+  const parts = [".vsim-controls", ".vsim-map", ".vsim-travel", ".vsim-why", ".vsim-tabs"];
+  return [Math.round(bottom - top), parts.filter((each) => {
+    const box = bench.querySelector(each).getBoundingClientRect();
+    return box.top < top - 1 || box.top > bottom - 40 || box.height < 20; })]; }"""
+
+
+def test_all_of_it_is_seen_at_one_glance_in_a_window_of_1440_by_900(server, browser):
+    with opened(server, browser, "narrow.ipynb", width=1440) as session:
+        assert session.run() == []
+        booted(session)
+        for name in TABS:
+            front(session, name)
+            height, missed = session.page.evaluate(_SEEN)
+            assert missed == [] and height <= 760, name
+
+
+def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(server, browser):
+    with opened(server, browser, "narrow.ipynb", width=900) as session:
+        assert session.run() == []
+        where = "() => document.querySelector('.t-lab .vsim-map').getBoundingClientRect().top"
+        before = session.page.evaluate(where)
+        glance = part(session, ".vsim-glance")
+        assert glance.evaluate("(each) => { each.scrollTop = 200; return each.scrollTop; }") == 200
+        assert abs(session.page.evaluate(where) - before) < 1
+
+
+def test_a_storm_and_a_refusal_move_nothing(server, browser):
+    with opened(server, browser, "narrow.ipynb", width=1440) as session:
+        assert session.run() == []
+        where = "() => JSON.stringify(document.querySelector('.t-lab .vsim-map').getBoundingClientRect())"
+        before = session.page.evaluate(where)
+        press(session, "storm")
+        expect(part(session).get_by_text("boot the guest first")).to_be_visible()
+        assert session.page.evaluate(where) == before
+        booted(session)
+        session.do("storm = lab.storm(200, 3.0)")
+        expect(part(session).get_by_text("to come")).to_be_visible()
+        assert session.page.evaluate(where) == before
+        session.do("storm.stop()")
 
 
 # --- every profile ---

@@ -501,7 +501,7 @@ def test_two_buttons_on_two_threads_leave_one_consistent_history(booted):
     for thread in threads:
         thread.join()
     assert booted.machine == replayed(booted)
-    assert f"command {booted.position:,} of {len(booted.history):,}" in controls.where.value
+    assert f"{booted.position:,} of {len(booted.history):,}" in controls.where.value
     controls.close()
 
 
