@@ -152,7 +152,7 @@ class Camera:
 
     def choose(self, speed: str) -> None:
         """Choose the speed of the animation."""
-        self.page.get_by_title("speed: of tokens").first.select_option(f"{speed}x")
+        self.page.get_by_label("speed", exact=True).first.select_option(f"{speed}x")
 
     def fill(self, what: str) -> None:
         """Write a value into the field with that label: "label=value"."""

@@ -47,10 +47,12 @@ class Travel(Reader):
         return (self._transport(), self._scrubber(), self._jumps())
 
     def _transport(self) -> W.Widget:
-        self.grain = W.Dropdown(options=GRAINS, value=INTERRUPT, layout=W.Layout(width="94px"),
+        self.grain = W.Dropdown(options=GRAINS, value=INTERRUPT, description="by", style={"description_width": "18px"},
+                                layout=W.Layout(width="114px"),
                                 tooltip="how far a step goes")
-        self.speed = W.Dropdown(options=SPEEDS, value=1.0, layout=W.Layout(width="64px"),
-                                tooltip="speed: of tokens, and of playing; no result depends on it")
+        self.speed = W.Dropdown(options=SPEEDS, value=1.0, description="speed", style={"description_width": "38px"},
+                                layout=W.Layout(width="104px"),
+                                tooltip="of tokens, and of playing; no result depends on it")
         self.play_button = self.button("▶ play", self._press_play, "step on and on, until the end")
         self.play_button.add_class("vsim-play")
         self.back_button = self.button("◀ back", lambda: self.step(-1), "one step back")

@@ -270,7 +270,7 @@ def test_a_step_back_leaves_picture_and_machine_as_they_were(bench):
     bench.until("lab.machine != kept")
     settled(bench)
     assert picture(bench) != before
-    part(bench).get_by_title("how far a step goes").select_option("command")
+    part(bench).get_by_label("by", exact=True).select_option("command")
     press(bench, "◀ back")
     bench.until("lab.machine == kept")
     settled(bench)
