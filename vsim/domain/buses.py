@@ -131,7 +131,7 @@ class Buses:
                 raise self.refuse(entry.line, f"{bdf_text(above.bdf)}, a bridge above {bdf_text(entry.bdf)}, is taken "
                                    f"by {self.functions[above.bdf].name}; allowed: another virtual slot for that")
             self._bridges[above.bdf] = entry.segment, above
-            self.functions[above.bdf] = _bridge(above)
+            self.functions[above.bdf] = bridge_function(above)
             below = above.bdf
 
     # --- emulated ---
@@ -197,7 +197,8 @@ _BRIDGE_KINDS = {lspci.PCIE_TO_PCI: "pcie-to-pci", lspci.PCI_TO_PCIE: "pci", Non
 """Kinds of bridges by PCI Express type; the others are ports. A reverse bridge sends with its own id, as a PCI one."""
 
 
-def _bridge(facts: HostFunction) -> Function:
+def bridge_function(facts: HostFunction) -> Function:
+    """The guest's bridge for one of the host; `facts.bridge` has its buses."""
     assert facts.bridge
     _, secondary, subordinate = facts.bridge
     kind = _BRIDGE_KINDS.get(facts.pcie_type, "pcie")

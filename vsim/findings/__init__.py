@@ -11,5 +11,6 @@ In the order in which to read them; a module imports only from those above it:
     traffic    cross-checks: faults, vectors, interrupts that nobody ends
     catalogue  all of them, on a paste
     tell       for people, and as JSON values
+    rebuild    a machine from what was dumped, and a fault line sent again
     clean      texts without what names people and machines
 """

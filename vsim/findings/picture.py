@@ -296,7 +296,9 @@ def _xen_table(p: Picture, record: Any) -> None:
     if isinstance(record, xen_tables.Entry):
         _table_row(p, record)
     elif isinstance(record, xen_tables.Unit):
-        unit = p.unit(f"xen iommu {record.number}")
+        named = [each.base for each in p.pasted.of("xen boot") if isinstance(each, xen_boot.Drhd)]
+        base = named[record.number] if record.number < len(named) else None      # Xen counts in the table's order
+        unit = p.unit(f"xen iommu {record.number}", base)
         unit.on, unit.size = record.remapping == "enabled", record.entries or None
         unit.sides["on"] = Side(record.file, record.line, f"Xen's unit {record.number}: remapping {record.remapping}")
     else:
@@ -387,6 +389,7 @@ def eim(unit: Unit) -> bool | None:
 
 _TAKERS: dict[str, Callable[[Picture, Any], None]] = {
     "lspci": _listed, "cpuid": _cpuid, "linux boot": _boot, "xen boot": _xen_boot, "linux registers": _registers,
+    "xen registers": _registers,
     "linux entries": _table_row, "xen entries": _xen_table, "linux counts": _heading,
     "linux interrupts": _interrupt, "linux vectors": _vectors,
     "linux faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,

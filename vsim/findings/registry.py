@@ -62,6 +62,11 @@ READERS = (
     _row("xen interrupts", "Xen's debug keys M, i, z", "xen_irqs",
          r"\bIRQ: *\d|\bvec=[0-9a-f]{2}|\bvec:[0-9a-f]{2}|Direct vector|IRQ information|IO[-_ ]APIC (?:#|interrupt)|"
          r"^.{0,40}\bNR  ?[DL]"),
+    _row("xen registers", "registers of the units, by Xen", "xen_regs", r"print_iommu_regs"),
+    _row("xen guest", "a guest's I/O APIC and local APICs, by Xen", "xen_hvm",
+         r"IOAPIC: base_address|LAPIC: base_msr|\[HVM:\d|ioapic redirtbl"),
+    _row("amd log", "AMD-Vi: events and boot lines", "amd_log", r"AMD-Vi|AMD_IOV|DEV_SPECIAL|not in IVRS table"),
+    _row("amd entries", "Xen's debug key V on AMD", "amd_tables", r"IRTE\[[0-9a-f]{3,4}\]"),
     _row("qemu trace", "QEMU's trace events", "qemu_trace",
          r"\b(?:vtd|apic|ioapic|msix?|kvm_irqchip|x86_iommu|pic)_[a-z_]+ |intel_iommu: |vtd_"),
     _row("qemu monitor", "info lapic, info pic, info irq", "qemu_monitor",

@@ -10,7 +10,7 @@ from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import REASON_TEXT, RTE, Reason
 from vsim.layouts.registers import FSTS
-from vsim.readers import linux_faults, qemu_monitor, regset, xen_irqs
+from vsim.readers import amd_log, linux_faults, qemu_monitor, regset, xen_irqs
 from vsim.readers.linux_faults import Fault
 
 NO_SPACE = -28
@@ -77,6 +77,15 @@ def _fault(p: Picture) -> Iterator[Hit]:
             yield f"a unit refused a request of {bdf_text(fault.rid)}{often}", (side_of(fault),)
         elif still:
             yield f"a unit refused a request of {bdf_text(fault.rid)}: {why}", (side_of(fault), *sides)
+
+
+def _amd(p: Picture) -> Iterator[Hit]:
+    for event in p.pasted.of("amd log"):
+        if isinstance(event, amd_log.Event) and (event.interrupt or event.kind == "INVALID_DEVICE_REQUEST"):
+            yield f"AMD's unit refused a request of {event.source}: {event.kind}", (
+                Side(event.file, event.line, f"address {event.address or 0:#x}, flags {event.flags or 0:#x}"),)
+        elif isinstance(event, amd_log.Missing):
+            yield "an I/O APIC is not in the IVRS table: no remapping", (Side(event.file, event.line, "not in IVRS"),)
 
 
 def _changed(p: Picture) -> Iterator[Hit]:
@@ -168,6 +177,9 @@ ROWS = (
     Row("fault", BROKEN, "A remapping unit refused an interrupt.",
         "vsim decode tells the line by its bits; a dump of the table (ir_translation_struct, key V) tells whose it is.",
         "VT-d 5.1.4", _fault),
+    Row("amd-event", BROKEN, "An AMD unit refused an interrupt, or the table lacks an I/O APIC.",
+        "vsim decode tells the event; look the entry up in the device's own table (Xen's key V).", "AMD 48882, 2.5",
+        _amd),
     Row("changed-since", NOTE, "A fault was told, and what refused it is no longer so.",
         "The entry was written later: a device that sends before it is set up, or after it was torn down.",
         "VT-d 5.1.4", _changed),

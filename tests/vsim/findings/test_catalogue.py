@@ -87,6 +87,8 @@ CASES = {
                          "table": None, "irq": None, "cpuid": None},
     "apic-ids": {"madt": texts.madt((0, 2, 4, 4)), "cpuid": None, "counts": None, "log": None},
     "fault": {"faults": FAULT.format("01:00.0", 0x33, *ABSENT)},
+    "amd-event": {"amd": "[ 1.0] AMD-Vi: Event logged [INVALID_DEVICE_REQUEST device=00:14.0 pasid=0x00000 "
+                         "address=0xfdf8000000 flags=0x0a00]\n"},
     "changed-since": {"faults": FAULT.format("01:00.0", 0, *ABSENT)},
     "fault-pending": edited("registers", "FSTS            \t0x34\t\t0x0000000000000000",
                             "FSTS            \t0x34\t\t0x0000000000000003"),

@@ -1,0 +1,91 @@
+"""A machine from what was dumped: the same entries, the same messages, and a fault line sent again."""
+
+import pytest
+
+from tests.places import real_files
+from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, NIC, machine
+from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
+from vsim.findings.catalogue import examine
+from vsim.findings.rebuild import Rebuilt, rebuild, replay
+from vsim.layouts.formats import IRTE
+from vsim.machine import step
+from vsim.state import commands as c
+from vsim.state.trace import Act
+
+
+def built(changed: dict[str, str | None] | None = None) -> tuple[Rebuilt, list]:
+    """The small machine rebuilt, with some texts changed, and its faults."""
+    sources = machine() | (changed or {})
+    picture = examine([(name, text) for name, text in sources.items() if text is not None]).picture
+    return rebuild(picture), picture.faults
+
+
+def test_processors_units_functions_and_entries_are_as_dumped():
+    found, _ = built()
+    m = found.run()
+    assert tuple(m.apic_id) == CPUS and [f.bdf for f in m.bus.functions] == [0, 0xE0, NIC]
+    assert m.unit_of(NIC) == 0 and found.units[0].base == BASE
+    for _, entry, cpu, vector in INTERRUPTS:
+        fields = IRTE.split(int.from_bytes(m.ram.read(found.tables[0] + 16 * entry, 16), "little"))
+        assert (fields["p"], fields["vector"], fields["dst"], fields["sid"]) == (1, vector, CPUS[cpu], NIC)
+    assert found.assumed == ["where the tables are in memory; that no entry is cached"]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_device_that_fires_reaches_the_processor_that_the_kernel_meant(number):
+    m = built()[0].run()
+    m.events = []
+    taken = [event for event in step(m, c.Signal(NIC, number)) if event.act == Act.ACCEPTED]
+    _, _, cpu, vector = INTERRUPTS[number]
+    assert [(event.node & 0xFFFFFF, event.index) for event in taken] == [(cpu, vector)]
+
+
+@pytest.mark.parametrize("reason, index, rid", [(0x22, 0x33, "01:00.0"), (0x26, 9, "01:00.0"), (0x26, 0, "00:1c.0")])
+def test_a_fault_line_is_replayed_and_its_cure_lets_it_pass(reason, index, rid):
+    found, faults = built({"faults": FAULT.format(rid, index, *(ABSENT if reason == 0x22 else SOURCE))})
+    told = replay(found, faults[0])
+    assert (told.same, told.reason, told.index, told.source) == (True, reason, index, faults[0].rid)
+    m = found.run()
+    for command in told.cure:
+        step(m, command)
+    assert told.change and replay(found, faults[0], m).reason == -1
+
+
+def test_a_message_in_compatibility_format_has_no_cure():
+    found, faults = built({"faults": FAULT.format("01:00.0", 0, 0x25, "Blocked a compatibility format request")})
+    told = replay(found, faults[0])
+    assert (told.same, told.reason, told.cure) == (True, 0x25, ()) and "no setting" in told.change
+
+
+def test_a_fault_whose_entry_was_written_since_passes_and_says_so():
+    found, faults = built({"faults": FAULT.format("01:00.0", 1, *ABSENT)})
+    told = replay(found, faults[0])
+    assert not told.same and "it passes" in told.note
+
+
+def test_what_no_text_says_is_assumed_and_told():
+    found, _ = built({"cpuid": None, "madt": None, "registers": None, "dmar": None, "lspci": None, "log": None})
+    text = "; ".join(found.assumed)
+    for word in ("APIC IDs of 4 processors", "1 functions as their interrupts name them", "CAP and ECAP of dmar0",
+                 "registers of dmar0", "32-bit destinations in dmar0", "requester id of the I/O APIC"):
+        assert word in text
+    with pytest.raises(ValueError, match="there is no machine to build"):
+        rebuild(examine([("a", "nothing")]).picture)
+
+
+@pytest.mark.parametrize("path", real_files("fault-lines/*.txt"))
+def test_a_log_of_faults_alone_makes_a_machine_that_refuses_them(path):
+    picture = examine([("log", path.read_bytes())]).picture
+    found = rebuild(picture)
+    faults = [fault for fault in picture.faults if fault.kind == "interrupt" and fault.reason > 0]
+    assert faults
+    for fault in faults:
+        told = replay(found, fault)
+        assert told.same or told.note
+
+
+@pytest.mark.parametrize("path", real_files("debugfs-irq/laptop-vmd/*.txt"))
+def test_a_laptop_is_rebuilt_from_its_interrupts(path):
+    picture = examine([("laptop", path.read_bytes())]).picture
+    found = rebuild(picture)
+    assert len(found.units) == 2 and found.run().vcpus == 20
