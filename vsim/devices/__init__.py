@@ -17,6 +17,7 @@ In the order in which to read them; a module imports only from those above it:
     faults       fault records and fault events
     dma          what becomes of a DMA request
     queue        the invalidation queue and the interrupt entry cache
+    flush        invalidation by registers
     vvtd         the trapped register page
     viommu       the hypercall that creates, destroys and queries a unit
 """

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from vsim.devices import routes, timer, vlapic
-from vsim.layouts.bits import get
+from vsim.layouts.bits import get, put
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
 from vsim.state import xen_quirks
@@ -194,16 +194,18 @@ _NEXT = {Apic.DISABLED: (Apic.DISABLED, Apic.XAPIC), Apic.XAPIC: tuple(Apic),
 
 
 def _write_base(m: Machine, vcpu: int, value: int) -> None:
-    """IA32_APIC_BASE: mode transitions; the window cannot be moved (Xen refuses it with #GP, A 2)."""
+    """IA32_APIC_BASE: mode transitions; a moved window is #GP unless the profile lets it move (A 2)."""
     modes = {(0, 0): Apic.DISABLED, (1, 0): Apic.XAPIC, (1, 1): Apic.X2APIC}
     wanted = modes.get((get(value, APIC_BASE.en), get(value, APIC_BASE.extd)))
     now = Apic(m.apic_mode[vcpu])
     moved = get(value, APIC_BASE.base) != get(m.apic_base[vcpu], APIC_BASE.base)
+    stays = moved and not m.profile.options.window_moves
     lacking = wanted == Apic.X2APIC and not m.profile.options.x2apic
-    if value & APIC_BASE.reserved or lacking or wanted is None or wanted not in _NEXT[now] or moved:
+    if value & APIC_BASE.reserved or lacking or wanted is None or wanted not in _NEXT[now] or stays:
         m.emit(node(Kind.VLAPIC, vcpu), Act.REFUSED, APIC_BASE_MSR, value, 13)
         return
     m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, APIC_BASE_MSR, value, 8)
+    m.apic_base[vcpu] = put(m.apic_base[vcpu], APIC_BASE.base, get(value, APIC_BASE.base))
     if wanted != now:
         vlapic.set_mode(m, vcpu, wanted)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from vsim.devices import faults, queue, remap
+from vsim.devices import faults, flush, queue, remap
 from vsim.devices.checks import MODE_BIT
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get
@@ -141,6 +141,8 @@ def _write_register(m: Machine, unit: int, offset: int, width: int, new: int) ->
         message = faults.write_control(m, unit, offset, new)
     elif offset == OFFSET["ICS"]:
         faults.write_completion(m, unit, new)
+    elif flush.known(m, unit, offset):
+        flush.write(m, unit, offset, width, new)
     elif offset in _masks(m, unit):
         _warn_of_queue(m, unit, offset, width, new)
         _store_masked(m, unit, offset, width, new)

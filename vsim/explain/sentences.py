@@ -25,7 +25,7 @@ from vsim.layouts.formats import (
     TM_NAMES,
 )
 from vsim.layouts.interfaces import Errno
-from vsim.layouts.registers import ESR, ICR
+from vsim.layouts.registers import CCMD, ESR, ICR
 from vsim.machine import remapping_on
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
@@ -275,6 +275,8 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
         "did not answer an invalidation of its TLB in time: ITE is set, and the queue stops until it is cleared."
         if e.index == 1 else "answered an invalidation of its TLB with an error: ICE is set, and the queue goes on."),
                         "VT-d 6.5.2.10"),
+    Act.FLUSHED: (lambda m, e: f"The {'IOTLB' if e.index else 'context cache'} is invalidated by its register: asked "
+                               f"was granularity {e.high}, done is {e.low} ({CCMD.caig.names[e.low]}).", "VT-d 6.5.1"),
     Act.ABORTED: (_constant("The wait behind it was fetched already and is aborted: no status, no event."),
                   "VT-d 6.5.2.10"),
     Act.DMA: (lambda m, e: f"{_named(m, e)} {'reads' if e.high else 'writes'} address {e.low:#x}: DMA, no interrupt.",

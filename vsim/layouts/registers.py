@@ -89,6 +89,19 @@ EVENT_UPPER = Layout("FEUADDR, IEUADDR", 32, "VT-d 11.4.13", Field("id", 8, 24, 
                      reserved(0, 8))
 RTADDR = Layout("RTADDR", 64, "VT-d 11.4.6", Field("root", 12, 52, "root table, bits 63:12"),
                 Field("ttm", 10, 2, "translation table mode"), reserved(0, 10))
+_DONE = {0: "none: the request made no sense", 1: "global", 2: "domain", 3: "the finest: device or pages"}
+CCMD = Layout("CCMD", 64, "VT-d 11.4.7", flag("icc", 63, "1: invalidate the context cache; 0 when done"),
+              Field("cirg", 61, 2, "granularity asked for", names=_DONE),
+              Field("caig", 59, 2, "granularity done", RO, names=_DONE), reserved(34, 25),
+              Field("fm", 32, 2, "function bits that are ignored"), Field("sid", 16, 16, "requester", form="bdf"),
+              Field("did", 0, 16, "domain"))
+IVA = Layout("IVA", 64, "VT-d 11.4.8.2", Field("address", 12, 52, "address, bits 63:12"), reserved(7, 5),
+             flag("ih", 6, "only leaf entries have changed"), Field("am", 0, 6, "2^am pages", form="dec"))
+IOTLB = Layout("IOTLB", 64, "VT-d 11.4.8.1", flag("ivt", 63, "1: invalidate the IOTLB; 0 when done"), reserved(62, 1),
+               Field("iirg", 60, 2, "granularity asked for", names=_DONE), reserved(59, 1),
+               Field("iaig", 57, 2, "granularity done", RO, names=_DONE), reserved(50, 7),
+               flag("dr", 49, "drain reads"), flag("dw", 48, "drain writes"), Field("did", 32, 16, "domain"),
+               reserved(0, 32))
 IQH = Layout("IQH", 64, "VT-d 11.4.16", reserved(19, 45),
              Field("qh", 4, 15, "head, in units of 16 bytes", RO), reserved(0, 4))
 IQT = Layout("IQT", 64, "VT-d 11.4.17", reserved(19, 45), Field("qt", 4, 15, "tail, in units of 16 bytes"),
@@ -110,7 +123,7 @@ IRTA = Layout("IRTA", 64, "VT-d 11.4.24", Field("base", 12, 52, "table base, bit
 
 UNIT: tuple[tuple[int, int, str, Layout | None], ...] = (
     (0x000, 4, "VER", VER), (0x008, 8, "CAP", CAP), (0x010, 8, "ECAP", ECAP), (0x018, 4, "GCMD", GCMD),
-    (0x01C, 4, "GSTS", GSTS), (0x020, 8, "RTADDR", RTADDR), (0x028, 8, "CCMD", None), (0x034, 4, "FSTS", FSTS),
+    (0x01C, 4, "GSTS", GSTS), (0x020, 8, "RTADDR", RTADDR), (0x028, 8, "CCMD", CCMD), (0x034, 4, "FSTS", FSTS),
     (0x038, 4, "FECTL", FECTL), (0x03C, 4, "FEDATA", EVENT_DATA), (0x040, 4, "FEADDR", EVENT_ADDRESS),
     (0x044, 4, "FEUADDR", EVENT_UPPER), (0x058, 8, "AFLOG", None), (0x064, 4, "PMEN", None),
     (0x068, 4, "PLMBASE", None), (0x06C, 4, "PLMLIMIT", None), (0x070, 8, "PHMBASE", None),

@@ -174,6 +174,13 @@ def queue_moved(f: Warned) -> str:
     return f"{f.value:#x} is written to IQA while QIES is 1" if f.what == Warn.QUEUE_MOVED else ""
 
 
+def flushed_by_register(f: Warned) -> str:
+    """An invalidation register is used while the queue is on."""
+    if f.what != Warn.REGISTER_FLUSH:
+        return ""
+    return f"the {'IOTLB register' if f.value else 'context command'} is used while QIES is 1"
+
+
 def rootless(f: Warned) -> str:
     """Translation is turned on without a root table."""
     return "TE is set, no SRTP before" if f.what == Warn.NO_ROOT else ""

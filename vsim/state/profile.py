@@ -134,11 +134,12 @@ class Options:
     machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the
     local vector table's entry for corrected machine checks: "absent" (no such register, so six entries), "present"
     (seven), or "silent" (six, and the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs
-    offer EOI-broadcast suppression. timer_ns: nanoseconds of a count of the local APIC's timer before division.
-    tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is kept as written, offered or not. placement: where the
-    unit is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface:
-    version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option.
-    max_units: vIOMMUs of one domain. gcmd_order: in which order several changed command bits act.
+    offer EOI-broadcast suppression. window_moves: IA32_APIC_BASE takes another address of the window, where Xen
+    answers #GP. timer_ns: nanoseconds of a count of the local APIC's timer before division. tsc_deadline: it has
+    TSC-deadline mode. iqa_width: IQA.DW is kept as written, offered or not. placement: where the unit is emulated,
+    "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface: version of the domctl.
+    domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one
+    domain. gcmd_order: in which order several changed command bits act.
     """
 
     model: str = "vtd"
@@ -166,6 +167,7 @@ class Options:
     x2apic: bool = True
     cmci: str = "absent"
     iqa_width: bool = True
+    window_moves: bool = False
     timer_ns: int = 10
     tsc_deadline: bool = True
     suppress_eoi: bool = False

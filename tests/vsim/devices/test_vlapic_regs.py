@@ -314,3 +314,11 @@ def test_a_signal_to_the_sender_by_a_shorthand_is_delivered_with_a_warning(short
     warned = [e.index for e in events if e.act == Act.WARNED]
     assert warned == [Warn.SIGNAL_TO_SELF] * (shorthand in (1, 2) and mode != Dlm.FIXED)
     assert (1 in [vcpu for vcpu, *_ in signalled(events)] + reached(events)) == (shorthand != 3)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_window_moves_where_the_profile_says_that_it_may(moves):
+    m = machine(window_moves=moves)
+    assert refused(msr(m, 1, 0x1B, 0xFED00800)) != moves
+    assert m.apic_base[1] == (0xFED00800 if moves else XAPIC_ON)
+    assert m.apic_mode[1] == Apic.XAPIC

@@ -100,7 +100,8 @@ def test_a_64_bit_register_takes_two_halves_in_any_order(name):
 # name: bits that read back after all ones were written to a fresh unit, in the profile "spec". 0: read-only, not
 # there, or acting (GCMD, FSTS, ICS). IECTL and FECTL keep only the mask.
 STORED = {
-    "VER": 0x10, "CAP": 0x22260286, "ECAP": 0xF0001A, "GCMD": 0, "RTADDR": 0xFFFFFFFFFFFFFC00, "CCMD": 0, "FSTS": 0,
+    "VER": 0x10, "CAP": 0x22260286, "ECAP": 0xF0001A, "GCMD": 0, "RTADDR": 0xFFFFFFFFFFFFFC00,
+    "CCMD": 0x78000003FFFFFFFF, "FSTS": 0,
     "FECTL": 0x80000000, "FEDATA": 0xFFFF, "FEADDR": 0xFFFFFFFC, "FEUADDR": 0xFFFFFF00, "AFLOG": 0, "PMEN": 0,
     "PLMBASE": 0, "PLMLIMIT": 0, "PHMBASE": 0, "PHMLIMIT": 0, "IQH": 0, "IQT": 0x7FFF0, "IQA": 0xFFFFFFFFFFFFF807,
     "ICS": 0, "IECTL": 0x80000000, "IEDATA": 0xFFFF, "IEADDR": 0xFFFFFFFC, "IEUADDR": 0xFFFFFF00, "IQERCD": 0,

@@ -202,6 +202,9 @@ CASES = {
     "page-selective-offered": (
         Log().queue_on().queue(IOTLB_INV.make(type=2, g=2)),
         Log().queue_on().queue(IOTLB_INV.make(type=2, g=3, address=5)), -1, {}),
+    "queue-or-registers": (
+        Log().write("CCMD", 0xA << 60),
+        Log().queue_on().write("CCMD", 0xA << 60), -1, {}),
     "root-before-translation": (
         Log().command(SRTP).command(TE),
         Log().command(TE), -2, {}),
