@@ -27,10 +27,11 @@ Values = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Why an operation may be refused: what is tested, and the sentence for people."""
+    """Why an operation may be refused: what is tested, the sentence for people, and the member that is to blame."""
 
     holds: Callable[[Machine, Values], bool]
     sentence: str
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +92,25 @@ _NO_MODEL = f"No device model is registered for this type; types are {_TYPES}."
 CONDITIONS: dict[str, Condition] = {
     "option-off": Condition(lambda m, v: not m.profile.options.boot_viommu,
                             "Xen was booted without the viommu option."),
-    "viommu_type": Condition(_type_unknown, _NO_MODEL),
+    "viommu_type": Condition(_type_unknown, _NO_MODEL, "viommu_type"),
     "limit": Condition(lambda m, v: not _free_unit(m),
                        "The domain already has as many vIOMMUs as this version allows."),
     "domain": Condition(lambda m, v: m.profile.options.domain_type == "pv", "The domain is not an HVM or PVH domain."),
-    "length": Condition(lambda m, v: v["length"] != PAGE, "The length of the register region is not 4096."),
+    "length": Condition(lambda m, v: v["length"] != PAGE, "The length of the register region is not 4096.",
+                        "length"),
     "capabilities": Condition(_caps_unknown,
-                              f"A capability is asked for that does not exist; there is {_CAPS}."),
+                              f"A capability is asked for that does not exist; there is {_CAPS}.", "capabilities"),
     "aligned": Condition(lambda m, v: bool(v["base_address"] & PAGE - 1),
-                         "The base address is not a multiple of 4096."),
+                         "The base address is not a multiple of 4096.", "base_address"),
     "width": Condition(lambda m, v: bool(v["base_address"] >> m.profile.capabilities.width),
-                       "The base address is above the host address width."),
-    "ram": Condition(_over_ram, "The register region lies over guest memory."),
-    "device": Condition(_over_device, "The register region lies over another device."),
+                       "The base address is above the host address width.", "base_address"),
+    "ram": Condition(_over_ram, "The register region lies over guest memory.", "base_address"),
+    "device": Condition(_over_device, "The register region lies over another device.", "base_address"),
     "memory": Condition(_no_memory, "The hypervisor is out of memory."),
     "back-end-memory": Condition(_no_memory, "The device model's back end is out of memory."),
     "range": Condition(lambda m, v: v["viommu_id"] >= m.profile.options.max_units,
-                       "The id is not below the number of vIOMMUs that a domain can have."),
-    "none": Condition(_no_unit, "The domain has no vIOMMU with this id."),
+                       "The id is not below the number of vIOMMUs that a domain can have.", "viommu_id"),
+    "none": Condition(_no_unit, "The domain has no vIOMMU with this id.", "viommu_id"),
     "nothing": Condition(lambda m, v: not any(m.live(unit) for unit in range(m.units)), "The domain has no vIOMMU."),
     "always": Condition(lambda m, v: True, "The query fails although it has filled in the capabilities."),
 }
@@ -163,6 +165,13 @@ def check(m: Machine, command: int, values: Values) -> Refusal | None:
         if op in (None, command) and CONDITIONS[name].holds(m, values):
             return Refusal(op, name, errno, CONDITIONS[name].sentence)
     return None
+
+
+def refusals(m: Machine, command: int, values: Values) -> list[Refusal]:
+    """Every check that holds, in order; the first is the one that refuses. The machine stays as it is."""
+    copy = m.copy()
+    return [Refusal(op, name, errno, CONDITIONS[name].sentence) for op, name, errno in interface(m).checks
+            if op in (None, command) and CONDITIONS[name].holds(copy, values)]
 
 
 def operate(m: Machine, body: bytes) -> tuple[int, bytes]:
@@ -302,4 +311,5 @@ def _envelope_check(face: Interface, data: bytes, privileged: bool) -> int:
 
 
 __all__ = ["CONDITIONS", "INTERFACES", "Caps", "Condition", "Errno", "Interface", "Op", "Refusal", "check", "create_op",
-           "decode", "destroy_for_domain", "encode", "envelope", "hypercall", "interface", "operate", "reply"]
+           "decode", "destroy_for_domain", "encode", "envelope", "hypercall", "interface", "operate", "refusals",
+           "reply"]

@@ -9,7 +9,9 @@ In the order in which to read them; a module imports only from those above it:
     foresee    what commands would do
     registers  the trapped page
     irt        the remapping table
-    domctl     the hypercall
+    octets     the bytes of a structure, drawn
+    hypercall  its structure as text, and what will be answered
+    domctl     the hypercall by hand
     vlapics    one local APIC
     guests     what the small guest sees
 """

@@ -1,6 +1,7 @@
 """The hypercall by hand: form, bytes and xl line are one; the answer is foretold, then given with its bytes."""
 
 import errno
+import re
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from vsim.readers import xl
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
-from widgets.editors.domctl import dump, foretold, from_xl, named, undump, xl_line
+from widgets.editors.hypercall import blamed, dump, foretold, from_xl, named, reasons, undump, xl_line
 from widgets.lab import Lab
 
 CREATE = viommu.create_op()
@@ -144,7 +145,7 @@ def test_a_wrong_member_is_told_at_its_control(panel, typed, said):
     control.value = typed
     assert said in panel.status.value and "<b>" not in panel.status.value
     assert "vsim-wrong" in control._dom_classes and panel.body == CREATE
-    control.value = "0x1000"
+    control.value = "0xfed91000"
     assert panel.status.value == "" and "vsim-wrong" not in control._dom_classes
 
 
@@ -174,7 +175,100 @@ def test_bytes_of_an_unknown_sub_command_stay_bytes(panel):
     assert "no sub-command 0xffffffff" in panel.before.value
 
 
+# --- all that is wrong, at once ---
+
+
+def wrong(panel, op=Op.CREATE):
+    return [name for name, control in panel.controls[op].items() if "vsim-wrong" in control._dom_classes]
+
+
+def test_every_member_that_is_wrong_is_marked_at_once_with_its_bytes(panel):
+    panel.bytes.value = viommu.create_op(viommu_type=9, base_address=0x1010, length=1, capabilities=6).hex()
+    assert wrong(panel) == ["viommu_type", "base_address", "length", "capabilities"]
+    assert "will be refused with ENOENT" in panel.before.value
+    for named_then in ("Then ERANGE (34)", "Then EOPNOTSUPP (95)", "Then EINVAL (22)", "Then EEXIST (17)"):
+        assert named_then in panel.before.value
+    assert panel.octets.html.count(" wrong") == 32
+    assert "not a multiple of 4096" in panel.notes[Op.CREATE]["base_address"].value
+    panel.bytes.value = CREATE.hex()
+    assert wrong(panel) == [] and " wrong" not in panel.octets.html
+
+
+def test_members_that_are_no_numbers_are_all_told_beside_their_controls(panel):
+    for name in ("length", "base_address"):
+        panel.controls[Op.CREATE][name].value = "forty"
+    assert wrong(panel) == ["base_address", "length"]
+    assert panel.status.value.count("is not a number") == 2 and panel.body == CREATE
+    assert all("is not a number" in panel.notes[Op.CREATE][name].value for name in wrong(panel))
+
+
+@pytest.mark.parametrize("version", INTERFACES)
+@given(body=st.binary(min_size=48, max_size=48))
+def test_the_first_of_all_reasons_is_the_one_that_refuses(version, body):
+    m = Machine(profile("spec").with_options(interface=version), vcpus=1)
+    before = m.copy()
+    for data in (body, b"\0" * 4 + body[4:]):
+        data = data[:INTERFACES[version].size]
+        first = viommu.check(m.copy(), *viommu.decode(version, data))
+        assert reasons(m, data)[:1] == ([first] if first else []) and m == before
+        members = {part.name for part in INTERFACES[version].fields(viommu.decode(version, data)[0])}
+        assert blamed(reasons(m, data)).keys() <= members
+
+
+# --- a member and its bytes ---
+
+
+@pytest.mark.parametrize("version", INTERFACES)
+@pytest.mark.parametrize("op", Op)
+def test_every_byte_of_a_member_carries_its_name_and_so_does_its_row(version, op):
+    panel = Lab(Machine(profile("spec").with_options(interface=version), vcpus=1)).domctl
+    panel.op.value = op
+    face = INTERFACES[version]
+    assert panel.octets.html.count("data-at=") == face.size
+    for part in (part for part in face.fields(op) if not part.out):
+        assert len(re.findall(rf"vsim-part-{part.name}\b", panel.octets.html)) == part.width
+        row = next(row for row in panel.forms[op].children if panel.controls[op][part.name] in row.children)
+        assert f"vsim-part-{part.name}" in row._dom_classes
+    panel.close()
+
+
+@pytest.mark.parametrize("at, value, name, now", [(17, 0x10, "base_address", 0xFED91000), (25, 0x20, "length", 0x2000)])
+def test_a_byte_that_is_typed_over_changes_its_member(panel, at, value, name, now):
+    base = (panel.body[:at] + bytes([value]) + panel.body[at + 1:])
+    panel.octets._handle_custom_msg({"at": at, "value": value}, [])
+    assert panel.body == base and viommu.decode("v1", panel.body)[1][name] == now
+    assert fields(panel)[name] == now
+
+
+@pytest.mark.parametrize("content", [
+    None, [], {}, {"at": -1, "value": 0}, {"at": 999, "value": 0}, {"at": 0, "value": 256}, {"at": "0", "value": 0},
+    {"at": 0, "value": True}, {"at": 0.0, "value": 1}])
+def test_what_a_page_may_not_ask_of_a_byte_changes_nothing(panel, content):
+    panel.octets._handle_custom_msg(content, [])
+    assert panel.body == CREATE and panel.status.value == ""
+
+
 # --- issuing it ---
+
+
+@pytest.mark.parametrize("ask", [
+    lambda panel: setattr(panel.op, "value", Op.DESTROY),
+    lambda panel: setattr(panel.xl, "value", "type=vtd,intremap=0"),
+    lambda panel: setattr(panel.controls[Op.CREATE]["length"], "value", "8"),
+    lambda panel: setattr(panel.controls[Op.CREATE]["length"], "value", "none"),
+    lambda panel: setattr(panel.bytes, "value", "ff" * 48)], ids=["op", "line", "member", "no number", "bytes"])
+def test_another_question_clears_the_former_answer(panel, ask):
+    panel.issue()
+    assert "Done: 0." in panel.answer.value and "Issued once more: " in panel.before.value
+    ask(panel)
+    assert panel.answer.value == "" and "Issued once more: " not in panel.before.value
+
+
+@pytest.mark.parametrize("op, name", [(Op.CREATE, "create a vIOMMU"), (Op.DESTROY, "destroy a vIOMMU")])
+def test_a_hypercall_is_a_gesture_with_its_name(panel, op, name):
+    panel.op.value = op
+    panel.issue()
+    assert [each.name for each in panel.lab.gestures()] == [name]
 
 
 def test_create_is_done_and_answered_with_its_bytes(panel):

@@ -207,6 +207,36 @@ def test_a_unit_created_by_the_form_is_in_event_table_and_map(bench):
     part(bench).get_by_label("rows are").select_option("interrupts")
 
 
+def test_a_member_and_its_bytes_light_up_together_whichever_is_pointed_at(bench):
+    tab(bench, "domctl")
+    hot = "(all) => all.map((each) => each.dataset.at)"
+    part(bench).get_by_label("length", exact=True).focus()
+    expect(part(bench, ".vsim-octet.vsim-hot")).to_have_count(8)
+    assert part(bench, ".vsim-octet.vsim-hot").evaluate_all(hot) == [str(at) for at in range(24, 32)]
+    part(bench, ".vsim-octet[data-at='17']").hover()
+    assert part(bench, ".vsim-octet.vsim-hot").evaluate_all(hot) == [str(at) for at in range(16, 24)]
+    expect(part(bench, ".vsim-member.vsim-hot")).to_contain_text("base address")
+
+
+def test_a_byte_is_typed_over_and_everything_wrong_is_marked_in_the_page(bench):
+    tab(bench, "domctl")
+    part(bench, ".vsim-octet[data-at='17']").click()
+    bench.page.keyboard.type("08")
+    bench.page.keyboard.press("ArrowRight")
+    expect(part(bench).get_by_label("base address", exact=True)).to_have_value("0xfed90800")
+    length = part(bench).get_by_label("length", exact=True)
+    length.fill("1")
+    length.press("Enter")
+    expect(part(bench, ".vsim-member .vsim-wrong:visible")).to_have_count(2)
+    expect(part(bench, ".vsim-octet.wrong")).to_have_count(16)
+    expect(part(bench).get_by_text("Then EINVAL (22)")).to_be_visible()
+    part(bench, ".vsim-octet[data-at='17']").click()
+    bench.page.keyboard.type("00")
+    length.fill("4096")
+    length.press("Enter")
+    expect(part(bench, ".vsim-octet.wrong")).to_have_count(0)
+
+
 def test_an_edited_destination_is_where_the_next_token_lands(bench):
     booted(bench)
     edit(bench)
