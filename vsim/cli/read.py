@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from vsim.findings import clean, tell
 from vsim.findings.catalogue import CATALOGUE, examine
-from vsim.findings.paste import MAX_SOURCES
-from vsim.readers.pieces import PieceError, load, text_of
+from vsim.findings.paste import gather
+from vsim.readers.pieces import PieceError, text_of
 
 UNREADABLE = 2
 """Exit status when nothing was recognised."""
@@ -49,22 +48,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def sources(names: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file; those of a folder in the order of their names, links not followed."""
+    """Name and content of each file; those of a folder in the order of their names."""
     for name in names:
         if name == "-":
             yield "<stdin>", sys.stdin.buffer.read()
-        elif os.path.isdir(name):
-            yield from ((str(path), load(path)) for path in _inside(Path(name)))
         else:
-            yield name, load(name)
-
-
-def _inside(folder: Path) -> list[Path]:
-    found = [Path(where) / name for where, _, names in os.walk(folder) for name in sorted(names)]
-    files = sorted(path for path in found if path.is_file() and not path.is_symlink())
-    if len(files) > MAX_SOURCES:
-        raise PieceError(str(folder), 1, 1, f"found {len(files)} files; allowed: up to {MAX_SOURCES}")
-    return files
+            for each, data in gather([Path(name)]):
+                yield each, data if isinstance(data, bytes) else data.encode()
 
 
 def cleaned(found: list[tuple[str, bytes]], out: Path) -> int:

@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsim.domain import acpi
 from vsim.findings.registry import READERS
 from vsim.readers import xl
 from vsim.readers.acpi_table import AcpiError
-from vsim.readers.pieces import Remark, few, lines_of, text_of
+from vsim.readers.pieces import PieceError, Remark, few, lines_of, load, text_of
 from vsim.readers.source import TextError
 
 MAX_SOURCES = 1000
@@ -64,6 +66,28 @@ class Pasted:
     def of(self, *kinds: str) -> tuple[Any, ...]:
         """The records of some readers."""
         return tuple(record for kind in kinds for record in self.records.get(kind, ()))
+
+
+def gather(sources: Iterable[str | os.PathLike[str] | tuple[str, bytes | str]]) -> Iterator[tuple[str, bytes | str]]:
+    """(name, content) of each source: a file, a folder (its files by name, links not followed), a text that has a line
+    break, or a pair as it is. PieceError for a file that cannot be read."""
+    for number, source in enumerate(sources):
+        if isinstance(source, tuple):
+            yield source
+        elif isinstance(source, str) and "\n" in source:
+            yield f"text {number + 1}", source
+        elif os.path.isdir(source):
+            yield from ((str(path), load(path)) for path in _inside(Path(source)))
+        else:
+            yield os.fspath(source), load(source)
+
+
+def _inside(folder: Path) -> list[Path]:
+    found = [Path(where) / name for where, _, names in os.walk(folder) for name in sorted(names)]
+    files = sorted(path for path in found if path.is_file() and not path.is_symlink())
+    if len(files) > MAX_SOURCES:
+        raise PieceError(str(folder), 1, 1, f"found {len(files)} files; allowed: up to {MAX_SOURCES}")
+    return files
 
 
 def read(sources: Iterable[tuple[str, bytes | str]]) -> Pasted:

@@ -4,27 +4,28 @@
 
 In the order in which to read them; a module imports only from those above it:
 
-    gestures  what a person did, as a list
-    kernel    the small guest of a Lab
-    storms    every device sends
-    deeds     gestures done again, for links
-    views     views and pictures by name
-    cells     a view in a notebook's cell
-    lab       `Lab`, which knows no view
-    panel     what every panel has
-    progress  how far long work is
-    controls  the row above the bench
-    bench     all of it in one view
-    command   `vsim lab`
+    gestures   what a person did, as a list
+    kernel     the small guest of a Lab
+    storms     every device sends
+    deeds      gestures done again, for links
+    views      views and pictures by name
+    cells      a view in a notebook's cell
+    lab        `Lab`, which knows no view
+    panel      what every panel has
+    progress   how far long work is
+    controls   the row above the bench
+    bench      all of it in one view
+    inspector  dumps and logs pasted in, faults sent again
+    command    `vsim lab`
 """
 
 
-FRONT_DOOR: dict[str, str] = {"Lab": "widgets.lab.lab"}
-"""The public name, and the module that has it."""
+FRONT_DOOR: dict[str, str] = {"Lab": "widgets.lab.lab", "Inspector": "widgets.lab.inspector"}
+"""The public names, and the modules that have them."""
 
 
 def __getattr__(name: str) -> object:
-    """`Lab`, loaded when it is asked for: `vsim --help` reads a line of `command` here."""
+    """`Lab` and `Inspector`, loaded when they are asked for: `vsim --help` reads a line of `command` here."""
     if name not in FRONT_DOOR:
         raise AttributeError(f"module 'widgets.lab' has no attribute {name!r}")
     from importlib import import_module

@@ -22,11 +22,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from traitlets import HasTraits, Int
 
 from vsim.domain import builder as domain
+from vsim.findings.catalogue import Examined, examine
+from vsim.findings.paste import gather
+from vsim.findings.rebuild import Rebuilt, rebuild
 from vsim.history import link
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
@@ -57,6 +60,13 @@ class Selection(HasTraits):
     seen = Int(-1, min=-1, help="events of the last command that have been told; -1 for all of them")
 
 
+class Dumped(NamedTuple):
+    """What a Lab was made from: what was read and found, and the machine that follows."""
+
+    examined: Examined
+    rebuilt: Rebuilt
+
+
 class Lab:
     """A machine on the bench. `machine` is copied: the Lab's own changes only by commands and by moving the cursor.
 
@@ -76,6 +86,7 @@ class Lab:
         self.lock = threading.RLock()
         self.history, self.title, self.notes = history, title or "unnamed", notes
         self.selection = Selection()
+        self.dumped: Dumped | None = None
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
@@ -104,6 +115,22 @@ class Lab:
         if built.commands:
             with lab.gesture(name=f"xl create {built.config.name}"):
                 lab.issue(*built.commands)
+        return lab
+
+    @classmethod
+    def from_machine(cls, *sources: str | os.PathLike[str] | tuple[str, bytes | str]) -> Lab:
+        """A machine as dumps and logs show it: files, folders, texts (anything with a line break), (name, content).
+
+        What no text says is assumed and stands in `notes`; `dumped` has what was read and found. Making it is its first
+        gesture. PieceError for a file that cannot be read, ValueError when the texts show no machine.
+        """
+        examined = examine(gather(sources))
+        rebuilt = rebuild(examined.picture)
+        lab = cls(rebuilt.machine, title="as dumped", notes=tuple(f"assumed: {each}" for each in rebuilt.assumed))
+        lab.dumped = Dumped(examined, rebuilt)
+        if rebuilt.commands:
+            with lab.gesture(name="as dumped"):
+                lab.issue(*rebuilt.commands)
         return lab
 
     # --- what it is -------------------------------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""Dumps on the bench: `Lab.from_machine`, and the panel to paste into."""
+
+import pytest
+
+from tests.vsim.findings.machine_texts import CPUS, NIC, machine
+from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
+from vsim.readers.pieces import PieceError
+from vsim.state.trace import Act
+from widgets.lab import Inspector, Lab
+
+TEXTS = list(machine().items())
+FAULTS = ("faults", FAULT.format("01:00.0", 0x33, *ABSENT) + FAULT.format("00:1c.0", 0, *SOURCE))
+
+
+def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
+    lab = Lab.from_machine(*TEXTS)
+    assert tuple(lab.machine.apic_id) == CPUS and lab.device("01:00.0").bdf == NIC
+    assert lab.notes == ("assumed: where the tables are in memory; that no entry is cached",)
+    assert lab.dumped.examined.findings == ()
+    assert any(event.act == Act.ACCEPTED for event in lab.fire("01:00.0", 1))
+    lab.undo(), lab.undo()
+    assert lab.position == 0
+    for name, text in TEXTS:
+        (tmp_path / name).write_text(text)
+    assert Lab.from_machine(tmp_path).machine == Lab.from_machine(*TEXTS).machine
+
+
+def test_what_is_no_machine_is_refused():
+    with pytest.raises(ValueError, match="there is no machine to build"):
+        Lab.from_machine("a poem\nof two lines")
+    with pytest.raises(PieceError, match="cannot be read"):
+        Lab.from_machine("no-such-file")
+
+
+def test_a_fault_is_sent_again_and_the_change_is_one_gesture():
+    lab = Lab.from_machine(*TEXTS, FAULTS)
+    panel = lab.view("paste")
+    assert [label for label, _ in panel.fault.options] == ["faults:1: 01:00.0 entry 0x33 reason 0x22",
+                                                           "faults:2: 00:1c.0 entry 0x0 reason 0x26"]
+    for place in range(2):
+        panel.fault.value = place
+        panel.again.click()
+        assert "the same reason, index and source" in panel.told.value and not panel.cure.disabled
+        before = lab.position
+        panel.cure.click()
+        assert "it passes" in panel.told.value and lab.position == before + 1
+    lab.undo()
+    panel.again.click()
+    assert "refused with 0x26" in panel.told.value
+
+
+def test_an_empty_inspector_is_filled_by_what_is_pasted():
+    panel = Inspector()
+    panel.children[2].children[-1].click()
+    assert "nothing is pasted" in panel.status.value
+    panel.box.value = "\n".join(text for _, text in TEXTS) + FAULTS[1]
+    panel.guarded(panel.read)
+    assert "ir_translation_struct" in panel.pieces.value and "refused a request" in panel.findings.value
+    panel.send()
+    assert "refused with 0x22" in panel.told.value
+    panel.box.value = "roses are red"
+    panel.guarded(panel.read)
+    assert "nothing is recognised" in panel.pieces.value and panel.again.disabled
+
+
+def test_nothing_that_is_pasted_reaches_the_page_as_markup():
+    panel = Inspector()
+    evil = "<img src=x onerror=alert(1)>"
+    panel.box.value = (f"00:00.0 Host bridge: {evil}\n{evil}\n--- irq 1\nhandler:  {evil}\ndevice:   {evil}\n"
+                       + FAULT.format("01:00.0", 1, 0x22, evil))
+    panel.guarded(panel.read)
+    panel.guarded(panel.send)
+    for part in (panel.pieces, panel.findings, panel.told, panel.status):
+        assert "<img" not in part.value
+
+
+def test_addresses_of_people_go_before_anything_is_read():
+    panel = Inspector()
+    panel.box.value = "Nov 30 21:00:00 alices-laptop kernel: DMAR: DRHD base: 0x000000fed90000 flags: 0x1 10.1.2.3\n"
+    panel.guarded(panel.read)
+    assert "alices-laptop" not in repr(panel.found) and "10.1.2.3" not in repr(panel._sources)

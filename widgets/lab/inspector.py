@@ -1,0 +1,162 @@
+"""The Inspector: paste what you have, or choose files; see what it is, what does not fit, and send its faults again.
+
+    Inspector()                 # an empty one, with a box to paste into
+    lab.paste                   # the same on a Lab that was made from dumps
+
+It reads with `vsim.findings`. Nothing that is pasted is evaluated, and it reaches the page as text alone.
+"""
+
+from __future__ import annotations
+
+import ipywidgets as W
+
+from vsim.findings import tell
+from vsim.findings.catalogue import Examined, examine
+from vsim.findings.clean import clean
+from vsim.findings.rebuild import Replayed, replay
+from vsim.layouts.bits import bdf_text
+from vsim.readers.linux_faults import Fault
+from vsim.readers.pieces import text_of
+from vsim.state.arrays import Machine
+from vsim.state.profile import PROFILES
+from vsim.state.trace import Event
+from widgets.lab.lab import Lab
+from widgets.lab.panel import Panel, flow, line, scrolling, table
+
+MAX_CHARACTERS = 16 << 20
+"""Longest paste."""
+MAX_ROWS = 200
+"""Rows of a table that are shown."""
+_KINDS = {"broken": "bad", "doubt": "warn", "note": "muted"}
+
+
+class Inspector(Panel):
+    """Texts in; pieces, the machine, findings out; faults sent again on the Lab that is made of them."""
+
+    title = "paste"
+
+    def __init__(self, lab: Lab | None = None) -> None:
+        """lab: one that `Lab.from_machine` made, whose texts are shown; without one the panel starts empty."""
+        self.found: Examined | None = lab.dumped.examined if lab is not None and lab.dumped else None
+        self.made: Lab | None = lab if self.found else None
+        self._sources: list[tuple[str, bytes | str]] = []
+        super().__init__(lab if lab is not None else Lab(Machine(PROFILES["spec"], 1), title="nothing pasted"))
+
+    def build(self) -> tuple[W.Widget, ...]:
+        """The box, the files, the answers."""
+        self.box = W.Textarea(placeholder="paste logs and dumps here: dmesg, lspci -vvv, /proc/interrupts, debugfs, "
+                              "acpidump, xl debug-keys, QEMU's monitor ...", rows=10, continuous_update=False,
+                              layout=W.Layout(width="100%"))
+        self.box.add_class("vsim-mono")
+        self.files = W.FileUpload(multiple=True, description="files", tooltip="files to read with the text")
+        self.clean = W.Checkbox(value=True, indent=False, description="take addresses and names of people and machines "
+                                "out first", layout=W.Layout(width="auto"))
+        self.pieces, self.findings, self.told = W.HTML(), W.HTML(), W.HTML()
+        self.fault = W.Dropdown(options=[("no fault line", -1)], description="fault", disabled=True,
+                                layout=W.Layout(width="min(100%, 520px)"), style={"description_width": "40px"})
+        self.again = self.button("send it again", self.send, "on the machine that the texts show")
+        self.cure = self.button("let it pass", self.apply, "the nearest change, as one gesture")
+        self.again.disabled = self.cure.disabled = True
+        self.watch(self.fault, self._chosen)
+        self.fill()
+        go = self.button("read", self.read, "recognise and check", "primary")
+        return (self.box, flow(self.files, self.clean, go),
+                self.pieces, self.findings, flow(self.fault, self.again, self.cure), self.told)
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Read the box and the files. ValueError when there is nothing, or too much."""
+        sources: list[tuple[str, bytes | str]] = [("paste", self.box.value)] if self.box.value.strip() else []
+        sources += [(str(each["name"])[:80], bytes(each["content"])) for each in self.files.value]
+        if not sources:
+            raise ValueError("nothing is pasted and no file is chosen; paste a text, or choose a file")
+        size = sum(len(data) for _, data in sources)
+        if size > MAX_CHARACTERS:
+            raise ValueError(f"the texts have {size} characters; the limit is {MAX_CHARACTERS}")
+        if self.clean.value:
+            sources = [(name, _cleaned(name, data)) for name, data in sources]
+        self._sources, self.made = sources, None
+        self.found = examine(sources)
+        self.fill()
+
+    def lab_of(self) -> Lab:
+        """The Lab that the texts make, made when it is first asked for. ValueError when they show no machine."""
+        if self.made is None:
+            self.made = Lab.from_machine(*self._sources)
+        return self.made
+
+    def fill(self) -> None:
+        """Show what was found."""
+        found = self.found
+        if found is None:
+            return
+        rows = tuple((each.text, f"{each.file}:{each.first}-{each.last}", str(each.count))
+                     for each in found.pasted.pieces[:MAX_ROWS])
+        remarks = "".join(line(f"remark: {each}", "muted") for each in found.pasted.remarks[:20])
+        shown = table(("what", "where", "records"), rows, "what was recognised") if rows else \
+            line("nothing is recognised in this text", "bad")
+        self.pieces.value = shown + "".join(line(each) for each in tell.machine(found.picture)) + remarks
+        parts = [line(f"{each.row.severity}: {each.text}", _KINDS[each.row.severity])
+                 + "".join(line(f"{side}", "muted") for side in each.sides[:8]) + line(each.row.todo)
+                 for each in found.findings[:MAX_ROWS]]
+        self.findings.value = scrolling("".join(parts), "findings", 360) if parts else line(
+            "no two texts contradict one another", "good")
+        self._offer(found)
+
+    def _offer(self, found: Examined) -> None:
+        faults = [each for each in found.picture.faults if each.kind == "interrupt" and each.reason > 0][:MAX_ROWS]
+        self._faults = faults
+        self.fault.options = [(_label(each), place) for place, each in enumerate(faults)] or [("no fault line", -1)]
+        self.fault.value = 0 if faults else -1
+        self.fault.disabled = self.again.disabled = not faults
+        self.cure.disabled = True
+
+    def _chosen(self) -> None:
+        self.cure.disabled, self.told.value = True, ""
+
+    # --- faults -----------------------------------------------------------------------------------------------
+
+    def replayed(self) -> Replayed:
+        """The chosen fault's request, sent on a copy of the Lab's machine as it is now. ValueError without a fault."""
+        if self.fault.value is None or self.fault.value < 0:
+            raise ValueError("no fault line is chosen")
+        lab = self.lab_of()
+        assert lab.dumped
+        return replay(lab.dumped.rebuilt, self._faults[self.fault.value], lab.machine)
+
+    def send(self) -> None:
+        """Show what becomes of the chosen fault's request."""
+        told = self.replayed()
+        kind = "good" if told.same or told.reason < 0 else "warn"
+        lab = self.lab_of()
+        assumed = [f"assumed: {each}" for each in lab.dumped.rebuilt.assumed] if lab.dumped else []
+        what = "it passes" if told.reason < 0 else (f"refused with {told.reason:#x}, entry {told.index:#x}, "
+                                                    f"requester {bdf_text(told.source)}")
+        self.told.value = (line(f"{what}: {told.note}", kind) + (line(f"change: {told.change}") if told.change else "")
+                           + "".join(line(each, "muted") for each in assumed))
+        self.cure.disabled = not told.cure
+
+    def apply(self) -> None:
+        """Make the change that lets the chosen request pass: one gesture of the Lab."""
+        told = self.replayed()
+        if not told.cure:
+            raise ValueError("there is no change to make")
+        with self.lab_of().gesture(name=told.change):
+            self.lab_of().issue(*told.cure)
+        self.send()
+
+    def draw(self, m: Machine, events: list[Event]) -> None:
+        """Nothing of it follows the machine."""
+
+
+def _cleaned(name: str, data: bytes | str) -> bytes | str:
+    """A text without names; the bytes of a table as they are."""
+    if isinstance(data, bytes) and data[:4] in (b"DMAR", b"APIC", b"IVRS"):
+        return data
+    return clean(text_of(data, name)[0] if isinstance(data, bytes) else data)[0]
+
+
+def _label(fault: Fault) -> str:
+    index = f" entry {fault.index:#x}" if fault.index is not None else ""
+    return f"{fault.file}:{fault.line}: {bdf_text(fault.rid)}{index} reason {fault.reason:#x}"
