@@ -28,6 +28,7 @@ from widgets.course.task import Judged, Numbers, Task
 
 LESSONS: dict[str, str] = {
     "03_six_names": "widgets.course.six_names",
+    "05_edge_level_eoi": "widgets.course.trigger",
     "13_caches_lie": "widgets.course.caches",
     "14_moving_and_running_out": "widgets.course.moving",
     "15_sizing_a_huge_vm": "widgets.course.sizing",

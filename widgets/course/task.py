@@ -79,3 +79,14 @@ def yes_or_no(given: Any) -> str:
     if text not in ("yes", "no"):
         raise ValueError("yes or no?")
     return text
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """A reader that takes one of these, in upper or lower case; ValueError for anything else."""
+    def read(given: Any) -> str:
+        found = word(given)
+        for each in choices:
+            if each.lower() == found:
+                return each
+        raise ValueError(f"one of these is asked for: {', '.join(choices)}")
+    return read

@@ -5,6 +5,7 @@ In the order in which to read them; a module imports only from those above it:
     journey  one interrupt at a time
     made     a machine made of functions, with numbers of its own
     names    one whose numbers are scrambled on purpose
+    wire     a pin, the devices on it and a vCPU, moved by hand
     chooser  device, message and vCPU by controls
     sizes    limits, rates, sweeps and races as tables
     edit     an entry in a line of Python

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from vsim.devices import viommu
 from vsim.domain import acpi, builder
@@ -33,12 +34,12 @@ class Made:
     """The machine and its guest. `machine` and `guest` are there to look at; `events`: of the last interrupt."""
 
     def __init__(self, functions: Iterable[Function], apic_ids: Sequence[int], eim: bool = True, viommu_: bool = True,
-                 skip: Iterable[str] = (), ioapic_version: int = 0x20) -> None:
+                 skip: Iterable[str] = (), **options: Any) -> None:
         """apic_ids: of each vCPU; eim: the unit offers 32-bit destinations; viommu_: there is a unit.
 
-        skip: duties that the guest forgets. ValueError for what no machine can have.
+        skip: duties that the guest forgets; options: of the profile. ValueError for what no machine can have.
         """
-        wanted = profile("spec").with_options(apic_ids=tuple(apic_ids), ioapic_version=ioapic_version)
+        wanted = profile("spec").with_options(apic_ids=tuple(apic_ids), **options)
         wanted = wanted.with_capabilities(wanted.capabilities.having(eim=eim))
         self.machine = Machine(wanted, len(apic_ids), RAM, Bus(functions))
         if viommu_:
