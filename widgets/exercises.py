@@ -28,4 +28,4 @@ def _tested(answer: Any, test: Callable[[Any], bool]) -> tuple[str, str]:
     try:
         return ("✓", "") if test(answer) else ("✗", "")
     except Exception as error:  # an answer of the wrong kind is a wrong answer, told with its reason
-        return "✗", f"{type(error).__name__}: {error}"
+        return "✗", f"an answer of this kind cannot be tried: {error}"
