@@ -194,7 +194,7 @@ def _send_pins(m: Machine, pins: Iterable[int]) -> int:
         sent += 1
         m.new_serial()
         address, data = vioapic.begin(m, pin)
-        requester = -1 if m.quirks & IOAPIC_UNVERIFIED else m.profile.options.ioapic_sid
+        requester = -1 if m.quirks & IOAPIC_UNVERIFIED else vioapic.of(m, pin).sid
         request(m, requester, address, data, _VIOAPIC | pin)
     return sent
 
@@ -280,8 +280,8 @@ def _mmio(m: Machine, command: c.Mmio) -> None:
         _exit(m, unit, address)
         if not _straddles(m, unit, address, width):
             _unit_write(m, unit, address - m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], width, value)
-    elif vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
-        _ioapic_write(m, address - vioapic.BASE, width, value)
+    elif (which := vioapic.at(m, address)) >= 0:
+        _ioapic_write(m, which, address - m.profile.options.ioapics[which].window, width, value)
     elif (table := m.bus.table_at(address)) is not None:
         _table_write(m, table[0], address - m.bus.bar(table[0]), width, value)
     elif not m.ram.write(address, value.to_bytes(width, "little")):
@@ -311,11 +311,11 @@ def _table_write(m: Machine, place: int, offset: int, width: int, value: int) ->
     _send_messages(m, place, msi.table_write(m.bus, m.config, m.pba, m.msix, place, offset, width, value))
 
 
-def _ioapic_write(m: Machine, offset: int, width: int, value: int) -> None:
+def _ioapic_write(m: Machine, which: int, offset: int, width: int, value: int) -> None:
     if width != 4 or offset % 4:
-        m.emit(node(Kind.VIOAPIC), Act.DROPPED, Drop.WIDTH, offset, value)
+        m.emit(node(Kind.VIOAPIC, m.profile.options.ioapics[which].first), Act.DROPPED, Drop.WIDTH, offset, value)
         return
-    _send_pins(m, vioapic.write(m, offset, value))
+    _send_pins(m, vioapic.write(m, offset, value, which))
 
 
 def read(m: Machine, address: int, width: int) -> int:
@@ -329,8 +329,8 @@ def read(m: Machine, address: int, width: int) -> int:
             return vvtd.read(m, unit, address - base, width)
         got = xen_vvtd.read(m, unit, address - base, width)
         return (1 << 8 * width) - 1 if got is None else got
-    if vioapic.BASE <= address < vioapic.BASE + vioapic.LENGTH:
-        return vioapic.read(m, address - vioapic.BASE) if width == 4 else 0
+    if (which := vioapic.at(m, address)) >= 0:
+        return vioapic.read(m, address - m.profile.options.ioapics[which].window, which) if width == 4 else 0
     if (table := m.bus.table_at(address)) is not None:
         place = table[0]
         return msi.table_read(m.bus, m.config, m.pba, m.msix, place, address - m.bus.bar(place), width)
@@ -451,13 +451,17 @@ def _requested(m: Machine) -> list[int]:
 
 
 def _pin(m: Machine, command: c.Pin) -> None:
-    _send_pins(m, vioapic.set_line(m, command.gsi, command.level))
+    pin = m.profile.options.pin_of(command.gsi)
+    if pin < 0:
+        m.emit(node(Kind.VIOAPIC), Act.DROPPED, Drop.NO_PIN, command.gsi, command.level)
+    else:
+        _send_pins(m, vioapic.set_line(m, pin, command.level))
 
 
 def _intx(m: Machine, command: c.Intx) -> None:
     place = m.bus.place(command.bdf)
-    gsi = m.bus.gsi(command.bdf) if place >= 0 else -1
-    if not 0 <= gsi < len(m.rte) or (command.level and not msi.intx_allowed(m.bus, m.config, place)):
+    pin = m.profile.options.pin_of(m.bus.gsi(command.bdf)) if place >= 0 else -1
+    if pin < 0 or (command.level and not msi.intx_allowed(m.bus, m.config, place)):
         m.emit(_DEVICE | command.bdf, Act.DROPPED, Drop.NO_PIN, command.level)
     elif m.wires[place] != command.level:
         _wire(m, place, command.level)
@@ -465,7 +469,8 @@ def _intx(m: Machine, command: c.Intx) -> None:
 
 def _wire(m: Machine, place: int, level: int) -> None:
     m.wires[place] = level
-    _send_pins(m, vioapic.assert_line(m, m.bus.gsi(m.bus.functions[place].bdf), 1 if level else -1))
+    pin = m.profile.options.pin_of(m.bus.gsi(m.bus.functions[place].bdf))
+    _send_pins(m, vioapic.assert_line(m, pin, 1 if level else -1))
 
 
 def _known_vcpu(m: Machine, vcpu: int) -> bool:

@@ -1,8 +1,9 @@
-"""The I/O APIC: registers, pins, redirection entries (82093AA; A 7; X 5.1, 5.2).
+"""The I/O APICs: registers, pins, redirection entries (82093AA; A 7; X 5.1, 5.2).
 
-Pins, version and requester id are options of the machine. Functions that can make a pin send return the pins to be
-sent, in order; `message` builds what a pin sends. Nothing here knows about remapping: bit 48 of an entry simply lands
-on bit 4 of the address.
+Pins, version and requester id are options of the machine, which may have several: their pins are counted through, in
+the order of `Options.ioapics`, and `which` says whose registers are meant. Functions that can make a pin send return
+the pins to be sent, in order; `message` builds what a pin sends. Nothing here knows about remapping: bit 48 of an entry
+simply lands on bit 4 of the address.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm
 from vsim.layouts.registers import IOAPIC_ID, IOAPIC_VERSION
 from vsim.state import xen_quirks
 from vsim.state.arrays import Machine
-from vsim.state.profile import EDGE_REPEATS, LEVEL_UNSEEN, SIGNAL_KEEPS_LEVEL
+from vsim.state.profile import EDGE_REPEATS, IOAPIC_WINDOW, LEVEL_UNSEEN, SIGNAL_KEEPS_LEVEL, IoApic
 from vsim.state.trace import Act, Drop, Kind, node
 
-BASE, LENGTH = 0xFEC00000, 0x1000
+BASE, LENGTH = IOAPIC_WINDOW, 0x1000
 SELECT, WINDOW, EOI = 0x00, 0x10, 0x40
 _ID, _SELECT = 0, 1
 _MASK, _IRR, _LEVEL = RTE.mask.mask, RTE.irr.mask, RTE.tm.mask
@@ -40,41 +41,69 @@ def message(entry: int, by_level: bool | None = None) -> tuple[int, int]:
     return address, MSI_DATA.make(vector=get(entry, RTE.vector), dlm=get(entry, RTE.dlm), tm=trigger)
 
 
-def read(m: Machine, offset: int) -> int:
+def at(m: Machine, address: int) -> int:
+    """Which I/O APIC answers at an address, -1 for none."""
+    if not BASE <= address < BASE + 0x100000:
+        return -1
+    return next((which for which, each in enumerate(m.profile.options.ioapics)
+                 if each.window <= address < each.window + length(m, which)), -1)
+
+
+def length(m: Machine, which: int) -> int:
+    """Bytes of a window: a page, or what is left to the next one."""
+    windows = [each.window for each in m.profile.options.ioapics]
+    return min([LENGTH, *(other - windows[which] for other in windows if other > windows[which])])
+
+
+def of(m: Machine, pin: int) -> IoApic:
+    """The I/O APIC that a pin belongs to."""
+    return next(each for each in reversed(m.profile.options.ioapics) if pin >= each.first)
+
+
+def read(m: Machine, offset: int, which: int = 0) -> int:
     """A 32-bit read at a byte offset of the window; offsets and indexes that do not exist read 0."""
+    select = m.ioapic[2 * which + _SELECT]
     if offset == SELECT:
-        return m.ioapic[_SELECT]
-    return read_index(m, m.ioapic[_SELECT]) if offset == WINDOW else 0
+        return select
+    return read_index(m, select, which) if offset == WINDOW else 0
 
 
-def read_index(m: Machine, index: int) -> int:
+def read_index(m: Machine, index: int, which: int = 0) -> int:
     """A register by its index: 0 ID, 1 version, 2 arbitration, 0x10 + 2n and 0x11 + 2n the entry of pin n."""
     if index in (0, 2):
-        return m.ioapic[_ID]
+        return m.ioapic[2 * which + _ID]
     if index == 1:
-        return IOAPIC_VERSION.make(version=m.profile.options.ioapic_version, last=len(m.rte) - 1)
-    pin = index - 0x10 >> 1
-    return m.rte[pin] >> 32 * (index & 1) & 0xFFFFFFFF if 0 <= pin < len(m.rte) else 0
+        last = m.profile.options.ioapics[which].pins - 1
+        return IOAPIC_VERSION.make(version=m.profile.options.ioapic_version, last=last)
+    pin = _pin(m, index, which)
+    return m.rte[pin] >> 32 * (index & 1) & 0xFFFFFFFF if pin >= 0 else 0
 
 
-def write(m: Machine, offset: int, value: int) -> Iterable[int]:
+def _pin(m: Machine, index: int, which: int) -> int:
+    """The pin whose entry has a register of this index, -1 for none."""
+    own, pin = m.profile.options.ioapics[which], index - 0x10 >> 1
+    return own.first + pin if 0 <= pin < own.pins else -1
+
+
+def write(m: Machine, offset: int, value: int, which: int = 0) -> Iterable[int]:
     """A 32-bit write at a byte offset; the pins that send now."""
-    m.emit(node(Kind.VIOAPIC), Act.WRITTEN, offset, value, 4)
+    own = m.profile.options.ioapics[which]
+    m.emit(node(Kind.VIOAPIC, own.first), Act.WRITTEN, offset, value, 4)
     if offset == SELECT:
-        m.ioapic[_SELECT] = value & 0xFF
+        m.ioapic[2 * which + _SELECT] = value & 0xFF
     elif offset == WINDOW:
-        return _write_index(m, m.ioapic[_SELECT], value)
+        return _write_index(m, m.ioapic[2 * which + _SELECT], value, which)
     elif offset == EOI and m.profile.options.ioapic_version >= 0x20:
-        return end(m, value & 0xFF)
+        return end(m, value & 0xFF, range(own.first, own.first + own.pins))
     return []
 
 
-def _write_index(m: Machine, index: int, value: int) -> list[int]:
+def _write_index(m: Machine, index: int, value: int, which: int) -> list[int]:
     if index == 0:
-        m.ioapic[_ID] = value & IOAPIC_ID.writable
+        m.ioapic[2 * which + _ID] = value & IOAPIC_ID.writable
         return []
-    pin = index - 0x10 >> 1
-    if not 0 <= pin < len(m.rte):
+    pin = _pin(m, index, which)
+    if pin < 0:
         return []
     entry = m.rte[pin]
     if index & 1:
@@ -164,12 +193,14 @@ def begin(m: Machine, pin: int) -> tuple[int, int]:
     return message(m.rte[pin], by_level)
 
 
-def end(m: Machine, vector: int) -> Iterator[int]:
-    """EOI, broadcast or by register: clear remote IRR of level entries with this vector; pins that send again.
+def end(m: Machine, vector: int, pins: range | None = None) -> Iterator[int]:
+    """EOI: clear remote IRR of level entries with this vector; pins that send again.
 
-    Each pin is yielded before the next one is looked at.
+    pins: those of the I/O APIC whose register was written; None for a broadcast, which all of them hear. Each pin is
+    yielded before the next one is looked at.
     """
-    for pin, entry in enumerate(m.rte):
+    for pin in pins or range(len(m.rte)):
+        entry = m.rte[pin]
         if get(entry, RTE.vector) == vector and entry & _LEVEL and entry & _IRR:
             m.rte[pin] = put(entry, RTE.irr, 0)
             m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, m.rte[pin], 1)

@@ -60,7 +60,7 @@ def _over_ram(m: Machine, v: Values) -> bool:
 
 def _over_device(m: Machine, v: Values) -> bool:
     low, high = v["base_address"], v["base_address"] + PAGE
-    taken = [(vioapic.BASE, vioapic.LENGTH), LOCAL_APICS]
+    taken = [LOCAL_APICS, *((each.window, vioapic.LENGTH) for each in m.profile.options.ioapics)]
     taken += [(m.bus.bar(place), PAGE) for place, f in enumerate(m.bus.functions) if f.msix_count]
     taken += [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], PAGE) for u in range(m.units) if m.live(u)]
     return any(low < base + size and base < high for base, size in taken) or m.bus.table_at(low) is not None

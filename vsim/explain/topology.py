@@ -168,7 +168,7 @@ def _add_ways(g: nx.DiGraph, m: Machine, units: Sequence[int]) -> None:
 
 
 def _some_without_unit(m: Machine) -> bool:
-    requesters = [m.profile.options.ioapic_sid, *(m.bus.requester(f.bdf) for f in m.bus.functions)]
+    requesters = [*(each.sid for each in m.profile.options.ioapics), *(m.bus.requester(f.bdf) for f in m.bus.functions)]
     return any(m.unit_of(requester) < 0 for requester in requesters)
 
 

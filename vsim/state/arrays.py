@@ -129,12 +129,13 @@ class Machine:
         self.cache: dict[int, tuple[int, int, int, int]] = {}
         self.scope: dict[int, int] = {}
         self.roots: dict[int, int] = {}
-        pins = self.profile.options.ioapic_pins
+        ioapics = self.profile.options.ioapics
+        pins = sum(each.pins for each in ioapics)
         self.rte = array("Q", [RTE_RESET]) * pins
         self.lines = array("H", [0]) * pins
         self.direct, self.seen = array("B", bytes(pins)), array("B", bytes(pins))
         self.wires = array("B", bytes(max(1, len(self.bus.functions))))
-        self.ioapic = array("I", [0, 0])
+        self.ioapic = array("I", [0, 0]) * len(ioapics)
         self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
         self.apic_id = array("I", map(self.profile.options.apic_id, range(n)))
         self.apic_mode = array("B", [Apic.XAPIC]) * n
@@ -333,9 +334,9 @@ class Machine:
             raise ValueError(f"saved machine: a next fault record is not below {records}")
         up = [int(wire) for wire in self.direct]
         for function, wire in zip(self.bus.functions, self.wires, strict=False):
-            gsi = self.bus.gsi(function.bdf)
-            if wire and 0 <= gsi < len(up):
-                up[gsi] += wire
+            pin = self.profile.options.pin_of(self.bus.gsi(function.bdf))
+            if wire and pin >= 0:
+                up[pin] += wire
         if up != list(self.lines) or max(*self.direct, *self.wires) > 1:
             raise ValueError("saved machine: lines are not the sum of the wires that hold them up")
         for place, function in enumerate(self.bus.functions):

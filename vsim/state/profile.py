@@ -8,7 +8,9 @@ any profile: `profile("spec").with_quirks("qemu.D9")`.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from vsim.layouts.bits import get, put
 from vsim.layouts.registers import CAP, ECAP, GCMD
@@ -113,6 +115,30 @@ MAX_APIC_ID = 0xFFFFFFFE
 """Largest APIC ID; the next one is the broadcast."""
 
 
+IOAPIC_WINDOW = 0xFEC00000
+"""Where the first I/O APIC is."""
+MOST_IOAPICS = 17
+"""I/O APICs of a machine, as many as a real one has been seen to have."""
+
+
+class IoApic(NamedTuple):
+    """One I/O APIC: its window, its first GSI, its first pin among those of all, how many it has, its requester id."""
+
+    window: int
+    gsi: int
+    first: int
+    pins: int
+    sid: int
+
+
+@cache
+def _ioapics(pins: int, sid: int, more: tuple[tuple[int, int, int, int], ...]) -> tuple[IoApic, ...]:
+    out = [IoApic(IOAPIC_WINDOW, 0, 0, pins, sid)]
+    for window, gsi, count, own in more:
+        out.append(IoApic(window, gsi, out[-1].first + out[-1].pins, count, own))
+    return tuple(out)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Choices that are open, and facts of the platform; none of them departs from a specification.
@@ -129,17 +155,18 @@ class Options:
     8-bit destination 0xFF is a broadcast for x2APIC targets (KVM's rule). alias_ids: xAPIC targets compare the low 8
     bits of a wider ID. cluster_f_broadcast: in xAPIC cluster mode destinations 0xF1..0xFE reach all clusters, as 0xFF
     does. ext_dest: compatibility messages carry 15 bits of destination. ioapic_pins, ioapic_version, ioapic_sid:
-    model and requester id of the I/O APIC. rte_reserved: its entries keep their reserved bits 47:17. apic_id_step:
-    APIC ID of vCPU n is n times this. apic_ids: the APIC ID of each vCPU instead, as a real machine has them; a
-    machine of this profile has as many vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the
-    local vector table's entry for corrected machine checks: "absent" (no such register, so six entries), "present"
-    (seven), or "silent" (six, and the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs
-    offer EOI-broadcast suppression. window_moves: IA32_APIC_BASE takes another address of the window, where Xen
-    answers #GP. timer_ns: nanoseconds of a count of the local APIC's timer before division. tsc_deadline: it has
-    TSC-deadline mode. iqa_width: IQA.DW is kept as written, offered or not. placement: where the unit is emulated,
-    "xen", "qemu" (beside Xen), or "emulator" (the whole machine is one emulator's). interface: version of the domctl.
-    domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one
-    domain. gcmd_order: in which order several changed command bits act.
+    model and requester id of the I/O APIC. more_ioapics: others, each (window, first GSI, pins, requester id).
+    rte_reserved: its entries keep their reserved bits 47:17. apic_id_step: APIC ID of vCPU n is n times this.
+    apic_ids: the APIC ID of each vCPU instead, as a real machine has them; a machine of this profile has as many
+    vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the local vector table's entry for
+    corrected machine checks: "absent" (no such register, so six entries), "present" (seven), or "silent" (six, and
+    the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs offer EOI-broadcast suppression.
+    window_moves: IA32_APIC_BASE takes another address of the window, where Xen answers #GP. timer_ns: nanoseconds of
+    a count of the local APIC's timer before division. tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is
+    kept as written, offered or not. placement: where the unit is emulated, "xen", "qemu" (beside Xen), or "emulator"
+    (the whole machine is one emulator's). interface: version of the domctl. domain_type: "hvm", "pvh" or "pv".
+    boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order
+    several changed command bits act.
     """
 
     model: str = "vtd"
@@ -161,6 +188,7 @@ class Options:
     ioapic_pins: int = 48
     ioapic_version: int = 0x20
     ioapic_sid: int = 0xFF00
+    more_ioapics: tuple[tuple[int, int, int, int], ...] = ()
     rte_reserved: bool = False
     apic_id_step: int = 2
     apic_ids: tuple[int, ...] = ()
@@ -196,6 +224,7 @@ class Options:
         _within("ioapic_pins", self.ioapic_pins, 1, 240)
         _within("ioapic_version", self.ioapic_version, 0, 0xFF)
         _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
+        self._check_ioapics()
         _within("timer_ns", self.timer_ns, 1, 1000)
         _within("iedata_bits", self.iedata_bits, 16, 32)
         _within("max_units", self.max_units, 1, MAX_UNITS)
@@ -203,6 +232,31 @@ class Options:
             _within(f"apic_ids[{vcpu}]", apic_id, 0, MAX_APIC_ID)
         if len(set(self.apic_ids)) < len(self.apic_ids):
             raise ValueError("apic_ids has an ID twice; each vCPU has one of its own")
+
+    def _check_ioapics(self) -> None:
+        """Windows, GSIs and pins of I/O APICs that can stand beside each other."""
+        _within("number of more_ioapics", len(self.more_ioapics), 0, MOST_IOAPICS - 1)
+        for number, row in enumerate(self.more_ioapics):
+            for name, value, low, high in zip(("window", "gsi", "pins", "sid"), row, (IOAPIC_WINDOW, 0, 1, 0),
+                                              (IOAPIC_WINDOW + 0xFFC00, 255, 240, 0xFFFF), strict=True):
+                _within(f"more_ioapics[{number}].{name}", value, low, high)
+            if row[0] & 0x3FF:
+                raise ValueError(f"more_ioapics[{number}].window is {row[0]:#x}, which is not a multiple of 0x400")
+        taken = [gsi for each in self.ioapics for gsi in range(each.gsi, each.gsi + each.pins)]
+        windows = sorted(each.window for each in self.ioapics)
+        if len(set(taken)) < len(taken) or any(b - a < 0x400 for a, b in pairwise(windows)):
+            raise ValueError("more_ioapics has a GSI or a window twice; each I/O APIC has its own")
+        _within("last GSI of the I/O APICs", max(taken), 0, 255)
+        _within("pins of all I/O APICs", len(taken), 1, 240)
+
+    @property
+    def ioapics(self) -> tuple[IoApic, ...]:
+        """All I/O APICs, the first one first."""
+        return _ioapics(self.ioapic_pins, self.ioapic_sid, self.more_ioapics)
+
+    def pin_of(self, gsi: int) -> int:
+        """The pin, counted over all I/O APICs, that a GSI is; -1 when there is none."""
+        return next((each.first + gsi - each.gsi for each in self.ioapics if 0 <= gsi - each.gsi < each.pins), -1)
 
     def apic_id(self, vcpu: int) -> int:
         """The APIC ID that a vCPU has after power-on."""
@@ -337,6 +391,7 @@ class Profile:
         try:
             options = dict(data["options"])
             options["gcmd_order"] = tuple(options.get("gcmd_order", Options().gcmd_order))
+            options["more_ioapics"] = tuple(tuple(map(_whole, row)) for row in options.get("more_ioapics", ()))
             options["apic_ids"] = tuple(map(_whole, options.get("apic_ids", ())))
             _same_types(options, asdict(Options()))
             units = tuple(_capabilities(unit) for unit in data.get("units", ()))

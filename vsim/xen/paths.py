@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsim.devices import chain, vlapic
+from vsim.devices import chain, vioapic, vlapic
 from vsim.devices.checks import CHECKS, DROP, MODE_BIT, NAMES, PASS
 from vsim.devices.remap import ABSENT, entry_of
 from vsim.layouts.bits import get
@@ -191,7 +191,7 @@ def pin(m: Machine, source: int, entry: int) -> None:
     """One delivery attempt of an I/O APIC pin."""
     if entry >> 48 & 1 and (present(m) or m.quirks & q.FORMAT_HARDCODED):
         address = pin_address(entry)
-        sid = 0 if m.quirks & q.IOAPIC_SID_ZERO else m.profile.options.ioapic_sid
+        sid = 0 if m.quirks & q.IOAPIC_SID_ZERO else vioapic.of(m, source & 0xFFFFFF).sid
         code = handle(m, 0, address, 0, sid, entry)
         if not m.dead:
             _returned(m, 0, code)
