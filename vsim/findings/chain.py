@@ -115,7 +115,7 @@ def _wrong_source(p: Picture) -> Iterator[Hit]:
             rid, side = p.requesters["ioapic", each.pin[0]]
             requesters = {rid}
         elif each.rid and p.functions and p.functions.find(each.rid[1], each.rid[0]):
-            requesters, side = p.requesters_of(each.rid[1], each.rid[0]), side_of(each)
+            requesters, side = p.aliases_of(each.rid[1], each.rid[0]) or {each.rid[1]}, side_of(each)
         elif each.rid:
             requesters, side = {each.rid[1]}, side_of(each)
             if p.functions is None and entry.fields["sid"] // 256 < each.rid[1] // 256:

@@ -166,8 +166,12 @@ class Picture:
                 yield record
 
     def requesters_of(self, rid: int, segment: int = 0) -> set[int]:
-        """The ids under which messages of a function can arrive: its own, and those of bridges above it (V 9)."""
-        found, host = {rid}, self.functions
+        """The ids that belong to a function: its own, and those of bridges above it that stand for it (V 9)."""
+        return {rid} | self.aliases_of(rid, segment)
+
+    def aliases_of(self, rid: int, segment: int = 0) -> set[int]:
+        """The ids that bridges above a function put in the place of its own; none below PCI Express ports alone."""
+        found, host = set[int](), self.functions
         below = rid
         while host and (above := host.bridge_above(below, segment)):
             assert above.bridge

@@ -162,6 +162,9 @@ def test_a_function_below_a_bridge_sends_as_the_bridge():
     by_bridge = table(*(row(entry, sid=0x0100, vector=vector, dst=texts.CPUS[cpu])
                         for _, entry, cpu, vector in INTERRUPTS), PIN_ROW)
     assert found({"lspci": bridge, "table": by_bridge}) == {}
+    lower = bridge.replace("01:00.0", "01:08.0")
+    assert "wrong-source" in found({"lspci": lower, "table": by_bridge.replace("01:00.0", "01:08.0").replace(
+        "040100", "040140"), "irq": machine()["irq"].replace("01:00.0", "01:08.0")})
     other = by_bridge.replace("01:00.0", "02:00.0", 1).replace("040100", "040200", 1)
     assert "wrong-source" in found({"lspci": bridge, "table": other})
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests.places import DATA
 from tests.vsim.findings.machine_texts import CPUS, NIC, machine
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
+from vsim.findings.rebuild import replay
 from vsim.readers.pieces import PieceError
 from vsim.state.trace import Act
 from widgets.lab import Inspector, Lab
@@ -79,3 +81,13 @@ def test_addresses_of_people_go_before_anything_is_read():
     panel.box.value = "Nov 30 21:00:00 alices-laptop kernel: DMAR: DRHD base: 0x000000fed90000 flags: 0x1 10.1.2.3\n"
     panel.guarded(panel.read)
     assert "alices-laptop" not in repr(panel.found) and "10.1.2.3" not in repr(panel._sources)
+
+
+def test_the_example_of_the_lesson_has_one_mistake_seen_from_two_sides():
+    lab = Lab.from_machine(DATA / "pasted.txt")
+    assert [finding.row.name for finding in lab.dumped.examined.findings] == ["wrong-source", "fault"]
+    assert lab.machine.bus.requester(0x0340) == 0x0300
+    told = replay(lab.dumped.rebuilt, lab.dumped.examined.picture.faults[0])
+    assert told.same and told.change == "entry 0x5 allows 03:00.0 in"
+    lab.issue(*told.cure)
+    assert any(event.act == Act.ACCEPTED for event in lab.fire("03:08.0", 0))
