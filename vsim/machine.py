@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim.devices import dma, faults, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.devices import dma, faults, hpet, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
 from vsim.devices.checks import MODE_BIT, PASS
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get, put
@@ -282,6 +282,8 @@ def _mmio(m: Machine, command: c.Mmio) -> None:
             _unit_write(m, unit, address - m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], width, value)
     elif (which := vioapic.at(m, address)) >= 0:
         _ioapic_write(m, which, address - m.profile.options.ioapics[which].window, width, value)
+    elif hpet.answers(m, address):
+        hpet.write(m, address - hpet.BASE, width, value)
     elif (table := m.bus.table_at(address)) is not None:
         _table_write(m, table[0], address - m.bus.bar(table[0]), width, value)
     elif not m.ram.write(address, value.to_bytes(width, "little")):
@@ -331,6 +333,8 @@ def read(m: Machine, address: int, width: int) -> int:
         return (1 << 8 * width) - 1 if got is None else got
     if (which := vioapic.at(m, address)) >= 0:
         return vioapic.read(m, address - m.profile.options.ioapics[which].window, which) if width == 4 else 0
+    if hpet.answers(m, address):
+        return hpet.read(m, address - hpet.BASE, width)
     if (table := m.bus.table_at(address)) is not None:
         place = table[0]
         return msi.table_read(m.bus, m.config, m.pba, m.msix, place, address - m.bus.bar(place), width)
@@ -511,8 +515,12 @@ def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
 
 def _tick(m: Machine, command: c.Tick) -> None:
     """Timers fire. Time stops at 2^63 ns (292 years), so that the costs of later events still fit 64 bits."""
+    before = hpet.counter(m)
     m.clock = max(m.clock, min(m.clock + command.ns, 1 << 63))
     timer.expire(m)
+    for fired in hpet.expire(m, before):
+        sid = m.profile.options.hpet_sid
+        request(m, sid, fired.address, fired.data, _DEVICE | sid)
 
 
 def _out_of_memory(m: Machine, command: c.OutOfMemory) -> None:

@@ -8,6 +8,7 @@ In the order in which to read them; a module imports only from those above it:
     chain        the same as generated code
     remap        a request and the verdict on it
     msi          MSI and MSI-X of a function
+    hpet         timers that send messages
     vioapic      the I/O APIC
     crowd        many local APICs at once
     routes       which local APICs a destination names

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsim.devices import vioapic, vvtd
+from vsim.devices import hpet, vioapic, vvtd
 from vsim.layouts.interfaces import INTERFACES, Caps, Errno, Interface, Op, known
 from vsim.state import xen_quirks
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -61,6 +61,7 @@ def _over_ram(m: Machine, v: Values) -> bool:
 def _over_device(m: Machine, v: Values) -> bool:
     low, high = v["base_address"], v["base_address"] + PAGE
     taken = [LOCAL_APICS, *((each.window, vioapic.LENGTH) for each in m.profile.options.ioapics)]
+    taken += [(hpet.BASE, PAGE)] if m.profile.options.hpet_timers else []
     taken += [(m.bus.bar(place), PAGE) for place, f in enumerate(m.bus.functions) if f.msix_count]
     taken += [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], PAGE) for u in range(m.units) if m.live(u)]
     return any(low < base + size and base < high for base, size in taken) or m.bus.table_at(low) is not None

@@ -275,6 +275,8 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
         "did not answer an invalidation of its TLB in time: ITE is set, and the queue stops until it is cleared."
         if e.index == 1 else "answered an invalidation of its TLB with an error: ICE is set, and the queue goes on."),
                         "VT-d 6.5.2.10"),
+    Act.HPET: (lambda m, e: f"Timer {e.index} of the HPET is due" + (f", for {e.low} periods" if e.low > 1 else "")
+               + ": it sends the message of its route register, as a requester of its own.", "IA-PC HPET 2.3.9"),
     Act.FLUSHED: (lambda m, e: f"The {'IOTLB' if e.index else 'context cache'} is invalidated by its register: asked "
                                f"was granularity {e.high}, done is {e.low} ({CCMD.caig.names[e.low]}).", "VT-d 6.5.1"),
     Act.ABORTED: (_constant("The wait behind it was fetched already and is aborted: no status, no event."),

@@ -247,9 +247,14 @@ IOAPIC_EOI = Layout("I/O APIC EOI", 32, "A 7.1", reserved(8, 24),
 
 # --- HPET timers (V 3.5) ---
 
-HPET_CONFIG = Layout("HPET timer configuration", 64, "V 3.5", Field("other16", 16, 48, "not interrupts"),
-                     flag("fsb_cap", 15, "FSB delivery is offered", RO), flag("fsb_en", 14, "FSB delivery is on"),
-                     Field("other0", 0, 14, "not a message's concern"))
+HPET_CONFIG = Layout(
+    "HPET timer configuration", 64, "V 3.5", Field("pins", 32, 32, "pins that it can be wired to", RO),
+    reserved(16, 16), flag("fsb_cap", 15, "FSB delivery is offered", RO), flag("fsb_en", 14, "FSB delivery is on"),
+    Field("pin", 9, 5, "pin that it is wired to", form="dec"), flag("narrow", 8, "32 bits are compared"),
+    reserved(7, 1), flag("val_set", 6, "the next write sets the comparator itself"),
+    flag("size_cap", 5, "64 bits are compared", RO), flag("per_cap", 4, "periodic is offered", RO),
+    flag("periodic", 3, "periodic"), flag("enabled", 2, "it interrupts"),
+    flag("level", 1, "level-triggered; counts for pins only"), reserved(0, 1))
 HPET_ROUTE = Layout("HPET FSB route", 64, "V 3.5", Field("address", 32, 32, "address of the message"),
                     Field("data", 0, 32, "data of the message"))
 

@@ -65,6 +65,8 @@ class Apic(IntEnum):
 
 # LVT registers by their place in `lvt[LVTS * vcpu + place]`.
 LVTS = 6
+HPET_WORDS = 4
+"""Words of `hpet` for each timer, behind three of the block: on, counter, when that was."""
 
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
                 "waiting", "nmi", "in_nmi", "cmci", "timer_initial", "timer_divide", "timer_due")
@@ -74,7 +76,7 @@ _MOST, _LAST_NS = 1 << 62, (1 << 64) - 1
 _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
-LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots"}
+LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots", "hpet"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
 
@@ -97,11 +99,11 @@ class Machine:
     Attributes are documented in the module. `events` is the list that `step` fills, or None while tracing is off.
     """
 
-    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config", "costs",
-                 "created", "dead", "device_error", "direct", "doomed", "events", "handlers", "ioapic", "irr", "isr",
-                 "latch", "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned", "posting", "profile", "quirks",
-                 "ram", "regs", "roots", "rte", "scope", "seen", "serial", "serials", "tick", "tmr", "unshown", "vcpus",
-                 "winner", "wires")
+    __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config",
+                 "costs", "created", "dead", "device_error", "direct", "doomed", "events", "handlers", "hpet",
+                 "ioapic", "irr", "isr", "latch", "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned",
+                 "posting", "profile", "quirks", "ram", "regs", "roots", "rte", "scope", "seen", "serial", "serials",
+                 "tick", "tmr", "unshown", "vcpus", "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
@@ -135,6 +137,7 @@ class Machine:
         self.lines = array("H", [0]) * pins
         self.direct, self.seen = array("B", bytes(pins)), array("B", bytes(pins))
         self.wires = array("B", bytes(max(1, len(self.bus.functions))))
+        self.hpet = array("Q", bytes(8 * (3 + HPET_WORDS * self.profile.options.hpet_timers)))
         self.ioapic = array("I", [0, 0]) * len(ioapics)
         self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
         self.apic_id = array("I", map(self.profile.options.apic_id, range(n)))

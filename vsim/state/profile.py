@@ -161,12 +161,13 @@ class Options:
     vCPUs. x2apic: the vCPUs offer x2APIC mode. cmci: what the vCPUs have of the local vector table's entry for
     corrected machine checks: "absent" (no such register, so six entries), "present" (seven), or "silent" (six, and
     the register reads 0 and takes writes, as in Xen). suppress_eoi: the local APICs offer EOI-broadcast suppression.
-    window_moves: IA32_APIC_BASE takes another address of the window, where Xen answers #GP. timer_ns: nanoseconds of
-    a count of the local APIC's timer before division. tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is
-    kept as written, offered or not. placement: where the unit is emulated, "xen", "qemu" (beside Xen), or "emulator"
-    (the whole machine is one emulator's). interface: version of the domctl. domain_type: "hvm", "pvh" or "pv".
-    boot_viommu: Xen was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order
-    several changed command bits act.
+    hpet_timers, hpet_sid: timers of an HPET with FSB messages (0: none), and its requester id. window_moves:
+    IA32_APIC_BASE takes another address of the window, where Xen answers #GP. timer_ns: nanoseconds of a count of the
+    local APIC's timer before division. tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is kept as written,
+    offered or not. placement: where the unit is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole
+    machine is one emulator's). interface: version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen
+    was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order several changed
+    command bits act.
     """
 
     model: str = "vtd"
@@ -195,6 +196,8 @@ class Options:
     x2apic: bool = True
     cmci: str = "absent"
     iqa_width: bool = True
+    hpet_timers: int = 0
+    hpet_sid: int = 0xF00F
     window_moves: bool = False
     timer_ns: int = 10
     tsc_deadline: bool = True
@@ -225,6 +228,9 @@ class Options:
         _within("ioapic_version", self.ioapic_version, 0, 0xFF)
         _within("ioapic_sid", self.ioapic_sid, 0, 0xFFFF)
         self._check_ioapics()
+        if self.hpet_timers:
+            _within("hpet_timers", self.hpet_timers, 3, 24)
+        _within("hpet_sid", self.hpet_sid, 0, 0xFFFF)
         _within("timer_ns", self.timer_ns, 1, 1000)
         _within("iedata_bits", self.iedata_bits, 16, 32)
         _within("max_units", self.max_units, 1, MAX_UNITS)

@@ -95,6 +95,7 @@ class Act(IntEnum):
     DMA = 50
     DMA_BLOCKED = 51
     FLUSHED = 52
+    HPET = 53
 
 
 class Meaning(NamedTuple):
@@ -155,6 +156,7 @@ ACTS: dict[Act, Meaning] = {
     Act.HOST_ENDED: Meaning("bound message", "vCPU", "vector", 300, _ASSUMED),
     Act.DEVICE_FAILED: Meaning("1 time-out, 2 error", "requester", "0", 0, _ASSUMED),
     Act.ABORTED: Meaning("0", "qw0 of the wait", "qw1", 0, _ASSUMED),
+    Act.HPET: Meaning("timer", "periods that ended", "0", 0, _ASSUMED),
     Act.FLUSHED: Meaning("0 context cache, 1 IOTLB", "granularity done", "granularity asked for", 100, _ASSUMED),
     Act.DMA: Meaning("requester", "address", "1: a read", 100, _ASSUMED),
     Act.DMA_BLOCKED: Meaning("fault reason", "address", "requester", 50, _ASSUMED),

@@ -26,7 +26,8 @@ PLACES = [
     ("V 1.7", "IECTL", "31 im w, 30 ip r, 29:0 -"),
     ("V 1.7", "IQERCD", "63:48 icesid r, 47:32 itesid r, 31:4 -, 3:0 iqei r"),
     ("V 1.7", "IRTA", "63:12 base w, 11 eime w, 10:4 -, 3:0 s w"),
-    ("V 3.5", "HPET_CONFIG", "63:16 other16 w, 15 fsb_cap r, 14 fsb_en w, 13:0 other0 w"),
+    ("V 3.5", "HPET_CONFIG", "63:32 pins r, 31:16 -, 15 fsb_cap r, 14 fsb_en w, 13:9 pin w, 8 narrow w, 7 -, "
+                              "6 val_set w, 5 size_cap r, 4 per_cap r, 3 periodic w, 2 enabled w, 1 level w, 0 -"),
     ("V 3.5", "HPET_ROUTE", "63:32 address w, 31:0 data w"),
     ("A 1", "APIC_ID", "31:24 id w, 23:0 -"),
     ("A 1", "X2APIC_ID", "31:0 id r"),
