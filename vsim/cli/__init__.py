@@ -13,4 +13,5 @@ In the order in which to read them; a module imports only from those above it:
     size       `vsim size`
     race       `vsim race`
     read       `vsim read`
+    diff       `vsim diff`
 """

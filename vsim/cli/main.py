@@ -53,6 +53,7 @@ BUILT_IN = {
     "size": BuiltIn("vsim.cli.size", "tell which limit bites first when a domain grows"),
     "race": BuiltIn("vsim.cli.race", "let a device fire between any two writes of a change"),
     "read": BuiltIn("vsim.cli.read", "read dumps and logs together, and check them against one another"),
+    "diff": BuiltIn("vsim.cli.diff", "compare two dumps or traces by what they mean"),
     "sweep": BuiltIn("vsim.cli.sweep", "run a grid of cases on all processors or a cluster"),
     "bench": BuiltIn("vsim.cli.bench", "measure the simulator on this computer"),
 }

@@ -12,5 +12,6 @@ In the order in which to read them; a module imports only from those above it:
     catalogue  all of them, on a paste
     tell       for people, and as JSON values
     rebuild    a machine from what was dumped, and a fault line sent again
+    compare    two pastes, aligned by what they mean
     clean      texts without what names people and machines
 """
