@@ -6,6 +6,7 @@ In the order in which to read them; a module imports only from those above it:
     receipts        the line that a student hands in, and `vsim receipts`
     task            an exercise as a row
     six_names       exercises of notebook 03
+    priority        exercises of notebook 04
     trigger         exercises of notebook 05
     caches          a unit by hand, and exercises of notebook 13
     moving          exercises of notebook 14

@@ -28,6 +28,7 @@ from widgets.course.task import Judged, Numbers, Task
 
 LESSONS: dict[str, str] = {
     "03_six_names": "widgets.course.six_names",
+    "04_the_local_apic": "widgets.course.priority",
     "05_edge_level_eoi": "widgets.course.trigger",
     "13_caches_lie": "widgets.course.caches",
     "14_moving_and_running_out": "widgets.course.moving",
@@ -211,7 +212,7 @@ class Card(W.VBox):
     def __init__(self, quiz: Quiz, name: str) -> None:
         self.quiz, self.name = quiz, name
         task = quiz._task(name)
-        self.words = W.HTML(f"<p>{escape(quiz.question(name))}</p>")
+        self.words = W.HTML(f'<p style="white-space:pre-wrap">{escape(quiz.question(name))}</p>')
         wide = W.Layout(width="260px")
         self.box: Any = (W.Dropdown(options=[("choose", ""), *((each, each) for each in task.choices)], layout=wide)
                          if task.choices else W.Text(placeholder="your answer", layout=wide, continuous_update=False))
