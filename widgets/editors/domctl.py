@@ -18,7 +18,7 @@ from vsim.state.arrays import Machine
 from vsim.state.trace import Act, Event
 from widgets.editors import octets
 from widgets.editors.fields import parse_number
-from widgets.editors.hypercall import blamed, dump, foretold, from_xl, named, reasons, undump, xl_line
+from widgets.editors.hypercall import afterwards, blamed, dump, foretold, from_xl, named, reasons, undump, xl_line
 from widgets.editors.octets import Octets
 from widgets.lab.panel import Panel, flow, line
 
@@ -40,8 +40,8 @@ class DomctlPanel(Panel):
 
     def build(self) -> tuple[W.Widget, ...]:
         """Sub-command, members, bytes, xl line, answer."""
-        self.op = W.ToggleButtons(options=[(title, op) for op, title in TITLES.items()], description="sub-command",
-                                  style={"description_width": "90px", "button_width": "auto"},
+        self.op = W.ToggleButtons(options=[(title, op) for op, title in TITLES.items()],
+                                  style={"button_width": "auto"},
                                   tooltips=["a new vIOMMU", "remove one", "what a type can do"])
         self.controls: dict[Op, dict[str, W.Text]] = {op: {p.name: self._control(p) for p in self._parts(op)}
                                                       for op in Op}
@@ -119,8 +119,7 @@ class DomctlPanel(Panel):
         sentence, kind = foretold(m, self._body)
         found = reasons(m, self._body) if kind == "bad" else []
         told = line(f"Issued once more: {sentence}" if self.answer.value else sentence, kind)
-        self.before.value = told + "".join(line(f"Then {named(each.errno)}: {each.sentence}", "bad")
-                                           for each in found[1:])
+        self.before.value = told + (line(afterwards(found), "muted") if found[1:] else "")
         wrong = blamed(found)
         for name, note in self.notes[self.op.value].items():
             self._mark(name, wrong.get(name, ""))

@@ -107,10 +107,19 @@ def reasons(m: Machine, body: bytes) -> list[Refusal]:
 
 
 def blamed(refusals: list[Refusal]) -> dict[str, str]:
-    """The members that are to blame, each with the first sentence about it."""
+    """The members that are to blame, each with all that is wrong with it."""
     found: dict[str, str] = {}
     for each in refusals:
         member = viommu.CONDITIONS[each.name].member
         if member:
-            found.setdefault(member, each.sentence)
+            found[member] = f"{found[member]} {each.sentence}" if member in found else each.sentence
     return found
+
+
+def afterwards(refusals: list[Refusal]) -> str:
+    """What would refuse next if the first reason were mended, and so on: errno and member, or the sentence."""
+    told = []
+    for each in refusals[1:]:
+        member = viommu.CONDITIONS[each.name].member.replace("_", " ")
+        told.append(f"{named(each.errno)}, {member}" if member else f"{named(each.errno)}: {each.sentence}".rstrip("."))
+    return f"Then {'; then '.join(told)}." if told else ""

@@ -15,8 +15,8 @@ from vsim.state.trace import Event
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
-.vsim-grids{display:flex;flex-flow:row wrap;gap:6px 16px}
-.vsim-grid{flex:1 1 170px;min-width:0;max-width:250px}
+.vsim-grids{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,240px));gap:6px 16px}
+.vsim-grid{min-width:0;width:auto}
 .vsim-grid svg{width:100%;height:auto;display:block}
 .vsim-grid text{font:10px var(--jp-code-font-family,monospace);fill:var(--vsim-muted)}
 .vsim-grid rect{fill:var(--vsim-heat-0)}

@@ -37,6 +37,7 @@ CSS = """
 .vsim-panel p{margin:2px 0}
 .vsim-panel code,.vsim-panel pre,.vsim-mono input,.vsim-mono textarea,.vsim-mono select{
  font-family:var(--jp-code-font-family,ui-monospace,monospace)!important;font-size:12px}
+.vsim-mono textarea{white-space:pre!important;overflow-x:auto}
 .vsim-panel code{background:none;color:inherit;padding:0}
 .vsim-panel pre{margin:2px 0;padding:6px 8px;background:var(--vsim-panel);color:var(--vsim-text);
  border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}

@@ -229,7 +229,7 @@ def test_a_byte_is_typed_over_and_everything_wrong_is_marked_in_the_page(bench):
     length.press("Enter")
     expect(part(bench, ".vsim-member .vsim-wrong:visible")).to_have_count(2)
     expect(part(bench, ".vsim-octet.wrong")).to_have_count(16)
-    expect(part(bench).get_by_text("Then EINVAL (22)")).to_be_visible()
+    expect(part(bench).get_by_text("Then EINVAL (22), base address")).to_be_visible()
     part(bench, ".vsim-octet[data-at='17']").click()
     bench.page.keyboard.type("00")
     length.fill("4096")
