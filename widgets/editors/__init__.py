@@ -7,6 +7,7 @@ In the order in which to read them; a module imports only from those above it:
     entries    entries of the table for people
     beliefs    what the guest believes of its interrupts
     foresee    what commands would do
+    faults     recorded ones, also when they were read
     registers  the trapped page
     irt        the remapping table
     octets     the bytes of a structure, drawn

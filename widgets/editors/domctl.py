@@ -47,7 +47,7 @@ class DomctlPanel(Panel):
                                                       for op in Op}
         self.notes = {op: {name: W.HTML() for name in self.controls[op]} for op in Op}
         self.forms = {op: W.VBox([self._row(op, name) for name in self.controls[op]]) for op in Op}
-        wide = {"layout": W.Layout(width="100%", max_width="560px"), "style": {"description_width": "90px"}}
+        wide = {"layout": W.Layout(width="100%", max_width="560px"), "style": {"description_width": "66px"}}
         self.octets = Octets(self._byte)
         self.bytes = W.Textarea(description="as text", continuous_update=False, rows=3,
                                 tooltip="the structure, little endian; edit or paste it, and the form follows", **wide)

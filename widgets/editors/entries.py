@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from vsim.devices import chain, remap, routes
+from vsim.devices import chain, msi, remap, routes
 from vsim.devices.queue import length
 from vsim.devices.remap import entry_of
 from vsim.explain import interrupt as explain
 from vsim.explain.interrupt import CheckRow
 from vsim.explain.sentences import message_text
 from vsim.layouts.bits import bdf_text, get, parse_bdf
-from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, REASON_TEXT, DescriptorType, Reason
-from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET
+from vsim.layouts.formats import (
+    IEC,
+    IRTE,
+    IRTE_POSTED,
+    REASON_TEXT,
+    REMAP_ADDRESS,
+    REMAP_DATA,
+    RTE_REMAP,
+    DescriptorType,
+    Reason,
+)
+from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET, RTE_RESET
 from vsim.machine import unit_register
 from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -21,6 +31,8 @@ from widgets.editors.fields import parse_number
 from widgets.lab.panel import table
 
 BY_INDEX, BY_DEVICE, BY_VCPU, EVERYTHING = "index", "device", "vCPU", "all in use"
+MESSAGES = 0xFEE
+"""Bits 31:20 of every address that is a message."""
 MOST_FOUND = 500
 """Entries that a search lists."""
 
@@ -96,16 +108,45 @@ def find(m: Machine, unit: int, by: str, text: str) -> list[int]:
     return out
 
 
-def described(m: Machine, unit: int, index: int) -> str:
-    """An entry in one line, for a list."""
+def users(m: Machine) -> dict[int, str]:
+    """Who would use an entry, by its index: every message and every pin that is programmed in remappable format."""
+    found: dict[int, str] = {}
+    for place, function in enumerate(m.bus.functions):
+        for number in range(function.msix_count or function.msi_count):
+            state, address, data = msi.message(m.bus, m.config, m.msix, place, number)
+            if state != msi.OFF and get(address, REMAP_ADDRESS.fee) == MESSAGES and get(address, REMAP_ADDRESS.format):
+                index = get(address, REMAP_ADDRESS.handle)
+                index += get(data, REMAP_DATA.subhandle) if get(address, REMAP_ADDRESS.shv) else 0
+                found.setdefault(int(index), f"{bdf_text(function.bdf)} msg {number}")
+    for pin, entry in enumerate(m.rte):
+        if get(entry, RTE_REMAP.format) and entry != RTE_RESET:
+            found.setdefault(int(get(entry, RTE_REMAP.handle)), f"pin, GSI {pin}")
+    return found
+
+
+def described(m: Machine, unit: int, index: int, user: str = "") -> str:
+    """An entry in one line, for a list. user: who uses it; else the requester that it lets in."""
     entry = stored(m, unit, index)
     if entry is None:
-        return f"{index:5d}  not memory"
-    mark = "  STALE COPY IN USE" if stale(m, unit, index) else ""
+        return f"{index:5d} not memory"
+    who = f"{index:5d} {user or (bdf_text(int(get(entry, IRTE.sid))) if entry else ''):<15}"
+    mark = " STALE" if stale(m, unit, index) else ""
     if not get(entry, IRTE.p):
-        return f"{index:5d}  not present{mark}"
-    where = f"PID {get(entry, IRTE_POSTED.pda) << 6:#x}" if get(entry, IRTE.im) else f"dst {get(entry, IRTE.dst):#x}"
-    return f"{index:5d}  {bdf_text(get(entry, IRTE.sid))}  vector {get(entry, IRTE.vector):#04x}  {where}{mark}"
+        return f"{who} not present{mark}"
+    return f"{who} {_vector(entry)} → {_where(m, unit, entry)}{mark}"
+
+
+def _vector(entry: int) -> str:
+    return f"{get(entry, IRTE.vector):#04x}"
+
+
+def _where(m: Machine, unit: int, entry: int) -> str:
+    if get(entry, IRTE.im):
+        return f"PID {get(entry, IRTE_POSTED.pda) << 6:#x}"
+    reached = targets(m, unit, entry)
+    if not reached:
+        return f"ID {get(entry, IRTE.dst):#x}, nobody"
+    return f"vCPU {reached[0]}" + (f" +{len(reached) - 1}" if reached[1:] else "")
 
 
 # --- what a guest does to it ---

@@ -23,7 +23,10 @@ CSS = STRIP_CSS + """
 .vsim-fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1px 14px}
 .vsim-fields>*{width:auto!important;max-width:420px;min-width:0}
 .vsim-fields .widget-checkbox label{width:auto}
-@container (max-width:640px){.vsim-fields{grid-template-columns:minmax(0,1fr)}}
+.vsim-changed{box-shadow:inset 3px 0 0 var(--vsim-compatibility)}
+.vsim-changed label{color:var(--vsim-compatibility)!important;font-weight:600}
+@container (max-width:640px){.vsim-fields{grid-template-columns:repeat(auto-fill,minmax(185px,1fr))}
+ .vsim-fields .widget-label{flex:0 0 84px!important;width:84px!important;font-size:12px}}
 """
 NAMED_BITS = 4
 """Widest field, in bits, whose named values are offered as a list; a list has all values."""
@@ -84,12 +87,17 @@ def parse_number(text: str, limit: int, what: str) -> int:
 
 
 class Fields(W.VBox):
-    """The editor. `value`: the word. stored: see the module. locked: the word is shown and cannot be changed."""
+    """The editor. `value`: the word. stored: see the module. locked: the word is shown and cannot be changed.
+
+    two: what is stored and what is to be written are two rows of bits. middle: widgets of the caller's that stand
+    between the bits and the fields, near what they are about; they stay open when the editor is closed.
+    """
 
     value = traitlets.Int(0, help="the word, 0 to 2^width - 1")
 
-    def __init__(self, layout: Layout, value: int = 0, stored: int | None = None, locked: bool = False) -> None:
-        self.layout_of_bits, self._stored, self.locked = layout, stored, locked
+    def __init__(self, layout: Layout, value: int = 0, stored: int | None = None, locked: bool = False, *,
+                 two: bool = False, middle: tuple[W.Widget, ...] = ()) -> None:
+        self.layout_of_bits, self._stored, self.locked, self.two, self.middle = layout, stored, locked, two, middle
         self._showing = False
         self.controls: dict[str, Any] = {place.name: self._control(place) for place in reversed(layout.fields)
                                          if place.access is not Access.RSVD}
@@ -105,8 +113,8 @@ class Fields(W.VBox):
         flags = [control for control in self.controls.values() if isinstance(control, W.Checkbox)]
         grid = W.Box([control for control in self.controls.values() if control not in flags])
         grid.add_class("vsim-fields")
-        self.children = (self.strip, panel.flow(self.whole, self.line), grid, panel.flow(*flags), self.problem,
-                         self.effects, W.HTML(legend(layout)))
+        self.children = (self.strip, self.problem, self.effects, *middle, grid, panel.flow(*flags),
+                         panel.flow(self.whole, self.line), W.HTML(legend(layout)))
         self.show()
 
     # --- making the controls ----------------------------------------------------------------------------------
@@ -194,9 +202,10 @@ class Fields(W.VBox):
         try:
             for name, control in self.controls.items():
                 self._show_one(control, getattr(self.layout_of_bits, name))
+                self._mark(control, getattr(self.layout_of_bits, name))
             self.whole.value = whole_text(self.layout_of_bits, self.value)
             self.line.value = self.layout_of_bits.text(self.value)
-            self.strip.html = strip(self.layout_of_bits, self.value, self._stored, not self.locked)
+            self.strip.html = strip(self.layout_of_bits, self.value, self._stored, not self.locked, self.two)
             self.problem.value = ""
             self.effects.value = self._notes()
             for control in (self.whole, self.line, *self.controls.values()):
@@ -214,6 +223,11 @@ class Fields(W.VBox):
             named = f" {place.names[value]}" if value in place.names and control.disabled else ""
             control.value = format_value(place, value) + named
 
+    def _mark(self, control: Any, place: Field) -> None:
+        """A field whose bits are not those that are stored is marked."""
+        changed = self._stored is not None and get(self.value, place) != get(self._stored, place)
+        (control.add_class if changed else control.remove_class)("vsim-changed")
+
     def _notes(self) -> str:
         if self._stored is not None:
             said = announce(self.layout_of_bits, self._stored, self.value)
@@ -222,5 +236,6 @@ class Fields(W.VBox):
         return line(f"Reserved bits are set: {wrong:#x}. They must be 0.", "warn") if wrong else ""
 
     def close(self) -> None:
-        """Close every control with it."""
+        """Close every control with it, but for those that were lent to it."""
+        self.children = tuple(each for each in self.children if each not in self.middle)
         panel.close_all(self)

@@ -1,7 +1,8 @@
 """The interrupt remapping table: find an entry, edit it, see the verdict beforehand, commit it as a guest does.
 
 A guest changes an entry in memory and then tells the unit by an invalidation. Until then the unit may go on with the
-copy in its cache; this panel shows both, and says which of them a request would meet.
+copy in its cache; this panel shows both, and says which of them a request would meet. Changes that were not written
+are kept for each entry, and marked, until they are written or dropped.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import ipywidgets as W
 
 from vsim.devices import msi
 from vsim.explain import interrupt as explain
+from vsim.explain.sentences import MASKED
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, remap_message
 from vsim.state import commands
 from vsim.state.arrays import Machine
-from vsim.state.trace import Event
+from vsim.state.trace import Drop, Event
 from widgets.editors.entries import (
     BY_DEVICE,
     BY_INDEX,
@@ -34,16 +36,19 @@ from widgets.editors.entries import (
     stale,
     stored,
     used,
+    users,
     verdict,
     with_entry,
     write_commands,
 )
 from widgets.editors.fields import Fields, parse_number
 from widgets.editors.registers import CSS
-from widgets.lab.panel import Panel, flow, line
+from widgets.lab.panel import Panel, close_all, flow, line
 
 WITH, WITHOUT = "and invalidate", "without invalidation"
 _OWN, _FREE = "message of this entry, from its sid", "another request"
+UNSENT = {msi.MASKED: 0, msi.OFF: Drop.NO_MESSAGE, msi.NO_MASTER: Drop.NO_MASTER}
+"""Why a device would not send a message now: the key of `MASKED` by the state of the message."""
 
 
 class IrtPanel(Panel):
@@ -59,16 +64,19 @@ class IrtPanel(Panel):
                              layout=W.Layout(width="190px"), tooltip="how entries are looked for")
         self.text = W.Text(description="value", placeholder="12, 03:00.0", continuous_update=False, style=narrow,
                            layout=W.Layout(width="190px"), tooltip="an index, a device, or a vCPU")
-        self.list = W.Select(options=[], rows=10, description="entry", layout=W.Layout(width="auto"),
+        self.list = W.Select(options=[], rows=8, description="entry", layout=W.Layout(width="auto"),
                              tooltip="entries found")
         self.list.add_class("vsim-mono")
         self.head, self.found, self.answer = W.HTML(), W.HTML(), W.HTML()
         self.holder, self.index = W.VBox(), -1
+        self.drafts: dict[int, int] = {}
+        self._users: dict[int, str] = {}
+        self._marked = False
         self.editor: Fields | None = None
         self._base = 0
         self._filling = False
-        left, right = W.VBox([flow(self.by, self.text), self.list, self.found]), W.VBox(
-            [self.head, self.holder, *self._build_preview(), *self._build_commit(), self.answer])
+        self.middle = (*self._build_commit(), self.answer, *self._build_preview())
+        left, right = W.VBox([flow(self.by, self.text), self.list, self.found]), W.VBox([self.head, self.holder])
         left.add_class("vsim-list")
         right.add_class("vsim-edit")
         pair = W.Box([left, right])
@@ -78,8 +86,12 @@ class IrtPanel(Panel):
 
     def _build_preview(self) -> tuple[W.Widget, ...]:
         wide = {"description_width": "70px"}
-        self.request = W.Dropdown(options=[_OWN], description="request", style=wide, layout=W.Layout(width="330px"),
-                                  tooltip="the request whose verdict is previewed")
+        senders = [(f"{bdf_text(f.bdf)} {f.name[:24]}".strip(), f.bdf) for f in self.lab.machine.bus.functions
+                   if f.msix_count or f.msi_count]
+        self.request = W.Dropdown(options=[(_OWN, _OWN), *senders, (_FREE, _FREE)], description="request", style=wide,
+                                  layout=W.Layout(width="330px"), tooltip="the request whose verdict is previewed")
+        self.number = W.BoundedIntText(min=0, max=2047, description="message", style=wide,
+                                       layout=W.Layout(width="150px"), tooltip="number of the device's message")
         self.requester = W.Text(value="00:00.0", description="requester", continuous_update=False, style=wide,
                                 layout=W.Layout(width="180px"), tooltip="bus:device.function of who sends")
         self.address = W.Text(description="address", continuous_update=False, style=wide,
@@ -87,7 +99,9 @@ class IrtPanel(Panel):
         self.data = W.Text(value="0", description="data", continuous_update=False, style={"description_width": "40px"},
                            layout=W.Layout(width="150px"), tooltip="32-bit data of the message")
         self.preview = W.HTML()
-        return (flow(self.request, self.requester, self.address, self.data), self.preview)
+        for box in (self.number, self.requester, self.address, self.data):
+            box.layout.display = "none"
+        return (flow(self.request, self.number, self.requester, self.address, self.data), self.preview)
 
     def _build_commit(self) -> tuple[W.Widget, ...]:
         self.commit_with = self.button(f"write {WITH}", lambda: self.commit(True),
@@ -96,13 +110,15 @@ class IrtPanel(Panel):
                                           "store the entry and tell nobody: the mistake to try")
         self.only_invalidate = self.button("invalidate only", self.invalidate, "tell the unit to forget its copy")
         self.send = self.button("send this request", self.fire, "the request of the preview, for real")
-        return (flow(self.commit_with, self.commit_without, self.only_invalidate, self.send),)
+        self.forget = self.button("drop changes", self.drop, "back to what memory holds")
+        return (flow(self.commit_with, self.commit_without, self.only_invalidate, self.send, self.forget),)
 
     def _connect(self) -> None:
         self.watch(self.by, self._search)
         self.watch(self.text, self._search)
         self.watch(self.list, self._picked)
         self.watch(self.request, self._request_chosen)
+        self.watch(self.number, self._request_chosen)
         for box in (self.requester, self.address, self.data):
             self.watch(box, self._foretell)
         self.follow("irte", self._follow)
@@ -127,7 +143,10 @@ class IrtPanel(Panel):
     def _fill(self, found: list[int]) -> None:
         m, self._filling = self.lab.machine, True
         try:
-            options = [(described(m, self.unit, index), index) for index in found]
+            self._users, self._marked = users(m), self.dirty
+            open_ = {*self.drafts, *([self.index] if self.dirty else [])}
+            options = [(described(m, self.unit, index, self._users.get(index, "")) + (" ✎" if index in open_ else ""),
+                        index) for index in found]
             if self.list.options != tuple(options):
                 self.list.options = options
         finally:
@@ -152,9 +171,11 @@ class IrtPanel(Panel):
         if not 0 <= index < entries(m, self.unit):
             raise ValueError(f"index is {index}; the table has {entries(m, self.unit)} entries")
         if index != self.index:
+            self._keep()
             self.index = index
             self.lab.selection.irte = index
-            self._edit(stored(m, self.unit, index) or 0)
+            memory = stored(m, self.unit, index) or 0
+            self._edit(self.drafts.pop(index, memory), memory)
             self.answer.value = ""
             self.request.value = _OWN
             self._own_request()
@@ -169,47 +190,50 @@ class IrtPanel(Panel):
         finally:
             self._filling = False
 
+    def _keep(self) -> None:
+        """What was changed and not written is kept for when the entry is opened again."""
+        if self.dirty and self.editor is not None:
+            self.drafts[self.index] = self.editor.value
+
+    def drop(self) -> None:
+        """Back to what memory holds."""
+        memory = stored(self.lab.machine, self.unit, self.index) or 0
+        self._edit(memory, memory)
+        self._edited()
+
     # --- editing ----------------------------------------------------------------------------------------------
 
-    def _edit(self, entry: int) -> None:
-        """Open an editor in the entry's own format; the one before is closed."""
+    def _edit(self, entry: int, memory: int) -> None:
+        """Open an editor in the entry's own format, compared with what memory holds; the one before is closed."""
         layout = IRTE_POSTED if get(entry, IRTE.im) else IRTE
+        self._base = memory
         if self.editor is not None and self.editor.layout_of_bits is layout:
-            self._base = entry
+            self.editor.stored = memory
             self.editor.value = entry
             return
         if self.editor is not None:
             self.editor.close()
-        self._base, self.editor = entry, Fields(layout, entry)
+        self.editor = Fields(layout, entry, memory, middle=self.middle)
         self.watch(self.editor, self._edited)
         self.holder.children = (self.editor,)
 
     def _edited(self) -> None:
+        if self.editor is None:
+            return
         if bool(get(self.editor.value, IRTE.im)) is not (self.editor.layout_of_bits is IRTE_POSTED):
-            base_entry = self._base
-            self._edit(self.editor.value)
-            self._base = base_entry
+            self._edit(self.editor.value, self._base)
         if self.request.value == _OWN:
             self._own_request()
         self._foretell()
+        if self.dirty is not self._marked:
+            self._refill(self.lab.machine)
 
     @property
     def dirty(self) -> bool:
-        """Whether the editor holds something else than what it was opened with."""
+        """Whether the editor holds something else than memory did when it was last looked at."""
         return self.editor is not None and self.editor.value != self._base
 
     # --- the request ------------------------------------------------------------------------------------------
-
-    def _requests(self, m: Machine) -> list[tuple[str, Request | str]]:
-        """The messages that devices would send now, as choices."""
-        choices: list[tuple[str, Request | str]] = [(_OWN, _OWN), (_FREE, _FREE)]
-        for place, function in enumerate(m.bus.functions):
-            for number in range(min(4, function.msix_count or function.msi_count)):
-                state, address, data = msi.message(m.bus, m.config, m.msix, place, number)
-                if state == msi.READY:
-                    requester = m.bus.requester(function.bdf)
-                    choices.append((f"{bdf_text(function.bdf)} message {number}", (requester, address, data)))
-        return choices[:66]
 
     def _own_request(self) -> None:
         address, data = remap_message(max(0, self.index))
@@ -226,13 +250,24 @@ class IrtPanel(Panel):
 
     def _request_chosen(self) -> None:
         chosen = self.request.value
+        self.number.layout.display = "" if isinstance(chosen, int) else "none"
+        for box in (self.requester, self.address, self.data):
+            box.layout.display = "" if chosen == _FREE else "none"
+        if isinstance(chosen, int):
+            function = self.lab.device(chosen)
+            self.number.max = (function.msix_count or function.msi_count) - 1
+        self._take_request()
+        self._foretell()
+
+    def _take_request(self) -> int:
+        """Bring the boxes to the request that is chosen; the state of its message, `msi.READY` where it has none."""
+        m, chosen, state = self.lab.machine, self.request.value, msi.READY
         if chosen == _OWN:
             self._own_request()
-        elif isinstance(chosen, tuple):
-            self._set_request(chosen)
-        for box in (self.requester, self.address, self.data):
-            box.disabled = chosen != _FREE
-        self._foretell()
+        elif isinstance(chosen, int):
+            state, address, data = msi.message(m.bus, m.config, m.msix, m.bus.place(chosen), self.number.value)
+            self._set_request((m.bus.requester(chosen), address, data))
+        return state
 
     def chosen_request(self) -> Request:
         """The request of the preview. ValueError for text that is none."""
@@ -245,14 +280,18 @@ class IrtPanel(Panel):
         m = self.lab.machine
         if self._filling or self.editor is None or not entries(m, self.unit):
             return
+        state = self._take_request()
         request, word = self.chosen_request(), self.editor.value
         cases = [("now", m)]
         if self.dirty:
             cases += [(name, with_entry(m, self.unit, self.index, word, told)) for name, told in
                       ((f"written {WITHOUT}", False), ("written and invalidated", True))]
+        unsent = line(f"The device sends nothing now; {MASKED[UNSENT[state]]}.", "warn") if state in UNSENT else ""
         told = "".join(self._case(name, machine, request) for name, machine in cases)
         rows = explain.why(cases[-1][1], self.unit, *request)
-        self.preview.value = f"<h4>What the unit would do with it</h4>{told}{checks_table(rows)}"
+        self.preview.value = (f'<div class="vsim-forecast"><h4>What the unit would do with it</h4>{unsent}{told}</div>'
+                              f"{checks_table(rows)}")
+        self.forget.disabled = not self.dirty
 
     def _case(self, name: str, m: Machine, request: Request) -> str:
         sentence, kind = verdict(m, self.unit, request)
@@ -270,7 +309,8 @@ class IrtPanel(Panel):
         if told:
             wanted += invalidate_commands(m, self.unit, self.index)
         self._base = word
-        self.lab.issue(*wanted)
+        with self.lab.gesture(name=f"write entry {self.index}{' and invalidate it' if told else ''}"):
+            self.lab.issue(*wanted)
         if stale(self.lab.machine, self.unit, self.index):
             self.answer.value = line(f"Entry {self.index} is written; the unit still has the old one in its cache "
                                      "and will use that.", "warn")
@@ -281,22 +321,30 @@ class IrtPanel(Panel):
         """Tell the unit to forget its copy."""
         if self.index < 0:
             raise ValueError("no entry is chosen")
-        self.lab.issue(*invalidate_commands(self.lab.machine, self.unit, self.index))
+        with self.lab.gesture(name=f"invalidate entry {self.index}"):
+            self.lab.issue(*invalidate_commands(self.lab.machine, self.unit, self.index))
         self.answer.value = line(f"The unit was told to forget entry {self.index}.", "good")
 
     def fire(self) -> None:
         """Send the request of the preview."""
-        with self.lab.gesture():
-            events = self.lab.issue(commands.Msi(*self.chosen_request()))
+        request = self.chosen_request()
+        with self.lab.gesture(name=f"send a request of {bdf_text(request[0])}"):
+            events = self.lab.issue(commands.Msi(*request))
             self.lab.kernel.take(events)
         self.answer.value = line("Sent: the verdict is in the event table.", "muted")
+
+    def close(self) -> None:
+        """Close what was lent to the editor, too."""
+        super().close()
+        for each in self.middle:
+            close_all(each)
 
     # --- drawing ----------------------------------------------------------------------------------------------
 
     def draw(self, m: Machine, events: list[Event]) -> None:
         """List and preview of now; an entry that is being edited keeps the reader's bits."""
         count = entries(m, self.unit)
-        for control in (self.commit_with, self.commit_without, self.only_invalidate, self.send):
+        for control in (self.commit_with, self.commit_without, self.only_invalidate, self.send, self.forget):
             control.disabled = not count
         if not count:
             self._fill([])
@@ -304,19 +352,24 @@ class IrtPanel(Panel):
             if self.editor is not None:
                 self.editor.close()
                 self.editor = None
+            self.drafts = {}
             self.preview.value = self.answer.value = ""
             why = "No table is in use yet: boot the guest, or set IRTA and SIRTP." if m.live(self.unit) else (
                 "There is no vIOMMU: create one with a domctl.")
             self.head.value = line(why, "warn")
             return
-        self._fill(find(m, self.unit, self.by.value, self.text.value) if self._searchable() else [])
         if not 0 <= self.index < count:
             self.index = -1
             wanted = self.lab.selection.irte
             self.choose(wanted if 0 <= wanted < count else next(used(m, self.unit), 0))
-        elif not self.dirty:
-            self._edit(stored(m, self.unit, self.index) or 0)
+        elif self.editor is not None:
+            memory = stored(m, self.unit, self.index) or 0
+            self._edit(self.editor.value if self.dirty else memory, memory)
+        self._refill(m)
         self._show(m)
+
+    def _refill(self, m: Machine) -> None:
+        self._fill(find(m, self.unit, self.by.value, self.text.value) if self._searchable() else [])
 
     def _searchable(self) -> bool:
         return self.by.value == EVERYTHING or bool(self.text.value.strip())
@@ -324,23 +377,19 @@ class IrtPanel(Panel):
     def _show(self, m: Machine) -> None:
         """The heading, with a stale copy in words, and the choices of requests."""
         where = base(m, self.unit) + 16 * self.index
-        head = line(f"Entry {self.index} of {entries(m, self.unit)}, at {where:#x}", "muted")
-        copy = cached(m, self.unit, self.index)
+        user = f", used by {self._users[self.index]}" if self.index in self._users else ""
+        head = f"Entry {self.index} of {entries(m, self.unit)}, at {where:#x}{user}. "
+        copy, more = cached(m, self.unit, self.index), ""
         if copy is None:
-            head += line("The unit has no copy of it: the next request reads memory.", "muted")
+            head += "The unit has no copy of it."
         elif stale(m, self.unit, self.index):
             layout = IRTE_POSTED if get(copy, IRTE.im) else IRTE
-            head += line(f"STALE: the unit uses its cached copy, {layout.text(copy)}; memory differs.", "bad")
+            more = line(f"STALE: the unit uses its cached copy, {layout.text(copy)}; memory differs.", "bad")
         else:
-            head += line("The unit has a copy of it, equal to memory.", "muted")
+            head += "The unit's copy is equal to memory."
+        head = line(head, "muted") + more
+        if self.drafts:
+            several = ", ".join(map(str, sorted(self.drafts)[:8]))
+            head += line(f"Changed and not written yet: entry {several}.", "warn")
         self.head.value = head
-        self._filling = True
-        try:
-            choices = self._requests(m)
-            if tuple(self.request.options) != tuple(choices):
-                chosen = self.request.value
-                self.request.options = choices
-                self.request.value = chosen if chosen in [value for _, value in choices] else _OWN
-        finally:
-            self._filling = False
         self._foretell()

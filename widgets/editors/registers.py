@@ -14,15 +14,19 @@ from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.trace import ACTS, Act, Event
 from widgets.editors import fields, foresee
+from widgets.editors.faults import Faults, told
 from widgets.editors.fields import whole_text
-from widgets.lab.panel import Panel, flow, line
+from widgets.lab.panel import Panel, close_all, flow, line
 
 CSS = fields.CSS + """
 .vsim-list .widget-select select{min-height:150px}
 .vsim-list .widget-select .widget-label{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .vsim-list .widget-select{width:auto;max-width:none}
 .vsim-pair{display:flex;flex-flow:row wrap;gap:4px 16px}
-.vsim-pair>.vsim-list{flex:1 1 300px;max-width:420px;min-width:0}
+.vsim-pair>.vsim-list{flex:1 1 330px;max-width:460px;min-width:0}
+@container (max-width:820px){.vsim-list .widget-select select{min-height:86px;height:86px}
+ .vsim-edit .vsim-forecast{font-size:12px;line-height:1.3}
+ .vsim-edit button.jupyter-button{padding:0 8px;font-size:12px}}
 .vsim-pair>.vsim-edit{flex:3 1 440px;min-width:0}
 """
 WHOLE, LOW, HIGH = "whole register", "low half", "high half"
@@ -82,7 +86,8 @@ class RegistersPanel(Panel):
         self.list.add_class("vsim-mono")
         self.access = W.Dropdown(options=[WHOLE], description="access", layout=W.Layout(width="210px"),
                                  style={"description_width": "55px"}, tooltip="which bytes a read or write takes")
-        self.head, self.before, self.answer = W.HTML(), W.HTML(), W.HTML()
+        self.head, self.before, self.answer, self.recorded = W.HTML(), W.HTML(), W.HTML(), W.HTML()
+        self.faults = Faults(self.lab.history)
         self.holder = W.VBox()
         self.editor: fields.Fields | None = None
         self.write_button = self.button("write", self.write, "the guest writes the word above", "primary")
@@ -90,8 +95,8 @@ class RegistersPanel(Panel):
         self._page, self._filling = page(self.lab.machine), False
         self.watch(self.list, self._choose)
         self.watch(self.access, self._foretell)
-        left, right = W.VBox([self.list, self.answer]), W.VBox(
-            [self.head, self.holder, self.before, flow(self.access, self.write_button, self.read_button)])
+        self.middle = (flow(self.access, self.write_button, self.read_button), self.answer, self.before)
+        left, right = W.VBox([self.list, self.recorded]), W.VBox([self.head, self.holder])
         left.add_class("vsim-list")
         right.add_class("vsim-edit")
         pair = W.Box([left, right])
@@ -129,7 +134,8 @@ class RegistersPanel(Panel):
         if not m.live(self.unit):
             self.editor, self.holder.children = None, ()
             return
-        self.editor = fields.Fields(register.layout, start(m, self.unit, register), held(m, self.unit, register))
+        self.editor = fields.Fields(register.layout, start(m, self.unit, register), held(m, self.unit, register),
+                                    two=True, middle=self.middle)
         self.watch(self.editor, self._foretell)
         self.holder.children = (self.editor,)
         self._foretell()
@@ -162,14 +168,18 @@ class RegistersPanel(Panel):
 
     def write(self) -> None:
         """The guest writes the word."""
-        writes = self.writes()
-        self.lab.issue(*writes)
+        writes, name = self.writes(), self.register.name
+        with self.lab.gesture(name=f"write {name}"):
+            self.lab.issue(*writes)
         self._choose()
+        self.answer.value = line(f"{name} is written.", "good")
 
     def read(self) -> None:
         """The guest reads the register; what it gets is shown."""
         base = self._base()
-        events = self.lab.issue(*(commands.MmioRead(base + at, width) for at, width in self._accesses()))
+        reads = [commands.MmioRead(base + at, width) for at, width in self._accesses()]
+        with self.lab.gesture(name=f"read {self.register.name}"):
+            events = self.lab.issue(*reads)
         got = ", ".join(f"{event.low:#x}" for event in events if event.act == Act.READ)
         self.answer.value = line(f"{self.register.name} reads {got}.", "good")
 
@@ -184,11 +194,26 @@ class RegistersPanel(Panel):
         self.before.value = ("<h4>The write would do this</h4>" + foresee.shown(told, "Nothing changes.")
                              + line(cost_of_reading(m, self.unit), "muted"))
 
+    def close(self) -> None:
+        """Close what was lent to the editor, too."""
+        super().close()
+        for each in self.middle:
+            close_all(each)
+
+    def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+        """Faults are noted even while another tab is in front."""
+        if kind == "issued":
+            self.faults.issued(events)
+        else:
+            self.faults.moved()
+        super()._changed(kind, events, machine)
+
     # --- drawing ----------------------------------------------------------------------------------------------
 
     def draw(self, m: Machine, events: list[Event]) -> None:
         """The list with the values of now; the editor keeps what is being typed and compares with what is stored."""
         live = m.live(self.unit)
+        self.recorded.value = told(m, self.faults)
         self._fill([f"{r.offset:03x} {r.name:<8} {_shortly(r, held(m, self.unit, r)) if live else ''}"
                     for r in self._page])
         for control in (self.list, self.access, self.write_button, self.read_button):

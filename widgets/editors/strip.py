@@ -30,12 +30,16 @@ CSS = """
 .vsim-bit.rsvd{color:var(--vsim-muted);background:repeating-linear-gradient(135deg,transparent 0 3px,
  var(--vsim-slot) 3px 4px)}
 .vsim-bit.rsvd.on{background:var(--vsim-blocked);color:var(--vsim-background)}
-.vsim-bit.diff{text-decoration:underline;text-decoration-thickness:3px;text-underline-offset:2px}
+.vsim-bit.diff{text-decoration:underline;text-decoration-thickness:3px;text-underline-offset:2px;
+ box-shadow:inset 0 0 0 2px var(--vsim-compatibility)}
+.vsim-now{margin-bottom:0;opacity:.85}
 button.vsim-bit{cursor:pointer}
 button.vsim-bit:hover{outline:2px solid var(--vsim-ring);outline-offset:-2px}
 button.vsim-bit:focus-visible{outline:2px solid var(--vsim-ring)!important;outline-offset:-2px!important}
-@container (max-width:640px){.vsim-word>:is(i,u){display:none}
- .vsim-word{grid-template-columns:repeat(32,minmax(0,1fr))}.vsim-word>b{grid-column:1/-1;padding:0}.vsim-bit{font-size:10px}}
+@container (max-width:640px){.vsim-word{grid-template-columns:38px repeat(32,minmax(0,1fr))}
+ .vsim-word>i{font-size:10px;overflow-wrap:normal;letter-spacing:-.6px}.vsim-bit{font-size:10px}.vsim-word>b{font-size:10px}}
+@container (max-width:400px){.vsim-word>:is(i,u){display:none}
+ .vsim-word{grid-template-columns:repeat(32,minmax(0,1fr))}.vsim-word>b{grid-column:1/-1;padding:0}}
 """
 
 _SCRIPT = """
@@ -72,13 +76,15 @@ export default {render({model, el}) {
 """
 
 
-def strip(layout: Layout, word: int, before: int | None = None, editable: bool = False) -> str:
+def strip(layout: Layout, word: int, before: int | None = None, editable: bool = False, two: bool = False) -> str:
     """The bits of `word` as HTML, 32 a line, the highest first, with the fields' names below.
 
-    before: a word to compare with; bits that differ are underlined. editable: bits are buttons.
+    before: a word to compare with; bits that differ are marked. editable: bits are buttons. two: `before` has a row of
+    its own above, as what is there now.
     """
     drawing = _Drawing(layout, word, word if before is None else before, editable)
-    body = "".join(drawing.line(low) for low in reversed(range(0, layout.width, 32)))
+    rows = drawing.both if two and before is not None else drawing.line
+    body = "".join(rows(low) for low in reversed(range(0, layout.width, 32)))
     label = escape(f"{layout.name}, {layout.width} bits, {layout.section}", quote=True)
     return f'<div class="vsim-strip" role="group" aria-label="{label}">{body}</div>'
 
@@ -94,7 +100,8 @@ class _Drawing:
     """One word on its way to HTML."""
 
     def __init__(self, layout: Layout, word: int, before: int, editable: bool) -> None:
-        self.word, self.before, self.editable, self.top = word, before, editable, layout.width - 1
+        self.layout, self.word, self.before = layout, word, before
+        self.editable, self.top = editable, layout.width - 1
         self.owner = {low + at: place for place in layout.fields for low, width in place.pieces for at in range(width)}
 
     def line(self, low: int) -> str:
@@ -105,6 +112,15 @@ class _Drawing:
         names = "".join(self._name(place, len(list(run))) for place, run in groupby(bits, self.owner.__getitem__))
         return (f'<div class="vsim-word"><b>{top}:{low}</b>{blank}{"".join(map(self._bit, bits))}'
                 f'<u></u>{blank}{names}</div>')
+
+    def both(self, low: int) -> str:
+        """The same bits as they are now, and below them as they would be written."""
+        top = min(low + 31, self.top)
+        now = _Drawing(self.layout, self.before, self.word, False)
+        bits = "".join(map(now._bit, range(top, low - 1, -1)))
+        blank = f'<span style="grid-column:span {31 - top + low}"></span>' if top - low < 31 else ""
+        above = f'<div class="vsim-word vsim-now"><b>now</b>{blank}{bits}</div>'
+        return above + self.line(low).replace(f"<b>{top}:{low}</b>", "<b>write</b>", 1)
 
     def _bit(self, bit: int) -> str:
         place, value = self.owner[bit], self.word >> bit & 1

@@ -15,8 +15,8 @@ from vsim.state.trace import Event
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
-.vsim-grids{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,240px));gap:6px 16px}
-.vsim-grid{min-width:0;width:auto}
+.vsim-grids{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:6px 16px}
+.vsim-grid{min-width:0;width:auto;max-width:250px}
 .vsim-grid svg{width:100%;height:auto;display:block}
 .vsim-grid text{font:10px var(--jp-code-font-family,monospace);fill:var(--vsim-muted)}
 .vsim-grid rect{fill:var(--vsim-heat-0)}

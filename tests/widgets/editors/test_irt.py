@@ -2,6 +2,7 @@
 
 import pytest
 
+from vsim.devices import msi
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, remap_message
 from vsim.layouts.registers import IQT
@@ -17,6 +18,7 @@ from widgets.editors.entries import (
     EVERYTHING,
     base,
     cached,
+    described,
     entries,
     find,
     invalidate_commands,
@@ -24,6 +26,7 @@ from widgets.editors.entries import (
     stored,
     targets,
     used,
+    users,
     verdict,
     with_entry,
     write_commands,
@@ -159,7 +162,7 @@ def test_the_preview_says_three_things_once_the_entry_is_edited(panel):
 )
 def test_the_verdict_follows_the_edit(panel, fields, said):
     """The request stays that of the device: 03:00.0."""
-    panel.request.value = next(value for text, value in panel.request.options if text == "03:00.0 message 2")
+    panel.request.value, panel.number.value = NIC, 2
     edit(panel, **fields)
     if said == "ended by request":
         said = "0x26, the requester is not the source"
@@ -200,6 +203,137 @@ def test_what_is_foretold_is_what_happens(panel, told, fields):
     assert verdict(lab.machine, 0, request)[0] == said[0]
 
 
+# --- what was changed is marked, and kept ---
+
+
+def changed(panel):
+    return sorted(name for name, control in panel.editor.controls.items() if "vsim-changed" in control._dom_classes)
+
+
+def texts(panel):
+    return {index: text for text, index in panel.list.options}
+
+
+def test_changed_bits_and_fields_are_marked_and_said(panel):
+    assert changed(panel) == [] and " diff" not in panel.editor.strip.html
+    edit(panel, vector=f"{get(panel.editor.value, IRTE.vector) ^ 5:#x}", p=False)
+    assert changed(panel) == ["p", "vector"]
+    assert panel.editor.strip.html.count(" diff") == 3
+    assert "p: 1 becomes 0." in panel.editor.effects.value
+    assert texts(panel)[panel.index].endswith("✎")
+
+
+def test_changes_are_kept_when_another_entry_is_chosen(panel):
+    first, other = panel.index, index_of(panel.lab, 5)
+    edit(panel, vector="0x77")
+    panel.choose(other)
+    assert changed(panel) == [] and f"not written yet: entry {first}." in panel.head.value
+    assert texts(panel)[first].endswith("✎") and "✎" not in texts(panel)[other]
+    edit(panel, p=False)
+    panel.list.value = first
+    assert panel.dirty and get(panel.editor.value, IRTE.vector) == 0x77 and changed(panel) == ["vector"]
+    assert f"not written yet: entry {other}." in panel.head.value
+    assert not any(isinstance(command, c.RamWrite) and command.data[2:3] == b"\x77"
+                   for command in panel.lab.history.commands)
+
+
+def test_changes_are_dropped_only_by_the_button_or_by_writing_them(panel):
+    old = panel.editor.value
+    assert panel.forget.disabled
+    edit(panel, vector="0x77")
+    assert not panel.forget.disabled
+    panel.drop()
+    assert panel.editor.value == old and not panel.dirty and panel.forget.disabled
+    assert "✎" not in texts(panel)[panel.index]
+    edit(panel, vector="0x77")
+    panel.commit(True)
+    assert not panel.dirty and changed(panel) == [] and "✎" not in texts(panel)[panel.index]
+
+
+def test_when_memory_becomes_what_was_typed_nothing_is_changed_any_more(panel):
+    edit(panel, vector="0x77")
+    word = panel.editor.value
+    panel.lab.issue(c.RamWrite(base(panel.lab.machine, 0) + 16 * panel.index, word.to_bytes(16, "little")))
+    assert not panel.dirty and panel.editor.value == word and changed(panel) == []
+
+
+def test_what_is_lent_to_the_editor_survives_its_other_format_and_goes_with_the_panel(panel):
+    edit(panel, im=True)
+    assert panel.commit_with.comm is not None and panel.preview in panel.editor.children
+    edit(panel, im=False)
+    panel.guarded(lambda: panel.commit(True))
+    assert "is written" in panel.answer.value
+    panel.close()
+    assert panel.commit_with.comm is None and panel.preview.comm is None
+
+
+def test_the_forecast_stands_next_to_the_bits(panel):
+    order = list(panel.editor.children)
+    assert order.index(panel.editor.strip) < order.index(panel.preview) < len(order) - 3
+
+
+# --- who uses an entry ---
+
+
+def test_the_list_names_message_and_vcpu(lab, panel):
+    for message in (0, 7):
+        source = lab.kernel.guest.sources[NIC][message]
+        assert f"03:00.0 msg {message}" in texts(panel)[source.index]
+        assert f"{source.vector:#04x} → vCPU {source.vcpu}" in texts(panel)[source.index]
+    assert "used by 03:00.0 msg 2" in panel.head.value
+
+
+def test_an_absent_entry_keeps_its_last_device(lab, panel):
+    edit(panel, p=False)
+    panel.commit(True)
+    assert "03:00.0 msg 2" in texts(panel)[panel.index] and "not present" in texts(panel)[panel.index]
+    panel.editor.value = 0
+    panel.commit(True)
+    assert "03:00.0 msg 2" in users(lab.machine)[panel.index], "its message still names it"
+
+
+def test_without_a_message_that_names_it_an_entry_has_the_requester_that_it_lets_in(lab):
+    assert described(lab.machine, 0, index_of(lab, 2)).split()[:2] == [str(index_of(lab, 2)), "03:00.0"]
+
+
+def test_a_pin_uses_an_entry_too():
+    lab = Lab.from_config(CONFIG)
+    lab.boot()
+    pins = {s.number: s.index for found in lab.kernel.guest.sources.values() for s in found if s.kind == "pin"}
+    assert all(users(lab.machine)[index] == f"pin, GSI {gsi}" for gsi, index in pins.items())
+
+
+def test_a_line_of_the_list_fits_its_column(lab):
+    for index in used(lab.machine, 0):
+        assert len(described(lab.machine, 0, index, users(lab.machine).get(index, ""))) <= 46
+
+
+@pytest.mark.parametrize("message", [0, 3, 11, 31])
+def test_any_message_of_any_device_can_be_the_request(lab, panel, message):
+    panel.request.value, panel.number.value = NIC, message
+    place = lab.machine.bus.place(NIC)
+    _, *programmed = msi.message(lab.machine.bus, lab.machine.config, lab.machine.msix, place, message)
+    assert panel.chosen_request() == (NIC, *programmed)
+    assert f"entry {index_of(lab, message)}" in panel.preview.value
+
+
+def test_a_message_that_would_not_be_sent_says_so(panel):
+    lab = panel.lab
+    place = lab.machine.bus.place(NIC)
+    lab.issue(c.ConfigWrite(NIC, lab.machine.bus.msix_caps[place] + 2, 2, 0xC000))
+    panel.request.value, panel.number.value = NIC, 3
+    assert "The device sends nothing now; masked: it waits as pending" in panel.preview.value
+
+
+@pytest.mark.parametrize("act, name", [
+    (lambda panel: panel.commit(True), "write entry {} and invalidate it"),
+    (lambda panel: panel.commit(False), "write entry {}"), (lambda panel: panel.invalidate(), "invalidate entry {}"),
+    (lambda panel: panel.fire(), "send a request of 03:00.0")], ids=["both", "write", "invalidate", "send"])
+def test_what_is_done_here_is_a_gesture_with_a_name(panel, act, name):
+    act(panel)
+    assert list(panel.lab.gestures())[-1].name == name.format(panel.index)
+
+
 # --- committing ---
 
 
@@ -224,7 +358,7 @@ def test_a_forgotten_invalidation_leaves_the_old_entry_in_use(panel):
     panel.commit(False)
     assert stale(lab.machine, 0, panel.index)
     assert "STALE" in panel.head.value and f"vector={old:#x}" in panel.head.value
-    assert "STALE COPY IN USE" in {i: t for t, i in panel.list.options}[panel.index]
+    assert " STALE" in {i: t for t, i in panel.list.options}[panel.index]
     events = lab.fire(NIC, 2)
     assert "HIT" in happened(events)
     assert [e.index for e in events if e.act == Act.ACCEPTED] == [old]

@@ -15,6 +15,7 @@ from vsim.state.arrays import Machine
 from vsim.state.profile import profile
 from vsim.state.trace import Act
 from widgets.editors import foresee
+from widgets.editors.faults import MOST
 from widgets.editors.registers import HIGH, LOW, WHOLE, cost_of_reading, held, page, start
 from widgets.lab import Lab
 
@@ -215,3 +216,87 @@ def test_the_start_of_gcmd_keeps_what_is_on():
     gcmd = next(row for row in page(m) if row.name == "GCMD")
     assert GCMD.text(start(m, 0, gcmd)) == "ire=1"
     assert vvtd.value(m, 0, OFFSET["GSTS"], 4) & GSTS.ires.mask
+
+
+# --- now and to be written ---
+
+
+def test_now_and_to_write_are_two_rows_of_bits(panel):
+    panel.choose("IRTA")
+    panel.editor.value ^= 1 << 3 | 1 << 40
+    html = panel.editor.strip.html
+    assert html.count("<b>now</b>") == html.count("<b>write</b>") == 2
+    assert html.count("<button") == 64 and html.count("<span class=\"vsim-bit") == 64
+    assert html.count(" diff") == 4, "each of two bits, in both rows"
+
+
+def test_the_row_of_now_shows_the_record_that_a_write_would_not(panel):
+    """FRCD.F is 1 and the word to be written begins with 0 there, or the write would clear it."""
+    panel.choose("FRCD0")
+    now, write = panel.editor.strip.html.split("<b>write</b>")[0], panel.editor.strip.html.split("<b>write</b>")[1]
+    assert "bit 127: f [127] = 0x1" in now and "bit 127: f [127] = 0x0" in write
+
+
+@pytest.mark.parametrize("act, name", [("write", "write IRTA"), ("read", "read IRTA")])
+def test_an_access_is_a_gesture_with_a_name(panel, act, name):
+    panel.choose("IRTA")
+    getattr(panel, act)()
+    assert list(panel.lab.gestures())[-1].name == name
+
+
+# --- faults stay as history ---
+
+
+def recording():
+    lab = Lab(remapping(machine()))
+    return lab, lab.registers
+
+
+def test_a_record_that_was_read_stays_as_history():
+    lab, panel = recording()
+    assert "No fault has been recorded" in panel.recorded.value
+    lab.issue(c.Msi(0x0300, *remap_message(5)))
+    assert "1 fault recorded, 1 pending" in panel.recorded.value and "FRCD0: pending" in panel.recorded.value
+    assert "0x22, the entry is not present" in panel.recorded.value and "03:00.0" in panel.recorded.value
+    panel.choose("FRCD0")
+    panel.editor.controls["f"].value = True
+    panel.write()
+    assert "1 fault recorded, 0 pending" in panel.recorded.value and "read and cleared" in panel.recorded.value
+    panel.close()
+
+
+def test_history_follows_the_cursor_and_a_new_future():
+    lab, panel = recording()
+    for index in (5, 6):
+        lab.issue(c.Msi(0x0300, *remap_message(index)))
+        lab.issue(c.Mmio(BASE + panel.lab.machine.profile.capabilities.fault_offset + 12, 4, 1 << 31))
+    indices = lambda: [fault.word >> 48 & 0xFFFF for fault in panel.faults.known]  # noqa: E731
+    assert indices() == [5, 6]
+    lab.goto(2)
+    assert indices() == [5]
+    lab.goto(4)
+    assert indices() == [5, 6]
+    lab.goto(2)
+    lab.issue(c.Msi(0x0300, *remap_message(9)))
+    assert indices() == [5, 9]
+    lab.goto(0)
+    assert indices() == [] and "No fault" in panel.recorded.value
+    panel.close()
+
+
+def test_faults_are_noted_while_another_tab_is_in_front():
+    lab, panel = recording()
+    panel.shown = False
+    lab.issue(c.Msi(0x0300, *remap_message(5)))
+    panel.shown = True
+    assert "1 fault recorded" in panel.recorded.value
+    panel.close()
+
+
+def test_the_history_of_faults_is_bounded():
+    lab, panel = recording()
+    for _ in range(MOST + 5):
+        lab.issue(c.Msi(0x0300, *remap_message(5)), c.Mmio(BASE + 0x220 + 12, 4, 1 << 31),
+                  c.Mmio(BASE + OFFSET["FSTS"], 4, 3))
+    assert 0 < len(panel.faults.known) <= MOST
+    panel.close()
