@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from vsim.devices import vvtd
@@ -25,6 +26,7 @@ from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import MmioRead
 from vsim.state.trace import Act, Event, Kind, node
 
+_IRES = GSTS.ires.mask
 _AVAILABLE = 0xF00      # entry bits 11:8 are software's own
 
 
@@ -89,7 +91,7 @@ class Conduct:
     @property
     def remapping(self) -> bool:
         """Remapping is on."""
-        return bool(self.status & GSTS.ires.mask)
+        return bool(self.status & _IRES)
 
     @property
     def eime(self) -> bool:
@@ -99,14 +101,15 @@ class Conduct:
     @property
     def table(self) -> tuple[int, int] | None:
         """Page and number of entries of the table that was latched last."""
-        return None if self.latched < 0 else (get(self.latched, IRTA.base), 2 << get(self.latched, IRTA.s))
+        return _table(self.latched)
 
     def index_at(self, address: int) -> int:
         """The entry that is at an address, -1 when none of the latched table is."""
-        if self.table is None:
+        table = self.table
+        if table is None:
             return -1
-        index = (address >> 4) - (self.table[0] << 8)
-        return index if 0 <= index < self.table[1] else -1
+        index = (address >> 4) - (table[0] << 8)
+        return index if 0 <= index < table[1] else -1
 
     # --- going on ---
 
@@ -215,6 +218,12 @@ class Conduct:
                     out.append((index, Stale(held, self._why(m, index, held), verdict)))
                     break
         return out
+
+
+@lru_cache(64)
+def _table(latched: int) -> tuple[int, int] | None:
+    """Page and number of entries of a table that IRTA names; None for -1, which is none."""
+    return None if latched < 0 else (get(latched, IRTA.base), 2 << get(latched, IRTA.s))
 
 
 def _differ(a: Words, b: Words) -> bool:
