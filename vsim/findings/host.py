@@ -17,7 +17,7 @@ PAGE = 4096
 
 
 def _uncovered(p: Picture) -> Iterator[Hit]:
-    if p.dmar is None:
+    if p.dmar is None or not p.dmar[0].flags & INTR_REMAP:
         return
     _, side = p.dmar
     missing: dict[int, list[int]] = defaultdict(list)
@@ -33,7 +33,7 @@ def _uncovered(p: Picture) -> Iterator[Hit]:
 
 
 def _ioapic(p: Picture) -> Iterator[Hit]:
-    if p.dmar is not None:
+    if p.dmar is not None and p.dmar[0].flags & INTR_REMAP:
         for each in p.ioapics.values():
             if ("ioapic", each.id) not in p.requesters:
                 yield f"no unit has I/O APIC {each.id} in its scope", (

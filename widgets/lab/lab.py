@@ -126,7 +126,8 @@ class Lab:
         """
         examined = examine(gather(sources))
         rebuilt = rebuild(examined.picture)
-        lab = cls(rebuilt.machine, title="as dumped", notes=tuple(f"assumed: {each}" for each in rebuilt.assumed))
+        title = f"as dumped, {len(rebuilt.assumed)} assumed" if rebuilt.assumed else "as dumped"
+        lab = cls(rebuilt.machine, title=title, notes=tuple(f"assumed: {each}" for each in rebuilt.assumed))
         lab.dumped = Dumped(examined, rebuilt)
         if rebuilt.commands:
             with lab.gesture(name="as dumped"):

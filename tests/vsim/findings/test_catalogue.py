@@ -169,6 +169,17 @@ def test_a_function_below_a_bridge_sends_as_the_bridge():
     assert "wrong-source" in found({"lspci": bridge, "table": other})
 
 
+def test_a_table_that_does_not_offer_remapping_need_not_cover_anything():
+    changed = {"dmar": texts.dmar(flags=0, ioapic=7, everything=False), "log": None, "registers": None}
+    assert found(changed) == {}
+
+
+@pytest.mark.parametrize("path", real_files("acpi/*/acpidump.txt") + real_files("lspci/*.txt") + real_files("cpuid/*")
+                         + real_files("proc-interrupts/*") + real_files("xen/*") + real_files("dmesg/*"))
+def test_a_text_of_one_real_machine_contradicts_nothing(path):
+    assert [finding.text for finding in examine([(path.name, path.read_bytes())]).findings] == []
+
+
 def test_a_later_dump_replaces_an_earlier_one():
     sources = [("a.txt", table(row(0, vector=99, dst=9), row(7, vector=98, dst=9))), *machine().items()]
     assert examine(sources).findings == ()

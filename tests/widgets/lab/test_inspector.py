@@ -18,7 +18,7 @@ def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
     lab = Lab.from_machine(*TEXTS)
     assert tuple(lab.machine.apic_id) == CPUS and lab.device("01:00.0").bdf == NIC
     assert lab.notes == ("assumed: where the tables are in memory; that no entry is cached",)
-    assert lab.dumped.examined.findings == ()
+    assert lab.dumped.examined.findings == () and lab.title == "as dumped, 1 assumed"
     assert any(event.act == Act.ACCEPTED for event in lab.fire("01:00.0", 1))
     lab.undo(), lab.undo()
     assert lab.position == 0
