@@ -91,7 +91,7 @@ def machine(vcpus: int) -> Machine:
 
 def stream(vcpus: int, rate: int, seed: int = 1) -> tuple[Scene, list[str]]:
     """A scene, and the messages of one second: packed tokens of all outcomes, in base 64."""
-    here = scene(machine(vcpus), "bench") | {"units": [[65536, 256, 256]]}
+    here = scene(machine(vcpus), "bench") | {"units": [[65536, 256, 256, 0]]}
     for name in ("wide", "tall"):
         here[name] = here[name] | {"tables": [(8, 32) if name == "wide" else (32, 8)]}
     random_, places = random.Random(seed), Places(here)

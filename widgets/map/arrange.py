@@ -10,7 +10,7 @@ a table's cells, one spine beside the wall and one gutter below each row of tile
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, log
 from typing import Any
 
 WIDE, TALL = 1120.0, 480.0
@@ -124,10 +124,30 @@ def spread(count: int, low: float, high: float, widest: float) -> list[float]:
     return [round(start + pitch * each, 2) for each in range(count)]
 
 
-def table(cells: int, along: int) -> tuple[int, int]:
-    """(columns, rows) of a table of `cells` cells, `along` of them in a row."""
-    columns = max(1, min(along, cells))
-    return columns, max(1, ceil(cells / columns))
+STRIP = 12.0  #: room in a unit's box for the strip that stands for the whole table
+
+
+def field(box: Box, flow: str) -> Box:
+    """The part of a unit's box that its table fills: rails run on both sides of it, along the flow."""
+    x, y, w, h = box
+    if flow == "right":
+        return x + 12, y + 10, w - 24, h - 20 - STRIP
+    return x + 10, y + 12, w - 20 - STRIP, h - 24
+
+
+def strip(box: Box, flow: str) -> Box:
+    """The strip beside it that stands for the whole table."""
+    x, y, w, h = box
+    return (x + 12, y + h - 6 - STRIP / 2, w - 24, STRIP / 2) if flow == "right" else (
+        x + w - 6 - STRIP / 2, y + 12, STRIP / 2, h - 24)
+
+
+def table(cells: int, box: Box) -> tuple[int, int]:
+    """(columns, rows) of `cells` cells in a box: a power of two of columns, cells little wider than high."""
+    if cells < 1:
+        return 1, 1
+    shapes = [(1 << power, ceil(cells / (1 << power))) for power in range(cells.bit_length())]
+    return min(shapes, key=lambda each: abs(log(box[2] / each[0] / (box[3] / each[1]) / 1.3)))
 
 
 def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
@@ -157,7 +177,7 @@ def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int) 
     past = round((f.router[0] + f.router[1] + f.unit[0]) / 2, 2)
     return {
         "flow": "right", "size": [f.width, round(bottom + 10, 2)], "chips": _chips(devices, f, bottom),
-        "routers": boxes, "units": units, "tables": [table(each, 8) for each in cells],
+        "routers": boxes, "units": units, "tables": _tables(cells, units, "right"),
         "trunks": [[port, (f.spine, port[1])] for port in ports],
         "bypass": [[(x + w, y + LANE * h), (past, y + LANE * h), (past, low), (f.spine, low)] for x, y, w, h in boxes],
         "spine": f.spine, **_wall(shape, tiles, left, first),
@@ -191,13 +211,17 @@ def tall(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, 
     bottom = first + ceil(tiles / shape.columns) * shape.pitch[1]
     return {
         "flow": "down", "size": [TALL, round(bottom + 10, 2)], "chips": chips, "routers": boxes, "units": units,
-        "tables": [table(each, 32) for each in cells],
+        "tables": _tables(cells, units, "down"),
         "trunks": [[port, (port[0], low), (spine, low)] for port in ports],
         "bypass": [[(x + LANE * w, y + h), (x + LANE * w, y + h + 14), (TALL - 26, y + h + 14), (TALL - 26, low),
                     (spine, low)] for x, _, w, h in boxes],
         "spine": spine, **_wall(shape, tiles, spine + 14, first),
         "heads": {"devices": [12, 22], "routers": [12, y - 8], "units": [36, y + 72], "wall": [28, first - 8]},
     }
+
+
+def _tables(cells: list[int], units: list[Box], flow: str) -> list[tuple[int, int]]:
+    return [table(count, field(box, flow)) for count, box in zip(cells, units, strict=True)]
 
 
 def _stack(count: int, x: float, width: float, top: float, height: float, middle: float) -> list[Box]:

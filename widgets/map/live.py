@@ -10,9 +10,10 @@ import asyncio
 import threading
 import time
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from vsim.state.arrays import Machine
 from vsim.state.trace import Event
 from widgets.lab import cells
 from widgets.lab.lab import Lab
-from widgets.map import page, parts, tally
+from widgets.map import page, parts, table, tally
 from widgets.map.scene import scene
 from widgets.map.tally import Tally
-from widgets.map.tokens import RECORD, Outcome, Places, Token, pack, ticked
+from widgets.map.tokens import RECORD, Flag, Outcome, Places, Token, pack, ticked
 
 PAUSE = 0.1
 """Seconds between two messages to the page."""
@@ -69,7 +70,7 @@ class LiveMap(anywidget.AnyWidget):
         self._name, self._layout, self._machine = name, layout, machine
         self._steps: list[Callable[[int], None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._sent_at, self._sent_pending = 0.0, b""
+        self._sent_at, self._sent_pending, self._sent_table = 0.0, b"", b""
         self._outbox: list[Token] = []
         self._lights = 0
         self._begin(machine)
@@ -140,7 +141,7 @@ class LiveMap(anywidget.AnyWidget):
     def _record(self, m: Machine, events: list[Event]) -> list[Token]:
         """Count events and log their tokens; what had been undone is forgotten."""
         clock = m.clock - sum(event.cost for event in events)
-        pairs = list(ticked(self._places, events, max(0, clock)))
+        pairs = list(ticked(self._places, events, max(0, clock), partial(table.in_memory, m)))
         tokens = [token for _, token in pairs]
         del self._log[self._done * RECORD.size:], self._ticks[self._done:]
         self._ticks.extend(tick for tick, _ in pairs)
@@ -180,7 +181,7 @@ class LiveMap(anywidget.AnyWidget):
                 self._timer.cancel()
                 self._timer = None
             now = tally.pending(self._machine)
-            if not self._outbox and now == self._sent_pending:
+            if not self._outbox and now == self._sent_pending and not self._news(peek=True):
                 return
             drawn, more = thin(self._outbox, DRAWN)
             counts = b"".join(count.to_bytes(4, "little") for count in more.values())
@@ -189,12 +190,21 @@ class LiveMap(anywidget.AnyWidget):
             content = {"kind": kind, **self._facts()}
             same = now == self._sent_pending
             self._sent_pending = now
-            self.send(content, [pack(drawn), pack(more), counts, b"" if same else now])
+            self.send(content, [pack(drawn), pack(more), counts, b"" if same else now, *self._news()])
 
     def _facts(self) -> dict[str, Any]:
         """What the page says of the machine besides counts: clock in ms, fault records, states of the units."""
         m = self._machine
-        return {"clock": m.clock / 1e6, "records": tally.records(m), "states": tally.states(m)}
+        return {"clock": m.clock / 1e6, "records": tally.records(m), "states": tally.states(m), "reach": table.reach(m)}
+
+    def _news(self, peek: bool = False) -> list[bytes]:
+        """The entries in use, if they are others than those sent last. peek: they are not sent now."""
+        rows = table.pack(table.entries(self._machine))
+        if rows == self._sent_table:
+            return []
+        if not peek:
+            self._sent_table = rows
+        return [rows]
 
     def _later(self) -> None:
         """Send after the pause, where an event loop runs; elsewhere the next `show` or `flush` does it."""
@@ -220,8 +230,9 @@ class LiveMap(anywidget.AnyWidget):
             if "present" in state:
                 self._outbox.clear()  # they are in these counts
                 self._sent_pending = tally.pending(self._machine)
-                state["present"] = {"stamp": self._stamp, "pending": self._sent_pending, **self._facts(),
-                                    **self._tally.state()}
+                self._sent_table = table.pack(table.entries(self._machine))
+                state["present"] = {"stamp": self._stamp, "pending": self._sent_pending, "table": self._sent_table,
+                                    **self._facts(), **self._tally.state()}
             if "tape" in state:
                 state["tape"] = self._tape()
             return state
@@ -229,8 +240,14 @@ class LiveMap(anywidget.AnyWidget):
     def light(self, events: list[Event]) -> None:
         """Light the way of the interrupts in these events; none for an empty list."""
         self._lights += 1  # in place of a time, which is not used: the same interrupt lit again is a change
-        self.lit = pack(token._replace(t_ms=float(self._lights)) for _, token in ticked(self._places, events)
-                        ) if events else b""
+        self.lit = pack(self._as_logged(tick, token)._replace(t_ms=float(self._lights))
+                        for tick, token in ticked(self._places, events)) if events else b""
+
+    def _as_logged(self, tick: int, token: Token) -> Token:
+        """A token as it was logged when memory was what it was: a stale copy is told by that alone."""
+        stale = token._replace(outcome=token.outcome | Flag.STALE)
+        known = self._logged(bisect_left(self._ticks, tick), bisect_right(self._ticks, tick))
+        return stale if any(each[1:] == stale[1:] for each in known) else token
 
     # --- from the page ----------------------------------------------------------------------------------------
 
@@ -257,7 +274,8 @@ class LiveMap(anywidget.AnyWidget):
         """One file that replays the recorded tokens without kernel and network; also written to `path` if given."""
         with self._lock:
             text = page.to_html(self._scene, self._logged(max(0, self._done - page.MOST), self._done), theme,
-                                device=self.device, irte=self.irte, vlapic=self.vlapic, speed=self.speed)
+                                table.entries(self._machine), device=self.device, irte=self.irte,
+                                vlapic=self.vlapic, speed=self.speed)
         if path is not None:
             whole.write(path, text.encode())
         return text

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from widgets import theme
-from widgets.map import parts
+from widgets.map import parts, table
 from widgets.map.scene import Scene
+from widgets.map.table import Entry
 from widgets.map.tokens import Token, pack
 
 HERE = Path(__file__).resolve().parent
@@ -20,9 +21,10 @@ MOST = 100_000
 # A stand-in for the widget's model, and the start. `scene` and `tape` come from the page's own data.
 _START = """
 const data = JSON.parse(document.getElementById("vsim-data").textContent), calls = {};
+const bytesOf = (text) => new DataView(Uint8Array.from(atob(text), (each) => each.charCodeAt(0)).buffer);
 const state = { present: {}, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, speed: 1, theme: "",
   device: -1, irte: -1, vlapic: -1, driven: false, replay: true, scene: data.scene,
-  tape: new DataView(Uint8Array.from(atob(data.tape), (each) => each.charCodeAt(0)).buffer), ...data.state };
+  tape: bytesOf(data.tape), table: bytesOf(data.table), ...data.state };
 const model = {
   get: (name) => state[name],
   set: (name, value) => {
@@ -68,18 +70,20 @@ body {{ margin: 0; }}
 """
 
 
-def to_html(scene: Scene, tokens: Iterable[Token], theme_name: str = "", **state: object) -> str:
+def to_html(scene: Scene, tokens: Iterable[Token], theme_name: str = "", entries: Sequence[Entry] = (),
+            **state: object) -> str:
     """A page that replays tokens (`tokens.fold`) in a scene.
 
-    theme_name: "light", "dark", or by default what the reader prefers. state: initial values of other traits of
-    `LiveMap` (speed, device, irte, vlapic, playing). ValueError for more than `MOST` tokens.
+    theme_name: "light", "dark", or by default what the reader prefers. entries: those in use (`table`). state: initial
+    values of other traits of `LiveMap` (speed, device, irte, vlapic, playing). ValueError for more than `MOST` tokens.
     """
     many = list(tokens)
     if len(many) > MOST:
         raise ValueError(f"{len(many)} tokens; the limit of a page is {MOST}")
     if theme_name:
         theme.palette(theme_name)
-    data = {"scene": scene, "tape": b64encode(pack(many)).decode(), "state": {"theme": theme_name, **state}}
+    data = {"scene": scene, "tape": b64encode(pack(many)).decode(),
+            "table": b64encode(table.pack(entries)).decode(), "state": {"theme": theme_name, **state}}
     return _PAGE.format(
         title=escape(f"{scene['title'][0]}: a replay"), style=style(), start=_START,
         module=parts.module(), data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))

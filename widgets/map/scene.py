@@ -3,9 +3,10 @@
 A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the text form all draw:
 
 - `title`: domain, profile; `reasons`: fault reasons in words; `masked`: why nothing was sent, in words;
-  `vlapics`: their number; `ids`: APIC ID by vCPU.
+  `vlapics`: their number; `ids`: APIC ID by vCPU; `reach`: the largest APIC ID that a device's interrupt can name, and
+  what larger ones are.
 - `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
-  table, entries that one cell stands for, cells].
+  table, entries that one cell stands for, cells, first entry] of the part that is used (`table.window`).
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
 - `wide`, `tall`, `compact`: arrangements (`arrange`), of the last one for each size of box; with a layout of the
   caller's they are all the same `free` one.
@@ -17,23 +18,21 @@ same for the page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Any
 
 from vsim.explain import topology
 from vsim.explain.sentences import MASKED
 from vsim.layouts.formats import REASON_TEXT
-from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.trace import Kind, node, node_text
-from widgets.map import arrange
-from widgets.map.arrange import LANE, SIDE, Box, Point
+from widgets.map import arrange, table
+from widgets.map.arrange import LANE, SIDE, Box, Point, field, strip
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 
 Scene = dict[str, Any]
 Arrangement = dict[str, Any]
 VERSION = 1
-CELLS = 256  #: most cells of a remapping table; beyond, one stands for several entries
 SLOTS = topology.SLOTS
 ROUTERS = ("vIOAPIC", "vMSI")
 RAIL = 6.0  #: from the border of a unit's box to the rails beside its table
@@ -54,7 +53,7 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
         "version": VERSION, "title": [name or "no name", m.profile.name], "vlapics": m.vcpus,
         "reasons": {str(int(reason)): text for reason, text in REASON_TEXT.items()},
         "masked": {str(int(why)): text for why, text in MASKED.items()},
-        "ids": [ids[vcpu] for vcpu in range(m.vcpus)],
+        "ids": [ids[vcpu] for vcpu in range(m.vcpus)], "reach": list(table.reach(m)),
         "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles}
     if layout is not None:
         nodes = [[node(Kind.DEVICE, row[0]) for row in devices], [topology.VIOAPIC, topology.VMSI],
@@ -90,12 +89,9 @@ def _device(m: Machine, f: Function) -> list[Any]:
 
 
 def _table(m: Machine, unit: int) -> list[int]:
-    """Entries of a unit's table (0: none latched), entries that a cell stands for, cells; -1 entries: no such unit."""
-    if not m.live(unit):
-        return [-1, 1, 0]
-    entries = m.latch[LATCH_WORDS * unit + Latch.ENTRIES]
-    each = max(1, ceil(entries / CELLS))
-    return [entries, each, entries // each]
+    """Entries of a unit's table (0: none latched, -1: no such unit), and the window on them."""
+    entries = table.size(m, unit)
+    return [entries, *table.window(table.used(m, unit), entries)]
 
 
 # --- the geometry that follows ---
@@ -109,11 +105,21 @@ def entry(where: Arrangement, unit: int, cell: int) -> Box:
     return x + cell % columns * w, y + cell // columns * h, w, h
 
 
-def field(box: Box, flow: str) -> Box:
-    """The part of a unit's box that its table fills: rails run on both sides of it, along the flow."""
-    x, y, w, h = box
-    across, along = (12.0, 10.0) if flow == "right" else (10.0, 12.0)
-    return x + across, y + along, w - 2 * across, h - 2 * along
+def cell_of(scene: Scene, unit: int, index: int) -> int:
+    """The cell in which an entry is shown; -1 when the window does not show it."""
+    _, each, cells, first = scene["units"][unit]
+    cell = (index - first) // each
+    return cell if 0 <= cell < cells else -1
+
+
+def entry_at(scene: Scene, where: Arrangement, unit: int, index: int) -> Point:
+    """Where an entry is: the middle of its cell, or its place on the strip of the whole table."""
+    cell = cell_of(scene, unit, index)
+    if cell >= 0:
+        return middle(entry(where, unit, cell))
+    x, y, w, h = strip(where["units"][unit], where["flow"])
+    part = min(1.0, index / max(1, scene["units"][unit][0]))
+    return (x + part * w, y + h / 2) if where["flow"] == "right" else (x + w / 2, y + part * h)
 
 
 def slots(scene: Scene, where: Arrangement) -> dict[int, Box]:
@@ -142,6 +148,8 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     places, kind = Places(scene), token.outcome & 7
     if where["free"]:
         return _straight(where, places, token)
+    if kind == Outcome.SPURIOUS:
+        return _to_slot(scene, where, places, token.dst)[-1:]
     start = _start(scene, where, places, token)
     if kind == Outcome.DIRECT:
         return (start or [where["trunks"][0][0]]) + _to_slot(scene, where, places, token.dst)
@@ -150,7 +158,7 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     if kind == Outcome.MASKED:
         return curve(start[0], inlet, where["flow"]) if start else [inlet]
     points = [*curve(start[0], inlet, where["flow"]), outlet] if start else [outlet]
-    stopped = kind == Outcome.BLOCKED and not token.outcome & Flag.PAST
+    stopped = ends_at_unit(token)
     if scene["units"] and (stopped or not token.outcome & Flag.NO_ENTRY):
         points += _through_table(scene, where, outlet, token)
         if stopped:
@@ -176,6 +184,12 @@ def _straight(where: Arrangement, places: Places, token: Token) -> list[Point]:
 def middle(box: Box) -> Point:
     """The middle of a box."""
     return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
+def ends_at_unit(token: Token) -> bool:
+    """Whether an interrupt goes no further than its unit."""
+    kind = token.outcome & 7
+    return kind == Outcome.BLOCKED or (kind == Outcome.LOST and not token.outcome & Flag.PAST)
 
 
 def unit_of(scene: Scene, token: Token) -> int:
@@ -215,15 +229,12 @@ def _through_table(scene: Scene, where: Arrangement, outlet: Point, token: Token
     unit = unit_of(scene, token)
     flow, box = where["flow"], where["units"][unit]
     inlet, out = ports(box, flow)
-    cell = min(token.irte // scene["units"][unit][1], max(0, scene["units"][unit][2] - 1))
-    x, y, w, h = entry(where, unit, cell)
-    middle = (x + w / 2, y + h / 2)
-    rails = [(inlet[0] + RAIL, inlet[1]), (inlet[0] + RAIL, middle[1]), middle,
-             (out[0] - RAIL, middle[1]), (out[0] - RAIL, out[1])]
+    x, y = entry_at(scene, where, unit, token.irte)
+    rails = [(inlet[0] + RAIL, inlet[1]), (inlet[0] + RAIL, y), (x, y), (out[0] - RAIL, y), (out[0] - RAIL, out[1])]
     if flow == "down":
-        rails = [(inlet[0], inlet[1] + RAIL), (middle[0], inlet[1] + RAIL), middle,
-                 (middle[0], out[1] - RAIL), (out[0], out[1] - RAIL)]
-    if token.outcome & 7 == Outcome.BLOCKED and not token.outcome & Flag.PAST:
+        rails = [(inlet[0], inlet[1] + RAIL), (x, inlet[1] + RAIL), (x, y), (x, out[1] - RAIL),
+                 (out[0], out[1] - RAIL)]
+    if ends_at_unit(token):
         rails = rails[:1] if token.outcome & Flag.NO_ENTRY else rails[:3]
     return [*curve(outlet, inlet, flow), *rails]
 

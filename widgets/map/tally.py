@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Iterable
 from itertools import islice
@@ -11,26 +12,30 @@ from vsim.devices.checks import MODE_BIT
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import FRCD, REASON_TEXT
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from widgets.map.scene import Scene, unit_of
+from widgets.map.scene import Scene, ends_at_unit, unit_of
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 
 # Plain ints: what is done with every token must not go through an enumeration.
-_NO_ENTRY, _PAST = int(Flag.NO_ENTRY), int(Flag.PAST)
+_NO_ENTRY = int(Flag.NO_ENTRY)
+_BLOCKED, _DIRECT, _LOST, _SPURIOUS = map(int, (Outcome.BLOCKED, Outcome.DIRECT, Outcome.LOST, Outcome.SPURIOUS))
+_COUNT = struct.Struct("<HI")
 RECORDS = 8  #: fault records that are told at most
 _EMPTY = bytes(32)
 
 
 class Tally:
-    """Counts of a scene's tokens; `js/tally.js` counts the same way what reaches it."""
+    """Counts of a scene's tokens; `js/tally.js` counts the same way what reaches it.
+
+    total: by outcome. sent: by device. delivered: by vCPU, of devices; direct: of IPIs and of units' own events;
+    spurious: by vCPU. used, refused, lost: by unit, index -> interrupts that the entry let in, refused, sent to nobody.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene, self.places = scene, Places(scene)
         self.total = [0] * len(Outcome)
         self.sent = array("I", bytes(4 * len(scene["devices"])))
-        self.delivered = array("I", bytes(4 * scene["vlapics"]))
-        cells = [max(1, unit[2]) for unit in scene["units"]]
-        self.used = [array("I", bytes(4 * each)) for each in cells]
-        self.refused = [array("I", bytes(4 * each)) for each in cells]
+        self.delivered, self.direct, self.spurious = (array("I", bytes(4 * scene["vlapics"])) for _ in range(3))
+        self.used, self.refused, self.lost = ([dict[int, int]() for _ in scene["units"]] for _ in range(3))
 
     def add(self, tokens: Iterable[Token], sign: int = 1) -> None:
         """Count tokens; with sign -1 take them back."""
@@ -40,24 +45,37 @@ class Tally:
             if token.src < len(self.sent):
                 self.sent[token.src] += sign
             if token.dst != NOBODY:
-                self.delivered[token.dst - self.places.vlapic] += sign
+                self._of(kind)[token.dst - self.places.vlapic] += sign
             if not token.outcome & _NO_ENTRY and self.used:
-                self._entry(token, kind == Outcome.BLOCKED and not token.outcome & _PAST, sign)
+                unit = unit_of(self.scene, token)
+                counts = self.refused if ends_at_unit(token) else self.used
+                counts[unit][token.irte] = counts[unit].get(token.irte, 0) + sign
+                if kind == _LOST:
+                    self.lost[unit][token.irte] = self.lost[unit].get(token.irte, 0) + sign
 
-    def _entry(self, token: Token, refused: bool, sign: int) -> None:
-        unit = unit_of(self.scene, token)
-        _, each, cells = self.scene["units"][unit]
-        (self.refused if refused else self.used)[unit][min(token.irte // each, max(0, cells - 1))] += sign
+    def _of(self, kind: int) -> array[int]:
+        return self.direct if kind == _DIRECT else self.spurious if kind == _SPURIOUS else self.delivered
 
     def take(self, other: Tally) -> None:
         """The counts of another tally of an equal scene."""
-        self.total, self.sent, self.delivered = other.total[:], other.sent[:], other.delivered[:]
-        self.used, self.refused = [each[:] for each in other.used], [each[:] for each in other.refused]
+        for name in ("total", "sent", *BY_VCPU):
+            setattr(self, name, getattr(other, name)[:])
+        for name in BY_ENTRY:
+            setattr(self, name, [each.copy() for each in getattr(other, name)])
 
     def state(self) -> dict[str, Any]:
-        """The counts as the page takes them: words little endian."""
-        return {"total": list(self.total), "sent": self.sent.tobytes(), "delivered": self.delivered.tobytes(),
-                "used": [each.tobytes() for each in self.used], "refused": [each.tobytes() for each in self.refused]}
+        """The counts as the page takes them: words little endian; of entries those that are not 0, with their index."""
+        words = {name: getattr(self, name).tobytes() for name in ("sent", *BY_VCPU)}
+        return {"total": list(self.total), **words,
+                **{name: [_packed(each) for each in getattr(self, name)] for name in BY_ENTRY}}
+
+
+BY_VCPU = ("delivered", "direct", "spurious")
+BY_ENTRY = ("used", "refused", "lost")
+
+
+def _packed(counts: dict[int, int]) -> bytes:
+    return b"".join(_COUNT.pack(index, count) for index, count in sorted(counts.items()) if count > 0)
 
 
 def pending(m: Machine) -> bytes:

@@ -7,7 +7,7 @@ numbered by the scene: devices, then routers, then units, then vLAPICs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
 
@@ -33,12 +33,15 @@ class Outcome(IntEnum):
     BLOCKED = 3
     DIRECT = 4  # an IPI, or an event that a unit sends by itself
     MASKED = 5  # it never became a message: it ends at its router
+    LOST = 6  # nobody refused it and nobody took it: no such APIC, or nothing that would deliver it
+    SPURIOUS = 7  # a vCPU asked for a vector when none was there any more
 
 
 class Flag(IntFlag):
     """What else a token's outcome byte tells, above the `Outcome` in bits 2:0."""
 
-    PAST = 0x10     # blocked only behind the table: no local APIC took it
+    STALE = 0x08    # the unit used a copy of its entry that differs from memory
+    PAST = 0x10     # lost only behind the unit: no local APIC took it
     NO_ENTRY = 0x20  # irte means nothing
     PIN = 0x40      # it came by a pin of the vIOAPIC, not as a device's message
     MERGED = 0x80   # the vector was requested already
@@ -58,6 +61,11 @@ class Token(NamedTuple):
     irte: int
     outcome: int
     vector: int
+
+
+def shades(token: Token) -> bool:
+    """Whether an interrupt counts in the shade of a vLAPIC: a device sent it, and it arrived."""
+    return token.dst != NOBODY and token.outcome & 7 not in (Outcome.DIRECT, Outcome.SPURIOUS)
 
 
 class Places:
@@ -99,15 +107,24 @@ _TOLD = {*_PAST, *_TAKEN_IN, Act.FETCHED, Act.HIT, Act.BLOCKED, Act.DROPPED}
 _BEGUN, _REMAPPED, _POSTED = (int(Act.SENT), int(Act.NOTIFIED)), int(Act.REMAPPED), int(Act.POSTED)
 _LOOKED_UP = frozenset(map(int, (Act.FETCHED, Act.HIT, Act.REMAPPED, Act.POSTED)))
 _MASKED = frozenset(map(int, (Act.PENDED, Act.DROPPED)))
+_SPURIOUS, _HIT, _STALE_BIT, _M32 = int(Act.SPURIOUS), int(Act.HIT), int(Flag.STALE), 0xFFFFFFFF
+Memory = Callable[[int, int], "tuple[int, int, int, int] | None"]
+"""The words of an entry in memory, by unit and index."""
 _NO_ENTRY = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
-def fold(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0) -> Iterator[Token]:
-    """The tokens of events, in their order. clock: machine time in nanoseconds before the first event."""
-    return (token for _, token in ticked(scene, events, clock))
+def fold(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0, memory: Memory | None = None
+         ) -> Iterator[Token]:
+    """The tokens of events, in their order.
+
+    clock: machine time in nanoseconds before the first event. memory: what the table holds now, by which copies that
+    were used are told as stale; without it none is.
+    """
+    return (token for _, token in ticked(scene, events, clock, memory))
 
 
-def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0) -> Iterator[tuple[int, Token]]:
+def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int = 0, memory: Memory | None = None
+           ) -> Iterator[tuple[int, Token]]:
     """The tokens of `fold`, each with the tick of the command that sent it."""
     places = scene if isinstance(scene, Places) else Places(scene)
     way: _Way | None = None
@@ -118,9 +135,14 @@ def ticked(scene: dict[str, Any] | Places, events: Iterable[Event], clock: int =
                 yield way.lost()
             way = _Way(places, event, clock)
         elif act in _TOLD and way is not None and event.serial == way.serial:
+            if act == _HIT and memory is not None:
+                way.compare(event, memory)
             token = way.take(event)
             if token is not None:
                 yield token
+        elif act == _SPURIOUS:
+            place = places.of(event.node)
+            yield event.tick, Token(clock / 1e6, place, place, 0, Outcome.SPURIOUS | _NO_ENTRY_BIT, event.index & 0xFF)
         elif act in _MASKED and (why := masked(event)) >= 0:
             if way is not None and not way.told:
                 yield way.lost()
@@ -151,6 +173,12 @@ class _Way:
         self.past, self.told = own, False
         self.vector = sent.high & 0xFF
 
+    def compare(self, hit: Event, memory: Memory) -> None:
+        """Whether the copy that the unit uses is the entry in memory."""
+        copy = (hit.low & _M32, hit.low >> 32, hit.high & _M32, hit.high >> 32)
+        if memory(hit.node & 0xFFFFFF, hit.index) != copy:
+            self.flags |= _STALE_BIT
+
     def take(self, event: Event) -> tuple[int, Token] | None:
         """One more event of this interrupt; the token that it completes."""
         act = event.act
@@ -167,7 +195,7 @@ class _Way:
         elif act == Act.BLOCKED:
             return self._blocked(event)
         elif act == Act.DROPPED and not self.told:
-            return self._token(NOBODY, Outcome.BLOCKED | self._where(), self.vector)
+            return self._token(NOBODY, Outcome.LOST | self._where(), self.vector)
         return None
 
     def _where(self) -> int:
@@ -185,7 +213,7 @@ class _Way:
 
     def lost(self) -> tuple[int, Token]:
         """The end of an interrupt that nobody told about: posted without a notification, or an illegal vector."""
-        outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.BLOCKED
+        outcome = self.outcome if self.outcome == Outcome.POSTED else Outcome.LOST
         return self._token(NOBODY, outcome | self._where(), self.vector)
 
 

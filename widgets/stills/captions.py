@@ -11,7 +11,7 @@ from typing import NamedTuple
 from vsim.explain.sentences import MASKED
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
-from widgets.map.scene import SLOTS, Scene, unit_of
+from widgets.map.scene import SLOTS, Scene, ends_at_unit, unit_of
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 from widgets.stills.ink import Page
 from widgets.theme import OUTCOMES
@@ -38,7 +38,7 @@ def _sent(scene: Scene, token: Token) -> Iterable[Step]:
     if token.src < len(scene["devices"]):
         requester, name = scene["devices"][token.src][:2]
         yield Step("device", f"device {bdf_text(requester)}", name)
-    if token.outcome & 7 == Outcome.DIRECT:
+    if token.outcome & 7 in (Outcome.DIRECT, Outcome.SPURIOUS):
         return
     if token.outcome & 7 == Outcome.MASKED:
         yield Step("router", "vIOAPIC" if token.outcome & Flag.PIN else "vMSI", MASKED.get(token.vector, "masked"))
@@ -56,22 +56,26 @@ def _judged(scene: Scene, token: Token) -> Iterable[Step]:
     where = f"IRTE {token.irte}" if not token.outcome & Flag.NO_ENTRY else f"vIOMMU {unit}"
     if kind == Outcome.MASKED:
         return
-    if kind == Outcome.BLOCKED and not token.outcome & Flag.PAST:
+    if kind == Outcome.LOST and ends_at_unit(token):
+        yield Step("entry", where, "nothing delivers it from here: lost")
+    elif ends_at_unit(token):
         yield Step("entry", where, f"blocked, fault {token.vector:#x}: {REASON_TEXT.get(token.vector, 'unknown')}")
     elif not token.outcome & Flag.NO_ENTRY:
         said = "sets a bit of its descriptor" if kind == Outcome.POSTED else "gives destination and vector"
-        yield Step("entry", where, f"lets the requester in, {said}")
+        copy = "a cached copy, which differs from memory: " if token.outcome & Flag.STALE else ""
+        yield Step("entry", where, f"{copy}lets the requester in, {said}")
 
 
 def _arrived(scene: Scene, token: Token) -> Iterable[Step]:
     if token.dst != NOBODY:
         vcpu = token.dst - Places(scene).vlapic
         number = scene["ids"][vcpu]
+        did = "is given the spurious" if token.outcome & 7 == Outcome.SPURIOUS else "accepts"
         merged = ", which was requested already" if token.outcome & Flag.MERGED else ""
         yield Step("vlapic", f"vLAPIC {vcpu}", f"has APIC ID {number:#x}, in cluster {number // SLOTS:#x}; "
-                   f"accepts vector {token.vector:#x}{merged}")
+                   f"{did} vector {token.vector:#x}{merged}")
     elif token.outcome & Flag.PAST:
-        yield Step("nowhere", "nobody", "no local APIC takes this destination and vector")
+        yield Step("nowhere", "nobody", "lost: no local APIC takes this destination and vector")
 
 
 def title(page: Page, scene: Scene) -> float:
@@ -107,10 +111,10 @@ def strip(page: Page, told: list[Step], top: float, columns: int) -> float:
     return bottom
 
 
-def legend(page: Page, most: int, top: float) -> float:
+def legend(page: Page, most: int, top: float, scene: Scene) -> float:
     """What shapes and shades mean, in as many lines as the width asks for; returns the lower edge."""
     x, y = MARGIN, top + LINE
-    for drawn, words in _entries(page, most):
+    for drawn, words in _entries(most, scene):
         need = 20 + page.measure(words) + 18 + (90 if drawn == "heat" else 0)
         if x > MARGIN and x + need > page.width - MARGIN + 18:
             x, y = MARGIN, y + LINE + 4
@@ -119,9 +123,12 @@ def legend(page: Page, most: int, top: float) -> float:
     return y + 10
 
 
-def _entries(page: Page, most: int) -> list[tuple[str, str]]:
+def _entries(most: int, scene: Scene) -> list[tuple[str, str]]:
+    limit, beyond = scene["reach"]
+    far = [("far", f"no device reaches it: {beyond}")] if any(each > limit for each in scene["ids"]) else []
     heat = [("heat", f"deliveries, 0 to {most:,}")] if most else []
-    return [*((each.name, each.name) for each in OUTCOMES), ("slot", "APIC ID that nobody has"), *heat]
+    ends = [*((each.name, each.name) for each in OUTCOMES), ("lost", "lost")]
+    return [*ends, *far, ("slot", "APIC ID that nobody has"), *heat]
 
 
 def _entry(page: Page, drawn: str, words: str, x: float, y: float) -> None:
@@ -129,6 +136,9 @@ def _entry(page: Page, drawn: str, words: str, x: float, y: float) -> None:
     if drawn == "heat":
         heat, room = page.colours.heat, 100.0
         page.cells([(x + 6 * step, y - 9, 6, 10) for step in range(len(heat))], heat)
+    elif drawn == "far":
+        page.cells([(x + 1, y - 9, 10, 10)], [page.colours.heat[0]])
+        page.hatch([(x + 1, y - 9, 10, 10)])
     elif drawn == "slot":
         page.cells([(x + 1, y - 9, 10, 10)], ["none"], page.colours.slot)
     else:

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from widgets.map.arrange import Box, Point
-from widgets.map.scene import Scene, entry, slots, unit_of
+from widgets.map.scene import Scene, cell_of, entry, slots, unit_of
 from widgets.map.scene import way as way_of
-from widgets.map.tokens import NOBODY, Flag, Outcome, Token
+from widgets.map.tokens import Flag, Outcome, Token, shades
 from widgets.stills import captions, ink
 from widgets.stills.plate import Plate
 from widgets.theme import OUTCOMES, SIZES
@@ -36,12 +36,12 @@ def still(scene: Scene, way: Token | None = None, past: Iterable[Token] = (), th
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; known are {', '.join(SHAPES)}")
     plate = Plate(scene, scene[shape], way, theme)
-    most = plate.everything(Counter(token.dst for token in past if token.dst != NOBODY))
+    most = plate.everything(Counter(token.dst for token in past if shades(token)))
     bottom = plate.bottom
     if way is not None:
         _light(plate, way)
         bottom = captions.strip(plate.page, captions.steps(scene, way), bottom, 4 if shape == "wide" else 1)
-    return plate.page.end(captions.legend(plate.page, most, bottom + 4))
+    return plate.page.end(captions.legend(plate.page, most, bottom + 4, scene))
 
 
 def to_png(figure: Figure, scale: float = 2.0) -> bytes:
@@ -62,25 +62,28 @@ def to_pdf(figure: Figure) -> bytes:
 def _light(plate: Plate, token: Token) -> None:
     """The way of one interrupt over everything else, its entry, its end, and the numbers of its steps."""
     kind = token.outcome & 7
-    colour = plate.page.colours.outcome(OUTCOMES[kind].name) if kind < len(OUTCOMES) else plate.page.colours.text
+    colours = plate.page.colours
+    colour = (colours.stale if token.outcome & Flag.STALE else colours.lost if kind == Outcome.LOST
+              else colours.outcome(OUTCOMES[kind].name) if kind < len(OUTCOMES) else colours.text)
     points = way_of(plate.scene, plate.where, token)
     plate.line(points, colour=colour, width="stroke-lit", above=True)
-    if kind in (Outcome.REMAPPED, Outcome.POSTED):
-        plate.page.box(plate.down(_cell(plate, token)), fill=colour, edge=colour, above=True)
+    if kind in (Outcome.REMAPPED, Outcome.POSTED) and (box := _cell(plate, token)):
+        plate.page.box(plate.down(box), fill=colour, edge=colour, above=True)
     scale = _target(plate, colour) if plate.target >= 0 else 1.3
-    if kind < len(OUTCOMES):
-        plate.page.token(points[-1][0], points[-1][1] + plate.top, OUTCOMES[kind].name, scale)
+    if kind < len(OUTCOMES) or kind == Outcome.LOST:
+        name = "lost" if kind == Outcome.LOST else OUTCOMES[kind].name
+        plate.page.token(points[-1][0], points[-1][1] + plate.top, name, scale)
     for number, step in enumerate(captions.steps(plate.scene, token), 1):
         if step.place in ("router", "entry", "nowhere"):
             x, y = _beside(plate, step.place, token, points)
             captions.badge(plate.page, x, y + plate.top, number)
 
 
-def _cell(plate: Plate, token: Token) -> Box:
-    """The box of the cell in which an interrupt's entry is."""
+def _cell(plate: Plate, token: Token) -> Box | None:
+    """The box of the cell in which an interrupt's entry is; None where it is not in the part that is shown."""
     unit = unit_of(plate.scene, token)
-    _, each, cells = plate.scene["units"][unit]
-    return entry(plate.where, unit, min(token.irte // each, max(0, cells - 1)))
+    cell = cell_of(plate.scene, unit, token.irte)
+    return entry(plate.where, unit, cell) if cell >= 0 else None
 
 
 def _target(plate: Plate, colour: str) -> float:

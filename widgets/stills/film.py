@@ -23,7 +23,7 @@ from PIL import Image
 from widgets import theme
 from widgets.map.scene import Scene, slots
 from widgets.map.scene import way as way_of
-from widgets.map.tokens import NOBODY, Outcome, Token
+from widgets.map.tokens import NOBODY, Outcome, Token, shades
 from widgets.stills import captions
 from widgets.stills.figures import SHAPES
 from widgets.stills.plate import Plate, shade
@@ -68,7 +68,7 @@ class Film:
         self.count = min(MOST_FRAMES, ceil((usual if seconds is None else seconds) * fps))
         self._plate = Plate(scene, scene[shape], None, theme)
         self._flights = list(self._flying(scene, scene[shape]))
-        self._final = Counter(token.dst for token in self.tokens if token.dst != NOBODY)
+        self._final = Counter(token.dst for token in self.tokens if shades(token))
         self._boxes = slots(scene, scene[shape])
         self._draw()
 
@@ -100,10 +100,12 @@ class Film:
         page = self._plate.page
         self._plate.everything(Counter())
         self._most = max(self._final.values(), default=0)
-        low = captions.legend(page, self._most, self._plate.bottom + 4)
+        low = captions.legend(page, self._most, self._plate.bottom + 4, self._plate.scene)
         self._words = page.text(captions.MARGIN, low + captions.LINE, "", size="font")
         self._marks: dict[int, Line2D] = {n: page.token(0, 0, each.name) for n, each in enumerate(OUTCOMES)}
-        self._marks[Outcome.DIRECT] = page.axes.plot([], [], ".", color=page.colours.text, zorder=7)[0]
+        for kind in (Outcome.DIRECT, Outcome.SPURIOUS):
+            self._marks[kind] = page.axes.plot([], [], ".", color=page.colours.text, zorder=7)[0]
+        self._marks[Outcome.LOST] = page.token(0, 0, "lost")
         self._marks[Outcome.MASKED] = page.axes.plot([], [], "x", color=page.colours.text, zorder=7)[0]
         self._page, self._moving = page, [*self._marks.values(), self._words]
         for each in self._moving:
@@ -125,7 +127,7 @@ class Film:
             now, before = number / self.fps, ended
             while ended < len(self._flights) and self._flights[ended].start + FLIGHT <= now:
                 ended += 1
-            landed = [each.token.dst for each in self._flights[before:ended] if each.token.dst != NOBODY]
+            landed = [each.token.dst for each in self._flights[before:ended] if shades(each.token)]
             hits.update(landed)
             self._canvas.restore_region(self._still)
             if landed:

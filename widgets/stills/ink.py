@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
@@ -27,8 +27,8 @@ from widgets.theme import OUTCOMES, SIZES, Palette, palette, points
 
 DPI = 96  #: one CSS pixel is one pixel of a PNG at scale 1
 FAMILY = "DejaVu Sans"  #: comes with matplotlib, so that a picture is the same everywhere
-MARKERS = {"square": "s", "diamond": "D", "ring": "o", "cross": "x"}
-SHAPES = {each.name: each.shape for each in OUTCOMES}
+MARKERS = {"square": "s", "diamond": "D", "ring": "o", "cross": "x", "void": r"$\oslash$"}
+SHAPES = {each.name: each.shape for each in OUTCOMES} | {"lost": "void"}
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None},
              "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "vsim", "svg.fonttype": "path", "pdf.fonttype": 42, "savefig.bbox": None}
@@ -117,6 +117,13 @@ class Page:
         self.axes.add_collection(drawn, autolim=False)
         return drawn
 
+    def hatch(self, boxes: Sequence[Box]) -> None:
+        """Lines aslant over rectangles: what no device can reach."""
+        strokes = [((x + w * a, y + h * b), (x + w * c, y + h * d)) for x, y, w, h in boxes
+                   for a, b, c, d in ((0, 0.5, 0.5, 0), (0, 1, 1, 0), (0.5, 1, 1, 0.5))]
+        self.axes.add_collection(LineCollection(strokes, colors=self.colours.muted, linewidths=points("stroke") * 0.7,
+                                                zorder=4.5), autolim=False)
+
     def line(self, way: Sequence[Point], *, colour: str = "", width: str = "stroke", above: bool = False) -> None:
         """A polyline through the points. colour: the theme's line. above: over the boxes, as a lit way is."""
         xs, ys = zip(*way, strict=True)
@@ -129,14 +136,17 @@ class Page:
         self.axes.add_patch(Circle((x, y), radius, facecolor=self.colours.text, edgecolor="none", zorder=7))
 
     def token(self, x: float, y: float, outcome: str, scale: float = 1.0) -> Line2D:
-        """The mark of one interrupt: the shape and the colour of its outcome."""
+        """The mark of one interrupt: the shape and the colour of its outcome, or of one that is "lost"."""
         shape = SHAPES[outcome]
+        colour = self.colours.lost if outcome == "lost" else self.colours.outcome(outcome)
+        scale *= 1.5 if shape == "void" else 1.0
         hollow = shape == "ring"
         return self.axes.add_line(Line2D(
             [x], [y], linestyle="none", marker=MARKERS[shape], markersize=points("token") * scale, zorder=7,
-            markerfacecolor="none" if hollow else self.colours.outcome(outcome),
-            markeredgecolor=self.colours.outcome(outcome) if shape in ("ring", "cross") else self.colours.background,
-            markeredgewidth=points("ring") if shape in ("ring", "cross") else points("stroke")))
+            markerfacecolor="none" if hollow else colour,
+            markeredgecolor=colour if shape in ("ring", "cross", "void") else self.colours.background,
+            markeredgewidth=points("ring") if shape in ("ring", "cross") else points("stroke") / 2 if shape == "void"
+            else points("stroke")))
 
 
 def data(figure: Figure, kind: str, scale: float = 1.0) -> bytes:

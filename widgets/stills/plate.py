@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from math import ceil
 
 from vsim.layouts.bits import bdf_text
-from widgets.map.arrange import CHIP, LANE, SIDE, Box, Point
+from widgets.map.arrange import CHIP, LANE, SIDE, Box, Point, strip
 from widgets.map.scene import SLOTS, Arrangement, Scene, curve, entry, ports, slots, tile_of
 from widgets.map.tokens import NOBODY, Places, Token
 from widgets.stills import captions
@@ -21,6 +20,11 @@ HEADS = {"devices": "PCI devices", "routers": "routers", "units": "remapping", "
 def shade(count: int, most: int) -> int:
     """The step of the heat ramp for a count out of at most `most`: 0 for none, the last for the busiest."""
     return 0 if not count else max(1, count * (HEAT_STEPS - 1) // most)
+
+
+def ids_text(first: int, last: int = -1) -> str:
+    """The APIC IDs of clusters `first` to `last`, by default of the one."""
+    return f"{SLOTS * first:#x}\N{EN DASH}{SLOTS * max(first, last) + SLOTS - 1:#x}"
 
 
 class Plate:
@@ -126,19 +130,35 @@ class Plate:
             self.page.text(*beside[:2], name, bold=True, align=beside[2])
 
     def _units(self) -> None:
-        for unit, (entries, each, cells) in enumerate(self.scene["units"]):
+        for unit, (entries, each, cells, first) in enumerate(self.scene["units"]):
             x, y, w, h = self.down(self.where["units"][unit])
             self.page.box((x, y, w, h))
             boxes = [self.down(entry(self.where, unit, cell)) for cell in range(cells)]
             self.page.cells([(a + 0.5, b + 0.5, c - 1, d - 1) for a, b, c, d in boxes],
                             [self.page.colours.heat[0]] * cells)
-            words = f"a cell: {each:,} IRTEs" if cells else "no table yet" if entries >= 0 else "not created"
+            if cells:
+                self._strip(unit)
+            part = f"entries {first} to {first + each * cells - 1}" + (f", {each} a cell" if each > 1 else "")
+            words = part if cells else "no table yet" if entries >= 0 else "not created"
+            if cells and not self.right:
+                words = words.removeprefix("entries ") + f" of {entries:,}"
             if self.right:
                 self.page.text(x, y - 6, f"vIOMMU {unit}", bold=True)
                 self.page.text(x, y + h + 14, words, colour=self.page.colours.muted)
+                if cells:
+                    self.page.text(x, y + h + 28, f"of {entries:,}", colour=self.page.colours.muted)
             else:
-                self.page.text(x + w, y + h + 14, f"vIOMMU {unit}; {words}", colour=self.page.colours.muted,
+                self.page.text(x + w, y + h + 14, f"vIOMMU {unit}: {words}", colour=self.page.colours.muted,
                                align="right")
+
+    def _strip(self, unit: int) -> None:
+        """The strip that stands for the whole table, with a frame around the part that is shown."""
+        entries, each, cells, first = self.scene["units"][unit]
+        x, y, w, h = self.down(strip(self.where["units"][unit], self.where["flow"]))
+        start, part = first / entries, each * cells / entries
+        frame = (x + start * w, y - 1.5, max(3.0, part * w), h + 3) if self.right else (
+            x - 1.5, y + start * h, w + 3, max(3.0, part * h))
+        self.page.cells([(x, y, w, h), frame], [self.page.colours.heat[0], "none"], ["none", self.page.colours.text])
 
     # --- the wall ---
 
@@ -147,6 +167,8 @@ class Plate:
         boxes = slots(self.scene, self.where)
         self.page.cells([self.down(box) for box in boxes.values()],
                         [colours.heat[shade(hits[self.places.vlapic + vcpu], most)] for vcpu in boxes])
+        far = [self.down(box) for vcpu, box in boxes.items() if self.scene["ids"][vcpu] > self.scene["reach"][0]]
+        self.page.hatch(far)
         pitch = cell + self.where["gap"]
         empty = [self.down((x + n % SIDE * pitch + 0.5, y + n // SIDE * pitch + 0.5, cell - 1, cell - 1))
                  for row, (x, y) in zip(self.scene["tiles"], self.where["tiles"], strict=True)
@@ -154,24 +176,27 @@ class Plate:
         self.page.cells(empty, ["none"] * len(empty), colours.slot)
 
     def _labels(self) -> None:
-        """The clusters' numbers above their tiles: the lit one, and of the others as many as leave room between."""
+        """The APIC IDs above the tiles: the lit cluster, and ranges that stand for as many tiles as leave room."""
         tiles, columns = self.where["tiles"], self.where["columns"]
-        words = [f"{row[0]:x}" for row in self.scene["tiles"]]
-        wide = self.page.measure("8" * len(words[-1]))
+        names = [row[0] for row in self.scene["tiles"]]
         pitch = tiles[1][0] - tiles[0][0] if len(tiles) > 1 and columns > 1 else self.page.width
-        lit = self._lit_label(words, pitch) if self.target >= 0 else (0.0, 0.0, -1.0)
-        for tile in range(0, len(tiles)):
+        lit = self._lit_label(names, pitch) if self.target >= 0 else (0.0, 0.0, -1.0)
+        group = 1
+        while group < columns and self.page.measure(ids_text(names[-1]).replace("f", "0")) + 6 > group * pitch:
+            group *= 2
+        for tile in range(0, len(tiles)) if self.where["label"] else ():
             x, y = tiles[tile]
-            free = y != lit[2] or x + wide + 5 < lit[0] or x > lit[1] + 9
-            if free and tile % columns % ceil((wide + 7) / pitch) == 0:
-                self.page.text(x, self.top + y - 3, words[tile], colour=self.page.colours.muted)
+            words = ids_text(names[tile], names[min(tile + group, tile - tile % columns + columns, len(tiles)) - 1])
+            free = y != lit[2] or x + self.page.measure(words) + 5 < lit[0] or x > lit[1] + 9
+            if free and tile % columns % group == 0:
+                self.page.text(x, self.top + y - 3, words, colour=self.page.colours.muted)
 
-    def _lit_label(self, words: list[str], pitch: float) -> tuple[float, float, float]:
+    def _lit_label(self, names: list[int], pitch: float) -> tuple[float, float, float]:
         """The label of the lit tile, with the number of the last step; (left, right, tile's y) of what it takes."""
         tile = tile_of(self.scene, self.target)[0]
         x, y = self.where["tiles"][tile]
-        long, lead = f"cluster {words[tile]}", 2 * captions.BADGE + 4
-        label = long if self.page.measure(long, bold=True) + lead < pitch - 14 else f"0x{words[tile]}"
+        long, lead = ids_text(names[tile]), 2 * captions.BADGE + 4
+        label = long if self.page.measure(long, bold=True) + lead < pitch - 14 else f"{SLOTS * names[tile]:#x}"
         wide = lead + self.page.measure(label, bold=True)
         x = min(x, self.page.width - wide - 6)
         captions.badge(self.page, x + captions.BADGE, self.top + y - 8, self.last)

@@ -14,7 +14,7 @@ from vsim.state.pci import Bus, Function
 from widgets.bench.browser import ARGUMENTS, chromium
 from widgets.map.page import to_html
 from widgets.map.scene import scene, way
-from widgets.map.tally import Tally
+from widgets.map.tally import BY_ENTRY, BY_VCPU, Tally
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, pack
 
 pytestmark = [
@@ -72,11 +72,13 @@ def some(s, number, seed=1):
     """Tokens of every kind, 10 ms apart."""
     rng, places, out = random.Random(seed), Places(s), []
     for n in range(number):
-        outcome = rng.choice([*Outcome, Outcome.COMPATIBILITY | Flag.NO_ENTRY, Outcome.BLOCKED | Flag.PAST,
+        outcome = rng.choice([*Outcome, Outcome.COMPATIBILITY | Flag.NO_ENTRY, Outcome.LOST | Flag.PAST,
                               Outcome.BLOCKED | Flag.NO_ENTRY, Outcome.REMAPPED | Flag.PIN])
         kind = outcome & 7
-        src = places.vlapic if kind == Outcome.DIRECT else rng.randrange(len(s["devices"]))
-        dst = NOBODY if kind == Outcome.BLOCKED else places.vlapic + rng.randrange(s["vlapics"])
+        own = kind in (Outcome.DIRECT, Outcome.SPURIOUS)
+        src = places.vlapic if own else rng.randrange(len(s["devices"]))
+        ends = kind in (Outcome.BLOCKED, Outcome.LOST, Outcome.MASKED)
+        dst = NOBODY if ends else places.vlapic + rng.randrange(s["vlapics"])
         out.append(Token(10.0 * n, src, dst, rng.randrange(256), outcome, 0x22))
     return out
 
@@ -127,15 +129,18 @@ def test_the_page_traces_straight_ways_in_a_layout_of_the_caller_s(show):
 
 
 def counted(page):
-    return js(page, """{ total: [...view.tally.total], sent: [...view.tally.sent], delivered: [...view.tally.delivered],
-      used: view.tally.used.map((each) => [...each]), refused: view.tally.refused.map((each) => [...each]) }""")
+    return js(page, """(() => { const { tally } = view, some = (all) => all.map((each) =>
+      [...each].flatMap((count, index) => (count ? [[index, count]] : [])));
+      return Object.fromEntries([...["total", "sent", "delivered", "direct", "spurious"].map((name) =>
+        [name, [...tally[name]]]), ...["used", "refused", "lost"].map((name) => [name, some(tally[name])])]); })()""")
 
 
 def expected(s, tokens):
     tally = Tally(s)
     tally.add(tokens)
-    flat = {name: list(getattr(tally, name)) for name in ("total", "sent", "delivered")}
-    return flat | {name: [list(unit) for unit in getattr(tally, name)] for name in ("used", "refused")}
+    flat = {name: list(getattr(tally, name)) for name in ("total", "sent", *BY_VCPU)}
+    return flat | {name: [[list(each) for each in sorted(unit.items())] for unit in getattr(tally, name)]
+                   for name in BY_ENTRY}
 
 
 def test_a_replay_counts_what_the_kernel_counts(show):
@@ -155,8 +160,8 @@ def test_a_view_that_opens_late_begins_with_the_kernel_s_counts(show):
     tally.add(some(s, 50))
     state = {"stamp": 2, "clock": 3.0, "pending": b"\x05", "records": [], **tally.state()}
     page.evaluate("""(state) => { const data = (each) => new DataView(Uint8Array.from(each).buffer);
-      for (const name of ["sent", "delivered", "pending"]) state[name] = data(state[name]);
-      for (const name of ["used", "refused"]) state[name] = state[name].map(data);
+      for (const name of ["sent", "delivered", "direct", "spurious", "pending"]) state[name] = data(state[name]);
+      for (const name of ["used", "refused", "lost"]) state[name] = state[name].map(data);
       document.getElementById("map").model.set("present", state); }""",
                   json.loads(json.dumps(state, default=list)))
     assert counted(page) == expected(s, some(s, 50))
@@ -170,7 +175,7 @@ def test_tokens_travel_and_arrive(show):
     s = latched()
     page = show(s, replay=False)
     tokens = some(s, 40)
-    assert receive(page, tokens, then="[view.intake.queue.length, ...view.tally.total]") == [40, 0, 0, 0, 0, 0, 0]
+    assert receive(page, tokens, then="[view.intake.queue.length, ...view.tally.total]") == [40, *[0] * 8]
     page.wait_for_function("document.getElementById('map').vsim.player.flights.size > 0")
     page.wait_for_function("document.getElementById('map').vsim.player.flights.size === 0")
     assert counted(page) == expected(s, tokens)
@@ -423,7 +428,7 @@ def centre(page, what, number):
 @pytest.mark.parametrize("width", [1400, 480])
 @pytest.mark.parametrize("what, number, trait, words", [
     ("device", 0, NIC, "00:03.0 nic · 4 messages, GSI"),
-    ("irte", 9, 9, "entry 9 · 0 remapped or posted · 0 refused"),
+    ("irte", 9, 9, "entry 9 · not in use · 0 remapped or posted · 0 refused"),
     ("vlapic", 287, 287, "vLAPIC 287 · APIC ID 0x23e: cluster 0x23, slot 0xe · 0 delivered"),
 ])
 def test_pointing_names_a_place_and_clicking_selects_it(show, what, number, trait, words, width):

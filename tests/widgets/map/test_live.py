@@ -90,10 +90,10 @@ def test_a_page_that_opens_gets_the_counts_of_now(shown):
     made, rig, _ = shown
     made.show(rig.m, [*rig.msi(5, NIC), *rig.msi(5, NIC), *rig.msi(9, NIC)])
     state = made.get_state()
-    assert state["present"]["total"] == [2, 0, 0, 1, 0, 0]
+    assert state["present"]["total"] == [2, 0, 0, 1, 0, 0, 0, 0]
     assert words(state["present"]["delivered"])[3] == 2
-    assert words(state["present"]["used"][0])[5] == 2
-    assert words(state["present"]["refused"][0])[9] == 1
+    assert state["present"]["used"] == [b"\5\0\2\0\0\0"]
+    assert state["present"]["refused"] == [b"\x09\0\1\0\0\0"]
     assert words(state["present"]["sent"]) == [3, 0, 0]
     assert state["present"]["pending"] == bytes([1 << 3])
     assert len(unpack(state["tape"])) == 3
@@ -129,7 +129,7 @@ def test_going_back_and_forth_counts_what_is_done_at_the_cursor(shown):
     made.load(states[0][0])
     rig.m = states[0][0].copy()
     made.show(rig.m, rig.msi(9))
-    assert made.get_state("present")["present"]["total"] == [1, 0, 0, 1, 0, 0]
+    assert made.get_state("present")["present"]["total"] == [1, 0, 0, 1, 0, 0, 0, 0]
 
 
 def test_a_step_on_is_shown_moving_and_a_step_back_is_not(shown):
@@ -150,7 +150,7 @@ def test_an_interrupt_of_a_long_gesture_belongs_to_its_own_command(shown):
     between = rig.m.copy()
     made.show(rig.m, [*first, *rig.msi(9)])
     made.load(between)
-    assert made.get_state("present")["present"]["total"] == [1, 0, 0, 0, 0, 0]
+    assert made.get_state("present")["present"]["total"] == [1, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_new_table_makes_a_new_scene_and_keeps_the_counts(monkeypatch):
@@ -158,10 +158,10 @@ def test_a_new_table_makes_a_new_scene_and_keeps_the_counts(monkeypatch):
     made = LiveMap(r.m)
     Wire(made, monkeypatch)
     made.show(r.m, r.raw(0xFEE00000, 0x41, NIC))
-    assert made.scene["units"] == [[0, 1, 0]]
+    assert made.scene["units"] == [[0, 1, 0, 0]]
     r.start(eime=0, s=8)
     made.show(r.m, [])
-    assert made.scene["units"] == [[512, 2, 256]]
+    assert made.scene["units"] == [[512, 1, 256, 0]]
     assert sum(made.get_state("present")["present"]["total"]) == 1
     made.close()
 

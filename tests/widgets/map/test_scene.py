@@ -1,6 +1,7 @@
 """The scene: what stands where, which way an interrupt goes, and events folded into tokens."""
 
 import json
+from functools import partial
 from itertools import combinations, pairwise
 
 import pytest
@@ -16,8 +17,8 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
-from vsim.state.trace import Drop, Event
-from widgets.map import arrange, tokens
+from vsim.state.trace import Act, Drop, Event
+from widgets.map import arrange, table, tokens
 from widgets.map.scene import clusters, entry, scene, slots, tile_of, way
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
 
@@ -111,19 +112,65 @@ def test_1024_vlapics_stand_16_clusters_to_a_row():
     assert scene(machine(1024))["wide"]["columns"] == 16
 
 
-@pytest.mark.parametrize("entries, each, cells", [(2, 1, 2), (256, 1, 256), (512, 2, 256), (65536, 256, 256)])
-def test_a_cell_of_a_large_table_stands_for_several_entries(entries, each, cells):
+@pytest.mark.parametrize("used, entries, window", [
+    ([], 2, (1, 2, 0)), ([], 65536, (1, 256, 0)), ([5], 65536, (1, 16, 0)), ([0, 193], 65536, (1, 256, 0)),
+    ([300, 400], 512, (1, 256, 256)), ([40000], 65536, (1, 16, 40000)), ([0, 1000], 65536, (4, 256, 0)),
+    ([0, 65535], 65536, (256, 256, 0)), ([3], 4, (1, 4, 0)), ([], 0, (1, 0, 0))])
+def test_the_used_part_of_a_table_is_shown_one_cell_an_entry_as_far_as_they_fit(used, entries, window):
+    assert table.window(used, entries) == window
+
+
+@given(st.sets(st.integers(0, 65535), max_size=40))
+def test_every_entry_in_use_has_a_cell_and_no_cell_is_beyond_the_table(used):
+    each, cells, first = table.window(sorted(used), 65536)
+    assert all(0 <= (index - first) // each < cells for index in used)
+    assert first >= 0 and first + each * cells <= 65536 and cells <= table.CELLS
+
+
+@pytest.mark.parametrize("entries", [2, 256, 65536])
+def test_a_scene_shows_the_used_part(entries):
     r = Rig()
     r.start(s=entries.bit_length() - 2)
+    r.entry(1, vector=0x41)
     s = scene(r.m)
-    assert s["units"] == [[entries, each, cells]]
+    assert s["units"] == [[entries, 1, min(16, entries), 0]]
     columns, rows = s["wide"]["tables"][0]
-    assert columns * rows >= cells
+    assert columns * rows >= min(16, entries)
+
+
+def test_the_rows_of_a_table_say_who_uses_an_entry_and_where_it_sends():
+    r = rig()
+    r.entry(5, vector=0x41, dst=6 << 8, sid=NIC, svt=1)
+    r.entry(300, vector=0x42, dst=4 << 8)
+    assert table.used(r.m, 0) == [5] if table.size(r.m, 0) <= 300 else [5, 300]
+    assert table.entries(r.m)[0] == table.Entry(0, table.PRESENT, 5, NIC, 0x41, 6)
+
+
+def test_a_copy_that_differs_from_memory_is_told_as_stale():
+    r = rig()
+    r.entry(5, vector=0x41, dst=6 << 8)
+    first = r.msi(5, NIC)
+    r.entry(5, vector=0x42, dst=4 << 8)
+    assert [row.flags for row in table.entries(r.m)] == [table.PRESENT | table.STALE]
+    s, memory = scene(r.m), partial(table.in_memory, r.m)
+    token = next(fold(s, r.msi(5, NIC), memory=memory))
+    assert token.outcome & ~Flag.MERGED == Outcome.REMAPPED | Flag.STALE
+    assert (token.vector, token.dst - Places(s).vlapic) == (0x41, 3)
+    assert not only(s, first).outcome & Flag.STALE
+
+
+@pytest.mark.parametrize("make, limit, why", [
+    (lambda: machine(unit=False), 254, "beyond 8 bits"), (machine, 254, "beyond 8 bits"),
+    (lambda: machine(unit=False, ext_dest=True), 0x7FFF, "beyond 15 bits"),
+    (lambda: Rig(bus=BUS).start(eime=0).m, 254, "beyond 8 bits, as EIME is 0"),
+    (lambda: Rig(bus=BUS).start(eime=1).m, 0xFFFFFFFE, "")])
+def test_what_a_device_can_name_depends_on_the_unit(make, limit, why):
+    assert table.reach(make()) == (limit, why)
 
 
 def test_without_a_unit_there_is_no_table_and_before_latching_no_entry():
     assert scene(machine(unit=False))["units"] == []
-    assert scene(machine())["units"] == [[0, 1, 0]]
+    assert scene(machine())["units"] == [[0, 1, 0, 0]]
 
 
 def test_a_bridge_without_interrupts_is_no_sender():
@@ -183,11 +230,11 @@ def test_the_unit_s_own_fault_event_is_a_token_of_its_own():
     assert (second.src, second.dst, second.vector) == (Places(s).unit, Places(s).vlapic, 0x33)
 
 
-def test_an_interrupt_for_nobody_is_blocked_past_the_table():
+def test_an_interrupt_for_nobody_is_lost_past_the_table():
     r = rig()
     r.entry(5, vector=0x41, dst=200 << 8)
     token = only(scene(r.m), r.msi(5, NIC))
-    assert (token.dst, token.outcome, token.irte) == (NOBODY, Outcome.BLOCKED | Flag.PAST, 5)
+    assert (token.dst, token.outcome, token.irte) == (NOBODY, Outcome.LOST | Flag.PAST, 5)
 
 
 def test_a_logical_destination_gives_a_token_for_each_target():
@@ -195,6 +242,14 @@ def test_a_logical_destination_gives_a_token_for_each_target():
     r.entry(5, vector=0x41, dst=0xFF << 8, dm=1)
     s = scene(r.m)
     assert [t.dst - Places(s).vlapic for t in fold(s, r.msi(5, NIC))] == list(range(8))
+
+
+def test_a_spurious_vector_is_a_token_at_its_vlapic():
+    r = rig()
+    s = scene(r.m)
+    events = [Event(1, 0, 5 << 24 | 3, Act.SPURIOUS, 0xFF, 0, 0, 0)]
+    place = Places(s).vlapic + 3
+    assert only(s, events) == Token(0, place, place, 0, Outcome.SPURIOUS | Flag.NO_ENTRY, 0xFF)
 
 
 def test_an_ipi_is_neither_remapped_nor_compatible():
@@ -312,20 +367,26 @@ def test_a_compatibility_token_goes_round_the_table(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("index, cell", [(0, 0), (255, 0), (256, 1), (65535, 255)])
-def test_a_blocked_token_stops_at_the_cell_of_its_entry(name, index, cell):
+@pytest.mark.parametrize("index", [0, 255, 256, 65535])
+def test_a_blocked_token_stops_at_its_entry_or_at_its_place_on_the_strip(name, index):
     s = latched(8)
-    x, y, w, h = entry(arranged(s, name), 0, cell)
+    where = arranged(s, name)
+    x, y, w, h = entry(where, 0, index) if index < 256 else arrange.strip(where["units"][0], where["flow"])
     end = way(s, arranged(s, name), Token(0, 0, NOBODY, index, Outcome.BLOCKED, 0x22))[-1]
-    assert end == pytest.approx((x + w / 2, y + h / 2))
+    if index < 256:
+        assert end == pytest.approx((x + w / 2, y + h / 2))
+    else:
+        assert x <= end[0] <= x + w and y <= end[1] <= y + h
 
 
-@pytest.mark.parametrize("outcome", [*Outcome, Outcome.BLOCKED | Flag.PAST, Outcome.BLOCKED | Flag.NO_ENTRY])
+@pytest.mark.parametrize("outcome", [*Outcome, Outcome.LOST | Flag.PAST, Outcome.BLOCKED | Flag.NO_ENTRY])
 @pytest.mark.parametrize("unit", [True, False])
 def test_every_token_has_a_way_in_both_arrangements(outcome, unit):
     s = scene(machine(unit=unit))
     places = Places(s)
     for src in range(places.count):
         for dst in (NOBODY, places.vlapic):
+            if outcome == Outcome.SPURIOUS:
+                src = dst = places.vlapic
             token = Token(0, src, dst, 9, outcome, 0x22)
             assert all(way(s, arranged(s, name), token) for name in NAMES)

@@ -44,7 +44,7 @@ def machine(vcpus=8, devices=4, unit=True, **options):
 def picture(name="big", **more):
     """The scene of a machine; its unit, if any, with a full table in use."""
     made = scene(machine(**more), name)
-    made["units"] = [[65536, 256, 256] for _ in made["units"]]
+    made["units"] = [[65536, 1, 256, 0] for _ in made["units"]]
     counts = (len(made["devices"]), 2, [unit[2] for unit in made["units"]], len(made["tiles"]))
     return {**made, "wide": arrange.wide(*counts), "tall": arrange.tall(*counts)}
 
@@ -60,7 +60,7 @@ ENDS = {
     "remapped": (Outcome.REMAPPED, -1), "posted": (Outcome.POSTED, -1),
     "compatibility": (Outcome.COMPATIBILITY | Flag.NO_ENTRY, 0),
     "blocked": (Outcome.BLOCKED, NOBODY), "blocked before the table": (Outcome.BLOCKED | Flag.NO_ENTRY, NOBODY),
-    "for nobody": (Outcome.BLOCKED | Flag.PAST, NOBODY), "by a pin": (Flag.PIN, -1),
+    "for nobody": (Outcome.LOST | Flag.PAST, NOBODY), "by a pin": (Flag.PIN, -1),
 }
 
 
@@ -146,8 +146,8 @@ def test_the_lit_cluster_has_its_number_wherever_it_is(vcpu, shape):
     made = picture(vcpus=288)
     figure = figures.still(made, token(made, dst=vcpu), (), "light", shape)
     check_readable(figure)
-    cluster = 2 * vcpu // 16
-    assert {f"0x{cluster:x}", f"cluster {cluster:x}"} & {text.get_text() for text in figure.axes[0].texts}
+    first = 2 * vcpu // 16 * 16
+    assert {f"{first:#x}", f"{first:#x}\u2013{first + 15:#x}"} & {text.get_text() for text in figure.axes[0].texts}
 
 
 def words(figure):
@@ -157,7 +157,7 @@ def words(figure):
 def test_the_picture_names_domain_profile_and_what_is_drawn():
     figure = figures.still(picture(vcpus=288))
     assert "domain big, profile spec" in words(figure)
-    assert "288 vLAPICs" in words(figure) and "a cell: 256 IRTEs" in words(figure)
+    assert "288 vLAPICs" in words(figure) and "entries 0 to 255" in words(figure)
     assert all(each.name in words(figure) for each in OUTCOMES)
 
 
@@ -177,7 +177,7 @@ def test_the_way_is_told_step_by_step():
     [
         (Outcome.BLOCKED, NOBODY, "IRTE 6", "blocked, fault 0x22: the entry is not present"),
         (Outcome.BLOCKED | Flag.NO_ENTRY, NOBODY, "vIOMMU 0", "blocked, fault 0x22"),
-        (Outcome.BLOCKED | Flag.PAST, NOBODY, "nobody", "no local APIC takes"),
+        (Outcome.LOST | Flag.PAST, NOBODY, "nobody", "lost: no local APIC takes"),
         (Outcome.COMPATIBILITY | Flag.NO_ENTRY, 0, "vLAPIC 0", "accepts vector 0x22"),
         (Flag.MERGED, 3, "vLAPIC 3", "requested already"),
     ],

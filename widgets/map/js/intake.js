@@ -23,15 +23,19 @@ export class Intake {
   take(content, buffers) {
     const { view } = this, { tally, player } = view;
     if (!["tokens", "step"].includes(content.kind) || !tally) return;
+    if (buffers[4] && view.table.load(buffers[4])) view.layout(true);
+    else if (buffers[4]) view.repaint();
     const tokens = unpack(buffers[0]), more = unpack(buffers[1]), times = bytes(buffers[2]), pending = buffers[3];
     more.forEach((token, n) => {
       this.merged += times.getUint32(4 * n, true);
       this.arrive(token, times.getUint32(4 * n, true));
     });
     view.words.records = content.records ?? [];
-    if (content.states && String(content.states) !== String(tally.states)) {
-      tally.states = content.states;
-      view.repaint();
+    for (const name of ["states", "reach"]) {
+      if (content[name] && String(content[name]) !== String(tally[name])) {
+        tally[name] = content[name];
+        view.repaint();
+      }
     }
     if (content.kind === "step") return this.step(tokens, pending, content.clock);
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
@@ -114,13 +118,13 @@ export class Intake {
 
   /** Count a token, and paint where it was counted. */
   arrive(token, times = 1) {
-    const { tally, painter, picture, places, scene } = this.view, [, src, dst, irte, outcome] = token;
+    const { view } = this, { tally, painter, picture, places, scene } = view, [, src, dst, irte, outcome] = token;
     tally.add(token, times);
     tally.remember(token);
     if (dst !== NOBODY) picture.wall.drawSlot(painter, dst - places.vlapic, tally);
     const unit = places.unitOf(src);
     if (!(outcome & NO_ENTRY) && tally.used.length && scene.units[unit][2]) {
-      picture.units.drawEntry(painter, unit, places.cellOf(unit, irte), tally);
+      picture.units.drawEntry(painter, unit, view.table.cellOf(unit, irte), tally);
     }
   }
 

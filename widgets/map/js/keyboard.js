@@ -25,7 +25,7 @@ export class Keyboard {
     const act = {
       " ": () => view.player.toggle(), ",": () => view.player.step(-1), ".": () => view.player.step(1),
       f: () => view.words.showFaults(), z: () => this.zoom(),
-      Escape: () => (faults.hidden ? view.zoomed !== null && view.zoom(null) : view.words.showFaults(false)),
+      Escape: () => (faults.hidden ? view.wholeAgain() : view.words.showFaults(false)),
     }[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey || (event.key === " " && busy)) return;
     event.preventDefault();
@@ -33,9 +33,10 @@ export class Keyboard {
     act();
   }
 
-  /** The tile of the active vLAPIC alone, or all again. */
+  /** The tile of the active vLAPIC alone, or all again; of a table, other parts of it. */
   zoom() {
     const { view } = this;
+    if (this.focused === "irte") return view.zoomTable(view.table.entryOf(0, this.active.irte));
     view.zoom(view.zoomed === null && this.active.vlapic >= 0
       ? view.picture.wall.slotOf.get(this.active.vlapic)[0] : null);
   }
@@ -85,8 +86,8 @@ export class Keyboard {
   }
 
   total(name) {
-    const { scene } = this.view;
-    return { device: scene.devices.length, irte: scene.units[0]?.[2], vlapic: scene.vlapics }[name];
+    const { scene, table } = this.view;
+    return { device: scene.devices.length, irte: table.windows[0]?.cells, vlapic: scene.vlapics }[name];
   }
 
   /** The place to which a key leads, undefined when it leads nowhere. */
@@ -96,7 +97,7 @@ export class Keyboard {
     const [dx, dy] = STEPS[key] ?? [0, 0];
     if (!dx && !dy) return undefined;
     if (name === "irte") {
-      const to = n + dx + dy * where.tables[0][0];
+      const to = n + dx + dy * picture.units.grids[0][0];
       return to >= 0 && to < total ? to : n;
     }
     if (name === "device" || where.free) return Math.max(0, Math.min(total - 1, n + dx + dy));

@@ -1,8 +1,6 @@
 // Labels at the stops of a trace: what the message names, what the entry makes of it, where it ends. Each finds a place
 // beside its stop where it covers no other label and as little else as can be.
 
-import { OUTCOMES } from "./tokens.js";
-
 const TOLD = 3;           // traces that have labels, at most
 const HIGH = 18;          // px of a label
 const APART = [10, 26, 44, 66, 90];
@@ -26,15 +24,16 @@ export class Labels {
 /** The labels of traces with their places; the table's first, since that is where the message becomes another. */
 function placeLabels({ painter, sentences }, traces) {
   const out = [], seen = new Set(), s = painter.scale, lines = traces.flatMap(({ points }) => samples(points, s));
-  const wanted = [1, 2, 0].flatMap((stop) => traces.map((trace) => [trace, stop]));
+  const wanted = [1, 2, 0, 3].flatMap((stop) => traces.map((trace) => [trace, stop]));
   for (const [trace, stop] of wanted) {
-    const text = sentences.stops(trace.token)[stop], last = trace.points.length - 1;
-    const corner = stop === 2 ? last : trace.stops[stop];
-    const at = [trace.points[corner][0] * s, trace.points[corner][1] * s], key = `${text} ${at}`;
+    const { points, ghost, token, times, stops } = trace, corner = stop >= 2 ? points.length - 1 : stops[stop];
+    const text = stop === 3 ? ghost?.text : sentences.stops(token)[stop];
+    const at = (stop === 3 && ghost ? ghost.points.at(-1) : points[corner]).map((n) => n * s), key = `${text} ${at}`;
     if (!text || seen.has(key)) continue;
     seen.add(key);
     const w = Math.min(painter.measure(text, { bold: stop === 1 }) + 12, painter.width - 4);
-    out.push({ text, stop: at, trace, w, h: HIGH, bold: stop === 1, at: stop === 2 ? 1 : trace.times[corner],
+    out.push({ text, stop: at, trace, w, h: HIGH, bold: stop === 1, at: stop >= 2 ? 1 : times[corner],
+      colour: stop === 3 ? "muted" : trace.colour,
       ...findRoom(painter, at, w, out, lines) });
   }
   return out;
@@ -59,9 +58,8 @@ function findRoom(painter, [sx, sy], w, placed, lines) {
   let best = null;
   const within = (x, y) => [Math.max(2, Math.min(painter.width - w - 2, x)),
     Math.max(2, Math.min(painter.height - HIGH - 2, y))];
-  const corners = APART.flatMap((d) => [[sx - w / 2, sy - HIGH - d], [sx - w / 2, sy + d], [sx + d, sy - HIGH / 2],
-    [sx - w - d, sy - HIGH / 2], [sx + d, sy - HIGH - d], [sx + d, sy + d], [sx - w - d, sy - HIGH - d],
-    [sx - w - d, sy + d]]);
+  const corners = APART.flatMap((d) => [[sx + d, sy - HIGH / 2], [sx - w - d, sy - HIGH / 2],
+    ...[d, -w - d, -w / 2, -w / 4, -3 * w / 4].flatMap((left) => [[sx + left, sy - HIGH - d], [sx + left, sy + d]])]);
   const rows = Array.from({ length: Math.floor(painter.height / (HIGH + 4)) }, (_, n) => [sx - w / 2, n * (HIGH + 4)]);
   for (const [x, y] of [...corners, ...rows].map(([a, b]) => within(a, b))) {
     const box = { x, y, w, h: HIGH };
@@ -69,14 +67,14 @@ function findRoom(painter, [sx, sy], w, placed, lines) {
     const words = painter.texts.filter((each) => boxesMeet(box, each)).length;
     const crossed = lines.filter(([a, b]) => a > x - 2 && a < x + w + 2 && b > y - 2 && b < y + HIGH + 2).length;
     const far = Math.hypot(Math.max(x - sx, 0, sx - x - w), Math.max(y - sy, 0, sy - y - HIGH));
-    const cost = far + 30 * words + 6 * crossed;
+    const cost = far + 40 * words + 6 * crossed;
     if (!best || cost < best.cost) best = { x, y, cost };
   }
   return best ?? { x: within(sx, sy)[0], y: within(sx, sy)[1], cost: Infinity };
 }
 
-function drawLabel(painter, { text, x, y, w, h, bold, stop: [sx, sy], trace: { kind } }) {
-  const pen = painter.top, colour = painter.colour[OUTCOMES[kind][0]];
+function drawLabel(painter, { text, x, y, w, h, bold, stop: [sx, sy], colour: name }) {
+  const pen = painter.top, colour = painter.colour[name];
   const [nx, ny] = [Math.max(x, Math.min(x + w, sx)), Math.max(y, Math.min(y + h, sy))];
   pen.strokeStyle = colour;
   pen.lineWidth = 1;

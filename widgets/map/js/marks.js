@@ -1,4 +1,5 @@
-// Marks: one shape an outcome, and what is put on a slot or an entry: pending, refused, chosen.
+// Marks: one shape an outcome, and what is put on a slot or an entry: pending, refused, lost, stale, spurious, out of
+// reach, chosen.
 
 import { OUTCOMES } from "./tokens.js";
 
@@ -22,6 +23,13 @@ const SHAPES = {
     pen.moveTo(x - r, y - r), pen.lineTo(x + r, y + r), pen.moveTo(x + r, y - r), pen.lineTo(x - r, y + r);
     pen.stroke();
   },
+  void: (pen, x, y, r) => {
+    pen.lineWidth = Math.max(1.5, r * 0.5);
+    pen.beginPath();
+    pen.arc(x, y, r, 0, 6.2832);
+    pen.moveTo(x - r * 0.7, y + r * 0.7), pen.lineTo(x + r * 0.7, y - r * 0.7);
+    pen.stroke();
+  },
   dot: (pen, x, y, r) => pen.fillRect(x - r / 2, y - r / 2, r, r),
 };
 
@@ -32,6 +40,9 @@ const QUICK = {
     pen.fillRect(x - r * 1.3, y - r * 0.4, r * 2.6, r * 0.8);
     pen.fillRect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6);
     pen.fillRect(x - r * 0.4, y - r * 1.3, r * 0.8, r * 2.6);
+  },
+  void: (pen, x, y, r) => {
+    pen.fillRect(x - r, y - r, 2 * r, r * 0.5), pen.fillRect(x - r, y + r * 0.5, 2 * r, r * 0.5);
   },
   ring: (pen, x, y, r) => {
     const w = r * 0.5;
@@ -69,15 +80,32 @@ export function drawPending(painter, x, y, w, h) {
   }
 }
 
-/** An entry that refused something: a corner turned down. */
-export function drawRefused(painter, x, y, w, h) {
-  const pen = painter.base, side = Math.min(w, h) * 0.6;
-  for (const [colour, size] of [["background", side + 1.5], ["blocked", side]]) {
-    pen.fillStyle = painter.colour[colour];
+/** A corner turned down, of an entry or a slot: right and top say which. Refused is top right, lost is bottom right, a
+ *  stale copy is top left, spurious is bottom left. */
+export function drawCorner(painter, [x, y, w, h], colour, right, top, pen = painter.base) {
+  const side = Math.min(9, Math.min(w, h) * 0.6), [dx, dy] = [right ? -1 : 1, top ? 1 : -1];
+  const [cx, cy] = [right ? x + w - 0.5 : x + 0.5, top ? y + 0.5 : y + h - 0.5];
+  for (const [each, size] of [["background", side + 1.5], [colour, side]]) {
+    pen.fillStyle = painter.colour[each];
     pen.beginPath();
-    pen.moveTo(x + w - 0.5 - size, y + 0.5), pen.lineTo(x + w - 0.5, y + 0.5), pen.lineTo(x + w - 0.5, y + 0.5 + size);
+    pen.moveTo(cx + dx * size, cy), pen.lineTo(cx, cy), pen.lineTo(cx, cy + dy * size);
     pen.fill();
   }
+}
+
+/** A slot that no device can reach: hatched. */
+export function drawHatch(painter, pen, x, y, w, h) {
+  const step = w > 16 ? 5 : w > 7 ? 4 : Math.max(2, w / 2);
+  pen.save();
+  pen.beginPath();
+  pen.rect(x, y, w, h);
+  pen.clip();
+  pen.beginPath();
+  for (let at = -h + step / 2; at < w; at += step) pen.moveTo(x + at, y + h), pen.lineTo(x + at + h, y);
+  pen.strokeStyle = painter.colour.muted;
+  pen.lineWidth = w > 7 ? 1.2 : 0.8;
+  pen.stroke();
+  pen.restore();
 }
 
 /** A ring around a box of the scene: chosen, pointed at, or in the keyboard's focus, as the colour says. */

@@ -42,7 +42,7 @@ function makeBar(view) {
     seek: make("input", { type: "range", min: 0, value: 0, "aria-label": "Position in the recording",
         input: (e) => player.seek(Number(e.target.value)) }),
     pace: make("span", { class: "vsim-note" }),
-    whole: makeButton("All clusters (Escape)", "all clusters", () => view.zoom(null), { hidden: true }),
+    whole: makeButton("Show all again (Escape)", "show all", () => view.wholeAgain(), { hidden: true }),
     merged: make("span", { class: "vsim-note", hidden: true }),
   };
 }
@@ -74,7 +74,7 @@ export function placePanel({ painter, where, scene, lists, part }) {
   put(lists.device, Math.min(...xs, size[0]) - 8, Math.min(...ys, size[1]) - 8,
       Math.max(...xs) - Math.min(...xs) + 16, Math.max(...ys) - Math.min(...ys) + 16);
   lists.device.hidden = !chips.length;
-  lists.irte.hidden = where.free || !scene.units.some(([, , cells]) => cells);
+  lists.irte.hidden = where.free || !scene.units.some(([entries]) => entries > 0);
   if (units.length) {
     const [x, y, w] = units[0], last = units.at(-1);
     put(lists.irte, x, y, w, last[1] + last[3] - y);

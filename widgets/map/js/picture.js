@@ -25,8 +25,9 @@ function arrangementFor(scene, width, height) {
 }
 
 export class Picture {
-  /** width, height: room in px; height 0: as much as it takes. zoomed: the tile that fills the wall, or null. */
-  constructor(scene, width, height, zoomed) {
+  /** width, height: room in px; height 0: as much as it takes. zoomed: the tile that fills the wall, or null.
+   *  table: the windows on the tables. */
+  constructor(scene, width, height, zoomed, table) {
     const { where: given, scale } = arrangementFor(scene, width, height);
     this.scene = scene;
     this.zoomed = zoomed;
@@ -34,7 +35,7 @@ export class Picture {
     this.where = zoomed === null ? given : magnify(given, zoomed);
     this.size = [Math.round(given.size[0] * this.scale), Math.round(this.where.size[1] * this.scale)];
     this.senders = new Senders(scene, this.where);
-    this.units = new Units(scene, this.where);
+    this.units = new Units(scene, this.where, table);
     this.wall = new Wall(scene, this.where, zoomed);
     this.ways = new Ways(scene, this.where, this.units, this.wall);
   }

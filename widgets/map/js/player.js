@@ -107,7 +107,7 @@ export class Player {
     this.flights = new Flights();
     this.stepping = false;
     view.intake.merged = 0;
-    view.tally = new Tally(view.scene);
+    view.tally = new Tally(view.scene, view.ipis);
     view.words.records = [];
     for (const token of tokens.slice(0, n)) view.tally.add(token), view.tally.remember(token);
     this.next = n;

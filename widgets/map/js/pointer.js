@@ -11,11 +11,12 @@ export class Pointer {
 
   /** The places that are selected; the last kind first. */
   chosen() {
-    const { model, scene, places } = this.view, out = [];
+    const { model, scene, table } = this.view, out = [];
     const device = scene.devices.findIndex(([id]) => id === model.get("device"));
     if (device >= 0) out.push(["device", device]);
     const irte = model.get("irte"), vlapic = model.get("vlapic"), entries = scene.units[0]?.[0] ?? 0;
-    if (irte >= 0 && irte < entries) out.push(["irte", places.cellOf(0, irte)]);
+    const cell = irte >= 0 && irte < entries ? table.cellOf(0, irte) : -1;
+    if (cell >= 0) out.push(["irte", cell]);
     if (vlapic >= 0 && vlapic < scene.vlapics) out.push(["vlapic", vlapic]);
     return out.reverse();
   }
@@ -53,7 +54,8 @@ export class Pointer {
   }
 
   click(event) {
-    const found = this.at(event);
+    const found = this.at(event), entry = this.view.picture.units.stripAt(...this.pointOf(event));
+    if (!found && entry >= 0) this.view.zoomTable(entry);
     if (!found) return;
     this.choose(found);
     this.view.keyboard.enter(found);
@@ -61,9 +63,8 @@ export class Pointer {
 
   /** Select a place, or no longer when it is selected. */
   choose([what, n]) {
-    const { model, scene, tally } = this.view;
-    const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n
-      : tally.last[0][n] >= 0 ? tally.last[0][n] : n * scene.units[0][1];
+    const { model, scene, table } = this.view;
+    const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n : table.entryOf(0, n);
     this.told = true;
     this.view.set(what, model.get(what) === value ? -1 : value);
     this.point(undefined);
@@ -72,6 +73,7 @@ export class Pointer {
   /** A double click: the tile under it alone, or all again. */
   zoom(event) {
     if (this.view.zoomed !== null) return this.view.zoom(null);
+    if (this.at(event)?.[0] === "irte") return this.view.zoomTable(this.view.table.entryOf(0, this.at(event)[1]));
     const tile = this.view.picture.wall.tileAt(...this.pointOf(event));
     return tile >= 0 ? this.view.zoom(tile) : undefined;
   }

@@ -1,15 +1,16 @@
 // What an interrupt did and what a place is, in words.
 
 import { bdf, count, hex, many } from "./notation.js";
-import { BLOCKED, DIRECT, MASKED, NOBODY, NO_ENTRY, OUTCOMES } from "./tokens.js";
-import { PAST, PIN, POSTED, Places } from "./tokens.js";
+import { BLOCKED, DIRECT, LOST, MASKED, NOBODY, NO_ENTRY, OUTCOMES } from "./tokens.js";
+import { PIN, POSTED, Places, SPURIOUS, STALE, endsAtUnit } from "./tokens.js";
 
 const SAID = ["remapped", "posted", "in compatibility format", "blocked", "sent directly"];
 
 /** The sentences of one scene. */
 export class Sentences {
-  constructor(scene) {
+  constructor(scene, table) {
     this.scene = scene;
+    this.table = table;
     this.places = new Places(scene);
   }
 
@@ -27,7 +28,8 @@ export class Sentences {
   of([, src, dst, irte, outcome, vector]) {
     const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`;
     const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}`;
-    if (kind === BLOCKED && outcome & PAST) return `${who}: no local APIC took ${what}`;
+    if (kind === SPURIOUS) return `${this.name(src)}: spurious, ${what}`;
+    if (kind === LOST) return `${who}: lost, no local APIC took ${what}`;
     if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}: ${this.scene.reasons[vector] ?? "unknown"}`;
     if (kind === MASKED) return `${who}: ${this.scene.masked?.[vector] ?? "masked"}`;
     const end = dst === NOBODY ? "waits in its descriptor" : `to ${this.name(dst)}, ${what}`;
@@ -40,16 +42,27 @@ export class Sentences {
     const end = dst === NOBODY ? "" : `vCPU ${dst - places.vlapic}${outcome & 0x80 ? ", requested already" : ""}`;
     if (kind === DIRECT) return ["", "", `${end}, ${what}`];
     if (kind === MASKED) return ["", "", scene.masked?.[vector] ?? "masked"];
+    if (kind === SPURIOUS) return ["", "", `${end}: spurious, ${what}`];
     if (outcome & NO_ENTRY) {
-      const said = kind === BLOCKED && outcome & PAST ? "no local APIC takes it" : `blocked, reason ${hex(vector)}`;
-      return ["compatibility format", "", kind === BLOCKED ? said : `${end}, ${what}`];
+      const said = kind === LOST ? "lost: no local APIC takes it" : `blocked, reason ${hex(vector)}`;
+      return ["compatibility format", "", kind === BLOCKED || kind === LOST ? said : `${end}, ${what}`];
     }
-    const entry = `IRTE ${irte}`, id = dst === NOBODY ? "" : ` \u2192 APIC ID ${hex(scene.ids[dst - places.vlapic])}`;
-    if (kind === BLOCKED && !(outcome & PAST)) {
+    const entry = `IRTE ${irte}${outcome & STALE ? ", cached copy" : ""}`;
+    const id = dst === NOBODY ? "" : ` \u2192 APIC ID ${hex(scene.ids[dst - places.vlapic])}`;
+    if (endsAtUnit(outcome)) {
       return [`handle ${irte}`, "", `${entry}: blocked, reason ${hex(vector)}`];
     }
     const said = kind === POSTED ? `${entry}: posted, ${what}` : `${entry}: ${what}${id}`;
-    return [`handle ${irte}`, said, kind === BLOCKED ? "no local APIC takes it" : end];
+    return [`handle ${irte}`, said, kind === LOST ? "lost: no local APIC takes it" : end];
+  }
+
+  /** Who uses a cell of the table, and where it sends. */
+  user(cell) {
+    const row = this.table.rowOf(0, cell);
+    if (!row) return " · not in use";
+    if (!row.present) return " · not present, a copy of it is in use";
+    const where = row.posted ? "posted" : `\u2192 APIC ID ${hex(row.dst)}`;
+    return ` · ${bdf(row.sid)}, vector ${hex(row.vector)} ${where}${row.stale ? " · the unit has a stale copy" : ""}`;
   }
 
   /** A place [what, number]: its name and its counts. */
@@ -60,13 +73,17 @@ export class Sentences {
       return `${`${bdf(id)} ${name}`.trim()} · ${many(messages, "message")}${pin} · ${count(tally.sent[n])} sent`;
     }
     if (what === "irte") {
-      const [, each] = scene.units[0], first = n * each;
-      const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${n}`;
-      return `${name} · ${count(tally.used[0][n])} remapped or posted · ${count(tally.refused[0][n])} refused`;
+      const window = this.table.windows[0], { each } = window, first = this.table.entryOf(0, n);
+      const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${first}`;
+      const of = (what_) => tally.ofCell(what_, 0, window, n), lost = of("lost") ? ` · ${count(of("lost"))} lost` : "";
+      const letIn = `${count(of("used"))} remapped or posted`, refused = `${count(of("refused"))} refused`;
+      return `${name}${this.user(n)} · ${letIn} · ${refused}${lost}`;
     }
     const id = scene.ids[n], place = `APIC ID ${hex(id)}: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
-    const pending = tally.pending[n] ? " · pending now" : "";
-    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${pending}`;
+    const pending = tally.pending[n] ? " · pending now" : "", far = id > tally.reach[0] ? ` · ${tally.reach[1]}` : "";
+    const more = [["direct", "sent directly"], ["spurious", "spurious"]].map(([name, text]) =>
+      (tally[name][n] ? ` · ${count(tally[name][n])} ${text}` : "")).join("");
+    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${more}${pending}${far}`;
   }
 
   /** All counts in a line. */

@@ -1,21 +1,27 @@
 // What has happened so far, counted as widgets/map/tally.py counts.
 
-import { BLOCKED, NOBODY, NO_ENTRY, OUTCOMES, PAST, Places, bytes } from "./tokens.js";
+import { BLOCKED, DIRECT, LOST, NOBODY, NO_ENTRY, OUTCOMES, Places, SPURIOUS, bytes, endsAtUnit } from "./tokens.js";
+
+const ENTRIES = 65536;    // of a table at most
+const BY_VCPU = ["delivered", "direct", "spurious"];
+const BY_ENTRY = ["used", "refused", "lost"];
 
 export class Tally {
-  constructor(scene) {
+  /** total: by outcome. delivered: by vCPU, of devices; direct: of IPIs and of units' own events. used, refused, lost:
+   *  by unit and entry, those let in, refused, and sent to nobody. */
+  constructor(scene, ipis = false) {
     this.places = new Places(scene);
     this.total = new Float64Array(OUTCOMES.length);
     this.sent = new Uint32Array(scene.devices.length);
-    this.delivered = new Uint32Array(scene.vlapics);
-    this.used = scene.units.map(([, , cells]) => new Uint32Array(Math.max(1, cells)));
-    this.refused = scene.units.map(([, , cells]) => new Uint32Array(Math.max(1, cells)));
-    this.last = scene.units.map(([, , cells]) => new Int32Array(Math.max(1, cells)).fill(-1));
+    for (const name of BY_VCPU) this[name] = new Uint32Array(scene.vlapics);
+    for (const name of BY_ENTRY) this[name] = scene.units.map(() => new Uint32Array(ENTRIES));
+    this.ipis = ipis;         // whether a vLAPIC's shade counts what is direct, too
     this.pending = new Uint8Array(scene.vlapics);
     this.recent = [];
     this.blocked = [];
     this.tops = [16, 16];
     this.states = [];
+    this.reach = scene.reach;     // the largest APIC ID that a device can name, what it is beyond
     this.clock = 0;
   }
 
@@ -27,13 +33,18 @@ export class Tally {
       return Array.from({ length: view.byteLength / 4 }, (_, n) => view.getUint32(4 * n, true));
     };
     this.total.set(present.total);
-    for (const name of ["sent", "delivered"]) this[name].set(words(present[name]).slice(0, this[name].length));
-    for (const name of ["used", "refused"]) {
-      present[name].forEach((data, unit) => this[name][unit]?.set(words(data).slice(0, this[name][unit].length)));
-    }
+    for (const name of ["sent", ...BY_VCPU]) this[name].set(words(present[name]).slice(0, this[name].length));
+    for (const name of BY_ENTRY) present[name].forEach((data, unit) => this.loadEntries(name, unit, bytes(data)));
     this.setPending(present.pending);
     this.clock = present.clock;
     this.states = present.states ?? [];
+    this.reach = present.reach ?? this.reach;
+  }
+
+  loadEntries(name, unit, view) {
+    for (let at = 0; this[name][unit] && at + 6 <= view.byteLength; at += 6) {
+      this[name][unit][view.getUint16(at, true)] = view.getUint32(at + 2, true);
+    }
   }
 
   setPending(data) {
@@ -49,11 +60,14 @@ export class Tally {
     const kind = outcome & 7, { places } = this;
     this.total[kind] += times;
     if (src < this.sent.length) this.sent[src] += times;
-    if (dst !== NOBODY) this.delivered[dst - places.vlapic] += times;
+    if (dst !== NOBODY) {
+      const counts = kind === DIRECT ? this.direct : kind === SPURIOUS ? this.spurious : this.delivered;
+      counts[dst - places.vlapic] += times;
+    }
     if (!(outcome & NO_ENTRY) && this.used.length) {
-      const unit = places.unitOf(src), cell = places.cellOf(unit, irte);
-      (kind === BLOCKED && !(outcome & PAST) ? this.refused : this.used)[unit][cell] += times;
-      this.last[unit][cell] = irte;
+      const unit = places.unitOf(src);
+      (endsAtUnit(outcome) ? this.refused : this.used)[unit][irte] += times;
+      if (kind === LOST) this.lost[unit][irte] += times;
     }
     this.clock = Math.max(this.clock, t);
   }
@@ -62,10 +76,23 @@ export class Tally {
   remember(token) {
     this.recent.push(token);
     if (this.recent.length > 400) this.recent.splice(0, 200);
-    if ((token[4] & 7) === BLOCKED) {
+    if ((token[4] & 7) === BLOCKED || (token[4] & 7) === LOST) {
       this.blocked.push(token);
       if (this.blocked.length > 60) this.blocked.splice(0, 30);
     }
+  }
+
+  /** How many interrupts the shade of a vLAPIC counts. */
+  shaded(vcpu) {
+    return this.delivered[vcpu] + (this.ipis ? this.direct[vcpu] : 0);
+  }
+
+  /** A count of a cell of a table: of its entry, or of all that it stands for. */
+  ofCell(name, unit, { each, first }, cell) {
+    const counts = this[name][unit], start = first + cell * each;
+    let sum = 0;
+    for (let index = start; index < start + each; index++) sum += counts[index];
+    return sum;
   }
 
   /** The shade, 0 to 15, of a count; what: 0 for slots, 1 for entries. Shades are logarithmic up to the largest. */

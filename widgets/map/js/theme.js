@@ -1,14 +1,14 @@
 // The theme: colours and lengths are the custom properties that widgets/theme.py declares. Nothing else holds one.
 
 const NAMES = ["background", "panel", "text", "muted", "line", "slot", "ring", "remapped", "posted", "compatibility",
-  "blocked"];
+  "blocked", "lost", "stale"];
 const SIGNS_OF_A_HOST = ["class", "data-jp-theme-light", "data-vscode-theme-kind", "data-theme"];
 
 /** What an element's style says: colours by name, the shades of heat, what is legible on them, lengths in px. */
 export function readTheme(root) {
   const style = getComputedStyle(root), of = (name) => style.getPropertyValue(`--vsim-${name}`).trim();
   const colour = Object.fromEntries(NAMES.map((name) => [name, of(name)]));
-  colour.direct = colour.masked = colour.muted;
+  colour.direct = colour.masked = colour.spurious = colour.muted;
   const heat = Array.from({ length: 16 }, (_, n) => of(`heat-${n}`));
   return {
     colour, heat, onHeat: heat.map((each) => luminance(each) > 0.25 ? "#000000" : "#ffffff"),

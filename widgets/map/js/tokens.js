@@ -4,18 +4,24 @@
 /** Outcomes by number: the name, which is also the colour's, and the shape of the mark. */
 export const OUTCOMES = [
   ["remapped", "square"], ["posted", "diamond"], ["compatibility", "ring"], ["blocked", "cross"], ["direct", "dot"],
-  ["masked", "cross"],
+  ["masked", "cross"], ["lost", "void"], ["spurious", "dot"],
 ];
 export const POSTED = 1;
 export const BLOCKED = 3;
 export const DIRECT = 4;
 export const MASKED = 5;          // it never became a message: it ends at its router
+export const LOST = 6;            // nobody refused it and nobody took it
+export const SPURIOUS = 7;        // a vCPU asked for a vector when none was there any more
 
 // Flags beside the outcome, which is in bits 2:0.
 export const PIN = 0x40;          // came from a pin of the vIOAPIC
 export const NO_ENTRY = 0x20;     // no entry of the table took part
-export const PAST = 0x10;         // blocked behind the unit: no local APIC took it
+const PAST = 0x10;         // lost only behind the unit: no local APIC took it
+export const STALE = 0x08;        // the unit used a copy of its entry that differs from memory
 export const NOBODY = 0xffff;     // dst of a token that reaches no vLAPIC
+
+/** Whether an interrupt goes no further than its unit, by its outcome. */
+export const endsAtUnit = (outcome) => (outcome & 7) === BLOCKED || ((outcome & 7) === LOST && !(outcome & PAST));
 
 /** A view of bytes, however they came; null for none. */
 export const bytes = (data) => data ? new DataView(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength) : null;
@@ -46,11 +52,5 @@ export class Places {
   /** The unit behind which a sender sits. */
   unitOf(src) {
     return src < this.router ? Math.max(0, this.scene.devices[src][3]) : 0;
-  }
-
-  /** The cell of a unit's table in which an entry is drawn and counted. */
-  cellOf(unit, irte) {
-    const [, each, cells] = this.scene.units[unit];
-    return Math.min(Math.floor(irte / each), Math.max(0, cells - 1));
   }
 }

@@ -1,10 +1,12 @@
 // Traces: the ways of the interrupts that are looked at. One stays until another replaces it. While its token travels,
-// the line is drawn behind it, and what happened is said when it has happened; else all of it is there at once.
+// the line is drawn behind it, and what happened is said when it has happened; else all of it is there at once. Beside
+// one by a stale copy of an entry there is a ghost: where the entry in memory would have sent it.
 
 import { FLIGHT, progress } from "./flights.js";
 import { Labels } from "./labels.js";
 import { drawHaloed } from "./marks.js";
-import { OUTCOMES } from "./tokens.js";
+import { hex } from "./notation.js";
+import { NO_ENTRY, OUTCOMES, STALE } from "./tokens.js";
 
 const MANY = 32;   // ways lit at once, at most
 const BUSY = 60;  // tokens in flight among which a trace would be in the way
@@ -33,9 +35,27 @@ export class Traces {
       const [, src, dst, irte, outcome] = token, times = new Float32Array(64);
       ways.trace(src, dst, irte, outcome);
       ways.timing(times, 0);
-      return { token, kind: outcome & 7, points: Array.from({ length: ways.n }, (_, k) => [ways.x[k], ways.y[k]]),
-        times, stops: [...ways.marks], pause: ways.pauses, start: starts[n] ?? null };
+      const stale = outcome & STALE && !(outcome & NO_ENTRY);
+      const trace = { token, kind: outcome & 7, colour: stale ? "stale" : OUTCOMES[outcome & 7][0],
+        points: Array.from({ length: ways.n }, (_, k) => [ways.x[k], ways.y[k]]), times, stops: [...ways.marks],
+        pause: ways.pauses, start: starts[n] ?? null };
+      trace.ghost = stale ? this.ghost(trace) : null;
+      return trace;
     });
+  }
+
+  /** Where memory sends now what went by a stale copy: { points, text }; null when it is the same. */
+  ghost({ token: [, src, dst, irte, , vector], stops }) {
+    const { ways, table, places, scene } = this.view, row = table.rows[places.unitOf(src)]?.get(irte);
+    const entry = [[ways.x[stops[1]], ways.y[stops[1]]]];
+    if (!row?.present) return { points: entry, text: "memory now: not present" };
+    if (row.posted) return { points: entry, text: "memory now: posted" };
+    const vcpu = scene.ids.indexOf(row.dst), what = `memory now: vector ${hex(row.vector)}`;
+    if (vcpu < 0) return { points: entry, text: `${what} \u2192 APIC ID ${hex(row.dst)}` };
+    if (places.vlapic + vcpu === dst && row.vector === vector) return null;
+    ways.trace(src, places.vlapic + vcpu, irte, 0);
+    const points = Array.from({ length: ways.n }, (_, k) => [ways.x[k], ways.y[k]]).slice(ways.marks[1]);
+    return { points, text: `${what} \u2192 vCPU ${vcpu}` };
   }
 
   /** Whether these ways are lit already. */
@@ -61,7 +81,8 @@ export class Traces {
       const part = this.reached(trace, now);
       if (part >= 1) trace.start = null;
       const points = part < 1 ? shortened(trace, part) : trace.points, [x, y] = trace.points.at(-1);
-      if (points.length > 1) painter.line(points, { colour: OUTCOMES[trace.kind][0], width: 2.5, pen });
+      if (trace.ghost && part >= 1) painter.line(trace.ghost.points, { colour: "muted", width: 2, dash: [3, 4], pen });
+      if (points.length > 1) painter.line(points, { colour: trace.colour, width: 2.5, pen });
       if (part >= 1) drawHaloed(painter, pen, trace.kind, x * s, y * s, painter.token / 2 + 0.5);
     }
     this.labels.draw(this.view, this.lit, (trace) => this.reached(trace, now));

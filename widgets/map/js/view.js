@@ -1,6 +1,6 @@
 // The live map of one machine: it holds what its parts share, and they reach one another through it.
 //
-// scene, tally, places      what is shown, and what has happened in it
+// scene, tally, places      what is shown, and what has happened in it; table: the entries in use
 // picture (where, ways)     the scene in the arrangement that fits the room
 // traces, player (flights)  what moves in it; intake: what is still to come
 // pointer, keyboard         gestures
@@ -17,6 +17,7 @@ import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { Pointer } from "./pointer.js";
 import { Sentences } from "./sentences.js";
+import { Table } from "./table.js";
 import { Tally } from "./tally.js";
 import { watchTheme } from "./theme.js";
 import { Places, unpack } from "./tokens.js";
@@ -28,7 +29,7 @@ class View {
     this.model = model;
     this.zoomed = null;       // the tile that is shown alone
     this.stats = { frames: [], painted: 0 };    // for measuring: ms between frames, pictures drawn
-    this.legend = new Legend();
+    this.legend = new Legend(() => this.shadeIpis());
     this.traces = new Traces(this);
     this.words = new Words(this);
     this.pointer = new Pointer(this);
@@ -96,7 +97,9 @@ class View {
     if (!scene?.devices || (scene === this.scene && stamp === this.stamp)) return;
     Object.assign(this, { scene, stamp, tally: null, zoomed: null });
     this.places = new Places(scene);
-    this.sentences = new Sentences(scene);
+    this.table = new Table(scene);
+    this.table.load(this.model.get("table"));
+    this.sentences = new Sentences(scene, this.table);
     this.player.open(unpack(this.model.get("tape")));
     this.intake.reset();
     this.traces.clear();
@@ -112,8 +115,9 @@ class View {
   /** Counts as the kernel has them; what was on its way is among them. */
   restore() {
     const present = this.model.get("present");
-    this.tally = new Tally(this.scene);
+    this.tally = new Tally(this.scene, this.ipis);
     this.tally.load(present);
+    if (this.table.load(present?.table)) this.layout(true);
     for (const token of this.player.tokens) this.tally.remember(token);
     this.words.records = present?.records ?? [];
     this.repaint();
@@ -131,7 +135,7 @@ class View {
     const key = `${width} ${height} ${this.zoomed} ${window.devicePixelRatio}`;
     if (!this.scene || (!force && key === this.layoutFor)) return;
     this.layoutFor = key;
-    this.picture = new Picture(this.scene, width, height, this.zoomed);
+    this.picture = new Picture(this.scene, width, height, this.zoomed, this.table);
     this.player.flights.reroute(this.ways);
     this.painter.resize(...this.picture.size, this.picture.scale);
     this.stage.style.width = `${this.painter.width}px`;
@@ -154,10 +158,32 @@ class View {
     if (this.where.free) return;
     this.zoomed = tile;
     this.pointer.hover = null;
-    this.part.whole.hidden = tile === null;
+    this.showZoom();
     this.layout(true);
     const { vlapic } = this.keyboard.active;
     this.keyboard.enter(["vlapic", tile === null ? vlapic : this.scene.tiles[tile].slice(1).find((n) => n >= 0)]);
+  }
+
+  /** Show 256 entries around one of the first unit's table; when it is shown already, the whole table; null: the used
+   *  part again. */
+  zoomTable(index) {
+    const { each, cells, first } = this.table.windows[0], shown = each === 1 && first <= index && index < first + cells;
+    this.table.zoomed = index === null ? null : { unit: 0, first: shown ? -1 : Math.floor(index / 256) * 256 };
+    this.table.open();
+    this.showZoom();
+    this.pointer.hover = null;
+    this.layout(true);
+  }
+
+  /** Everything that was zoomed is shown whole again. */
+  wholeAgain() {
+    if (this.table.zoomed) this.zoomTable(null);
+    if (this.zoomed !== null) this.zoom(null);
+  }
+
+  /** The button that shows all again is there when something is not shown. */
+  showZoom() {
+    this.part.whole.hidden = this.zoomed === null && this.table.zoomed === null;
   }
 
   /** Light what the model has lit. */
@@ -173,6 +199,13 @@ class View {
     this.traces.light(tokens, starts);
     this.pointer.told = false;
     this.words.narrate(tokens);
+  }
+
+  /** Whether IPIs and units' own events count in the shades; by default they do not. */
+  shadeIpis(on = !this.tally.ipis) {
+    this.ipis = this.tally.ipis = on;
+    this.legend.shade.setAttribute("aria-pressed", String(on));
+    this.repaint();
   }
 
   // --- drawn ---

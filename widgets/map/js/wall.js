@@ -1,7 +1,7 @@
 // The wall of vLAPICs: a tile for each cluster of 16 APIC IDs, a slot for each ID. Where a slot stands (as in
 // widgets/map/scene.py), what is at a point or beside a slot, how it looks, and the wall with one tile alone.
 
-import { drawPending } from "./marks.js";
+import { drawCorner, drawHatch, drawPending } from "./marks.js";
 import { count, hex, range } from "./notation.js";
 
 const SIDE = 4;   // slots along a tile's side
@@ -131,15 +131,17 @@ export class Wall {
   drawSlot(painter, vcpu, tally) {
     const box = this.slot(vcpu);
     if (!box) return;
-    const [x, y, w, h] = box.map((n) => n * painter.scale), shade = tally.shade(tally.delivered[vcpu], 0);
+    const [x, y, w, h] = box.map((n) => n * painter.scale), shade = tally.shade(tally.shaded(vcpu), 0);
     painter.base.fillStyle = painter.heat[shade];
     painter.base.fillRect(x, y, w, h);
+    if (this.scene.ids[vcpu] > tally.reach[0]) drawHatch(painter, painter.base, x, y, w, h);
     if (tally.pending[vcpu]) drawPending(painter, x, y, w, h);
+    if (tally.spurious[vcpu]) drawCorner(painter, [x, y, w, h], "muted", false, false);
     if (w < 22) return;
     const before = painter.texts.length;
     const middle = { colour: painter.onHeat[shade], align: "center", room: w - 6, whole: true };
     if (w > 60) {
-      const told = count(tally.delivered[vcpu]);
+      const told = count(tally.shaded(vcpu));
       painter.words(`vCPU ${vcpu}`, x + w / 2, y + h / 2 - 8, { ...middle, bold: true });
       painter.words(`ID ${hex(this.scene.ids[vcpu])}`, x + w / 2, y + h / 2 + 6, middle);
       painter.words(tally.pending[vcpu] ? `${told}, pending` : told, x + w / 2, y + h / 2 + 20, middle);

@@ -1,7 +1,7 @@
 // The way of a token through an arrangement, corner by corner: the same as `way` in widgets/map/scene.py.
 
 import { LANE } from "./senders.js";
-import { BLOCKED, DIRECT, MASKED, NOBODY, NO_ENTRY, PAST, PIN, Places } from "./tokens.js";
+import { DIRECT, MASKED, NOBODY, NO_ENTRY, PIN, Places, SPURIOUS, endsAtUnit } from "./tokens.js";
 
 export const POINTS = 44;     // corners of a way at most
 const RAIL = 6;               // from a unit's port to the rail inside it
@@ -39,7 +39,7 @@ export class Ways {
 
   throughTable(outlet, unit, irte, stopped, noEntry) {
     const [inlet, out] = this.ports(this.where.units[unit]);
-    const [x, y, w, h] = this.units.entry(unit, this.places.cellOf(unit, irte)), [mx, my] = [x + w / 2, y + h / 2];
+    const [mx, my] = this.units.entryAt(unit, irte);
     this.curve(outlet, inlet);
     const rails = this.right
       ? [[inlet[0] + RAIL, inlet[1]], [inlet[0] + RAIL, my], [mx, my], [out[0] - RAIL, my], [out[0] - RAIL, out[1]]]
@@ -86,6 +86,10 @@ export class Ways {
     this.marks[0] = this.marks[1] = 0;
     this.pauses = false;
     if (where.free) return this.straight(src, dst, kind, outcome);
+    if (kind === SPURIOUS) {
+      const [x, y, w, h] = this.wall.slot(dst - places.vlapic) ?? [where.spine, 0, 0, 0];
+      return this.put(x + w / 2, y + h / 2);
+    }
     if (kind === DIRECT) this.direct(src);
     else {
       const router = outcome & PIN ? 0 : scene.routers.length - 1;
@@ -97,7 +101,7 @@ export class Ways {
       }
       this.put(...outlet);
       this.marks[0] = this.n - 1;
-      const stopped = kind === BLOCKED && !(outcome & PAST);
+      const stopped = endsAtUnit(outcome);
       if (scene.units.length && (stopped || !(outcome & NO_ENTRY))) {
         const unit = places.unitOf(src);
         this.pauses = !(outcome & NO_ENTRY);

@@ -27,7 +27,7 @@ export class Words {
   tell(now = false) {
     const { tally, scene, part: p, intake, player, pointer, legend, sentences } = this.view;
     if (!tally) return;
-    legend.tell(tally);
+    legend.tell(this.view);
     say(p.clock, `machine time ${duration(tally.clock)}`);
     p.merged.hidden = !intake.merged;
     say(p.merged, `${count(intake.merged)} merged: counted, not drawn`);
@@ -105,6 +105,6 @@ export class Words {
     part.faults.replaceChildren(
       make("h4", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {},
           "No record is pending."),
-      make("h4", {}, "Blocked last"), make("ul", {}, ...last));
+      make("h4", {}, "Blocked or lost last"), make("ul", {}, ...last));
   }
 }
