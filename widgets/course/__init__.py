@@ -8,6 +8,7 @@ In the order in which to read them; a module imports only from those above it:
     six_names       exercises of notebook 03
     priority        exercises of notebook 04
     trigger         exercises of notebook 05
+    senders         exercises of notebook 07
     caches          a unit by hand, and exercises of notebook 13
     moving          exercises of notebook 14
     sizing          exercises of notebook 15

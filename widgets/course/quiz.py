@@ -30,6 +30,7 @@ LESSONS: dict[str, str] = {
     "03_six_names": "widgets.course.six_names",
     "04_the_local_apic": "widgets.course.priority",
     "05_edge_level_eoi": "widgets.course.trigger",
+    "07_messages_and_senders": "widgets.course.senders",
     "13_caches_lie": "widgets.course.caches",
     "14_moving_and_running_out": "widgets.course.moving",
     "15_sizing_a_huge_vm": "widgets.course.sizing",

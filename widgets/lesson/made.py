@@ -22,7 +22,7 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
-from vsim.state.trace import Act, Event, Kind
+from vsim.state.trace import Act, Event
 from widgets.lesson.journey import Journey, journey_of
 from widgets.map.scene import scene
 from widgets.tables import Table
@@ -48,6 +48,7 @@ class Made:
         self.guest = Guest(self.issue, Platform.of(self.machine, builder.DMAR_AT if viommu_ else 0), skip=skip)
         self.guest.boot()
         self.events: list[Event] = []
+        self._reached: tuple[int, ...] = ()
 
     def issue(self, command: c.Command) -> list[Event]:
         """Do one command."""
@@ -104,13 +105,15 @@ class Made:
         self.guest.take(events)
         serial = next(event.serial for event in events if event.serial)
         self.events = [event for event in events if event.serial == serial]
-        return journey_of(events, before, scene(self.machine, "made"))
+        journey = journey_of(events, before, scene(self.machine, "made"))
+        self._reached = journey.reached
+        return journey
 
     @property
     def took(self) -> dict[int, int]:
-        """Vector by vCPU of the last interrupt: who accepted it."""
-        return {event.node & 0xFFFFFF: event.index for event in self.events
-                if event.act == Act.ACCEPTED and event.node >> 24 == Kind.VLAPIC}
+        """Vector by vCPU of the last interrupt: who accepted it. A fault event that it set off is not counted."""
+        return {event.node & 0xFFFFFF: event.index for event in reversed(self.events)
+                if event.act == Act.ACCEPTED and event.node & 0xFFFFFF in self._reached}
 
     # --- tables ---
 

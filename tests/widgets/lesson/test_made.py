@@ -38,6 +38,13 @@ def test_an_entry_written_behind_the_guests_back_counts():
     assert made.signal("03:00.0").reached == (3,)
 
 
+def test_the_fault_event_of_a_blocked_message_is_not_taken_for_it():
+    made = Made([CARD], IDS)
+    made.change("03:00.0", 0, sid=0x0400)
+    assert "0x26" in made.signal("03:00.0").verdict
+    assert made.took == {} and len(made.guest.faults) == 1
+
+
 def test_two_entries_with_one_vector_on_one_vcpu_merge():
     made = Made([CARD], IDS)
     first = made.source("03:00.0", 0)

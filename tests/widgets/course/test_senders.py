@@ -1,0 +1,70 @@
+"""The exercises of notebook 07: right answers are worked out here from the formats, tell-tale ones name the belief."""
+
+import pytest
+
+from widgets.course.misconceptions import MISCONCEPTIONS
+from widgets.course.quiz import Quiz
+from widgets.course.senders import AGAIN, ERROR, NOTHING
+
+NOTEBOOK = "07_messages_and_senders"
+STUDENTS = ("Ada", "Grace", "Edsger")
+
+
+def address(index):
+    return 0xFEE00010 | (index & 0x7FFF) << 5 | (index >> 15) << 2
+
+
+def right(name, n):
+    if name == "encode":
+        return address(n["index"])
+    if name == "index":
+        handle = n["address"] >> 5 & 0x7FFF | (n["address"] >> 2 & 1) << 15
+        return handle + (n["data"] if n["address"] & 8 else 0)
+    if name == "sender":
+        return n["bus"] << 8 if "Express" in n["words"] else n["above"]
+    return n["first"] << 8 | n["last"] if name == "range" else NOTHING
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_right_answers_are_right_and_others_are_not(who):
+    quiz, other = Quiz(NOTEBOOK, who), Quiz(NOTEBOOK, who)
+    for name in quiz.tasks:
+        answer = right(name, quiz.numbers(name))
+        assert quiz.guess(name, answer).text.startswith("Right."), name
+        wrong = ERROR if answer == NOTHING else answer + (0x20 if name == "encode" else 1)
+        assert other.guess(name, wrong).text.startswith("Not so."), name
+    assert quiz.score == (10, 10)
+
+
+@pytest.mark.parametrize("name, tell, met", [
+    ("encode", lambda n: 0xFEE00000 | (9 << 12), "M4"), ("sender", lambda n: n["own"], "M14"),
+    ("seen", lambda n: ERROR, "M10"), ("seen", lambda n: AGAIN, "M10")])
+@pytest.mark.parametrize("who", STUDENTS)
+def test_a_tell_tale_answer_names_the_belief(name, tell, met, who):
+    quiz = Quiz(NOTEBOOK, who)
+    told = quiz.guess(name, tell(quiz.numbers(name)))
+    assert f"({met})" in told.text and MISCONCEPTIONS[met].cure in told.text
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_every_address_that_leads_to_the_entry_is_right(who):
+    """Bits 1:0 are ignored, and a subhandle of 0 may be valid."""
+    for extra in (1, 2, 3, 8):
+        quiz = Quiz(NOTEBOOK, who)
+        assert quiz.guess("encode", address(quiz.numbers("encode")["index"]) | extra).text.startswith("Right.")
+
+
+def test_a_handle_without_its_highest_bit_is_another_entry():
+    quiz = Quiz(NOTEBOOK, "Ada")
+    told = quiz.guess("encode", address(quiz.numbers("encode")["index"] & 0x7FFF))
+    assert told.text.startswith("Not so.") and "0x22" in told.text
+
+
+def test_a_range_the_wrong_way_round_is_told():
+    quiz = Quiz(NOTEBOOK, "Ada")
+    n = quiz.numbers("range")
+    assert "last bus that comes first" in quiz.guess("range", n["last"] << 8 | n["first"]).text
+
+
+def test_both_kinds_of_bridge_are_drawn():
+    assert len({Quiz(NOTEBOOK, f"student {n}").numbers("sender")["words"] for n in range(20)}) == 2
