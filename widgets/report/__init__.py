@@ -10,5 +10,6 @@ In the order in which to read them; a module imports only from those above it:
     host      several host units
     run       its interrupts
     series    the series
+    dumped    dumps and logs of a machine
     command   `vsim report`
 """

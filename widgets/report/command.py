@@ -23,7 +23,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
     parser.description = ("Build the domain, interrupt every vCPU, run every defect of the series and the evidence of "
                           "every reviewer's question, and write it all down.")
-    parser.add_argument("config", metavar="FILE.cfg", help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("config", metavar="FILE.cfg", nargs="?", help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("--dumps", metavar="FILE", nargs="+", help="instead of a domain: dumps and logs of a machine, "
+                        "as vsim read takes them")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: report.html)")
     parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
     parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
@@ -34,16 +36,33 @@ def register(parser: argparse.ArgumentParser) -> None:
 def report(args: argparse.Namespace) -> int:
     """Play everything, then write; nothing is written when a file has a mistake. The exit status, 0."""
     from vsim.history import whole
+    from vsim.readers.pieces import PieceError
     from widgets.report.domain import play
     from widgets.report.series import show
 
     output: Path = args.output or Path("report.md" if args.markdown else "report.html")
+    if bool(args.dumps) == bool(args.config):
+        raise PieceError("vsim report", 1, 1, "found neither or both of FILE.cfg and --dumps; allowed: one of them")
     whole.try_out(output)
+    if args.dumps:
+        return _of_dumps(args.dumps, output, args.markdown)
     case = play(args.config, args.lspci, args.profile)
     files = rendered(document(case, show()), output.name, args.markdown)
     whole.write_all({output.parent / name: data for name, data in files.items()})
     size = sum(map(len, files.values()))
     print(f"{output}: {size // 1024:,} KiB in {len(files)} file{'s' if len(files) > 1 else ''}; {verdict(case)}")
+    return 0
+
+
+def _of_dumps(names: list[str], output: Path, as_markdown: bool) -> int:
+    """The report of dumps and logs. The exit status, 0."""
+    from vsim.history import whole
+    from widgets.report import dumped
+
+    found = dumped.read(names)
+    files = rendered(dumped.document(found), output.name, as_markdown)
+    whole.write_all({output.parent / name: data for name, data in files.items()})
+    print(f"{output}: {len(found.pasted.pieces)} pieces, {len(found.findings)} findings")
     return 0
 
 
