@@ -6,7 +6,7 @@ generated chain, which decides, is an independent form of the same table.
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -34,10 +34,21 @@ RAW = {
 # Our own constant expressions, compiled once; no input ever gets here.
 _CODE = {name: compile(expanded(name), name, "eval") for name in (*OPERANDS, *RAW)}
 _CONDITION = {name: compile(expanded(row.condition), name, "eval") for name, row in CHECKS.items()}
-# What a condition needs of quirks and options to hold at all: those of its terms that are one comparison.
-_TERM = re.compile(r"(?:^|& )\(?(\w+) == ([01])\)?(?= &|$)")
-_NEEDS = {name: [(choice, value == "1") for choice, value in _TERM.findall(row.condition) if choice in CHOSEN]
-          for name, row in CHECKS.items()}
+
+
+def _needs(node: ast.expr) -> frozenset[tuple[str, bool]]:
+    """What a condition needs of quirks and options to hold at all: of all terms, or of each alternative alike."""
+    match node:
+        case ast.BinOp(left, ast.BitAnd(), right):
+            return _needs(left) | _needs(right)
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _needs(left) & _needs(right)
+        case ast.Compare(ast.Name(choice), [ast.Eq()], [ast.Constant(value)]) if choice in CHOSEN:
+            return frozenset({(choice, value == 1)})
+    return frozenset()
+
+
+_NEEDS = {name: _needs(ast.parse(row.condition, mode="eval").body) for name, row in CHECKS.items()}
 _NOTHING: dict[str, object] = {"__builtins__": {}}
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import scenes
@@ -135,6 +135,7 @@ def test_the_walk_ends_at_the_check_at_which_the_chain_ends(order, raw):
     assert (NAMES.index(end.name) if end else 0) == chain_number(order, raw)
 
 
+@example(raw=values(upper=1, mode=XAPIC | MODE_BIT["msi_unchecked"]))     # one of two alternatives is off
 @given(raw=RAWS)
 def test_a_moot_check_ends_nothing_and_belongs_to_a_choice(raw):
     rows = walk("spec", raw)
