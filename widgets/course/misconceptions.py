@@ -106,6 +106,6 @@ MISCONCEPTIONS: dict[str, Misconception] = {
         "one unit covers every device",
         "Hosts have several units with different features, each with its own devices; how a guest sees them is a "
         "choice.",
-        ("12_many_host_units", "How are they linked?")),
+        ("12_many_host_units", "What if they were linked?")),
 }
 """The sixteen, by id."""

@@ -176,35 +176,44 @@ class Line(str):
 class Answer:
     """What came of an answer, as text and as HTML: the verdict, the misconception with its cure, what happened."""
 
-    def __init__(self, text: str, kind: str = "", shown: Any = None, link: str = "") -> None:
-        self.text, self.kind, self.shown, self.link = text, kind, shown, link
+    def __init__(self, text: str, kind: str = "", shown: Any = None, link: str = "", section: str = "") -> None:
+        """link, section: the notebook, and the heading in it, to read."""
+        self.text, self.kind, self.shown, self.link, self.section = text, kind, shown, link, section
 
     @classmethod
     def of(cls, judged: Judged) -> Answer:
         """The answer to a judgement."""
         if judged.right:
             return cls(" ".join(filter(None, ("Right.", judged.said))), "good", judged.shown)
-        told, link = ["Not so."], ""
+        told, link, section = ["Not so."], "", ""
         if judged.said:
             told.append(judged.said)
         if judged.met:
             belief = MISCONCEPTIONS[judged.met]
             told += [f"It is what one would say who believes: “{belief.belief}” ({judged.met})", belief.cure]
-            link = belief.scene[0]
-        return cls(" ".join(told), "bad", judged.shown, link)
+            link, section = belief.scene
+        return cls(" ".join(told), "bad", judged.shown, link, section)
 
     def __repr__(self) -> str:
         below = f"\n{self.shown!r}" if self.shown is not None else ""
-        return self.text + (f" See {self.link}.ipynb." if self.link else "") + below
+        return self.text + (f" See {self.link}.ipynb, “{self.section}”." if self.link else "") + below
 
     def _repr_html_(self) -> str:
         color = {"good": "var(--jp-success-color1,#388e3c)", "bad": "var(--jp-error-color1,#d32f2f)",
                  "warn": "var(--jp-warn-color1,#f57c00)"}.get(self.kind, "inherit")
-        link = f' <a href="{escape(self.link)}.ipynb">See the scene.</a>' if self.link else ""
+        place = f"{self.link}.ipynb#{self.section.replace(' ', '-')}"      # as JupyterLab names its headings
+        link = f' <a href="{escape(place)}">See “{escape(self.section)}”.</a>' if self.link else ""
         made = getattr(self.shown, "_repr_html_", None)
         below = (made() if made else f"<pre>{escape(str(self.shown))}</pre>") if self.shown is not None else ""
         style = f"border-left:3px solid {color};padding-left:8px"
         return f'<p role="status" style="{style}">{escape(self.text)}{link}</p>{below}'
+
+
+def _asked(question: str) -> str:
+    """A question as HTML; one of several lines has a dump in it, whose columns stay."""
+    style = "line-height:1.4" + (";white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace)"
+                                 if "\n" in question else "")
+    return f'<p style="{style}">{escape(question)}</p>'
 
 
 class Card(W.VBox):
@@ -213,7 +222,7 @@ class Card(W.VBox):
     def __init__(self, quiz: Quiz, name: str) -> None:
         self.quiz, self.name = quiz, name
         task = quiz._task(name)
-        self.words = W.HTML(f'<p style="white-space:pre-wrap">{escape(quiz.question(name))}</p>')
+        self.words = W.HTML(_asked(quiz.question(name)))
         wide = W.Layout(width="260px")
         self.box: Any = (W.Dropdown(options=[("choose", ""), *((each, each) for each in task.choices)], layout=wide)
                          if task.choices else W.Text(placeholder="your answer", layout=wide, continuous_update=False))

@@ -18,6 +18,7 @@ from vsim.readers.pieces import lines_of
 from vsim.readers.qemu_monitor import Lapic
 from vsim.state import commands as c
 from vsim.state.trace import Act, Event
+from widgets import theme
 from widgets.editors.vlapics import CSS, MEANING, facts, grid, pending_order, vectors
 from widgets.lesson.made import Made
 from widgets.tables import Table
@@ -90,7 +91,7 @@ class Grids:
 
     def _repr_html_(self) -> str:
         drawn = "".join(f'<div class="vsim-grid">{grid(kind, self.marked[kind])}</div>' for kind in MEANING)
-        return f'<style>{CSS}</style><div class="vsim-grids">{drawn}</div>'
+        return f'<style>{theme.css()}{CSS}</style><div class="vsim"><div class="vsim-grids">{drawn}</div></div>'
 
     def __repr__(self) -> str:
         return "\n".join(f"{MEANING[kind][0]} ({MEANING[kind][1]}): {_list(self.marked[kind])}" for kind in MEANING)

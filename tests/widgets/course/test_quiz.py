@@ -156,3 +156,17 @@ def test_the_command_tables_the_best_of_each(tmp_path, capsys):
 def test_the_sixteen_have_a_belief_a_tell_tale_and_a_cure():
     assert list(MISCONCEPTIONS) == [f"M{n}" for n in range(1, 17)]
     assert all(all(row[:3]) and all(row.scene) for row in MISCONCEPTIONS.values())
+
+
+def test_every_scene_is_a_section_of_its_notebook():
+    for name, row in MISCONCEPTIONS.items():
+        notebook, section = row.scene
+        prose = [line for cell in json.loads((LESSONS / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+                 if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).splitlines()]
+        assert f"## {section}" in prose, name
+
+
+def test_a_wrong_answer_leads_to_its_section():
+    told = Quiz("03_six_names", "Ada").guess("moved", "yes")
+    assert 'href="14_moving_and_running_out.ipynb#Moving-with-a-table"' in told._repr_html_()
+    assert "“Moving with a table”" in repr(told)

@@ -1,5 +1,7 @@
 """A local APIC by hand: what it takes, what an EOI ends, what a dump says, and what a strange step is told."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,7 +60,10 @@ def test_cr8_is_the_upper_half_of_tpr():
 def test_the_grids_mark_what_is_set_and_say_it_in_words():
     grids = LocalApic().play("0x41, take, 0x92 level, 0x49").grids
     assert grids.marked == {"irr": [0x92, 0x49], "isr": [0x41], "tmr": [0x92]}
-    assert "0x92 0x49" in repr(grids) and grids._repr_html_().count("<svg") == 3
+    drawn = grids._repr_html_()
+    assert "0x92 0x49" in repr(grids) and drawn.count("<svg") == 3
+    assert {*re.findall(r"var\((--vsim-[\w-]+)", drawn)} <= {*re.findall(r"(--vsim-[\w-]+):", drawn)}
+    assert drawn.index('class="vsim"') < drawn.index("<svg")
 
 
 @given(st.sets(st.integers(16, 255), max_size=6), st.sets(st.integers(16, 255), max_size=3), st.integers(0, 255))
