@@ -54,6 +54,8 @@ def register(parser: argparse.ArgumentParser) -> None:
                         help="measure the live kit instead, in headless Chromium and a JupyterLab of its own")
     parser.add_argument("--seconds", type=_seconds, metavar="S",
                         help="with --browser: length of its storm (default: 180); a shorter one shortens all of it")
+    parser.add_argument("--tasks", action="store_true",
+                        help="with --browser: play five tasks with a person's clicks, and count clicks and scrolls")
     parser.add_argument("--film", metavar="FILE", help="film the live kit instead, into a .gif (or .mp4, with ffmpeg)")
     parser.set_defaults(func=_main)
 

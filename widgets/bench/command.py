@@ -1,5 +1,6 @@
 """`vsim bench --browser [--json]`: the live kit measured in headless Chromium, beside what it is meant to reach.
 
+`vsim bench --browser --tasks`: five tasks played with a person's clicks, which are counted.
 `vsim bench --film FILE`: the same kit filmed.
 """
 
@@ -44,7 +45,7 @@ AIMS = {
 def main(args: argparse.Namespace) -> int:
     """Measure and print, or film; the exit status.
 
-    args: `json`, `seconds` of the storm or None for the normal run, `film` a file's name or None.
+    args: `json`, `seconds` of the storm or None for the normal run, `tasks`, `film` a file's name or None.
     """
     asked = "--browser" if args.film is None else "--film"
     missing = lacking() or _no_film(args.film)
@@ -55,7 +56,10 @@ def main(args: argparse.Namespace) -> int:
     try:
         if args.film is not None:
             return film(args.film)
-        figures = measure(args.seconds, _say if not args.json or sys.stderr.isatty() else lambda what: None)
+        tell = _say if not args.json or sys.stderr.isatty() else lambda what: None
+        if args.tasks:
+            return tasks(args.json, tell)
+        figures = measure(args.seconds, tell)
     except RuntimeError as error:  # the server, a kernel or a cell
         print(f"vsim bench {asked}: {error}", file=sys.stderr)
         return FAILED
@@ -91,6 +95,15 @@ def film(file: str) -> int:
 
     bench_film.write(file, _say)
     print(f"{file}: {Path(file).stat().st_size:,} bytes")
+    return 0
+
+
+def tasks(as_json: bool, tell: Callable[[str], None]) -> int:
+    """Play the tasks and print what they took; the exit status."""
+    from widgets.bench import tasks as bench_tasks
+
+    played = bench_tasks.play(tell)
+    print(json.dumps({"tasks": played}) if as_json else "\n".join(bench_tasks.table(played)))
     return 0
 
 
