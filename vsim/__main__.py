@@ -1,5 +1,5 @@
 """`python -m vsim`: the same as the command `vsim`."""
 
-from vsim.cli.main import main
+from vsim.cli.entry import main
 
 raise SystemExit(main())

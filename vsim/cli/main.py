@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from vsim import __version__
+from vsim.cli.entry import INTERRUPTED
 from vsim.cli.output import OutputError, escaped, silence
 from vsim.readers.source import plain
 
@@ -29,9 +30,6 @@ ENTRY_POINTS = "vsim.commands"
 
 BAD_INPUT = 2
 """Exit status for bad usage or bad input, as argparse has it."""
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 + SIGINT, as shells report it."""
 
 PIPE_CLOSED = 141
 """Exit status when the reader of our output went away: 128 + SIGPIPE."""

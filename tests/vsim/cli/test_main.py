@@ -1,7 +1,9 @@
 """The command line: what is found, what is refused, and with which status it ends."""
 
+import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -17,6 +19,21 @@ from vsim.cli import main as cli
 cli.run = lambda argv: print("x" * 1_000_000) or 0
 sys.exit(cli.main([]))
 """
+
+
+# Ctrl-C while a module is looked for that the command needs in order to begin.
+STOPPED = """
+import os, runpy, signal, sys
+class Stop:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stop())
+sys.argv[1:] = ["decode", "--version"]
+{start}
+"""
+STARTS = {"command": "from {home} import {name}; sys.exit({name}())",
+          "module": "runpy.run_module('vsim', run_name='__main__', alter_sys=True)"}
 
 
 class Mistake(ValueError):
@@ -90,6 +107,19 @@ def test_an_interruption_ends_quietly(command, capfd, monkeypatch, error, status
     command(raising(error))
     assert cli.main(["probe"]) == status
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="os.kill with SIGINT ends the process there")
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("module", ["vsim.cli.main", "argparse", "importlib.metadata", "vsim.readers.source",
+                                    "vsim.cli.decode"])
+def test_ctrl_c_while_the_command_is_loaded_is_a_status_and_no_traceback(start, module):
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["vsim"]
+    home, name = script.split(":")
+    code = STOPPED.format(module=module, start=STARTS[start].format(home=home, name=name))
+    ended = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+                           capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_an_unknown_option_is_refused_with_the_commands_own_usage(command, capsys):
