@@ -6,6 +6,7 @@ In the order in which to read them; a module imports only from those above it:
 
     gestures   what a person did, as a list
     kernel     the small guest of a Lab
+    branches   futures that were replaced
     storms     every device sends
     deeds      gestures done again, for links
     views      views and pictures by name

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any, NamedTuple
 
 from vsim.layouts.bits import bdf_text
@@ -58,6 +59,13 @@ class Gestures:
         at = bisect_right(self._kept, position, key=lambda each: each.stop)
         inside = at < len(self._kept) and self._kept[at].start <= position
         return self._kept[at].stop if inside else position + 1
+
+    def around(self, commands: Sequence[Command], position: int, most: int) -> list[Gesture]:
+        """The gestures around a position, in order: `most` to each side at most, one that it is amidst included."""
+        start, behind = position, 0
+        while start and behind < most:
+            start, behind = self.before(start), behind + 1
+        return list(islice(self.all(commands, start), behind + most))
 
     def all(self, commands: Sequence[Command], start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
         """Every gesture that begins in start .. stop - 1, those of a single command included."""

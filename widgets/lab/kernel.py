@@ -29,6 +29,10 @@ KEPT = 200
 """Copies of the books that are kept; further back than the oldest the guest has to boot again."""
 
 
+Book = tuple[int, Guest | None]
+"""A position, and a copy of the guest's books at it."""
+
+
 class Issuer(Protocol):
     """What the guest needs of a Lab, which has all of it: see `widgets.lab.lab.Lab`."""
 
@@ -58,7 +62,7 @@ class Kernel:
         self.lab = lab
         self.guest: Guest | None = None
         self.serving, self.pausing = True, False
-        self._books: list[tuple[int, Guest | None]] = [(0, None)]  # by position, ascending
+        self._books: list[Book] = [(0, None)]  # by position, ascending; a copy is never changed
 
     # --- what it does -----------------------------------------------------------------------------------------
 
@@ -167,6 +171,15 @@ class Kernel:
         lab = self.lab
         shared = {id(lab): lab, id(self): self, id(guest.platform): guest.platform}
         return copy.deepcopy(guest, shared)
+
+    @property
+    def books(self) -> tuple[Book, ...]:
+        """Every copy that is kept."""
+        return tuple(self._books)
+
+    def reopen(self, books: tuple[Book, ...]) -> None:
+        """Go on with other copies, of this Lab's guest too."""
+        self._books = list(books)
 
     def moved(self) -> None:
         """The cursor is elsewhere: take the books of that time. A boot half done is no boot."""

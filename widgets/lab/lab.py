@@ -30,7 +30,7 @@ from vsim.domain import builder as domain
 from vsim.findings.catalogue import Examined, examine
 from vsim.findings.paste import gather
 from vsim.findings.rebuild import Rebuilt, rebuild
-from vsim.history import link
+from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
 from vsim.readers import lspci, xl
@@ -40,13 +40,15 @@ from vsim.state.commands import Command
 from vsim.state.pci import Function
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
-from widgets.lab import cells, deeds, views
+from widgets.lab import branches, cells, deeds, views
+from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture, Gestures
-from widgets.lab.kernel import Kernel
+from widgets.lab.kernel import Book, Kernel
 from widgets.lab.storms import Storm
 
 Observer = Callable[[str, list[Event], Machine], None]
-"""Called after a change with its kind ("issued" or "moved"), its events, and the machine as it is now."""
+"""Called after a change with its kind ("issued", "moved", or "reopened" when another history took the place of the
+former), its events, and the machine as it is now."""
 
 
 class Selection(HasTraits):
@@ -91,6 +93,8 @@ class Lab:
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
         self._gestures = Gestures()
+        self._branches: list[Branch] = []
+        self._ahead: tuple[Gestures, tuple[Book, ...]] | None = None  # of the future, while a gesture may replace it
         self._observers: list[Observer] = []
         self._news: deque[tuple[str, list[Event]]] = deque()
         self._telling = False
@@ -183,24 +187,37 @@ class Lab:
                 yield self._gesture
                 return
             start, self._gesture = self.position, []
-            self._gestures.forget_after(start)
+            self._ahead = (self._gestures.copy(), self.kernel.books) if start < len(self.history) else None
             try:
                 yield self._gesture
             finally:
                 events, self._gesture = self._gesture, None
-                self._gestures.add(Gesture(start if since is None else since, self.position, name, deed))
+                if self._ahead is not None and self.position == start:  # nothing came of it: the future is as it was
+                    self.kernel.reopen(self._ahead[1])
+                self._ahead = None
                 if self.position != start:
+                    self._gestures.add(Gesture(start if since is None else since, self.position, name, deed))
                     self._tell("issued", events)
 
     def gestures(self, start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
         """The gestures that begin at a position start .. stop - 1, those that could be redone included, in order."""
         return self._gestures.all(self.history.commands, start, stop)
 
-    def issue(self, command: Command, *more: Command) -> list[Event]:
-        """Do one command, or several as one gesture; their events. ValueError for what is no command."""
+    def gestures_around(self, position: int, most: int) -> list[Gesture]:
+        """The gestures around a position, in order: `most` to each side at most, one that it is amidst included."""
+        return self._gestures.around(self.history.commands, position, most)
+
+    def issue(self, command: Command, *more: Command, name: str = "") -> list[Event]:
+        """Do one command, or several as one gesture; their events. ValueError for what is no command.
+
+        name: of the gesture, for people; by default after the first command.
+        """
         out: list[Event] = []
-        with self.gesture() as events:
+        with self.gesture(name=name) as events:
             for each in (command, *more):
+                if self.position < len(self.history):
+                    session.check(each)
+                    self._set_aside()
                 done = self.history.issue(each)
                 out += done
                 events += done
@@ -262,6 +279,44 @@ class Lab:
             self.history.goto(position)
             self.kernel.moved()
             self._tell("moved", [])
+
+    # --- futures ----------------------------------------------------------------------------------------------
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """Futures that others took the place of, the oldest first: `reopen` one of them."""
+        return tuple(self._branches)
+
+    def _set_aside(self) -> None:
+        """Keep the future as a branch: a command is about to take its place."""
+        here = self.position
+        gestures, books = self._ahead or (self._gestures.copy(), self.kernel.books)
+        self._keep(here, self.history.branch(), gestures, books)
+        self._gestures.forget_after(here)
+        self._ahead = None
+
+    def _keep(self, at: int, history: History, gestures: Gestures, books: tuple[Book, ...]) -> None:
+        ahead = [each for each in gestures.around(history.commands, at, branches.COUNTED + 1) if each.stop > at]
+        self._branches = branches.parted(self._branches, at)
+        self._branches.append(Branch(branches.named(ahead), at, history, gestures, books))
+        del self._branches[:-branches.KEPT]
+
+    def reopen(self, branch: Branch) -> None:
+        """Go on with another future, at its end; the present one becomes a branch. ValueError for one not kept."""
+        with self.lock:
+            kept = [each for each in self._branches if each is not branch]
+            if len(kept) == len(self._branches):
+                raise ValueError(f"branch {str(branch.name)[:60]!r} is none of those that this Lab keeps")
+            for storm in tuple(self.storms):
+                storm.stop()
+            self._branches = kept
+            if branch.at < len(self.history):
+                self._keep(branch.at, self.history, self._gestures, self.kernel.books)
+            self.history, self._gestures = branch.history, branch.gestures
+            self.history.goto(len(self.history))
+            self.kernel.reopen(branch.books)
+            self.kernel.moved()
+            self._tell("reopened", [])
 
     def branch(self) -> Lab:
         """An independent Lab with the same past and future."""
