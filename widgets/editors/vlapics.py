@@ -150,9 +150,9 @@ class VlapicsPanel(Panel):
     def _write(self, name: str, value: int) -> None:
         vcpu, offset = self.vcpu.value, APIC_OFFSET[name]
         if self.lab.machine.apic_mode[vcpu] == Apic.X2APIC:
-            self.lab.issue(commands.Msr(vcpu, 0x800 + (offset >> 4), value))
+            self.lab.issue(commands.Msr(vcpu, 0x800 + (offset >> 4), value), name=f"vCPU {vcpu} writes {name}")
         else:
-            self.lab.issue(commands.ApicWrite(vcpu, offset, value))
+            self.lab.issue(commands.ApicWrite(vcpu, offset, value), name=f"vCPU {vcpu} writes {name}")
 
     def next_busy(self) -> None:
         """Go on to the next vCPU with a bit in IRR or ISR."""

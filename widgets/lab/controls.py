@@ -26,7 +26,8 @@ CSS = """
 .vsim-fold{position:relative}
 .vsim-fold>.vsim-flow{position:absolute;top:100%;left:0;z-index:1;width:max-content;max-width:90cqw;padding:4px 8px;
  background:var(--vsim-background);border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
-.vsim-controls>.vsim-message{position:absolute;top:100%;left:6px;margin:0;max-width:min(70ch,96%)}
+.vsim-controls.vsim-panel>.vsim-message:last-child{position:absolute;top:100%;bottom:auto;left:6px;margin:0;
+ max-width:min(70ch,96%);background:none}
 .vsim-controls>.vsim-message [role=status]{padding:1px 10px;background:var(--vsim-background);
  border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
 """
@@ -118,7 +119,15 @@ class Controls(Panel):
         running = sum(storm.count - storm.sent for storm in self.lab.storms)
         said = f"storm: {running:,} to come" if running else f"{here:,} of {last:,}, {m.clock / 1e6:,.3f} ms"
         self.where.value = line(said, "muted")
+        self._name_undo(here, last)
+
+    def _name_undo(self, here: int, last: int) -> None:
+        """Off at the ends; else the buttons say what they take back or do again."""
         self.undo_button.disabled, self.redo_button.disabled = not here, here == last
+        around = self.lab.gestures_around(here, 1)
+        done, ahead = [each for each in around if each.start < here], [each for each in around if each.stop > here]
+        self.undo_button.tooltip = f"take back: {done[-1].name}" if done else "take the last gesture back"
+        self.redo_button.tooltip = f"do again: {ahead[-1].name}" if ahead else "do it again"
 
 
 def _label(function: Function) -> str:

@@ -65,12 +65,13 @@ class Edit:
         m = self.lab.machine
         word = IRTE.make(**{**IRTE.split(stored(m, 0, self.index) or 0), **fields})
         told = invalidate_commands(m, 0, self.index) if tell else []
-        self.lab.issue(*write_commands(m, 0, self.index, word), *told)
+        self.lab.issue(*write_commands(m, 0, self.index, word), *told,
+                       name=f"write entry {self.index}{' and invalidate it' if tell else ''}")
         return self.text
 
     def tell(self) -> None:
         """Only the invalidation: the unit forgets its copy of the entry."""
-        self.lab.issue(*invalidate_commands(self.lab.machine, 0, self.index))
+        self.lab.issue(*invalidate_commands(self.lab.machine, 0, self.index), name=f"invalidate entry {self.index}")
 
     def restore(self) -> str:
         """The entry as the guest keeps it in its books, and an invalidation."""

@@ -51,8 +51,12 @@ class Reader(Panel):
         except RuntimeError:
             return
 
-    def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+    def renew(self) -> None:
+        """Read the Lab's history, where another took the place of the former."""
         if self.moments.history is not self.lab.history:
             self.moments = Moments(self.lab.history)
+
+    def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+        self.renew()
         self._look()
         super()._changed(kind, events, machine)

@@ -14,20 +14,21 @@ import ipywidgets as W
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
 from widgets.lab.panel import flow, line
-from widgets.time import scrub
+from widgets.time import bar
 from widgets.time.moments import EVENT, GRAINS, INTERRUPT, Moment, delivers_to, is_fault
 from widgets.time.reader import Reader
-from widgets.time.scrub import Scrub
+from widgets.time.ticks import Faults, Tick, around, fold, lanes, ticks
 
 SPEEDS = {"0.1x": 0.1, "0.25x": 0.25, "0.5x": 0.5, "1x": 1.0, "2x": 2.0, "4x": 4.0}
 """How fast tokens move, and how fast it is played."""
 STEP = 0.5
 """Seconds between two steps while playing at 1x."""
-CSS = scrub.CSS + """
+CSS = bar.CSS + """
 .vsim-travel .vsim-flow{gap:2px 4px}
 .vsim-travel button.jupyter-button{padding:0 7px;margin:1px}
-.vsim-travel .vsim-scrub{flex:1 1 100%}
 .vsim-travel .vsim-where{flex:1 1 0;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.vsim-travel .vsim-where p{margin:0;overflow:hidden;text-overflow:ellipsis}
+.vsim-travel .vsim-folded{display:none}
 """
 
 
@@ -41,17 +42,21 @@ class Travel(Reader):
         """Transport and bar; below them, on demand, what is seldom needed."""
         self.add_class("vsim-travel")
         self._playing: asyncio.TimerHandle | None = None
-        self._filling, self._moving, self._fresh = False, False, True
+        self._moving, self._fresh = False, True
+        self._ticks: list[Tick] = []
         self._map: Any = None
+        self._faults, self._here = Faults(self.moments), self.lab.position
         self.follow("serial", self._serial_chosen)
-        return (self._transport(), self._scrubber(), self._jumps())
+        self.bar = bar.Bar()
+        self.watch(self.bar, self._dragged, "wanted")
+        return (self._transport(), self.bar, self._more(), self._jumps())
 
     def _transport(self) -> W.Widget:
         self.grain = W.Dropdown(options=GRAINS, value=INTERRUPT, description="by", style={"description_width": "18px"},
                                 layout=W.Layout(width="114px"),
                                 tooltip="how far a step goes")
-        self.speed = W.Dropdown(options=SPEEDS, value=1.0, description="speed", style={"description_width": "38px"},
-                                layout=W.Layout(width="104px"),
+        self.speed = W.Dropdown(options=SPEEDS, value=1.0, description="speed", style={"description_width": "42px"},
+                                layout=W.Layout(width="110px"),
                                 tooltip="of tokens, and of playing; no result depends on it")
         self.play_button = self.button("▶ play", self._press_play, "step on and on, until the end")
         self.play_button.add_class("vsim-play")
@@ -62,21 +67,29 @@ class Travel(Reader):
                     self.button("◀ fault", lambda: self.jump(is_fault, -1), "the fault before"),
                     self.button("fault ▶", lambda: self.jump(is_fault, 1), "the next fault"))
 
-    def _scrubber(self) -> W.Widget:
-        self.slider = Scrub(label="commands done")
-        self.slider.add_class("vsim-scrub")
+    def _more(self) -> W.Widget:
+        self.lanes = W.ToggleButton(description="lanes", tooltip="who sent and who took, a lane each",
+                                    layout=W.Layout(width="auto"))
         self.where = W.HTML()
         self.where.add_class("vsim-where")
-        self.watch(self.slider, self._scrubbed)
-        return flow(self.slider, self.where)
+        self.watch(self.lanes, self._lanes_chosen)
+        return flow(self.lanes, self.where, self._futures())
 
     def _jumps(self) -> W.Widget:
         self.vcpu = W.BoundedIntText(min=0, max=self.lab.machine.vcpus - 1, description="vCPU",
                                      style={"description_width": "40px"}, layout=W.Layout(width="110px"),
                                      tooltip="whose deliveries are jumped to")
         self.follow("vlapic", self._vlapic_chosen)
-        return flow(self.button("◀ delivery", lambda: self._delivery(-1), "the delivery before, to this vCPU"),
+        self._row = flow(self.button("◀ delivery", lambda: self._delivery(-1), "the delivery before, to this vCPU"),
                     self.button("delivery ▶", lambda: self._delivery(1), "the next delivery to this vCPU"), self.vcpu)
+        self._row.add_class("vsim-folded")
+        return self._row
+
+    def _futures(self) -> W.Widget:
+        self.future = W.Dropdown(description="other future", style={"description_width": "80px"},
+                                 layout=W.Layout(width="230px"), tooltip="what another took the place of")
+        self._branches = flow(self.future, self.button("reopen", self._reopen, "go on with it; the present is kept"))
+        return self._branches
 
     # --- moving -----------------------------------------------------------------------------------------------
 
@@ -118,9 +131,15 @@ class Travel(Reader):
     def _delivery(self, by: int) -> None:
         self.jump(delivers_to(self.vcpu.value), by)
 
-    def _scrubbed(self) -> None:
-        if not self._filling:
-            self.go(self.moments.end_of(self.slider.value))
+    def _dragged(self) -> None:
+        """A page may be behind the times: what is out of range becomes the nearest."""
+        wanted = min(max(0, self.bar.wanted[0]), len(self.lab.history))
+        self.go(self.moments.end_of(wanted))
+
+    def _reopen(self) -> None:
+        if self.future.value is None:
+            raise ValueError("there is no other future")
+        self.lab.reopen(self.lab.branches[self.future.value])
 
     # --- playing ----------------------------------------------------------------------------------------------
 
@@ -179,6 +198,10 @@ class Travel(Reader):
     def _serial_chosen(self) -> None:
         self._fresh = False
 
+    def _lanes_chosen(self) -> None:
+        (self._row.remove_class if self.lanes.value else self._row.add_class)("vsim-folded")
+        self._tell()
+
     def _vlapic_chosen(self) -> None:
         if 0 <= self.lab.selection.vlapic <= self.vcpu.max:
             self.vcpu.value = self.lab.selection.vlapic
@@ -186,7 +209,13 @@ class Travel(Reader):
     # --- drawing ----------------------------------------------------------------------------------------------
 
     def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
+        was, self._here = self._here, self.lab.position
         self._fresh = self._fresh or kind != "moved"
+        self.renew()
+        if kind == "issued":
+            self._faults.add(self.moments, was, self._here)
+        elif kind == "reopened":
+            self._faults = Faults(self.moments)
         if not self._moving:
             super()._changed(kind, events, machine)
 
@@ -209,17 +238,26 @@ class Travel(Reader):
         self.play_button.disabled = not runs and not self.held and self.moments.now == last
 
     def _fill(self, here: Moment, last: int, m: Machine) -> None:
-        self._filling = True
-        try:
-            with self.slider.hold_sync():  # one message
-                self.slider.max = max(1, last)
-                self.slider.value, self.slider.disabled = here.position, not last
-        finally:
-            self._filling = False
+        self.bar.show(here.position, last)
+        if not self.storming:
+            self._tell()
         part = f", event {here.seen} of {len(self.moments.events_of(here.position))}" if here.position else ""
-        self.where.value = line(f"{here.position:,} of {last:,}{part}; {m.clock / 1e6:,.3f} ms", "muted")
+        self.where.value = line(f"{around(self._ticks, here.position)}: {here.position:,} of {last:,}{part}; "
+                                f"{m.clock / 1e6:,.3f} ms", "muted")
         self.back_button.disabled = here == Moment(0, 0)
         self.forth_button.disabled = here == self.moments.end_of(last)
+
+    def _tell(self) -> None:
+        """The gestures, the lanes where they are wanted, and the other futures."""
+        self._ticks, begin, kept = ticks(self.lab, self._faults), fold(self.lab), self.lab.branches
+        wanted = lanes(self.moments, max(begin, self._ticks[0].start), self._ticks[-1].stop) if (
+            self.lanes.value and self._ticks) else []
+        self.bar.tell(self._ticks, wanted, sorted({each.at for each in kept}), begin)
+        names = [(f"{each.name}, after command {each.at:,}", place) for place, each in enumerate(kept)][::-1]
+        if list(self.future.options) != names:
+            self.future.options = names
+            self.future.value = names[0][1] if names else None
+        (self._branches.remove_class if kept else self._branches.add_class)("vsim-folded")
 
     def close(self) -> None:
         """Play no further, and leave the Lab."""

@@ -318,16 +318,46 @@ def test_the_maps_keys_step_through_the_labs_history(bench):
     assert bench.until(f"lab.position == {here}")
 
 
-def test_the_slider_moves_the_cursor_when_it_is_let_go(bench):
+def test_the_bar_moves_the_cursor_while_it_is_dragged_and_by_keys(bench):
     booted(bench)
-    slider, last = part(bench).get_by_label("commands done"), bench.ask("lab.position")
-    slider.evaluate("(each) => { each.value = 5; each.dispatchEvent(new Event('input')); }")
-    caught_up(bench)
-    assert bench.ask("lab.position") == last
-    slider.evaluate("(each) => each.dispatchEvent(new Event('change'))")
-    assert bench.until("lab.position == 5")
-    slider.press("ArrowRight")
-    assert bench.until("lab.position == 6")
+    bench.do("lab.fire(0x300, 1)")
+    settled(bench)
+    bar, last = part(bench).get_by_role("slider", name="time"), bench.ask("lab.position")
+    blocks = part(bench, ".vsim-ticks span")
+    assert blocks.all_inner_texts()[-2:] == ["fire 03:00.0 message 0", "fire 03:00.0 message 1"]
+    before = bench.ask("list(lab.gestures())[-2].stop")
+    bar.scroll_into_view_if_needed()
+    bench.page.mouse.move(*middle(blocks.nth(-1)))
+    bench.page.mouse.down()
+    bench.page.mouse.move(*middle(blocks.nth(-2)))
+    assert bench.until(f"lab.position == {before}"), "before it is let go"
+    bench.page.mouse.move(*middle(blocks.nth(-1)))
+    bench.page.mouse.up()
+    assert bench.until(f"lab.position == {last}")
+    bar.press("ArrowLeft")
+    assert bench.until(f"lab.position == {before}")
+    bar.press("Shift+ArrowRight")
+    assert bench.until(f"lab.position == {before + 1}")
+    bar.press("End")
+    assert bench.until(f"lab.position == {last}")
+    expect(bar).to_have_attribute("aria-valuetext", f"command {last} of {last}, fire 03:00.0 message 1")
+
+
+def test_lanes_zoom_and_another_future(bench):
+    booted(bench)
+    bench.do("lab.undo(); lab.fire(0x300, 2)")
+    settled(bench)
+    press(bench, "lanes")
+    expect(part(bench, ".vsim-names")).to_contain_text("03:00.0")
+    wide = part(bench, ".vsim-ground").evaluate("(each) => each.offsetWidth")
+    press(bench, "zoom in")
+    assert part(bench, ".vsim-ground").evaluate("(each) => each.offsetWidth") > 1.9 * wide
+    press(bench, "zoom out")
+    press(bench, "reopen")
+    assert bench.until("list(lab.gestures())[-1].name == 'fire 03:00.0 message 0'")
+    settled(bench)
+    expect(part(bench, ".vsim-ticks span").last).to_have_text("fire 03:00.0 message 0")
+    press(bench, "lanes")
 
 
 def test_a_row_of_the_table_chooses_the_interrupt(bench):
@@ -488,7 +518,8 @@ def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(server, browser
 def test_a_storm_and_a_refusal_move_nothing(server, browser):
     with opened(server, browser, "narrow.ipynb", width=1440) as session:
         assert session.run() == []
-        where = "() => JSON.stringify(document.querySelector('.t-lab .vsim-map').getBoundingClientRect())"
+        where = """() => { const box = (css) => document.querySelector(css).getBoundingClientRect();
+          return box(".t-lab .vsim-map").top - box(".t-lab").top; }"""
         before = session.page.evaluate(where)
         press(session, "storm")
         expect(part(session).get_by_text("boot the guest first")).to_be_visible()

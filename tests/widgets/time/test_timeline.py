@@ -57,6 +57,11 @@ def now(panel):
     return [row for row in panel.events.rows.rows if NOW in row[1]]
 
 
+def drag(panel, position):
+    """As the page asks: a position, and a number of the asking."""
+    panel.bar.bar.wanted = [position, panel.bar.bar.wanted[1] + 1]
+
+
 def press(panel, name):
     def all_in(widget):
         for child in getattr(widget, "children", ()):
@@ -106,30 +111,30 @@ def test_the_ends_are_told_and_their_buttons_are_off(lab, panel):
     assert panel.bar.forth_button.disabled and not panel.bar.back_button.disabled
     panel.bar.forth_button.click()
     assert "the end of the history" in panel.bar.status.value
-    panel.bar.slider.value = 0
+    drag(panel, 0)
     assert (lab.position, panel.bar.back_button.disabled, panel.bar.forth_button.disabled) == (0, True, False)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99, 1.0])
 def test_scrubbing_is_a_move_of_the_cursor(lab, panel, share):
     wanted = int(share * len(lab.history))
-    panel.bar.slider.value = wanted
+    drag(panel, wanted)
     assert lab.position == wanted
     assert lab.machine == lab.history.machine_at(wanted)
 
 
 @pytest.mark.parametrize("asked, becomes", [(-5, 0), (10**9, None)])
 def test_a_page_behind_the_times_may_ask_for_any_position(lab, panel, asked, becomes):
-    panel.bar.slider.value = asked
-    assert lab.position == panel.bar.slider.value == (len(lab.history) if becomes is None else becomes)
+    drag(panel, asked)
+    assert lab.position == panel.bar.bar.here == (len(lab.history) if becomes is None else becomes)
 
 
 def test_the_cursor_is_followed_wherever_it_is_moved_from(lab, panel):
     lab.undo()
-    assert panel.bar.slider.value == lab.position
+    assert panel.bar.bar.here == lab.position
     assert f"{lab.position:,} of {len(lab.history):,}" in panel.bar.where.value
     lab.goto(0)
-    assert panel.bar.slider.value == 0
+    assert panel.bar.bar.here == 0
 
 
 def test_a_move_is_seen_by_every_view_and_by_no_other_lab(lab, panel):
@@ -137,7 +142,7 @@ def test_a_move_is_seen_by_every_view_and_by_no_other_lab(lab, panel):
     other = second.timeline
     before = other.bar.where.value
     press(panel, "◀ back")
-    assert beside.bar.slider.value == panel.bar.slider.value == lab.position
+    assert beside.bar.bar.here == panel.bar.bar.here == lab.position
     assert (other.bar.where.value, second.position) == (before, len(second.history))
     for each in (beside, other):
         each.close()
