@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from widgets.bench.browser import ARGUMENTS, chromium
-from widgets.bench.server import Notebook, Server
+from widgets.bench.server import ANSWER, Notebook, Server
 
 RATE = 1000
 """Interrupts a second of the storm."""
@@ -129,7 +129,7 @@ def stormed(opened: Notebook, seconds: float) -> dict[str, Any]:
         tabs.nth(place).click()
         opened.page.wait_for_timeout(1000 * SETTLE)
     page, kernel = heap(opened), opened.ask(_MEMORY)
-    opened.ask(f"bool(lab.storm({RATE}, {seconds + 60}))")
+    opened.ask(f"bool(lab.storm({RATE}, {seconds + 3000}))")
     shares, sent, received = {}, 0, 0
     for place, name in enumerate(names):
         tabs.nth(place).click()
@@ -146,12 +146,18 @@ def stormed(opened: Notebook, seconds: float) -> dict[str, Any]:
 def streamed(opened: Notebook, seconds: float) -> tuple[float, int, int]:
     """While a storm goes on: share of a core, interrupts, and bytes to the page.
 
-    The share is of the time that the storm's interrupts take at `RATE`: a busy computer stretches the storm.
+    The share is of the time that the storm's interrupts take at `RATE`: a busy computer stretches the storm, and where
+    nothing has come in that time, it is waited for. RuntimeError when nothing comes at all.
     """
     opened.page.wait_for_timeout(1000 * SETTLE)
     (cpu, sent), size, end = opened.ask(_NOW), opened.received, time.monotonic() + seconds
     opened.page.wait_for_timeout(1000 * (end - time.monotonic()))
     (later, number), received = opened.ask(_NOW), opened.received
+    while number == sent or received == size:
+        if time.monotonic() > end + ANSWER:
+            raise RuntimeError(f"no interrupt of the storm was seen within {ANSWER:g} s")
+        opened.page.wait_for_timeout(100)
+        (later, number), received = opened.ask(_NOW), opened.received
     return round((later - cpu) * RATE / max(1, number - sent), 4), number - sent, received - size
 
 

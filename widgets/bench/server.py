@@ -25,8 +25,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 PACKAGES = Path(__file__).resolve().parents[2]
 """Where `vsim` and `widgets` are found: the kernels shall run these, installed or not."""
-START, ANSWER, CELL = 90.0, 60.0, 180.0
-"""Seconds that a server may take to answer, a kernel to evaluate, and a cell to run."""
+START, ANSWER, CELL = 300.0, 300.0, 300.0
+"""Seconds that a server may take to answer, a kernel to evaluate, and a cell to run: on a busy computer, too."""
 _FOLDERS = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
 
@@ -73,7 +73,7 @@ class Server:
             pass  # a server that does not answer is ended all the same, and its kernels with it
         self._process.terminate()
         try:
-            self._process.wait(20)
+            self._process.wait(ANSWER)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -113,7 +113,7 @@ class Server:
 
     def ask(self, place: str, method: str = "GET") -> Any:
         """The answer of its interface. OSError when there is none."""
-        with urllib.request.urlopen(urllib.request.Request(self.url(place), method=method), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url(place), method=method), timeout=ANSWER) as answer:
             return json.loads(answer.read() or b"null")
 
     def connection(self, notebook: str) -> Path:
