@@ -1,7 +1,9 @@
-"""What every test module shares: how hypothesis searches, and where the real machines' files are."""
+"""What every test module shares: how hypothesis searches, on how many processes, where the real machines' files are."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,35 @@ from tests.places import NO_REAL_DATA, real_data_folder
 settings.register_profile("vsim", deadline=None, print_blob=True)
 settings.register_profile("vsim-ci", settings.get_profile("vsim"), derandomize=True, database=None)
 settings.load_profile("vsim-ci" if os.environ.get("CI") else "vsim")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The whole suite runs on all processors, a part of it in this process; `-n` says otherwise."""
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if hasattr(config, "workerinput") or os.environ.get("PYTEST_XDIST_WORKER"):
+        return      # a process of such a run starts none of its own
+    if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
+        config.option.numprocesses = "logical"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays in one process, so that what its tests share is made once; in the order of collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several processes need ids that each of them gives, and files that take a minute first."""
+    unstable = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{10}", item.nodeid)]
+    if unstable:
+        raise pytest.UsageError(f"an id with an address, which is another in each process: {unstable[0]}")
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("browser") or "notebooks" in item.path.parts}
+        items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture

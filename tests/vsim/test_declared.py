@@ -27,6 +27,7 @@ RUN = {
     "voila": ("widgets/lab/command.py", '"-m", "voila"'),
     "ruff": (".ci/run", "ruff check"),
     "mypy": (".ci/run", "mypy"),
+    "pytest-xdist": ("tests/conftest.py", "pytest_xdist_make_scheduler"),
 }
 
 

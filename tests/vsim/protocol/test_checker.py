@@ -241,7 +241,7 @@ def test_the_first_step_that_breaks_a_rule_is_named(rule):
         assert found.command == bad[found.step]
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=str)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_rule_says_what_where_and_what_may_happen(rule):
     assert rule.severity in SEVERITIES
     assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI") and rule.noted[0] in "VA"
