@@ -91,7 +91,7 @@ class View:
     def renew(self) -> None:
         """Derive everything: at the start, and when a local APIC has changed."""
         m = self.m
-        self.routes = routes.of(m)
+        self.routes, self.svr = routes.of(m), m.svr[:]
         self.ways: dict[tuple[int, ...], int] = {}
         self.rows: dict[tuple[int, ...], int] = {}
         self.pairs, self.targets = array("q"), array("q", [0])
@@ -185,7 +185,7 @@ class View:
         """What the loops take; every array wrapped. Drop them before the machine or this view changes."""
         m = self.m
         self.totals[WINNER] = m.winner
-        if self.routes is not routes.of(m):
+        if self.routes is not routes.of(m) or self.svr != m.svr:  # who is meant, and who is switched on
             self.renew()
         if self.nmis != (m.nmi, m.in_nmi):
             self._look_at_handlers()
