@@ -1,5 +1,8 @@
 """`vsim lab`: JupyterLab, opened on the notebooks; with --voila they are served as pages without an editor.
 
+Both answer on loopback, and only to who has the token. JupyterLab makes one of itself; Voila is told to, and prints the
+address that holds it. The page that Voila would open has none and could but ask for it, so none is opened.
+
 From a checkout (or an editable install, which points to one) the notebooks are opened where they
 are. A wheel carries them inside this package; they are then copied to a folder of the user's,
 and a file that differs there is the user's work: it stays.
@@ -40,6 +43,7 @@ def lab(args: argparse.Namespace) -> int:
     folder = notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
     if args.voila:
+        print("vsim: open the address that Voila prints; it holds the token", flush=True)
         return become([sys.executable, "-m", "voila", str(folder), *voila_options(args)])
     return become([sys.executable, "-m", "jupyterlab", *jupyter_options(args, folder)])
 
@@ -61,9 +65,10 @@ def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
 def voila_options(args: argparse.Namespace) -> list[str]:
     """Voila's command line; what the user adds comes last. The lessons talk about their cells, so these are shown."""
     rest: list[str] = args.rest
-    sources = [] if any("strip_sources" in word for word in rest) else ["--strip_sources=False"]
-    browser = ["--no-browser"] if args.no_browser else []
-    return sources + browser + ([f"--port={args.port}"] if args.port is not None else []) + rest
+    ours = {"strip_sources": "--strip_sources=False", "Voila.ip": "--Voila.ip=localhost",
+            "token": "--Voila.auto_token=True"}
+    options = [ours[word] for word in ours if not any(word in each.partition("=")[0] for each in rest)]
+    return [*options, "--no-browser", *([f"--port={args.port}"] if args.port is not None else []), *rest]
 
 
 def root_option(rest: list[str]) -> list[str]:

@@ -1,11 +1,16 @@
 """`vsim lab`: which folder is opened, what is passed to JupyterLab, and that nobody's work is lost."""
 
+import os
+import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from tests.jupyter_host import free_port
 from vsim.cli.main import Unavailable
 from widgets.lab import command
 
@@ -107,15 +112,40 @@ def voila(monkeypatch):
     monkeypatch.setattr(command, "find_spec", lambda name: object())
 
 
+SHOWN, LOOPBACK, TOKEN = "--strip_sources=False", "--Voila.ip=localhost", "--Voila.auto_token=True"
+
+
 @pytest.mark.parametrize("more, options", [
-    ((), ["--strip_sources=False"]),
-    (("--no-browser", "--port", "8866"), ["--strip_sources=False", "--no-browser", "--port=8866"]),
-    (("--strip_sources=True", "--theme=dark"), ["--strip_sources=True", "--theme=dark"]),
+    ((), [SHOWN, LOOPBACK, TOKEN, "--no-browser"]),
+    (("--no-browser", "--port", "8866"), [SHOWN, LOOPBACK, TOKEN, "--no-browser", "--port=8866"]),
+    (("--strip_sources=True", "--theme=token"), [LOOPBACK, TOKEN, "--no-browser", "--strip_sources=True",
+                                                 "--theme=token"]),
+    (("--Voila.ip=10.0.0.1",), [SHOWN, TOKEN, "--no-browser", "--Voila.ip=10.0.0.1"]),
+    *(((own,), [SHOWN, LOOPBACK, "--no-browser", own]) for own in ("--token", "--token=x", "--Voila.token=x",
+                                                                   "--Voila.auto_token=False")),
 ])
-def test_voila_serves_the_same_notebooks_with_their_code(launched, voila, more, options):
+def test_voila_serves_the_same_notebooks_with_their_code_to_who_has_the_token(launched, voila, capsys, more, options):
     assert lab("--voila", *more) == 0
     folder = Path(command.__file__).parents[2] / "notebooks"
     assert launched == [[sys.executable, "-m", "voila", str(folder), *options]]
+    assert "open the address that Voila prints; it holds the token" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(find_spec("voila") is None, reason="no Voila")
+def test_voila_asks_for_the_token(tmp_path):
+    """Its options are Voila's own business: whether they do what they are for is asked of Voila."""
+    (tmp_path / "pages").mkdir()
+    environment = {**os.environ, **{f"JUPYTER_{kind}_DIR": str(tmp_path) for kind in ("CONFIG", "DATA", "RUNTIME")}}
+    options = command.voila_options(Namespace(port=free_port(), rest=["--Voila.port_retries=0"]))
+    line = [sys.executable, "-m", "voila", str(tmp_path / "pages"), *options]
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = next(each.strip() for each in process.stderr if "://" in each)
+            assert address.startswith("http://localhost:")
+            assert urlopen(address).url == address
+            assert "/login" in urlopen(address.partition("?")[0]).url
+        finally:
+            process.terminate()
 
 
 def test_voila_where_there_is_none_is_told_with_what_to_install(launched, monkeypatch):
