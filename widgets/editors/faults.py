@@ -77,7 +77,7 @@ def told(m: Machine, faults: Faults) -> str:
         return line("No fault has been recorded.", "muted")
     waits = [pending(m, each) for each in known]
     rows = [_row(each, now) for each, now in zip(known, waits, strict=True)]
-    mine = table(("command", "reason", "from", "index", "record"), rows, "Recorded faults",
+    mine = table(("command", "reason", "from, index", "record"), rows, "Recorded faults",
                  [n for n, now in enumerate(waits) if now])
     count = f"{len(known)} faults" if len(known) > 1 else "1 fault"
     return f"<h4>{count} recorded, {sum(waits)} pending</h4>" + scrolling(mine, "Recorded faults", 150)
@@ -86,5 +86,5 @@ def told(m: Machine, faults: Faults) -> str:
 def _row(fault: Recorded, now: bool) -> tuple[str, ...]:
     reason = int(get(fault.word, FRCD.reason))
     return (str(fault.tick), f"{reason:#x}, {REASON_TEXT.get(reason, 'unknown')}",
-            bdf_text(int(get(fault.word, FRCD.sid))), str(get(fault.word, FRCD.index)),
+            f"{bdf_text(int(get(fault.word, FRCD.sid)))}, {get(fault.word, FRCD.index)}",
             f"FRCD{fault.number}: pending" if now else "read and cleared")

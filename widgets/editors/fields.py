@@ -26,7 +26,8 @@ CSS = STRIP_CSS + """
 .vsim-changed{box-shadow:inset 3px 0 0 var(--vsim-compatibility)}
 .vsim-changed label{color:var(--vsim-compatibility)!important;font-weight:600}
 @container (max-width:640px){.vsim-fields{grid-template-columns:repeat(auto-fill,minmax(185px,1fr))}
- .vsim-fields .widget-label{flex:0 0 84px!important;width:84px!important;font-size:12px}}
+ .vsim-fields .widget-label{flex:0 0 94px!important;width:94px!important;font-size:12px}
+ .vsim-fields>*{margin:0!important}}
 """
 NAMED_BITS = 4
 """Widest field, in bits, whose named values are offered as a list; a list has all values."""
@@ -90,7 +91,7 @@ class Fields(W.VBox):
     """The editor. `value`: the word. stored: see the module. locked: the word is shown and cannot be changed.
 
     two: what is stored and what is to be written are two rows of bits. middle: widgets of the caller's that stand
-    between the bits and the fields, near what they are about; they stay open when the editor is closed.
+    right below the bits and the fields, near what they are about; they stay open when the editor is closed.
     """
 
     value = traitlets.Int(0, help="the word, 0 to 2^width - 1")
@@ -113,7 +114,7 @@ class Fields(W.VBox):
         flags = [control for control in self.controls.values() if isinstance(control, W.Checkbox)]
         grid = W.Box([control for control in self.controls.values() if control not in flags])
         grid.add_class("vsim-fields")
-        self.children = (self.strip, self.problem, self.effects, *middle, grid, panel.flow(*flags),
+        self.children = (self.strip, self.problem, self.effects, grid, panel.flow(*flags), *middle,
                          panel.flow(self.whole, self.line), W.HTML(legend(layout)))
         self.show()
 

@@ -75,8 +75,11 @@ class IrtPanel(Panel):
         self.editor: Fields | None = None
         self._base = 0
         self._filling = False
-        self.middle = (*self._build_commit(), self.answer, *self._build_preview())
+        request, preview = self._build_preview()
+        commit, more = self._build_commit()
+        self.middle = (commit, self.answer, preview, request, more)
         left, right = W.VBox([flow(self.by, self.text), self.list, self.found]), W.VBox([self.head, self.holder])
+        self.found.add_class("vsim-found")
         left.add_class("vsim-list")
         right.add_class("vsim-edit")
         pair = W.Box([left, right])
@@ -84,7 +87,7 @@ class IrtPanel(Panel):
         self._connect()
         return (pair,)
 
-    def _build_preview(self) -> tuple[W.Widget, ...]:
+    def _build_preview(self) -> tuple[W.Widget, W.Widget]:
         wide = {"description_width": "70px"}
         senders = [(f"{bdf_text(f.bdf)} {f.name[:24]}".strip(), f.bdf) for f in self.lab.machine.bus.functions
                    if f.msix_count or f.msi_count]
@@ -101,9 +104,9 @@ class IrtPanel(Panel):
         self.preview = W.HTML()
         for box in (self.number, self.requester, self.address, self.data):
             box.layout.display = "none"
-        return (flow(self.request, self.number, self.requester, self.address, self.data), self.preview)
+        return flow(self.request, self.number, self.requester, self.address, self.data), self.preview
 
-    def _build_commit(self) -> tuple[W.Widget, ...]:
+    def _build_commit(self) -> tuple[W.Widget, W.Widget]:
         self.commit_with = self.button(f"write {WITH}", lambda: self.commit(True),
                                        "store the entry, then tell the unit to forget its copy", "primary")
         self.commit_without = self.button(f"write {WITHOUT}", lambda: self.commit(False),
@@ -111,7 +114,7 @@ class IrtPanel(Panel):
         self.only_invalidate = self.button("invalidate only", self.invalidate, "tell the unit to forget its copy")
         self.send = self.button("send this request", self.fire, "the request of the preview, for real")
         self.forget = self.button("drop changes", self.drop, "back to what memory holds")
-        return (flow(self.commit_with, self.commit_without, self.only_invalidate, self.send, self.forget),)
+        return flow(self.commit_with, self.commit_without), flow(self.send, self.only_invalidate, self.forget)
 
     def _connect(self) -> None:
         self.watch(self.by, self._search)
@@ -377,16 +380,15 @@ class IrtPanel(Panel):
     def _show(self, m: Machine) -> None:
         """The heading, with a stale copy in words, and the choices of requests."""
         where = base(m, self.unit) + 16 * self.index
-        user = f", used by {self._users[self.index]}" if self.index in self._users else ""
-        head = f"Entry {self.index} of {entries(m, self.unit)}, at {where:#x}{user}. "
+        head = f"Entry {self.index} of {entries(m, self.unit)}, at {where:#x}"
         copy, more = cached(m, self.unit, self.index), ""
         if copy is None:
-            head += "The unit has no copy of it."
+            head += "; the unit has no copy."
         elif stale(m, self.unit, self.index):
             layout = IRTE_POSTED if get(copy, IRTE.im) else IRTE
             more = line(f"STALE: the unit uses its cached copy, {layout.text(copy)}; memory differs.", "bad")
         else:
-            head += "The unit's copy is equal to memory."
+            head += "; the unit's copy is equal."
         head = line(head, "muted") + more
         if self.drafts:
             several = ", ".join(map(str, sorted(self.drafts)[:8]))

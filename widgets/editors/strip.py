@@ -37,6 +37,7 @@ button.vsim-bit{cursor:pointer}
 button.vsim-bit:hover{outline:2px solid var(--vsim-ring);outline-offset:-2px}
 button.vsim-bit:focus-visible{outline:2px solid var(--vsim-ring)!important;outline-offset:-2px!important}
 @container (max-width:640px){.vsim-word{grid-template-columns:38px repeat(32,minmax(0,1fr))}
+ .vsim-slim .vsim-bit{height:10px;font-size:0;line-height:0}.vsim-slim>b{margin-top:-5px}
  .vsim-word>i{font-size:10px;overflow-wrap:normal;letter-spacing:-.6px}.vsim-bit{font-size:10px}.vsim-word>b{font-size:10px}}
 @container (max-width:400px){.vsim-word>:is(i,u){display:none}
  .vsim-word{grid-template-columns:repeat(32,minmax(0,1fr))}.vsim-word>b{grid-column:1/-1;padding:0}}
@@ -110,8 +111,9 @@ class _Drawing:
         bits = range(top, low - 1, -1)
         blank = f'<span style="grid-column:span {31 - top + low}"></span>' if top - low < 31 else ""
         names = "".join(self._name(place, len(list(run))) for place, run in groupby(bits, self.owner.__getitem__))
-        return (f'<div class="vsim-word"><b>{top}:{low}</b>{blank}{"".join(map(self._bit, bits))}'
-                f'<u></u>{blank}{names}</div>')
+        empty = all(self.owner[bit].access is Access.RSVD for bit in bits) and not self.word >> low & 0xFFFFFFFF
+        return (f'<div class="vsim-word{" vsim-slim" if empty else ""}"><b>{top}:{low}</b>{blank}'
+                f'{"".join(map(self._bit, bits))}<u></u>{blank}{names}</div>')
 
     def both(self, low: int) -> str:
         """The same bits as they are now, and below them as they would be written."""

@@ -45,7 +45,7 @@ CSS = """
 .vsim-panel :is(td,th){padding:2px 8px 2px 0;text-align:left;vertical-align:top;white-space:normal}
 .vsim-panel th{color:var(--vsim-muted);font-weight:400;white-space:nowrap;overflow-wrap:normal!important}
 .vsim-panel tr{background:none!important;border-bottom:1px solid var(--vsim-slot)}
-@container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:anywhere;padding-right:5px}}
+@container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:break-word;padding-right:5px}}
 .vsim-muted{color:var(--vsim-muted)}
 .vsim-bad{color:var(--vsim-blocked);font-weight:600}
 .vsim-good{color:var(--vsim-posted);font-weight:600}
