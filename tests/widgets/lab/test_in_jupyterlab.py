@@ -31,7 +31,8 @@ from widgets.map.tokens import fold
 def counted():
     known = Tally(scene(lab.machine))
     known.add(fold(known.scene, lab.history.events()))
-    return [known.total, list(known.sent), list(known.delivered), *map(list, (*known.used, *known.refused))]
+    pairs = [sorted([index, n] for index, n in each.items() if n) for each in (*known.used, *known.refused)]
+    return [known.total, list(known.sent), list(known.delivered), *pairs]
 
 def resting():
     views = [each.__self__ for each in lab.observers]
@@ -66,8 +67,9 @@ _ECHO = """const number = window.echoed = (window.echoed ?? 0) + 1, heard = (con
 # Nothing travels, nothing waits, and the words are those of now.
 _LANDED = """!view.player.flights.size && !view.intake.queue.length && !view.intake.waiting.length &&
   !view.player.request && !view.words.timer"""
-_COUNTED = """JSON.stringify([view.tally.total, view.tally.sent, view.tally.delivered, ...view.tally.used,
-  ...view.tally.refused].map((each) => [...each]))"""
+_COUNTED = """JSON.stringify([...[view.tally.total, view.tally.sent, view.tally.delivered].map((each) => [...each]),
+  ...[...view.tally.used, ...view.tally.refused].map((each) =>
+    [...each].map((n, index) => [index, n]).filter(([, n]) => n))])"""
 
 
 @pytest.fixture(scope="module")
