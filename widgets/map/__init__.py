@@ -20,7 +20,7 @@ The page's side is in `js/`, one subject a file, and `map.css`:
   `units.js` the vIOMMUs and their tables, `wall.js` the vLAPICs; `roads.js` the lines between them, `marks.js` every
   mark, `painter.js` the canvases, `picture.js` all of it together, `legend.js` what it means
 - on the way: `ways.js` corner by corner, `flights.js` tokens in motion, `traces.js` ways that are lit,
-  `labels.js` what is said at their stops
+  `labels.js` what is said at their stops, `rates.js` ways that are busy
 - time: `intake.js` what the kernel sends, `player.js` frames, steps and the recording
 - gestures: `panel.js` the elements and what they call, `pointer.js`, `keyboard.js` and the screen reader
 - `view.js` holds them together

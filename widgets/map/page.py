@@ -55,11 +55,12 @@ _PAGE = """<!doctype html>
 {style}
 :root {{ color-scheme: light dark; }}
 body {{ margin: 0; }}
+h1 {{ position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }}
 .vsim-map {{ min-height: 100vh; }}
 </style>
 </head>
 <body>
-<main id="map"></main>
+<main><h1>{title}</h1><div id="map"></div></main>
 <script type="application/json" id="vsim-data">{data}</script>
 <script type="module">
 {module}

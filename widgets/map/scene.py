@@ -36,6 +36,7 @@ VERSION = 1
 SLOTS = topology.SLOTS
 ROUTERS = ("vIOAPIC", "vMSI")
 RAIL = 6.0  #: from the border of a unit's box to the rails beside its table
+WORDED = 20.0  #: side of a slot from which on words stand in it
 CURVE = 10  #: straight pieces of a curve between columns
 
 
@@ -240,12 +241,17 @@ def _through_table(scene: Scene, where: Arrangement, outlet: Point, token: Token
 
 
 def _to_slot(scene: Scene, where: Arrangement, places: Places, place: int) -> list[Point]:
-    """From the spine along the gutter below the tile and up its left side to the slot's middle; nowhere for nobody."""
+    """From the spine along the gutter below the tile and up its left side into the slot; nowhere for nobody."""
     if place == NOBODY:
         return []
     tile, slot = tile_of(scene, place - places.vlapic)
     x, y = where["tiles"][tile]
     cell, gap = where["cell"], where["gap"]
     low = y + SIDE * cell + (SIDE - 1) * gap + where["drop"]
-    left, middle = x - where["side"], y + slot // SIDE * (cell + gap) + cell / 2
-    return [(where["spine"], low), (left, low), (left, middle), (x + slot % SIDE * (cell + gap) + cell / 2, middle)]
+    left, lane = x - where["side"], y + slot // SIDE * (cell + gap) + lane_of(cell)
+    return [(where["spine"], low), (left, low), (left, lane), (x + slot % SIDE * (cell + gap) + cell / 2, lane)]
+
+
+def lane_of(cell: float) -> float:
+    """How far below the top of a slot ways run and end: in its middle, or below the words of one that has some."""
+    return cell * (0.88 if cell >= WORDED else 0.5)

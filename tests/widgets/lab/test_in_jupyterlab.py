@@ -454,7 +454,7 @@ _BOXES = """() => {
   const root = document.querySelector(".t-lab"), wide = root.getBoundingClientRect(), wrong = [];
   const name = (each) => `${each.tagName} ${(each.textContent || each.title || each.value).trim().slice(0, 40)}`;
   const own = ".vsim-rows, .vsim-why, .vsim-strip, .vsim-list, .vsim-stage, textarea, select";
-  const boxes = [...root.querySelectorAll("button, input, select, textarea, label, summary, td, th, li, h3, h4, pre")]
+  const boxes = [...root.querySelectorAll("button, input, select, textarea, label, summary, td, th, li, h2, h3, pre")]
     .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
     .filter((each) => !each.parentElement.closest(own))
     .map((each) => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width > 2 && box.height > 2);

@@ -12,6 +12,7 @@ from tests.rig import Rig
 from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.state.pci import Bus, Function
 from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.map import arrange, table
 from widgets.map.page import to_html
 from widgets.map.scene import scene, way
 from widgets.map.tally import BY_ENTRY, BY_VCPU, Tally
@@ -525,6 +526,133 @@ def test_the_badge_opens_the_records(show):
     assert not page.locator(".vsim-faults").is_visible()
 
 
+# --- the table, the wall, the ways ---
+
+
+def told(page, name):
+    """Whether the legend tells of a mark."""
+    return not js(page, "view.legend.marks[args[0]].hidden", name)
+
+
+def listed(page, *entries):
+    """The kernel tells of the entries in use."""
+    page.evaluate("""([none, rows]) => document.getElementById("map").model.receive({ kind: "tokens", clock: 0 },
+      [none, none, [], [], rows].map((each) => new DataView(Uint8Array.from(each).buffer)))""",
+                  [list(pack([])), list(table.pack([table.Entry(*each) for each in entries]))])
+
+
+@pytest.mark.parametrize("used", [[], [5], [0, 193], [300, 400], [40000], [0, 1000], [0, 65535]])
+@pytest.mark.parametrize("width", [1400, 480])
+def test_the_page_shows_the_same_part_of_a_table_as_a_still(show, used, width):
+    s = latched(8, s=15)
+    page = show(s, width=width, replay=False)
+    listed(page, *((0, table.PRESENT, index, NIC, 0x41, 3) for index in used))
+    each, cells, first = table.window(used, 65536)
+    assert js(page, "view.table.windows[0]") == {"each": each, "cells": cells, "first": first}
+    where = s["wide" if width > 720 else "tall"]
+    assert js(page, "view.picture.units.grids[0]") == list(
+        arrange.table(cells, arrange.field(where["units"][0], where["flow"])))
+    assert js(page, CLIPPED) == []
+
+
+def test_an_entry_tells_who_uses_it_and_where_it_sends(show):
+    page = show(latched(), replay=False)
+    listed(page, (0, table.PRESENT, 5, NIC, 0x41, 6), (0, table.PRESENT | table.STALE, 7, NIC, 0x42, 4))
+    page.mouse.move(*centre(page, "irte", 5))
+    assert page.locator(".vsim-strip").inner_text().startswith("entry 5 · 00:03.0, vector 0x41 \u2192 APIC ID 0x6 · ")
+    page.mouse.move(*centre(page, "irte", 7))
+    assert "the unit has a stale copy" in page.locator(".vsim-strip").inner_text()
+    js(page, "view.words.tell(true)")
+    assert told(page, "stale")
+
+
+def test_other_parts_of_a_table_are_shown_by_a_click_on_its_strip_and_by_z(show):
+    page = show(latched(8, s=15), replay=False)
+    listed(page, (0, table.PRESENT, 5, NIC, 0x41, 6))
+    x, y, w, h = js(page, "view.picture.units.strip(0).map((n) => n * view.painter.scale)")
+    left, top = js(page, "[view.stage.getBoundingClientRect().x, view.stage.getBoundingClientRect().y]")
+    page.mouse.click(left + x + w / 2, top + y + h / 2)
+    assert js(page, "view.table.windows[0].first") in range(32000, 33537, 256)
+    page.get_by_role("listbox", name="Entries").focus()
+    page.keyboard.press("z")
+    assert js(page, "view.table.windows[0]") == {"each": 256, "cells": 256, "first": 0}
+    page.get_by_role("button", name="Show all again").click()
+    assert js(page, "view.table.windows[0]") == {"each": 1, "cells": 16, "first": 0}
+
+
+@pytest.mark.parametrize("unit, hatched", [(False, True), (True, False)])
+def test_what_no_device_can_reach_is_hatched_before_anybody_fires(show, unit, hatched):
+    s = latched(288) if unit else scene(machine(288, 3, unit=False))
+    page = show(s, replay=False)
+    js(page, "view.words.tell(true)")
+    assert told(page, "far") is hatched
+    if hatched:
+        assert "no device reaches it: beyond 8 bits" in page.locator(".vsim-legend").inner_text()
+        page.mouse.move(*centre(page, "vlapic", 200))
+        assert page.locator(".vsim-strip").inner_text().endswith("beyond 8 bits")
+
+
+def test_ipis_shade_the_wall_only_when_asked_to(show):
+    s = latched()
+    page = show(s, replay=False, context={"reduced_motion": "reduce"})
+    receive(page, [Token(0, Places(s).vlapic, Places(s).vlapic + 9, 0, Outcome.DIRECT | Flag.NO_ENTRY, 0xF2)])
+    page.get_by_text("IPI or unit's event").wait_for()
+    assert js(page, "[view.tally.direct[9], view.tally.delivered[9], view.tally.shaded(9)]") == [1, 0, 0]
+    page.get_by_role("button", name="shade").click()
+    assert js(page, "view.tally.shaded(9)") == 1
+    assert page.get_by_role("button", name="shade").get_attribute("aria-pressed") == "true"
+
+
+def test_lost_is_counted_apart_and_the_badge_counts_what_the_unit_refused(show):
+    s = latched()
+    page = show(s, replay=False, context={"reduced_motion": "reduce"})
+    receive(page, [Token(0, 0, NOBODY, 5, Outcome.LOST | Flag.PAST, 65), Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22),
+                   Token(0, 0, NOBODY, 5, Outcome.LOST | Flag.PAST, 65)])
+    page.get_by_role("button", name="1 blocked interrupt").wait_for()
+    assert "lost, nobody took it 2" in " ".join(page.locator(".vsim-legend").inner_text().split())
+    assert [told(page, name) for name in ("refused", "lost", "pending", "spurious")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("row, said, ends", [
+    ((0, table.PRESENT, 5, NIC, 0x33, 14), "memory now: vector 0x33 \u2192 vCPU 7", 7),
+    ((0, table.STALE, 5, NIC, 0, 0), "memory now: not present", None),
+    ((0, table.PRESENT, 5, NIC, 0x20, 400), None, None)])
+def test_a_stale_copy_is_amber_with_a_ghost_where_memory_points(show, row, said, ends):
+    s = latched()
+    page = show(s, replay=False, context={"reduced_motion": "reduce"})
+    listed(page, row)
+    receive(page, [lone(s, Outcome.REMAPPED | Flag.STALE)])
+    assert js(page, "view.traces.lit[0].colour") == "stale"
+    texts = js(page, "view.traces.labels.placed.map(({ text }) => text)")
+    assert "IRTE 5, cached copy: vector 0x20 \u2192 APIC ID 0x190" in texts
+    assert (said in texts) is (said is not None)
+    if ends is not None:
+        end = js(page, "view.traces.lit[0].ghost.points.at(-1)")
+        assert end == [pytest.approx(each, abs=0.02) for each in way(s, s["wide"], lone(s, vcpu=ends))[-1]]
+
+
+def test_a_storm_is_shown_as_rates_of_ways(show):
+    s = latched()
+    page = show(s, replay=False)
+    shown = receive(page, [lone(s, vcpu=n % 288, src=n % 2) for n in range(300)], then="""(() => {
+      view.intake.launch(view.player.now + 1000);
+      const now = performance.now(), rates = view.rates.of(now);
+      view.rates.drawn = -Infinity;
+      return [view.rates.draw(view.painter, now, true), rates.get(-1), rates.get(0 + 1), rates.get((1 << 1) + 1),
+        view.canvas.middle.hidden]; })()""")
+    assert shown == [True, 300, 150, 150, False]
+    landed(page, 300)
+    page.wait_for_function("document.getElementById('map').vsim.canvas.middle.hidden")
+
+
+def test_a_few_interrupts_are_tokens_all_the_way(show):
+    s = latched()
+    page = show(s, replay=False)
+    assert receive(page, [lone(s)] * 5, then="""(() => { view.intake.launch(view.player.now + 1000);
+      view.rates.drawn = -Infinity;
+      return view.rates.draw(view.painter, performance.now(), true); })()""") is False
+
+
 # --- words ---
 
 
@@ -535,8 +663,8 @@ def test_names_with_markup_are_shown_as_text(show):
     js(page, "view.player.seek(1)")
     page.get_by_text("In words").click()
     page.locator("tbody tr").first.wait_for()
-    assert page.locator("img, h3 script").count() == 0
-    assert page.locator("h3").inner_text() == "<script>alert(2)</script> · profile spec"
+    assert page.locator("img, h2 script").count() == 0
+    assert page.locator("h2").inner_text() == "<script>alert(2)</script> · profile spec"
     assert evil in page.locator("details").inner_text()
 
 
@@ -672,15 +800,14 @@ def test_a_window_that_gets_narrow_gets_the_other_arrangement(show):
 
 @pytest.mark.skipif(AXE is None, reason="no axe_playwright_python")
 @pytest.mark.parametrize("theme, width", [("light", 1400), ("dark", 480)])
-def test_axe_finds_nothing_serious(show, theme, width):
+def test_axe_finds_nothing(show, theme, width):
     s = latched()
     page = show(s, some(s, 40), width=width, theme=theme, playing=False)
     js(page, "(view.player.seek(40), view.words.showFaults(true), view.part.words.open = true)")
     page.get_by_role("listbox", name="vLAPICs").focus()
     page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
     found = page.evaluate("axe.run()")["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found
-            if each["impact"] in ("serious", "critical")] == []
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
 
 def test_a_view_that_is_made_before_it_is_in_the_page_fits_when_it_is(show):

@@ -19,7 +19,7 @@ from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Drop, Event
 from widgets.map import arrange, table, tokens
-from widgets.map.scene import clusters, entry, scene, slots, tile_of, way
+from widgets.map.scene import clusters, entry, lane_of, scene, slots, tile_of, way
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
 
 NIC, SERIAL = 0x0018, 0x0020
@@ -332,13 +332,14 @@ def test_other_bytes_are_not_tokens(data):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("vcpus", SIZES)
-def test_a_delivered_token_ends_in_the_middle_of_its_slot(vcpus, name):
+def test_a_delivered_token_ends_in_its_slot_below_the_words(vcpus, name):
     s = latched(vcpus)
     where, first = arranged(s, name), Places(s).vlapic
     for vcpu, (x, y, w, h) in list(slots(s, where).items())[:: max(1, vcpus // 50)]:
         points = way(s, where, Token(0, 0, first + vcpu, 7, Outcome.REMAPPED, 0x41))
         assert points[0] == where["chips"][0]
-        assert points[-1] == pytest.approx((x + w / 2, y + h / 2))
+        assert points[-1] == pytest.approx((x + w / 2, y + lane_of(h)))
+        assert y < points[-1][1] < y + h
 
 
 def latched(vcpus):

@@ -30,7 +30,9 @@ export class Flights {
     this.start = new Float64Array(MOST);
     this.kind = new Uint8Array(MOST);
     this.pause = new Uint8Array(MOST);
+    this.open = new Float32Array(MOST);   // the part of its way that a token has behind it when it comes to the wall
     this.token = new Array(MOST).fill(null);
+    this.of = new Uint32Array(OUTCOMES.length);   // how many of each outcome
     this.head = this.size = 0;
   }
 
@@ -42,6 +44,7 @@ export class Flights {
     const place = (this.head + this.size++) % MOST;
     this.token[place] = token;
     this.kind[place] = token[4] & 7;
+    this.of[token[4] & 7]++;
     this.start[place] = start;
     this.route(place, ways);
   }
@@ -55,6 +58,7 @@ export class Flights {
     this.y.set(ways.y.subarray(0, ways.n), base);
     this.pause[place] = ways.pauses;
     ways.timing(this.t, base);
+    this.open[place] = this.t[base + ways.marks[2]];
   }
 
   /** Go on in another arrangement. */
@@ -69,19 +73,21 @@ export class Flights {
       this.token[this.head] = null;
       this.head = (this.head + 1) % MOST;
       this.size--;
+      this.of[token[4] & 7]--;
       arrived(token);
     }
   }
 
-  /** Call put(x, y) for every token of one outcome. */
-  each(kind, now, put) {
-    const { x, y, t, n, at, start, pause } = this;
+  /** Call put(x, y) for every token of one outcome; late: those alone that have come to the wall, or to their end. */
+  each(kind, now, put, late) {
+    const { x, y, t, n, at, start, pause, open } = this;
     for (let k = 0; k < this.size; k++) {
       const place = (this.head + k) % MOST;
       if (this.kind[place] !== kind) continue;
       const flown = (now - start[place]) / FLIGHT, base = place * POINTS, last = n[place] - 1;
       if (flown < 0) continue;
       const part = progress(flown, pause[place]);
+      if (late && part < open[place]) continue;
       let corner = at[place];
       while (corner < last && t[base + corner + 1] <= part) corner++;
       at[place] = corner;
@@ -126,22 +132,23 @@ export class Flights {
     pen.lineCap = "butt";
   }
 
-  /** Draw all at motion time `now`. cell: the side of a slot, beside which a token must not be large. */
-  draw(painter, now, cell) {
+  /** Draw all at motion time `now`. cell: the side of a slot, beside which none must be large. late: as above. */
+  draw(painter, now, cell, late) {
     const pen = painter.top, s = painter.scale, crowd = this.size > CROWD;
     const room = Math.max(0.65, Math.min(1, cell * s / 9)), r = painter.token / 2 * room * (crowd ? 0.8 : 1);
     const few = this.size <= TAILS, edge = few ? 2 : 1;
     if (few) this.drawTails(painter, now, r);
     for (let kind = 0; kind < OUTCOMES.length; kind++) {
+      if (!this.of[kind]) continue;
       const shape = shapeOf(kind, crowd), side = 2 * (r + edge);
       if (!crowd) {
         pen.fillStyle = few ? "#ffffff" : painter.colour.background;
         if (few) pen.shadowColor = "#000000", pen.shadowBlur = 3;
-        this.each(kind, now, (x, y) => pen.fillRect(x * s - r - edge, y * s - r - edge, side, side));
+        this.each(kind, now, (x, y) => pen.fillRect(x * s - r - edge, y * s - r - edge, side, side), late);
         pen.shadowBlur = 0;
       }
       pen.fillStyle = pen.strokeStyle = colourOf(painter, kind);
-      this.each(kind, now, (x, y) => shape(pen, x * s, y * s, r));
+      this.each(kind, now, (x, y) => shape(pen, x * s, y * s, r), late);
     }
   }
 }

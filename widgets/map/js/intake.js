@@ -29,6 +29,7 @@ export class Intake {
     more.forEach((token, n) => {
       this.merged += times.getUint32(4 * n, true);
       this.arrive(token, times.getUint32(4 * n, true));
+      view.rates.add(token, times.getUint32(4 * n, true), performance.now());
     });
     view.words.records = content.records ?? [];
     for (const name of ["states", "reach"]) {
@@ -106,6 +107,7 @@ export class Intake {
 
   /** Send a token on its way, if there is room. */
   start(token, start) {
+    this.view.rates.add(token, 1, performance.now());
     const { flights } = this.view.player;
     if (flights.full) this.merge(token);
     else flights.add(token, start, this.view.ways);

@@ -50,7 +50,7 @@ function samples(points, s) {
   return out;
 }
 
-const boxesMeet = (a, b, air = 0) => a.x < b.x + b.w + air && b.x < a.x + a.w + air
+export const boxesMeet = (a, b, air = 0) => a.x < b.x + b.w + air && b.x < a.x + a.w + air
   && a.y < b.y + b.h + air && b.y < a.y + a.h + air;
 
 /** Where a label of width w stands: of all places around its stop the one that costs least. */

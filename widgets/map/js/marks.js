@@ -95,17 +95,8 @@ export function drawCorner(painter, [x, y, w, h], colour, right, top, pen = pain
 
 /** A slot that no device can reach: hatched. */
 export function drawHatch(painter, pen, x, y, w, h) {
-  const step = w > 16 ? 5 : w > 7 ? 4 : Math.max(2, w / 2);
-  pen.save();
-  pen.beginPath();
-  pen.rect(x, y, w, h);
-  pen.clip();
-  pen.beginPath();
-  for (let at = -h + step / 2; at < w; at += step) pen.moveTo(x + at, y + h), pen.lineTo(x + at + h, y);
-  pen.strokeStyle = painter.colour.muted;
-  pen.lineWidth = w > 7 ? 1.2 : 0.8;
-  pen.stroke();
-  pen.restore();
+  pen.fillStyle = painter.hatch;
+  pen.fillRect(x, y, w, h);
 }
 
 /** A ring around a box of the scene: chosen, pointed at, or in the keyboard's focus, as the colour says. */

@@ -1,12 +1,12 @@
-// The two canvases and what is drawn on them most: words, lines, boxes. Points are the scene's; `scale` makes them px.
+// The canvases and what is drawn on them most: words, lines, boxes. Points are the scene's; `scale` makes them px.
 
 import { readTheme } from "./theme.js";
 
 export class Painter {
-  /** `base` holds what changes seldom, `top` what moves. */
-  constructor(base, top, root) {
-    this.canvases = [base, top];
-    [this.base, this.top] = this.canvases.map((each) => each.getContext("2d"));
+  /** `base` holds what changes seldom, `middle` what changes a few times a second, `top` what moves. */
+  constructor(base, middle, top, root) {
+    this.canvases = [base, middle, top];
+    [this.base, this.middle, this.top] = this.canvases.map((each) => each.getContext("2d"));
     this.root = root;
     this.texts = [];          // the boxes of all words, for tests
     this.painted = false;     // whether everything has been drawn: a cell painted again adds no new box
@@ -16,7 +16,21 @@ export class Painter {
   /** Take over the theme; returns a stamp that differs when a colour does. */
   readColours() {
     Object.assign(this, readTheme(this.root));
+    this.hatch = this.makeHatch(4);
     return JSON.stringify([this.colour, this.heat]);
+  }
+
+  /** Lines aslant, `side` px apart, as a pattern: many slots are filled with it, and often. */
+  makeHatch(side) {
+    const tile = document.createElement("canvas"), fine = 2, pen = tile.getContext("2d");
+    tile.width = tile.height = side * fine;
+    pen.scale(fine, fine);
+    pen.strokeStyle = this.colour.muted;
+    for (const shift of [-side, 0, side]) pen.moveTo(shift, side), pen.lineTo(shift + side, 0);
+    pen.stroke();
+    const pattern = this.base.createPattern(tile, "repeat");
+    pattern.setTransform(new DOMMatrix().scale(1 / fine));
+    return pattern;
   }
 
   resize(width, height, scale) {
@@ -94,14 +108,14 @@ export class Painter {
     pen.setLineDash([]);
   }
 
-  curve([x0, y0], [x1, y1], right) {
-    const s = this.scale, pen = this.base, [mx, my] = [(x0 + x1) / 2 * s, (y0 + y1) / 2 * s];
+  curve([x0, y0], [x1, y1], right, { colour = "line", width = 1, pen = this.base } = {}) {
+    const s = this.scale, [mx, my] = [(x0 + x1) / 2 * s, (y0 + y1) / 2 * s];
     pen.beginPath();
     pen.moveTo(x0 * s, y0 * s);
     if (right) pen.bezierCurveTo(mx, y0 * s, mx, y1 * s, x1 * s, y1 * s);
     else pen.bezierCurveTo(x0 * s, my, x1 * s, my, x1 * s, y1 * s);
-    pen.strokeStyle = this.colour.line;
-    pen.lineWidth = 1;
+    pen.strokeStyle = this.colour[colour];
+    pen.lineWidth = width;
     pen.stroke();
   }
 

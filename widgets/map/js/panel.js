@@ -9,12 +9,13 @@ const LISTS = [["device", "PCI devices"], ["irte", "Entries of the interrupt rem
 /** Make the elements of a view: { part, canvas, lists, stage, room, root }. */
 export function buildPanel(view) {
   const part = { ...makeBar(view), ...makeAround(view) }, p = part;
-  const canvas = { base: make("canvas", { "aria-hidden": "true" }), top: make("canvas", { "aria-hidden": "true" }) };
+  const [base, middle, top] = [0, 1, 2].map((n) => make("canvas", { "aria-hidden": "true", hidden: n === 1 }));
+  const canvas = { base, middle, top };
   const lists = Object.fromEntries(LISTS.map(([name, label]) => [name, makeList(view, name, label)]));
   const stage = make("div", {
     class: "vsim-stage", pointermove: (e) => view.pointer.point(e), pointerleave: () => view.pointer.point(null),
     click: (e) => view.pointer.click(e), dblclick: (e) => view.pointer.zoom(e),
-  }, canvas.base, canvas.top, p.badge, ...Object.values(lists));
+  }, base, middle, top, p.badge, ...Object.values(lists));
   const room = make("div", { class: "vsim-room" }, stage);
   const root = make("section", { class: "vsim vsim-map", "data-lm-suppress-shortcuts": "true",
       keydown: (e) => view.keyboard.key(e) },
@@ -50,7 +51,7 @@ function makeBar(view) {
 /** What stands around the picture. */
 function makeAround({ words }) {
   return {
-    title: make("h3"), clock: make("span", { class: "vsim-clock" }),
+    title: make("h2"), clock: make("span", { class: "vsim-clock" }),
     badge: makeButton("Blocked interrupts", "", () => words.showFaults(), { class: "vsim-badge", hidden: true,
         "aria-expanded": "false" }),
     strip: make("p", { class: "vsim-strip" }),

@@ -2,7 +2,8 @@
 //
 // scene, tally, places      what is shown, and what has happened in it; table: the entries in use
 // picture (where, ways)     the scene in the arrangement that fits the room
-// traces, player (flights)  what moves in it; intake: what is still to come
+// traces, rates             ways that are lit, ways that are busy
+// player (flights)          what moves; intake: what is still to come
 // pointer, keyboard         gestures
 // words, sentences, legend  texts
 // part, lists, stage, root  the elements
@@ -16,6 +17,7 @@ import { buildPanel, placePanel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { Pointer } from "./pointer.js";
+import { Rates } from "./rates.js";
 import { Sentences } from "./sentences.js";
 import { Table } from "./table.js";
 import { Tally } from "./tally.js";
@@ -31,6 +33,7 @@ class View {
     this.stats = { frames: [], painted: 0 };    // for measuring: ms between frames, pictures drawn
     this.legend = new Legend(() => this.shadeIpis());
     this.traces = new Traces(this);
+    this.rates = new Rates(this);
     this.words = new Words(this);
     this.pointer = new Pointer(this);
     this.keyboard = new Keyboard(this);
@@ -38,7 +41,7 @@ class View {
     this.player = new Player(this);
     Object.assign(this, buildPanel(this));
     el.append(this.root);
-    this.painter = new Painter(this.canvas.base, this.canvas.top, this.root);
+    this.painter = new Painter(this.canvas.base, this.canvas.middle, this.canvas.top, this.root);
     this.listen();
     this.open();
   }
@@ -102,6 +105,7 @@ class View {
     this.sentences = new Sentences(scene, this.table);
     this.player.open(unpack(this.model.get("tape")));
     this.intake.reset();
+    this.rates.reset();
     this.traces.clear();
     this.root.setAttribute("aria-label", `Live map of ${title[0]}`);
     say(this.part.title, `${title[0]} · profile ${title[1]}`);
@@ -213,6 +217,7 @@ class View {
   /** Everything. */
   repaint() {
     this.traces.labels.clear();
+    this.rates.drawn = -Infinity;
     this.picture.paint(this.painter, this.tally);
     this.tops = this.tally.tops.join();
     this.legend.paint(this.painter);
@@ -221,10 +226,11 @@ class View {
 
   /** What moves or is pointed at. */
   draw() {
-    const { painter, player, traces, pointer } = this;
+    const { painter, player, traces, pointer, rates } = this;
     painter.clear();
+    const busy = rates.draw(painter, performance.now(), player.flights.size > 0);
     traces.draw(painter, player.now, player.flights.size);
-    player.flights.draw(painter, player.now, this.where.cell);
+    player.flights.draw(painter, player.now, this.where.cell, busy);
     pointer.draw(painter);
     this.stats.painted++;
   }

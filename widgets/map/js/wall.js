@@ -5,6 +5,7 @@ import { drawCorner, drawHatch, drawPending } from "./marks.js";
 import { count, hex, range } from "./notation.js";
 
 const SIDE = 4;   // slots along a tile's side
+const WORDED = 20;  // a slot's side from which on words stand in it, and ways run below them
 
 export class Wall {
   /** zoomed: the tile that stands alone, or null. */
@@ -45,11 +46,11 @@ export class Wall {
     const { tiles, cell, gap, drop, side, spine } = this.where, found = this.slotOf.get(vcpu);
     if (!found || !tiles[found[0]]) return;
     const [x, y] = tiles[found[0]], slot = found[1], low = y + this.tileSide + drop;
-    const middle = y + Math.floor(slot / SIDE) * (cell + gap) + cell / 2;
+    const lane = y + Math.floor(slot / SIDE) * (cell + gap) + cell * (cell >= WORDED ? 0.88 : 0.5);
     put(spine, low);
     put(x - side, low);
-    put(x - side, middle);
-    put(x + (slot % SIDE) * (cell + gap) + cell / 2, middle);
+    put(x - side, lane);
+    put(x + (slot % SIDE) * (cell + gap) + cell / 2, lane);
   }
 
   /** The tile at a point, -1 for none. */

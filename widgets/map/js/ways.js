@@ -8,8 +8,8 @@ const RAIL = 6;               // from a unit's port to the rail inside it
 const CURVE = 10;             // pieces of a curve
 
 export class Ways {
-  /** `trace` leaves a way in x, y, n; marks: where its parts end, at the router and at
-   *  the entry. */
+  /** `trace` leaves a way in x, y, n; marks: where its parts end, at the router, at the
+   *  entry, at the spine or where it stops before. */
   constructor(scene, where, units, wall) {
     Object.assign(this, { scene, where, units, wall });
     this.places = new Places(scene);
@@ -17,7 +17,7 @@ export class Ways {
     this.x = new Float32Array(POINTS);
     this.y = new Float32Array(POINTS);
     this.n = 0;
-    this.marks = [0, 0];
+    this.marks = [0, 0, 0];
     this.pauses = false;    // whether the way leads through an entry, where a token stops for a moment
     this.put = (x, y) => {
       this.x[this.n] = x;
@@ -83,12 +83,14 @@ export class Ways {
   trace(src, dst, irte, outcome) {
     const { where, places, scene } = this, kind = outcome & 7;
     this.n = 0;
-    this.marks[0] = this.marks[1] = 0;
+    this.marks.fill(0);
     this.pauses = false;
     if (where.free) return this.straight(src, dst, kind, outcome);
     if (kind === SPURIOUS) {
-      const [x, y, w, h] = this.wall.slot(dst - places.vlapic) ?? [where.spine, 0, 0, 0];
-      return this.put(x + w / 2, y + h / 2);
+      this.wall.lead(dst - places.vlapic, this.put);
+      if (!this.n) return this.put(where.spine, where.trunks[0]?.at(-1)[1] ?? 0);
+      [this.x[0], this.y[0], this.n] = [this.x[this.n - 1], this.y[this.n - 1], 1];
+      return;
     }
     if (kind === DIRECT) this.direct(src);
     else {
@@ -106,12 +108,14 @@ export class Ways {
         const unit = places.unitOf(src);
         this.pauses = !(outcome & NO_ENTRY);
         this.throughTable(outlet, unit, irte, stopped, outcome & NO_ENTRY);
+        this.marks[2] = this.n - 1;
         if (stopped) return;
         for (const [x, y] of where.trunks[unit]) this.put(x, y);
       } else {
         for (const [x, y] of where.bypass[router].slice(1)) this.put(x, y);
         this.marks[1] = this.n - 1;
       }
+      this.marks[2] = this.n - 1;
     }
     if (dst !== NOBODY) this.wall.lead(dst - places.vlapic, this.put);
   }

@@ -103,8 +103,8 @@ export class Words {
     const last = tally.blocked.slice(-8).reverse().map((token) =>
       item(`${duration(token[0])}: ${sentences.of(token)}`));
     part.faults.replaceChildren(
-      make("h4", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {},
+      make("h3", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {},
           "No record is pending."),
-      make("h4", {}, "Blocked or lost last"), make("ul", {}, ...last));
+      make("h3", {}, "Blocked or lost last"), make("ul", {}, ...last));
   }
 }
