@@ -45,7 +45,7 @@ def free_port():
 
 
 class Server:
-    """A Jupyter server with settings, workspaces and kernels of its own. app: "jupyterlab", "notebook" or "voila"."""
+    """A Jupyter server with settings, workspaces and kernels of its own. app: "jupyterlab" or "notebook"."""
 
     def __init__(self, folder, notebooks, app="jupyterlab"):
         self.folder, self.root, self.app = Path(folder), Path(notebooks), app
