@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.places import ROOT, real_files
+from vsim.readers import lspci
 from vsim.readers.lspci import (
     ASSUMED_MSIX,
     ENDPOINT,
@@ -243,12 +244,15 @@ def test_a_text_above_the_limit_is_refused():
         parse(" " * (MAX_CHARACTERS + 1))
 
 
-def test_more_functions_than_buses_can_have_are_left_out():
+@pytest.mark.parametrize("most", [256, pytest.param(65536, marks=pytest.mark.soak)])
+def test_more_functions_than_buses_can_have_are_left_out(monkeypatch, most):
+    assert lspci.MAX_FUNCTIONS == 65536
+    monkeypatch.setattr(lspci, "MAX_FUNCTIONS", most)
     buses = (f"{segment:04x}:{bdf >> 8:02x}:{bdf >> 3 & 31:02x}.{bdf & 7} x"
-             for segment in (0, 1) for bdf in range(0x10000))  # fmt: skip
+             for segment in (0, 1) for bdf in range(most))  # fmt: skip
     read = parse("\n".join(buses))
-    assert len(read.functions) == 65536
-    assert str(read.remarks[0]) == "<text>:65537:1: found more than 65536 functions: 0001:00:00.0 is left out"
+    assert len(read.functions) == most
+    assert str(read.remarks[0]) == f"<text>:{most + 1}:1: found more than {most} functions: 0001:00:00.0 is left out"
 
 
 # ---- any text ----
@@ -276,8 +280,10 @@ def test_any_text_gives_a_host_or_a_mistake(text):
 @pytest.mark.parametrize("line", [" ", "\t" * 1000, "x" * 1000, "\tCapabilities: [", "\tBus: primary=",
                                   "\tCapabilities: [50] MSI: Count=", "03:00.0"])  # fmt: skip
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_the_longest_text_of_one_piece_repeated_comes_to_an_end(line, end):
-    text = "03:00.0 Network: NIC\n\t" + (line + end) * (MAX_CHARACTERS // (len(line) + 1) - 30)
+@pytest.mark.parametrize("part", [16, pytest.param(1, marks=pytest.mark.soak)])
+def test_a_long_text_of_one_piece_repeated_comes_to_an_end(line, end, part):
+    """A sixteenth of the longest; what takes the square of the length would not come to an end there either."""
+    text = "03:00.0 Network: NIC\n\t" + (line + end) * (MAX_CHARACTERS // part // (len(line) + 1) - 30)
     assert len(parse(text).functions) == 1
 
 
