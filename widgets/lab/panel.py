@@ -51,7 +51,7 @@ CSS = """
 .vsim-good{color:var(--vsim-posted);font-weight:600}
 .vsim-warn{color:var(--vsim-compatibility);font-weight:600}
 .vsim-wrong :is(input,textarea){outline:2px solid var(--vsim-blocked)!important}
-.vsim-message:not(:has([role=status])){display:none}
+.vsim-message:not(:has(.widget-html-content>*)){display:none}
 .vsim-flow{display:flex;flex-flow:row wrap;gap:2px 10px;align-items:center}
 .vsim-panel button.jupyter-button{width:auto;padding:0 12px}
 .vsim-panel :is(button,input,select,textarea,summary,[tabindex]):focus-visible{

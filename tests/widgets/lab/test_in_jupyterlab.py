@@ -239,6 +239,40 @@ def test_a_byte_is_typed_over_and_everything_wrong_is_marked_in_the_page(bench):
     expect(part(bench, ".vsim-octet.wrong")).to_have_count(0)
 
 
+def test_a_refusal_is_seen_where_it_was_asked(bench):
+    booted(bench)
+    tab(bench, "guest")
+    bench.do("lab.kernel.guest.affinity = lambda source, vcpu: 'beyond 8 bits'")
+    press(bench, "set affinity")
+    answer = part(bench).get_by_text("The guest refuses: beyond 8 bits.")
+    expect(answer).to_be_visible()
+    button = part(bench).get_by_role("button", name="set affinity").bounding_box()
+    assert 0 < answer.bounding_box()["y"] - button["y"] < 60
+
+
+def test_changes_are_seen_and_kept_while_another_entry_is_looked_at(bench):
+    booted(bench)
+    edit(bench)
+    box = part(bench).get_by_label("dst [63:32]", exact=True)
+    box.fill("10")
+    box.press("Enter")
+    expect(part(bench, ".vsim-edit").get_by_text("becomes 0xa.")).to_be_visible()
+    expect(part(bench, ".vsim-changed")).to_have_count(1)
+    here = bench.ask("edited.index")
+    bench.do("lab.selection.irte = edited.index + 1")
+    expect(part(bench, ".vsim-edit").get_by_text(f"not written yet: entry {here}.")).to_be_visible()
+    bench.do("lab.selection.irte = edited.index")
+    expect(box).to_have_value("0xa")
+    press(bench, "drop changes")
+    expect(part(bench, ".vsim-changed")).to_have_count(0)
+
+
+def test_a_fire_before_the_boot_is_answered_in_the_page(bench):
+    part(bench).get_by_label("device", exact=True).select_option(label=bench.ask("lab.controls.device.options[1][0]"))
+    press(bench, "fire")
+    expect(part(bench).get_by_text("masked: the guest has not programmed it").first).to_be_visible()
+
+
 def test_an_edited_destination_is_where_the_next_token_lands(bench):
     booted(bench)
     edit(bench)
@@ -410,6 +444,7 @@ def test_a_mistake_is_told_at_the_control_and_nowhere_else(bench):
     box.fill("0xnonsense")
     box.press("Enter")
     expect(part(bench, ".vsim-edit [role=alert]").first).to_contain_text("is not a number")
+    expect(part(bench, ".vsim-edit [role=alert]").first).to_be_visible()
     assert bench.ask("lab.position") == here
 
 
