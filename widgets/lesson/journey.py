@@ -31,6 +31,7 @@ from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
+from widgets.lab.lab import Lab
 from widgets.map.scene import Scene, scene
 from widgets.map.tokens import NOBODY, Places, Token, fold
 from widgets.stills import figures
@@ -111,6 +112,7 @@ class Trial:
         found = lspci.load(host) if host is not None else None
         wanted = (base or profile("spec")).with_options(**options)
         self.link = link
+        self._files, self._base = (config, host), wanted
         self.domain = build(xl.load(config, wanted.options.interface), found, wanted, wanted.options.apic_id_step, link)
         self.guest = Guest(self._issue, self.domain.platform)
         self.log = self.guest.boot()
@@ -157,6 +159,26 @@ class Trial:
             said = f"The guest's kernel does not direct it to vCPU {vcpu}: {refusal}.", "Nothing was sent."
             return Journey(self._scene(), f"refused by the kernel: {refusal}", said, refused=True)
         return self._go(commands.Intx(bdf, 1) if source.kind == "pin" else commands.Signal(bdf, source.number))
+
+    def live(self, device: str | int, message: int = 0, vcpu: int = 0) -> Any:
+        """The live map of a domain of the same files, booted, with this one interrupt lit; a still without a kernel.
+
+        ValueError as `send`, and when the guest's kernel does not direct it there.
+        """
+        source = self.source(device, message)
+        config, host = self._files
+        lab = Lab.from_config(config, self._base, host)
+        lab.boot()
+        if lab.kernel.guest is None:
+            raise ValueError("the guest did not boot")
+        refused = lab.kernel.affinity(lab.kernel.guest.sources[source.bdf][message], vcpu)
+        if refused:
+            raise ValueError(f"the guest's kernel does not direct it to vCPU {vcpu}: {refused}")
+        lab.fire(source.bdf, source.number)
+        view = lab.map
+        view.add_class("vsim-short")
+        lab.selection.serial = lab.machine.serials
+        return view
 
     def raw(self, device: str | int, address: int, data: int) -> Journey:
         """A device writes a message of anybody's making: 64-bit address, 32-bit data."""

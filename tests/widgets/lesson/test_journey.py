@@ -7,6 +7,7 @@ import pytest
 from tests.places import ROOT
 from vsim.guest.ways import plain_message
 from vsim.readers.xl import ConfigError
+from vsim.state.trace import Act
 from widgets.exercises import check
 from widgets.lesson.chooser import Chooser
 from widgets.lesson.journey import Trial
@@ -216,3 +217,18 @@ def test_a_domain_without_devices_is_refused(tmp_path):
     (tmp_path / "bare.cfg").write_text('name="bare"; type="pvh"; vcpus=2')
     with pytest.raises(ValueError, match="no device that raises interrupts"):
         Chooser(Trial(tmp_path / "bare.cfg"))
+
+
+def test_the_live_map_has_the_interrupt_that_was_asked_for(big):
+    view = big.live("00:05.0", message=3, vcpu=5)
+    events = view.lab.history.events_of(view.lab.selection.serial)
+    moved = view.lab.kernel.guest.sources[0x28][3]
+    assert [event.index for event in events if event.act == Act.ACCEPTED] == [moved.vector]
+    assert moved.vcpu == 5
+    assert view.lit
+    view.close()
+
+
+def test_a_live_map_of_what_the_kernel_refuses_says_why(plain):
+    with pytest.raises(ValueError, match="does not direct it to vCPU 287: APIC ID 574 is beyond"):
+        plain.live("00:05.0", 0, 287)

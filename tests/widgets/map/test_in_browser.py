@@ -237,6 +237,10 @@ def test_the_ways_that_the_kernel_names_are_lit(show):
       new DataView(Uint8Array.from(data).buffer))""",
                   list(pack(some(s, 3))))
     assert js(page, "view.traces.lit.length") == 3
+    page.evaluate("""() => { const { model, vsim } = document.getElementById("map");
+      window.other = new vsim.constructor(model, document.body.appendChild(document.createElement("div"))); }""")
+    assert page.evaluate("window.other.traces.lit.length") == 3  # a view that is opened later
+    page.evaluate("window.other.close()")
     page.set_viewport_size({"width": 500, "height": 900})
     page.wait_for_function("document.getElementById('map').vsim.where.flow === 'down'")
     ends = [list(way(s, s["tall"], token)[-1]) for token in some(s, 3)]

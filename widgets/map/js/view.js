@@ -98,6 +98,7 @@ class View {
   open() {
     const scene = this.model.get("scene"), stamp = this.model.get("present")?.stamp, { title } = scene ?? {};
     if (!scene?.devices || (scene === this.scene && stamp === this.stamp)) return;
+    const first = !this.scene;
     Object.assign(this, { scene, stamp, tally: null, zoomed: null });
     this.places = new Places(scene);
     this.table = new Table(scene);
@@ -113,6 +114,7 @@ class View {
     this.layout(true);
     if (this.player.replay) this.player.setPace(), this.player.seek(0);
     else this.restore();
+    if (first && this.model.get("lit")?.byteLength) this.relight();
     this.player.showControls();
   }
 
