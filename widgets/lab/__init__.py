@@ -13,6 +13,7 @@ In the order in which to read them; a module imports only from those above it:
     cells      a view in a notebook's cell
     lab        `Lab`, which knows no view
     panel      what every panel has
+    dock       a view in JupyterLab's side area
     progress   how far long work is
     controls   the row above the bench
     bench      all of it in one view

@@ -402,6 +402,13 @@ class Lab:
         cells.remember(view, *cells.running_cell())
         return view
 
+    def dock(self, name: str = "map") -> Any:
+        """A new view in JupyterLab's side area, beside the notebook (extra `dock`); elsewhere the view itself.
+
+        To be the last line of a cell. ValueError for a name that is no view's.
+        """
+        return views.find("dock")(self, name)
+
     def figure(self, theme: str = "light", shape: str = "wide") -> Any:
         """The map as a `matplotlib.figure.Figure`: theme "light" or "dark", shape "wide" or "tall"."""
         return views.find("figure")(self, theme, shape)

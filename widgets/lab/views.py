@@ -34,8 +34,9 @@ PICTURES: dict[str, str] = {
     "figure": "widgets.stills.shots:figure",
     "still": "widgets.stills.shots:still",
     "animate": "widgets.stills.shots:animate",
+    "dock": "widgets.lab.dock:dock",
 }
-"""Pictures: "module:function" by name; a function is called with the Lab and with what it takes itself."""
+"""Pictures and other functions: "module:function" by name, called with the Lab and with what it takes itself."""
 PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 """How a row says where a view is."""
 
