@@ -55,6 +55,7 @@ class Bar {
     this.zoom = 1;
     this.open = false;        // whether what is folded is shown
     this.dragged = null;      // the position under a pointer that is down
+    this.at = 0;              // the position that is shown: keys pressed quickly go on from it
     this.asked = 0;
     this.folded = makeButton("boot ▸", "boot: show it in the bar", () => { this.open = !this.open; this.draw(); });
     this.head = make("i", "vsim-head");
@@ -119,7 +120,7 @@ class Bar {
   }
 
   key(event) {
-    const here = this.model.get("here"), ticks = this.map.ticks, ends = ticks.map(([, stop]) => stop);
+    const here = this.at, ticks = this.map.ticks, ends = ticks.map(([, stop]) => stop);
     const first = ticks[0]?.[0] ?? 0, back = [first, ...ends].filter((each) => each < here).at(-1);
     const to = {
       ArrowRight: event.shiftKey ? here + 1 : ends.find((each) => each > here),
@@ -202,6 +203,7 @@ class Bar {
   /** The head, what is behind it and what is before it; the head stays in sight. */
   show(here) {
     const { model, ground, track } = this, last = model.get("last"), place = this.map.place(here);
+    this.at = here;
     this.head.style.left = `${100 * place}%`;
     [...ground.firstChild.children].forEach((each, n) => {
       if (this.map.ticks[n]) each.classList.toggle("later", this.map.ticks[n][0] >= here);
