@@ -194,7 +194,7 @@ class DomctlPanel(Panel):
             head = line(f"Refused: -{named(done.index)}. {why}", "bad")
         else:
             head = line("Done: 0." + self._returned(done, out), "good")
-        return f"{head}<h4>bytes out</h4><pre>{dump(out)}</pre>"
+        return f"{head}<h3>bytes out</h3><pre>{dump(out)}</pre>"
 
     def _returned(self, done: Event, out: bytes) -> str:
         face = viommu.interface(self.lab.machine)

@@ -80,7 +80,7 @@ def told(m: Machine, faults: Faults) -> str:
     mine = table(("command", "reason", "from, index", "record"), rows, "Recorded faults",
                  [n for n, now in enumerate(waits) if now])
     count = f"{len(known)} faults" if len(known) > 1 else "1 fault"
-    return f"<h4>{count} recorded, {sum(waits)} pending</h4>" + scrolling(mine, "Recorded faults", 150)
+    return f"<h3>{count} recorded, {sum(waits)} pending</h3>" + scrolling(mine, "Recorded faults", 150)
 
 
 def _row(fault: Recorded, now: bool) -> tuple[str, ...]:

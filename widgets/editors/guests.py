@@ -108,7 +108,7 @@ def believed(known: list[Belief]) -> str:
             for each in listed]
     more = line(f"... and {len(known) - MOST_ROWS} more.", "muted") if len(known) > MOST_ROWS else ""
     differ = f"; memory differs in {len(wrong)}" if wrong else ""
-    head = f"<h4>What the kernel believes: {len(known)} interrupts{differ}</h4>"
+    head = f"<h3>What the kernel believes: {len(known)} interrupts{differ}</h3>"
     mine = table(("interrupt", "entry", "vCPU", "vector", "in memory"), rows, "Interrupts as the guest has them",
                  range(len(wrong)))
     return head + scrolling(mine + more, "What the kernel believes", 300)

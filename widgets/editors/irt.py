@@ -292,7 +292,7 @@ class IrtPanel(Panel):
         unsent = line(f"The device sends nothing now; {MASKED[UNSENT[state]]}.", "warn") if state in UNSENT else ""
         told = "".join(self._case(name, machine, request) for name, machine in cases)
         rows = explain.why(cases[-1][1], self.unit, *request)
-        self.preview.value = (f'<div class="vsim-forecast"><h4>What the unit would do with it</h4>{unsent}{told}</div>'
+        self.preview.value = (f'<div class="vsim-forecast"><h3>What the unit would do with it</h3>{unsent}{told}</div>'
                               f"{checks_table(rows)}")
         self.forget.disabled = not self.dirty
 

@@ -192,7 +192,7 @@ class RegistersPanel(Panel):
             return
         after, _, told = foresee.outcome(m, self.writes())
         told = foresee.registers_changed(m, after, self.unit) + told
-        self.before.value = ("<h4>The write would do this</h4>" + foresee.shown(told, "Nothing changes.")
+        self.before.value = ("<h3>The write would do this</h3>" + foresee.shown(told, "Nothing changes.")
                              + line(cost_of_reading(m, self.unit), "muted"))
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ CSS = """
 .vsim-scroll thead th{position:sticky;top:0;background:var(--vsim-background)}
 .vsim-marked td{color:var(--vsim-compatibility);font-weight:600}
 .vsim-panel .widget-html-content,.vsim-panel .jupyter-widgets{line-height:1.45}
-.vsim-panel h4{margin:6px 0 2px;font-size:var(--vsim-font);font-weight:600}
+.vsim-panel h3{margin:6px 0 2px;font-size:var(--vsim-font);font-weight:600}
 .vsim-panel p{margin:2px 0}
 .vsim-panel code,.vsim-panel pre,.vsim-mono input,.vsim-mono textarea,.vsim-mono select{
  font-family:var(--jp-code-font-family,ui-monospace,monospace)!important;font-size:12px}

@@ -112,4 +112,4 @@ class Why(Reader):
             self._shown_now = serial, undone
             told = explain_in(self.lab.history, serial)
             later = line("It is undone: the cursor stands before it.", "warn") if undone else ""
-            self.text.value = f"<h4>Interrupt {serial}: {escape(told.verdict)}</h4>{later}{reasons(told)}"
+            self.text.value = f"<h3>Interrupt {serial}: {escape(told.verdict)}</h3>{later}{reasons(told)}"

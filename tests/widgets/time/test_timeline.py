@@ -89,7 +89,7 @@ def test_a_step_by_interrupt_stops_at_the_interrupt_and_explains_it(lab, panel):
     press(panel, "◀ back")
     press(panel, "◀ back")
     assert lab.selection.serial == last - 1
-    assert f"<h4>Interrupt {last - 1}: accepted by vLAPIC" in panel.why.text.value
+    assert f"<h3>Interrupt {last - 1}: accepted by vLAPIC" in panel.why.text.value
     assert [row[0] for row in now(panel)] == [last - 1]
     assert [row[0] for row in panel.events.rows.rows if LATER in row[1]] == [last]
 
