@@ -22,11 +22,11 @@ from widgets.lab.storms import SLICE
 from widgets.stills import film_file
 
 FPS = 10
-VIEWPORT = {"width": 1100, "height": 1500}
-"""The page in pixels: wide enough for all names on the map; a README shows it a little smaller."""
-CAPTION, BELOW, POINTER, PATIENCE = 34, 30, 4, 20_000
-"""Height of the words above the bench in pixels; room below, for a line more in it; pictures that the pointer's way to
-a control takes; milliseconds after which a control that is not there is missed."""
+VIEWPORT = {"width": 1240, "height": 1400}
+"""The page in pixels: wide enough for the bench in two columns, and high enough that none of it is scrolled away."""
+CAPTION, POINTER, PATIENCE = 34, 4, 20_000
+"""Height of the words above the bench in pixels; pictures that the pointer's way to a control takes; milliseconds after
+which a control that is not there is missed."""
 COLOURS = 255
 """Of a GIF, beside the one that stands for none."""
 NIC, MESSAGE, VCPU = "00:05.0", 40, 287
@@ -80,11 +80,9 @@ _DIRECT = """([top, left, width, height]) => {
 }"""
 _FRAME = """([words, x, y]) => { document.getElementById("film-words").textContent = words;
   document.getElementById("film-pointer").style.transform = `translate(${x}px,${y}px)`; }"""
-# Edges of the bench: from its first control to the line of words below the map.
-_BOX = """() => { const map = document.querySelector(".vsim-map"), low = map.querySelector(".vsim-strip");
-  const bench = document.querySelector(".vsim-panel").getBoundingClientRect(), at = map.getBoundingClientRect();
-  return [Math.min(bench.top, at.top), Math.min(bench.left, at.left), Math.max(bench.right, at.right),
-    low.getBoundingClientRect().bottom].map(Math.round); }"""
+# Edges of the bench: from its first control to the end of its columns.
+_BOX = """() => { const bench = document.querySelector(".vsim-bench").getBoundingClientRect();
+  return [bench.top, bench.left, bench.right, bench.bottom].map(Math.round); }"""
 _PAINTED = '() => document.querySelector(".vsim-map")?.parentElement.vsim?.stats.painted'
 
 
@@ -98,7 +96,7 @@ class Recording:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return Image.open(io.BytesIO(self.shots[0])).size
+        return next(self.frames()).size
 
     def frames(self) -> Iterator[Image.Image]:
         """Every picture, in order."""
@@ -122,7 +120,7 @@ class Camera:
         self.opened, self.page = opened, opened.page
         self.recording, self.words = Recording(FPS), ""
         top, left, right, bottom = self.page.evaluate(_BOX)
-        self.clip = {"x": left, "y": top - CAPTION, "width": right - left, "height": bottom - top + CAPTION + BELOW}
+        self.clip = {"x": left, "y": top - CAPTION, "width": right - left, "height": bottom - top + CAPTION}
         self.pointer = (right - 40.0, float(bottom - 60))
         self.page.evaluate(_DIRECT, [top - CAPTION, left, right - left, CAPTION])
 
