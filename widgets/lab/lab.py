@@ -28,8 +28,10 @@ from traitlets import HasTraits, Int
 
 from vsim.domain import builder as domain
 from vsim.findings.catalogue import Examined, examine
+from vsim.findings.dumps import dump
 from vsim.findings.paste import gather
 from vsim.findings.rebuild import Rebuilt, rebuild
+from vsim.findings.subject import Subject
 from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
@@ -172,6 +174,16 @@ class Lab:
             raise ValueError(f"no device {bdf_text(device & 0xFFFF)}; devices are {known}"
                              f"{', ...' if len(functions) > 8 else ''}")
         return functions[place]
+
+    def dump(self, kind: str) -> str:
+        """What a real machine's tool would print of this one: "ir_translation_struct", "/proc/interrupts", ...
+
+        ValueError names the kinds (`vsim.findings.dumps.KINDS`), or says that no kernel runs that could print it.
+        """
+        with self.lock:
+            history = self.history
+            return dump(kind, Subject(history.machine, self.kernel.guest, history.first, history.commands,
+                                            history.position))
 
     # --- changing it ------------------------------------------------------------------------------------------
 

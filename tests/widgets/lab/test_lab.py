@@ -594,3 +594,18 @@ def test_a_guest_in_a_lab_drives_several_units_that_were_created_by_hand():
     assert {(fault.unit, fault.source) for fault in guest.faults} == {(0, 0x20), (1, 0x28)}
     lab.undo()
     assert lab.machine.scope == {0x20: 0, -1: 1}
+
+
+# --- dumps ---
+
+
+def test_a_dump_is_what_the_tool_would_print_and_changes_nothing(booted):
+    before, position = booted.machine.copy(), booted.position
+    text = booted.dump("ir_translation_struct")
+    assert text.startswith("Remapped Interrupt supported on IOMMU: dmar0\n IR table address:")
+    assert (booted.machine, booted.position) == (before, position)
+
+
+def test_an_unknown_dump_is_refused_with_the_kinds(lab):
+    with pytest.raises(ValueError, match="no dump 'irq'; dumps are 'ir_translation_struct', 'iommu_regset'"):
+        lab.dump("irq")
