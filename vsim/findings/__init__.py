@@ -15,6 +15,8 @@ In the order in which to read them; a module imports only from those above it:
     compare     two pastes, aligned by what they mean
     clean       texts without what names people and machines
     subject     what a dump of a machine is made of
+    past        what only a machine's past knows: interrupts taken, faults read
     dump_units  Linux's dumps of the remapping units: tables, registers
+    dump_linux  Linux's /proc/interrupts
     dumps       what real tools would print of a machine, all kinds by name
 """

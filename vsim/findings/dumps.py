@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vsim.findings import dump_units
+from vsim.findings import dump_linux, dump_units
 from vsim.findings.subject import Subject
 
 
 class Kind(NamedTuple):
     """name: what to ask for; tool: where a real machine has it; write: the text of a machine.
-
-    booted: whether only a kernel that was booted knows it.
     """
 
     name: str
     tool: str
     write: Callable[[Subject], str]
-    booted: bool = False
 
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Kind("ir_translation_struct", "Linux: /sys/kernel/debug/iommu/intel/ir_translation_struct",
          dump_units.ir_translation_struct),
     Kind("iommu_regset", "Linux: /sys/kernel/debug/iommu/intel/iommu_regset", dump_units.iommu_regset),
+    Kind("/proc/interrupts", "Linux: /proc/interrupts", dump_linux.proc_interrupts),
 )}
 """Every kind of dump by its name."""
 
@@ -34,6 +32,4 @@ def dump(kind: str, subject: Subject) -> str:
     row = KINDS.get(kind)
     if row is None:
         raise ValueError(f"no dump {str(kind)[:60]!a}; dumps are {', '.join(map(repr, KINDS))}")
-    if row.booted and subject.guest is None:
-        raise ValueError(f"dump {kind!r} is what a kernel prints, and none runs: boot it first")
     return row.write(subject)

@@ -29,6 +29,13 @@ class Subject:
     done: int = 0
 
     @property
+    def booted(self) -> Guest:
+        """The kernel. ValueError where none was booted."""
+        if self.guest is None:
+            raise ValueError("this is what a kernel prints, and none runs: boot it first")
+        return self.guest
+
+    @property
     def units(self) -> tuple[Unit, ...]:
         """The units that exist, as Linux numbers them: in the order of the DMAR."""
         live = [unit for unit in range(self.machine.units) if self.machine.live(unit)]

@@ -607,5 +607,5 @@ def test_a_dump_is_what_the_tool_would_print_and_changes_nothing(booted):
 
 
 def test_an_unknown_dump_is_refused_with_the_kinds(lab):
-    with pytest.raises(ValueError, match="no dump 'irq'; dumps are 'ir_translation_struct', 'iommu_regset'"):
+    with pytest.raises(ValueError, match="no dump 'irq'; dumps are 'ir_translation_struct', 'iommu_regset', "):
         lab.dump("irq")
