@@ -33,7 +33,7 @@ class Interrupt(NamedTuple):
 def interrupts(subject: Subject, guest: Guest) -> list[Interrupt]:
     """Every interrupt of a kernel by its number: pins by their GSI, messages behind them in the order of set-up."""
     next_free = max(each.gsi + each.pins for each in subject.machine.profile.options.ioapics)
-    found = []
+    found: list[Interrupt] = []
     for unit in guest.fault_vectors.values():
         found.append(Interrupt(next_free + len(found), ("unit", unit, 0), "DMAR-MSI", unit, "edge", (f"dmar{unit}",)))
     next_free += len(found)
