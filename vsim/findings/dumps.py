@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vsim.findings import dump_faults, dump_linux, dump_units
+from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units
 from vsim.findings.subject import Subject
 
 
@@ -25,6 +25,8 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Kind("/proc/interrupts", "Linux: /proc/interrupts", dump_linux.proc_interrupts),
     Kind("linux faults", "Linux: dmesg -t, the lines of faults", dump_faults.linux_faults),
     Kind("xen faults", "Xen: xl dmesg, the lines of faults", dump_faults.xen_faults),
+    Kind("info lapic", "QEMU's monitor: info lapic, of every vCPU", dump_qemu.info_lapic),
+    Kind("info pic", "QEMU's monitor: info pic, the I/O APICs", dump_qemu.info_pic),
 )}
 """Every kind of dump by its name."""
 
