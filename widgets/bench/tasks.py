@@ -62,9 +62,9 @@ class At:
         """A field, a list or a box to tick that is in sight or can be scrolled to."""
         return self.root.get_by_label(label, exact=True).locator("visible=true").first
 
-    def entry(self, device: str, message: int) -> Any:
-        """The line of the entry that a device's message uses: they are in order."""
-        return self.root.locator("select[size] option").filter(has_text=device).nth(message)
+    def entry(self, words: str, place: int) -> Any:
+        """A line of the open list: of those with these words, which are in the order of messages."""
+        return self.root.locator("select[size] option").filter(has_text=words).nth(place)
 
     def text(self, words: str) -> Any:
         """Words in sight, or that can be scrolled to."""
@@ -108,8 +108,9 @@ def _both(person: Person, at: At) -> None:
     person.click(at.button("write without invalidation"))
     person.choose(at.field("device"), value=_option(at, NIC))
     person.click(at.button("fire"))
-    person.reads(at.text("STALE"))
-    person.reads(at.text("The cached copy is stale"))
+    person.reads(at.text("STALE: the unit uses its cached copy.* dst=2 "))
+    person.reads(at.text("accepted by vLAPIC 1$"))
+    person.reads(at.entry(f"→ vCPU {int(OTHER, 16) // 2} STALE", 0))
 
 
 def _why_not(person: Person, at: At) -> None:

@@ -41,7 +41,7 @@ def test_a_task_that_cannot_be_played_says_why_with_status_1(registered, monkeyp
     assert capsys.readouterr().err == "vsim bench --browser: one: no button\n"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")  # ended before the tasks are played, which start one of their own
 def browser():
     from playwright.sync_api import sync_playwright
 
@@ -88,7 +88,7 @@ class TestPlayed:
     pytestmark = needs_browser
 
     @pytest.mark.parametrize("task", tasks.TASKS, ids=lambda task: task.play.__name__)
-    def test_a_task_takes_few_clicks(self, task):
+    def test_a_task_takes_few_clicks_and_no_scroll(self, task):
         (played,) = tasks.play(tasks=(task,)).values()
-        assert played["clicks"] <= tasks.CLICKS
+        assert played["clicks"] <= tasks.CLICKS and played["scrolls"] <= tasks.SCROLLS
         assert played["seconds"] > 0
