@@ -30,10 +30,10 @@ class Aim(NamedTuple):
 
 
 AIMS = {
-    "fps": Aim("frames painted", "a second", {"1024@1000": 55, "1024@3000": 50, "4096@3000": 30}, most=False),
-    "frame_ms_p95": Aim("95% of frames within", "ms", {"1024@1000": 34}),
+    "fps": Aim("frames painted", "a second", {"1024@1000": 59, "1024@3000": 59, "4096@3000": 59}, most=False),
+    "frame_ms_p95": Aim("95% of frames within", "ms", {"1024@1000": 20, "1024@3000": 20, "4096@3000": 20}),
     "bytes_per_1000": Aim("kernel to page, 1,000 interrupts", "bytes", {"": 25_000}),
-    "click_ms_median": Aim('click "fire" to changed pixel', "ms", {"": 60}),
+    "click_ms_median": Aim('click "fire" to changed pixel', "ms", {"": 40}),
     "kernel_cpu": Aim("kernel at 1,000 interrupts/s", "of a core", {"": 0.10}),
     "first_picture_s": Aim("`lab` in a cell to first picture", "s", {"": 1.5}),
     "kernel_rss_mb": Aim("kernel with the bench open", "MB", {"": 250}),
