@@ -20,5 +20,6 @@ In the order in which to read them; a module imports only from those above it:
     dump_linux   Linux's /proc/interrupts
     dump_faults  what Linux and Xen log of faults
     dump_qemu    QEMU's info lapic, info pic
+    dump_xen     Xen's debug key V
     dumps        what real tools would print of a machine, all kinds by name
 """

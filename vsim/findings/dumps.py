@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units
+from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units, dump_xen
 from vsim.findings.subject import Subject
 
 
@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Kind("xen faults", "Xen: xl dmesg, the lines of faults", dump_faults.xen_faults),
     Kind("info lapic", "QEMU's monitor: info lapic, of every vCPU", dump_qemu.info_lapic),
     Kind("info pic", "QEMU's monitor: info pic, the I/O APICs", dump_qemu.info_pic),
+    Kind("V", "Xen: xl debug-keys V, the remapping tables", dump_xen.key_v),
 )}
 """Every kind of dump by its name."""
 

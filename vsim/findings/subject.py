@@ -63,6 +63,11 @@ class Unit:
         """Guest-physical address of the table in use."""
         return self._latched(Latch.BASE_PAGE) << 12
 
+    @property
+    def size(self) -> int:
+        """Entries of the table in use, 0 before there is one."""
+        return self._latched(Latch.ENTRIES)
+
     def register(self, name: str) -> int:
         """A register of 8 bytes by name, as it is; no access is made."""
         return vvtd.value(self.machine, self.number, OFFSET[name], 8)
@@ -70,7 +75,7 @@ class Unit:
     def entries(self) -> list[tuple[int, int]]:
         """The present entries of the table in memory: (index, 128 bits). Entries outside memory are none."""
         found = []
-        for index in range(self._latched(Latch.ENTRIES)):
+        for index in range(self.size):
             low = self.machine.ram.word(self.table + 16 * index)
             if low is not None and low & IRTE.p.mask:
                 data = self.machine.ram.read(self.table + 16 * index, 16)
