@@ -27,6 +27,7 @@ CSS = """
 .vsim-glance{display:block;flex:1 1 0!important;min-height:0;overflow:auto;position:relative}
 .vsim-glance>.vsim-left{display:contents}
 .vsim-left>*{min-width:0}
+.vsim-left>.vsim-panel{padding-bottom:2px}
 .vsim-pinned{position:sticky;top:0;z-index:2}
 .vsim-pinned .vsim-map{height:var(--vsim-map-height);overflow:auto}
 .vsim-tabs.jupyter-widgets{border-top:1px solid var(--vsim-slot)}

@@ -19,7 +19,8 @@ CSS = """
 .vsim-controls.vsim-panel{position:relative;z-index:3;overflow:visible;padding:2px 6px}
 .vsim-controls .vsim-flow{gap:2px 6px}
 .vsim-controls button.jupyter-button{padding:0 9px;margin:1px}
-.vsim-controls .vsim-where{flex:1 1 120px;min-width:0}
+.vsim-controls .vsim-where{flex:1 1 60px;min-width:0}
+.vsim-controls .vsim-where .widget-html-content{flex:1 1 0;min-width:0}
 .vsim-controls .vsim-where p{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .vsim-controls .vsim-apart{margin-left:8px}
 .vsim-controls .vsim-folded{display:none}

@@ -29,7 +29,7 @@ def dock(lab: Any, name: str = "map") -> W.Widget:
 
 
 def _aside(view: W.Widget, title: str) -> W.Widget:
-    """A side panel with a view in it: it opens where its own model is shown."""
+    """A side panel with a view in it, which opens as soon as the page hears of it."""
     made: W.Widget = import_module("sidecar").Sidecar(title=title, anchor="right")
     made.append_display_data(view)
     return made

@@ -417,7 +417,7 @@ class Lab:
     def dock(self, name: str = "map") -> Any:
         """A new view in JupyterLab's side area, beside the notebook (extra `dock`); elsewhere the view itself.
 
-        To be the last line of a cell. ValueError for a name that is no view's.
+        ValueError for a name that is no view's.
         """
         return views.find("dock")(self, name)
 

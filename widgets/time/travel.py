@@ -25,8 +25,9 @@ STEP = 0.5
 """Seconds between two steps while playing at 1x."""
 CSS = bar.CSS + """
 .vsim-travel .vsim-flow{gap:2px 4px}
-.vsim-travel button.jupyter-button{padding:0 7px;margin:1px}
+.vsim-travel button.jupyter-button{padding:0 5px;margin:1px}
 .vsim-travel .vsim-where{flex:1 1 0;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.vsim-travel .vsim-where .widget-html-content{flex:1 1 0;min-width:0}
 .vsim-travel .vsim-where p{margin:0;overflow:hidden;text-overflow:ellipsis}
 .vsim-travel .vsim-folded{display:none}
 """
@@ -53,10 +54,10 @@ class Travel(Reader):
 
     def _transport(self) -> W.Widget:
         self.grain = W.Dropdown(options=GRAINS, value=INTERRUPT, description="by", style={"description_width": "18px"},
-                                layout=W.Layout(width="114px"),
+                                layout=W.Layout(width="118px"),
                                 tooltip="how far a step goes")
         self.speed = W.Dropdown(options=SPEEDS, value=1.0, description="speed", style={"description_width": "42px"},
-                                layout=W.Layout(width="110px"),
+                                layout=W.Layout(width="102px"),
                                 tooltip="of tokens, and of playing; no result depends on it")
         self.play_button = self.button("▶ play", self._press_play, "step on and on, until the end")
         self.play_button.add_class("vsim-play")
@@ -77,7 +78,7 @@ class Travel(Reader):
 
     def _jumps(self) -> W.Widget:
         self.vcpu = W.BoundedIntText(min=0, max=self.lab.machine.vcpus - 1, description="vCPU",
-                                     style={"description_width": "40px"}, layout=W.Layout(width="110px"),
+                                     style={"description_width": "40px"}, layout=W.Layout(width="102px"),
                                      tooltip="whose deliveries are jumped to")
         self.follow("vlapic", self._vlapic_chosen)
         self._row = flow(self.button("◀ delivery", lambda: self._delivery(-1), "the delivery before, to this vCPU"),

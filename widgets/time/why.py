@@ -14,6 +14,7 @@ from vsim.explain.interrupt import (
     CheckRow,
     Explanation,
     deciding,
+    ending,
     explain_in,
     summary,
 )
@@ -45,14 +46,14 @@ def reasons(told: Explanation) -> str:
 
 
 def _checks(checks: tuple[CheckRow, ...]) -> str:
-    """The deciding check with those before it; all of them folded."""
+    """The check at which it ended, if it did, with those before it; all of them folded."""
     rows = [row for row in checks if not row.moot]
     if not rows:
         return line("No remapping unit took part.", "muted")
     last = deciding(rows)
     first = max(0, last - BEFORE)
-    return (f"<p><b>{escape(summary(rows))}</b></p>"
-            f'<ol class="deciding" start="{first + 1}">{_list(rows[first:last + 1])}</ol>'
+    shown = f'<ol class="deciding" start="{first + 1}">{_list(rows[first:last + 1])}</ol>' if ending(rows) else ""
+    return (f"<p><b>{escape(summary(rows))}</b></p>{shown}"
             f"<details><summary>all {len(rows)} checks, in order, each with what it stops at</summary>"
             f"<ol>{_list(rows)}</ol></details>")
 
@@ -81,6 +82,7 @@ class Why(Reader):
     def build(self) -> tuple[W.Widget, ...]:
         """One text."""
         self._shown_now: object = None
+        self.tabbable = True  # it scrolls, by keys too
         self.text = W.HTML()
         self.text.add_class("vsim-why")
         self.follow("serial", self._explain)

@@ -188,7 +188,9 @@ def test_what_is_fired_is_explained_at_once(lab, panel):
     lab.fire(NIC, 5)
     assert lab.selection.serial == panel.events.serial.value == lab.machine.serials
     assert "remapped" in panel.events.rows.rows[-1][2][4]
-    assert "✓ passed" in panel.why.text.value and "VT-d 5.1" in panel.why.text.value
+    said = panel.why.text.value
+    assert "✓ passed" in said and "VT-d 5.1" in said
+    assert "<b>17 passed</b>" in said and "deciding" not in said, "where nothing ended it the way comes first"
 
 
 def test_a_chosen_row_is_explained_and_shared(lab, panel):
