@@ -1,13 +1,17 @@
 """Rows and sentences as a notebook shows them: HTML in a browser, plain text elsewhere.
 
-Everything that comes in is text and stays text: a device called `<b>` shows as `<b>`. The marks of a row (a tick, a
-cross) are characters, so that a table says the same without colours, on paper and to a screen reader.
+Everything that comes in is text and stays text: a device called `<b>` shows as `<b>`, and one called `$x$` is not
+typeset as mathematics, which JupyterLab does with what it shows unless a class says otherwise. The marks of a row (a
+tick, a cross) are characters, so that a table says the same without colours, on paper and to a screen reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
+"""Attribute of an element inside which MathJax typesets nothing, from version 3 on and in version 2."""
 
 _CELL = "text-align:left;vertical-align:top;max-width:44em;white-space:"
 _SHORT = 20  #: characters of a cell that is not broken into lines
@@ -37,7 +41,7 @@ class Table:
         heads = "".join(f'<th scope="col" style="{_style(head)}">{escape(head)}</th>' for head in self.heads)
         body = "".join(f"<tr>{self._cells(number)}</tr>" for number in range(len(self.rows)))
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
-        return f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<table {NO_MATH}>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
     def _cells(self, number: int) -> str:
         tag = "b" if number in self.bold else "span"
@@ -60,8 +64,8 @@ class Told:
 
     def _repr_html_(self) -> str:
         if len(self.sentences) == 1:
-            return f"<p>{escape(self.sentences[0])}</p>"
-        return "<ol>" + "".join(f"<li>{escape(each)}</li>" for each in self.sentences) + "</ol>"
+            return f"<p {NO_MATH}>{escape(self.sentences[0])}</p>"
+        return f"<ol {NO_MATH}>" + "".join(f"<li>{escape(each)}</li>" for each in self.sentences) + "</ol>"
 
     def __repr__(self) -> str:
         """One sentence a line."""

@@ -25,6 +25,7 @@ from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.receipts import Receipt
 from widgets.course.task import Judged, Numbers, Task
+from widgets.tables import NO_MATH
 
 LESSONS: dict[str, str] = {
     "03_six_names": "widgets.course.six_names",
@@ -206,7 +207,7 @@ class Answer:
         made = getattr(self.shown, "_repr_html_", None)
         below = (made() if made else f"<pre>{escape(str(self.shown))}</pre>") if self.shown is not None else ""
         style = f"border-left:3px solid {color};padding-left:8px"
-        return f'<p role="status" style="{style}">{escape(self.text)}{link}</p>{below}'
+        return f'<p role="status" {NO_MATH} style="{style}">{escape(self.text)}{link}</p>{below}'
 
 
 def _asked(question: str) -> str:

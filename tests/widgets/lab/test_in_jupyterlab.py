@@ -71,11 +71,22 @@ _COUNTED = """JSON.stringify([...[view.tally.total, view.tally.sent, view.tally.
   ...[...view.tally.used, ...view.tally.refused].map((each) =>
     [...each].map((n, index) => [index, n]).filter(([, n]) => n))])"""
 
+# Names that look like mathematics, between two outputs that are.
+NAMED = r"$a^2$ \href{javascript:alert(1)}{b} \(c\) $$d$$ \begin{equation}e\end{equation}"
+TYPESET = f"""from IPython.display import HTML, display
+from widgets.course.quiz import Answer
+from widgets.tables import Table, Told
+name = {NAMED!r}
+made = [Table([name], [[name]], name, bold=[0]), Told([name]), Told([name, name]), Answer(name)]
+for each in (HTML("<p>$x$</p>"), *made, HTML("<p>$y$</p>")):
+    display(each)"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     made = Server(tmp_path_factory.mktemp("server"), lessons(tmp_path_factory.mktemp("lab") / "notebooks"))
     notebook(made.root, "bench.ipynb", MADE, SHOWN.format("lab"), SHOWN.format("second"))
+    notebook(made.root, "names.ipynb", TYPESET)
     notebook(made.root, "narrow.ipynb", MADE, SHOWN.format("lab"))
     for name in PROFILES:
         notebook(made.root, f"{name}.ipynb", UNDER.format(name), SHOWN.format("lab"))
@@ -589,6 +600,17 @@ def test_the_bench_opens_boots_and_fires_under_every_profile(server, browser, na
             session.page.wait_for_timeout(200)
             assert session.page.locator(".t-lab .vsim-bad", has_text="Error").count() == 0
         assert session.page.locator(".t-lab .vsim-map canvas").first.is_visible()
+
+
+def test_a_name_is_not_typeset_as_mathematics(server, browser):
+    with opened(server, browser, "names.ipynb") as session:
+        assert session.run() == []
+        shown = session.page.locator(".jp-OutputArea-output")
+        expect(shown.first.locator("mjx-container")).to_have_count(1)
+        expect(shown.last.locator("mjx-container")).to_have_count(1)
+        expect(session.page.locator("mjx-container")).to_have_count(2)
+        for place, count in enumerate((3, 1, 2, 1), 1):
+            assert shown.nth(place).text_content().count(NAMED) == count
 
 
 # --- the lessons ---
