@@ -1,6 +1,8 @@
 """A document as Markdown, with its drawings as SVG files beside it.
 
-Everything that came in is text: whatever Markdown or HTML would take as a mark is escaped.
+Everything that came in is text: whatever Markdown or HTML would take as a mark is escaped. Mathematics is found before
+Markdown is read, addresses and `:smile:` after it, when the escapes are gone: a backslash is written as a number, and
+an empty comment breaks the others.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from collections.abc import Iterable
 
 from widgets.report.paper import Cell, Copied, Grid, Heading, Links, Part, Picture, Points, Words, lines
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+_MARKS = re.compile(r"[`*_{}\[\]<>#|~&!$\\]")
+# After the escapes: of an address, of a mail's address or a mention, of an emoji (two digits are none: 0000:03:00.0).
+_JOINT = re.compile(r"(?i):(?=//)|:(?!\d\d:)(?=[\w+\\-]+:)|\bwww(?=\.)|@")
 
 
 def markdown(parts: Iterable[Part], stem: str) -> tuple[str, dict[str, bytes]]:
@@ -26,13 +30,17 @@ def markdown(parts: Iterable[Part], stem: str) -> tuple[str, dict[str, bytes]]:
 
 def text(words: str) -> str:
     """Words in one line with no mark in them that Markdown or HTML would act on."""
-    return _MARKS.sub(r"\\\1", " ".join(words.split()))
+    return _JOINT.sub(r"\g<0><!-- -->", _escaped(words))
+
+
+def _escaped(words: str) -> str:
+    return _MARKS.sub(lambda mark: "&#92;" if mark[0] == "\\" else f"\\{mark[0]}", " ".join(words.split()))
 
 
 def _part(part: Part, stem: str) -> str:
     if isinstance(part, Picture):
         steps = "\n".join(f"1. {text(each)}" for each in part.steps)
-        drawing = f"![{text(part.title)}](<{stem}-{part.name}.svg>)"
+        drawing = f"![{_escaped(part.title)}](<{stem}-{part.name}.svg>)"
         return "\n\n".join((drawing, f"*{text(part.title)}*", steps, text(part.note)))
     return _RENDER[type(part)](part)
 

@@ -7,6 +7,7 @@ from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import mistune
 import pytest
 
 from tests.places import ROOT
@@ -226,7 +227,7 @@ def test_markup_in_a_configuration_shows_as_text_in_the_page(hostile):
 
 def test_markup_in_a_configuration_shows_as_text_in_markdown(hostile):
     text, files = markdown(hostile, "evil")
-    assert not re.search(r"(?<!\\)<(?!br>|evil-)", text)
+    assert not re.search(r"(?<!\\)<(?!br>|evil-|!-- -->)", text)
     assert r"\<script\>alert(1)\</script\>" in text
     assert not any(b"<script" in data for data in files.values())
 
@@ -265,6 +266,27 @@ def test_markdown_has_the_same_headings_tables_and_drawings(small):
 def test_a_paragraph_that_begins_like_a_mark_is_a_paragraph(words):
     line = markdown([Words(words)], "x")[0].strip()
     assert re.match(r"\\|\d+\\", line)
+
+
+ACTED_ON = ["$a$", "$$a$$", r"\(a\)", r"\[a\]", r"\begin{x}a\end{x}", r"\href{a}{b}", r"a \$b$",
+            "http://a.example/x", "HTTPS://a.example", "www.a.example", "a@b.example", "@somebody", ":smile:", ":+1:",
+            "0000:ab:00.0", ":a_b:"]
+
+
+@pytest.mark.parametrize("words", ACTED_ON)
+def test_nothing_is_typeset_linked_or_drawn(words):
+    made = markdown([Words(words)], "x")[0]
+    shown = mistune.create_markdown(escape=False, plugins=["url", "math"])(made)
+    assert Reader(shown).text.strip() == words
+    assert {tag for tag, _ in Reader(shown).attributes} <= {"p"} and "math" not in shown
+    # What finds mathematics before Markdown, as JupyterLab does; and what looks at the text between two tags after it.
+    assert not re.search(r"(?<!\\)\$|\\\\[(\[]|\\(begin|end)\\?{", made)
+    pieces = re.split("<[^>]*>", shown)
+    assert not any(re.search(r"(?i)://\w|www\.|\w@\w|@\w|:[\w+-]+:", piece) for piece in pieces)
+
+
+def test_the_address_of_a_function_is_left_as_it_is():
+    assert markdown([Words("a: 0000:03:00.0")], "x")[0] == "a: 0000:03:00.0\n"
 
 
 def test_reasons_beyond_a_few_are_counted(shown):
