@@ -86,11 +86,13 @@ def test_the_bench_is_filmed_from_a_click_to_the_storm():
     """Short scenes of every kind: something moves in each, and the film's length is what they ask for."""
     scenes = (film.Scene("at rest", (), 0.3),
               film.Scene("a message", (("choose", "2"), ("press", "fire")), 0.6),
-              film.Scene("a storm", (("ask", "edit.write(p=0)"), ("fill", "for seconds=0.5"), ("press", "storm")), 0.6))
+              film.Scene("a storm", (
+                  ("ask", "edit.write(p=0)"), ("press", "1,000/s, 2 s ▾"), ("fill", "for seconds=0.5"),
+                  ("press", "1,000/s, 0.5 s ▾"), ("press", "storm")), 0.6))
     told = []
     made = film.record(told.append, scenes)
     assert told == [scene.words for scene in scenes]
-    assert len(made.shots) == round(film.FPS * 1.5) + 2 * film.POINTER
+    assert len(made.shots) == round(film.FPS * 1.5) + 4 * film.POINTER
     calm, *moving = [np.asarray(each).astype(int) for each in made.frames()]
     assert all(each.shape == calm.shape for each in moving)
     below = film.CAPTION + 150  # the map; words, pointer and controls are above
