@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from widgets.stills import film_file
 FPS = 10
 VIEWPORT = {"width": 1240, "height": 1400}
 """The page in pixels: wide enough for the bench in two columns, and high enough that none of it is scrolled away."""
-CAPTION, POINTER, PATIENCE = 34, 4, 20_000
+CAPTION, POINTER, PATIENCE = 34, 4, 120_000
 """Height of the words above the bench in pixels; pictures that the pointer's way to a control takes; milliseconds after
 which a control that is not there is missed."""
 COLOURS = 255
@@ -62,7 +63,17 @@ storms.asyncio = types.SimpleNamespace(get_running_loop=asyncio.get_running_loop
 lab = Lab.from_config({config!r}, lspci={lspci!r})
 lab.boot()
 edit = Edit(lab, {nic!r}, {message})
-lab.kernel.affinity(edit.source, {vcpu})"""
+lab.kernel.affinity(edit.source, {vcpu})
+
+def views(*kinds):
+    return [each.__self__ for each in lab.observers if not kinds or type(each.__self__).__name__ in kinds]
+
+def waiting(*kinds):
+    return any(getattr(each, "_timer", None) for each in views(*kinds))
+
+def echo(view, content, buffers):
+    if content["kind"] == "echo":
+        view.send(content)"""
 _PLACE = f"[f.bdf for f in lab.machine.bus.functions if not f.bridge].index(lab.device({NIC!r}).bdf)"
 
 # From here on the page's animations move when `vsimForth` is called; over the bench there are words and a pointer.
@@ -83,6 +94,11 @@ _FRAME = """([words, x, y]) => { document.getElementById("film-words").textConte
 # Edges of the bench: from its first control to the end of its columns.
 _BOX = """() => { const bench = document.querySelector(".vsim-bench").getBoundingClientRect();
   return [bench.top, bench.left, bench.right, bench.bottom].map(Math.round); }"""
+# A word to the kernel, whose answer comes behind all that was said before it, in either direction.
+_ECHO = """() => { const { model } = document.querySelector(".vsim-map").parentElement.vsim;
+  const number = window.vsimSaid = (window.vsimSaid ?? 0) + 1, heard = (content) => {
+    if (content.kind === "echo" && content.number === number) model.off("msg:custom", heard), window.vsimHeard = number;
+  }; model.on("msg:custom", heard), model.send({ kind: "echo", number }); }"""
 _PAINTED = '() => document.querySelector(".vsim-map")?.parentElement.vsim?.stats.painted'
 
 
@@ -137,7 +153,8 @@ class Camera:
         if self.opened.ask("len(lab.storms)"):
             for _ in range(max(1, round(1 / FPS / SLICE))):
                 self.opened.ask("pace.put_nowait(None)")
-            self.page.wait_for_timeout(1000 * SLICE + 20)
+            self._until("(pace.empty() or not lab.storms) and not waiting('Map')")
+            self._heard()
 
     # --- what can be done -------------------------------------------------------------------------------------
 
@@ -174,8 +191,22 @@ class Camera:
 
     def _settled(self) -> None:
         """The kernel has answered, and the page has what it sent."""
-        self.opened.ask("lab.position")
-        self.page.wait_for_timeout(250)
+        self._heard()
+        self._until("lab.storms or not waiting()")
+        self._heard()
+
+    def _until(self, condition: str) -> None:
+        """Wait until an expression is true in the kernel."""
+        end = time.monotonic() + PATIENCE / 1000
+        while not self.opened.ask(f"bool({condition})"):
+            if time.monotonic() > end:
+                raise RuntimeError(f"never true: {condition}")
+            self.page.wait_for_timeout(10)
+
+    def _heard(self) -> None:
+        """Wait until page and kernel have heard each other. The page's frames stand still: it looks every 10 ms."""
+        self.page.evaluate(_ECHO)
+        self.page.wait_for_function("() => window.vsimHeard === window.vsimSaid", polling=10)
 
 
 def record(tell: Callable[[str], None] = lambda what: None, scenes: tuple[Scene, ...] = SCENES) -> Recording:
@@ -212,6 +243,7 @@ def _filmed(opened: Notebook, scenes: tuple[Scene, ...], tell: Callable[[str], N
         opened.run(place)
     opened.page.wait_for_function(_PAINTED)
     opened.page.set_default_timeout(PATIENCE)
+    opened.ask("[each.on_msg(echo) for each in views('Map')]")
     opened.page.add_style_tag(content=".vsim-strip{min-height:2.9em}")  # of one line or two: nothing below moves
     device = opened.page.get_by_label("device", exact=True).first
     device.select_option(index=opened.ask(_PLACE))
