@@ -124,6 +124,8 @@ def spread(count: int, low: float, high: float, widest: float) -> list[float]:
     return [round(start + pitch * each, 2) for each in range(count)]
 
 
+UNIT = 44.0  #: least height of a unit's box: its table's frame and strip, and a row of cells
+BETWEEN = (22.0, 40.0)  #: room between two units' boxes, for the words above the lower one: least and usual
 STRIP = 12.0  #: room in a unit's box for the strip that stands for the whole table
 
 
@@ -165,12 +167,13 @@ def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int) 
     shape = wall(tiles, width, room, 84, f.smallest, f.label)
     f = f.shifted(width - min(tiles, shape.columns) * shape.pitch[0])
     left, rows = f.spine + f.lead, ceil(tiles / shape.columns)
-    height = max(room, rows * shape.pitch[1])
+    height = max(room, rows * shape.pitch[1], len(cells) * (UNIT + BETWEEN[0]) + f.low + 32)
     middle, bottom = f.head + height / 2, f.head + height
     boxes = [(f.router[0], round(y - 18, 2), f.router[1], 36.0 if room < 400 else 48.0)
              for y in spread(routers, middle - height / 4, middle + height / 4, height / 2)]
     tall = height - f.low - 32
-    units = _stack(len(cells), *f.unit, f.head, min(tall, 460.0), f.head + 18 + tall / 2)
+    most = max(460.0, len(cells) * (UNIT + BETWEEN[0]))
+    units = _stack(len(cells), *f.unit, f.head, min(tall, most), f.head + 18 + tall / 2)
     low = round(max((box[1] + box[3] for box in units), default=middle) + f.low, 2)
     ports = [(x + w, y + h / 2) for x, y, w, h in units] or [(f.spine - 20, middle)]
     first = round(f.head + (height - rows * shape.pitch[1]) / 2, 2) if rows < 3 else f.head
@@ -225,10 +228,11 @@ def _tables(cells: list[int], units: list[Box], flow: str) -> list[tuple[int, in
 
 
 def _stack(count: int, x: float, width: float, top: float, height: float, middle: float) -> list[Box]:
-    """Boxes one below the other around a middle."""
-    each = (height - 40 * (count - 1)) / max(1, count)
+    """Boxes one below the other around a middle, each at least `UNIT` high."""
+    between = max(BETWEEN[0], min(BETWEEN[1], (height - UNIT * count) / max(1, count - 1)))
+    each = max(UNIT, (height - between * (count - 1)) / max(1, count))
     start = max(top + 18, middle - height / 2)
-    return [(x, round(start + (each + 40) * number, 2), width, round(each, 2)) for number in range(count)]
+    return [(x, round(start + (each + between) * number, 2), width, round(each, 2)) for number in range(count)]
 
 
 def _wall(shape: Wall, tiles: int, left: float, top: float) -> dict[str, Any]:

@@ -391,3 +391,14 @@ def test_every_token_has_a_way_in_both_arrangements(outcome, unit):
                 src = dst = places.vlapic
             token = Token(0, src, dst, 9, outcome, 0x22)
             assert all(way(s, arranged(s, name), token) for name in NAMES)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 5, 16])
+@pytest.mark.parametrize("tiles", [1, 36, 512])
+def test_every_unit_of_many_has_room_for_its_table_and_none_lies_over_another(units, tiles):
+    for where in (arrange.wide(4, 2, [256] * units, tiles), arrange.tall(4, 2, [256] * units, tiles),
+                  *arrange.compact(4, 2, [256] * units, tiles)):
+        boxes = where["units"]
+        assert all(min(arrange.field(box, where["flow"])[2:]) > 4 for box in boxes)
+        assert all(upper[1] + upper[3] + 20 <= lower[1] for upper, lower in pairwise(boxes))
+        assert boxes[-1][1] + boxes[-1][3] < where["size"][1]
