@@ -352,7 +352,7 @@ def _xen_boot(p: Picture, record: Any) -> None:
         unit.sides.setdefault("log", Side(record.file, record.line, f"Xen names a unit at {record.base:#x}"))
         if not record.answers:
             unit.sides["dead"] = Side(record.file, record.line, f"the unit at {record.base:#x} reads as ones")
-    elif isinstance(record, xen_boot.IoApic):
+    elif isinstance(record, linux_boot.IoApic):
         p.ioapics.setdefault(record.id, IoApic(record.id, record.gsis[0], Side(
             record.file, record.line, f"Xen found I/O APIC {record.id}")))
     elif isinstance(record, xen_boot.Feature) and record.name == "Interrupt Remapping":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vsim.layouts.bits import bdf_text
+from vsim.readers.linux_boot import Hpet, IoApic
 from vsim.readers.pieces import Line, Reading, Remark, few
 from vsim.readers.xen_lines import MAX_RECORDS, body, column, is_xen
 
@@ -65,28 +66,6 @@ class Drhd:
     def segment(self) -> int:
         """The segment of its scopes; 0 without any."""
         return self.scopes[0].segment if self.scopes else 0
-
-
-@dataclass(frozen=True, slots=True)
-class IoApic:
-    """An I/O APIC: its APIC ID, version register's low byte, address, and first and last interrupt line (GSI)."""
-
-    file: str
-    line: int
-    id: int
-    version: int
-    address: int
-    gsis: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Hpet:
-    """The HPET: its id word and address."""
-
-    file: str
-    line: int
-    id: int
-    address: int
 
 
 @dataclass(frozen=True, slots=True)
