@@ -24,7 +24,7 @@ from vsim.devices import viommu
 from vsim.explain import interrupt as explain
 from vsim.history.log import History
 from vsim.layouts.formats import IRTE, remap_message
-from vsim.layouts.registers import GCMD, IRTA, OFFSET, SVR
+from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, IRTA, OFFSET, SVR
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Latch, Machine
@@ -155,8 +155,8 @@ def busy(vcpus: int, messages: int = 256) -> Machine:
     m = Machine(profile("spec"), vcpus=vcpus)
     step(m, c.Domctl(viommu.create_op(version=m.profile.options.interface)))
     for vcpu in range(vcpus):
-        step(m, c.Msr(vcpu, 0x1B, m.apic_base[vcpu] | 0xC00), trace=False)
-        step(m, c.Msr(vcpu, 0x80F, SVR.make(enable=1, vector=0xFF)), trace=False)
+        step(m, c.Msr(vcpu, APIC_BASE_MSR, m.apic_base[vcpu] | 0xC00), trace=False)
+        step(m, c.Msr(vcpu, APIC_MSR["SVR"], SVR.make(enable=1, vector=0xFF)), trace=False)
     entries = b"".join(entry(m, n, messages).to_bytes(16, "little") for n in range(messages))
     for at in range(0, len(entries), 4096):
         step(m, c.RamWrite(TABLE + at, entries[at:at + 4096]), trace=False)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from vsim.devices import routes, timer, vlapic
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import Dlm
-from vsim.layouts.registers import APIC, APIC_BASE, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
+from vsim.layouts.registers import APIC, APIC_BASE, APIC_BASE_MSR, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
 from vsim.state import xen_quirks
 from vsim.state.arrays import LVTS, Apic, Machine
 from vsim.state.profile import LOWEST_IPI_SENT
 from vsim.state.trace import Act, Kind, Warn, node
 
-APIC_BASE_MSR = 0x1B
 _NAMES = {offset: name for offset, name, _, _, _ in APIC}
 _XAPIC_ACCESS = {offset: access for offset, _, access, _, _ in APIC}
 _X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}

@@ -22,7 +22,7 @@ from enum import IntEnum
 from vsim.devices import viommu
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IEC, IRTE_POSTED, PID, DescriptorType, remap_message
-from vsim.layouts.registers import GCMD, IRTA, OFFSET
+from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, IRTA, OFFSET
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -135,8 +135,8 @@ class Host:
 
     def _set_up(self) -> None:
         for cpu in range(self.m.vcpus):
-            self._do(c.Msr(cpu, 0x1B, self.m.apic_base[cpu] | 0xC00))
-            self._do(c.Msr(cpu, 0x80F, 0x1FF))
+            self._do(c.Msr(cpu, APIC_BASE_MSR, self.m.apic_base[cpu] | 0xC00))
+            self._do(c.Msr(cpu, APIC_MSR["SVR"], 0x1FF))
         self._do(c.Domctl(viommu.create_op(version=self.m.profile.options.interface)))
         for name, width, value in (("IQA", 8, QUEUE), ("GCMD", 4, GCMD.make(qie=1)),
                                    ("IRTA", 8, IRTA.make(base=TABLE >> IRTA.base.low, eime=1, s=7)),
@@ -211,7 +211,7 @@ class Host:
     def _notified(self, cpu: int, vector: int) -> str:
         """A CPU takes a host vector: inside a guest as a notification, else as an interrupt of the host (SDM 30.6)."""
         self._do(c.Acknowledge(cpu))
-        self._do(c.Msr(cpu, 0x80B, 0))
+        self._do(c.Msr(cpu, APIC_MSR["EOI"], 0))
         running = self._on(cpu)
         if running is not None and vector == ACTIVE:
             self._sync(running)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from vsim import machine
 from vsim.domain.stage import Stage
 from vsim.layouts.formats import remap_message
+from vsim.layouts.registers import APIC_MSR
 from vsim.state import commands as c
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Act, Event
@@ -63,7 +64,7 @@ def _pin(s: Stage) -> list[Event]:
 def _passed(s: Stage) -> list[Event]:
     machine.step(s.m, c.Bind(*remap_message(0)))
     events = machine.step(s.m, c.HostIrq(0)) + machine.step(s.m, c.Acknowledge(1))
-    return events + machine.step(s.m, c.Msr(1, 0x80B, 0))
+    return events + machine.step(s.m, c.Msr(1, APIC_MSR["EOI"], 0))
 
 
 def _posted(s: Stage) -> list[Event]:
@@ -117,7 +118,7 @@ def count(name: str, placement: str, chosen: Profile | None = None, costs: dict[
 def _through_qemu(s: Stage, name: str) -> list[Event]:
     """With the unit in QEMU the hypervisor can decode no message: every arrival asks, and nothing can be posted."""
     machine.step(s.m, c.Bind(*remap_message(0)))
-    return [event for command in (c.HostIrq(0), c.Acknowledge(1), c.Msr(1, 0x80B, 0))
+    return [event for command in (c.HostIrq(0), c.Acknowledge(1), c.Msr(1, APIC_MSR["EOI"], 0))
             for event in machine.step(s.m, command)]
 
 

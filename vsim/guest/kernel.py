@@ -29,7 +29,7 @@ from vsim.guest.units import Units
 from vsim.guest.ways import Source, Ways
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import Dlm
-from vsim.layouts.registers import APIC_BASE, APIC_OFFSET, ICR, SVR
+from vsim.layouts.registers import APIC_BASE, APIC_BASE_MSR, APIC_MSR, ICR, SVR
 from vsim.state import commands as c
 from vsim.state.pci import Function
 from vsim.state.trace import Event
@@ -42,7 +42,6 @@ BEYOND = ("start", "offline")
 """What to do with vCPUs that no device interrupt can be directed to: start them all the same, or leave them alone."""
 MIB = 1 << 20
 
-_APIC_BASE_MSR = 0x1B
 _STORM = 4096           # interrupts served in one go before the kernel gives up
 _SPURIOUS = 0xFF
 
@@ -53,10 +52,6 @@ class Taken(NamedTuple):
     vcpu: int
     vector: int
     source: Source | None
-
-
-def _msr_of(name: str) -> int:
-    return 0x800 + (APIC_OFFSET[name] >> 4)
 
 
 class Guest:
@@ -137,8 +132,8 @@ class Guest:
         """vCPU 0 wakes all others by broadcasts, as an xAPIC cannot be named above ID 254; these set themselves up."""
         self._local_apic(0)
         if len(self.platform.apic_ids) > 1:
-            self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.INIT, level=1))
-            self.cpu.msr(0, _msr_of("ICR"), ICR.make(shorthand=3, dlm=Dlm.SIPI, level=1, vector=0x10))
+            self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(shorthand=3, dlm=Dlm.INIT, level=1))
+            self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(shorthand=3, dlm=Dlm.SIPI, level=1, vector=0x10))
         for vcpu in vcpus:
             if vcpu:
                 self._local_apic(vcpu)
@@ -149,9 +144,9 @@ class Guest:
     def _local_apic(self, vcpu: int) -> None:
         """x2APIC mode, then software enable (SDM 11.12.1, 11.9)."""
         self.online.append(vcpu)
-        self.cpu.msr(vcpu, _APIC_BASE_MSR, APIC_BASE.make(base=0xFEE00, en=1, extd=1, bsp=int(vcpu == 0)))
+        self.cpu.msr(vcpu, APIC_BASE_MSR, APIC_BASE.make(base=0xFEE00, en=1, extd=1, bsp=int(vcpu == 0)))
         if self.cpu.does("enable"):
-            self.cpu.msr(vcpu, _msr_of("SVR"), SVR.make(enable=1, vector=_SPURIOUS))
+            self.cpu.msr(vcpu, APIC_MSR["SVR"], SVR.make(enable=1, vector=_SPURIOUS))
 
     # --- setting up functions ---
 
@@ -335,7 +330,7 @@ class Guest:
         for bdf in source.sharers if source else ():
             self.cpu.do(c.Intx(bdf, 0))
         if self.cpu.does("eoi"):
-            self.cpu.msr(vcpu, _msr_of("EOI"), 0)
+            self.cpu.msr(vcpu, APIC_MSR["EOI"], 0)
         if source and source.kind == "pin" and self.ways.remapping and self.cpu.does("ioapic-eoi"):
             self.irq.end_pin(source.number, source.index)
         return Taken(vcpu, vector, source)

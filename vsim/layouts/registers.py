@@ -230,6 +230,10 @@ MSR = 0x800 + offset / 16."""
 
 APIC_OFFSET = {name: offset for offset, name, _, _, _ in APIC}
 """Offset of each local APIC register by name."""
+APIC_MSR = {name: 0x800 + offset // 16 for name, offset in APIC_OFFSET.items()}
+"""MSR of each local APIC register by name, in x2APIC mode (SDM 11.12.1.2)."""
+APIC_BASE_MSR = 0x1B
+"""IA32_APIC_BASE (SDM 11.4.4)."""
 
 # --- I/O APIC (82093AA 3.2; A 7.1) ---
 

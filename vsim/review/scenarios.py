@@ -15,7 +15,7 @@ from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.domain.stage import BASE, QUEUE, STATUS, TABLE, Stage, result, stopped, taken
 from vsim.layouts.formats import msi_message, remap_message
-from vsim.layouts.registers import GCMD, OFFSET
+from vsim.layouts.registers import APIC_MSR, GCMD, OFFSET
 from vsim.readers import acpi_madt
 from vsim.state import commands as c
 from vsim.state.profile import Profile, profile
@@ -258,7 +258,7 @@ def _level_pin(p: Profile, vector: int, edge_entry: bool) -> tuple[Stage, list[E
     events = machine.step(s.m, c.Pin(20, 1))
     machine.step(s.m, c.Pin(20, 0))
     machine.step(s.m, c.Acknowledge(1))
-    machine.step(s.m, c.Msr(1, 0x80B, 0))
+    machine.step(s.m, c.Msr(1, APIC_MSR["EOI"], 0))
     return s, events
 
 
@@ -316,7 +316,7 @@ def _d36(p: Profile) -> Observation:
     s.entry(1, p=1, vector=0x41, dst=2)
     s.msi(0)
     machine.step(s.m, c.Acknowledge(1))
-    machine.step(s.m, c.Msr(1, 0x80B, 0))
+    machine.step(s.m, c.Msr(1, APIC_MSR["EOI"], 0))
     s.msi(1)
     return (f"TMR {s.m.tmr[8 + 2] >> 1 & 1}",)
 

@@ -20,7 +20,7 @@ from vsim.domain.platform import Platform
 from vsim.guest.kernel import MIB, Guest, Source
 from vsim.guest.ways import LARGEST_ID, plain_message
 from vsim.layouts.formats import IRTE
-from vsim.layouts.registers import APIC_OFFSET, ICR
+from vsim.layouts.registers import APIC_MSR, ICR
 from vsim.machine import step, unit_register
 from vsim.state import commands as c
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -139,7 +139,7 @@ class Trial:
     def ipi(self, sender: int, vcpu: int) -> list[int]:
         """One vCPU interrupts another by the 32 bits of its x2APIC ICR; who accepted it. The machine is as before."""
         order = ICR.make(dest=self.machine.apic_id[vcpu], vector=_VECTOR, level=1)
-        return self._tried(c.Msr(sender, 0x800 + (APIC_OFFSET["ICR"] >> 4), order))
+        return self._tried(c.Msr(sender, APIC_MSR["ICR"], order))
 
     def _tried(self, command: c.Command) -> list[int]:
         """Who accepts the interrupt of a command; not those that a unit tells of its fault by one of its own."""

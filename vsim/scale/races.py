@@ -22,6 +22,7 @@ from vsim.domain.platform import Platform
 from vsim.guest.kernel import Guest, Source
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE, REASON_TEXT
+from vsim.layouts.registers import APIC_MSR
 from vsim.machine import step
 from vsim.protocol.checker import outcomes
 from vsim.protocol.delivery import Delivery
@@ -31,7 +32,6 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Event
-from vsim.storm.workload import EOI_MSR
 
 NIC, DISK = 0x0100, 0x0200
 VCPUS, FROM, TO = 4, 1, 2
@@ -218,7 +218,7 @@ def _handled(m: Machine) -> Iterator[tuple[int, int]]:
         for _ in range(8):
             if vlapic.pending(m, vcpu) < 0:
                 break
-            for command in (c.Acknowledge(vcpu), c.Msr(vcpu, EOI_MSR, 0)):
+            for command in (c.Acknowledge(vcpu), c.Msr(vcpu, APIC_MSR["EOI"], 0)):
                 for event in step(m, command):
                     if event.act == Act.TAKEN:
                         yield vcpu, event.index

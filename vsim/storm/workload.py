@@ -18,7 +18,7 @@ from vsim.devices.remap import entry_of
 from vsim.devices.vvtd import value
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IEC, IRTE, REMAP_ADDRESS, DescriptorType
-from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET
+from vsim.layouts.registers import APIC_MSR, APIC_OFFSET, GSTS, IQA, IQT, OFFSET
 from vsim.state import commands as c
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
 
@@ -36,7 +36,6 @@ POLICIES: dict[str, Callable[[int, int, Draw], int]] = {
 
 RUNS = 256
 """Interrupts that the handlers of one vCPU take in one round at most: a line that stays up cannot hold a storm."""
-EOI_OFFSET, EOI_MSR = 0xB0, 0x80B
 
 _LIMITS = {"requests": 1 << 32, "rounds": 1 << 32, "moves": 1 << 20, "seed": 1 << 32}
 MOST_MESSAGES, MOST_RATE, MOST_WHEEL = 1 << 16, 1 << 10, 1 << 20
@@ -192,6 +191,6 @@ def handler(m: Machine, vcpu: int, runs: int = 0) -> Iterator[c.Command]:
         urgent = m.nmi[vcpu] and not m.in_nmi[vcpu]
         yield c.Acknowledge(vcpu)
         wide = m.apic_mode[vcpu] == Apic.X2APIC
-        eoi = c.Msr(vcpu, EOI_MSR, 0) if wide else c.ApicWrite(vcpu, EOI_OFFSET, 0)
+        eoi = c.Msr(vcpu, APIC_MSR["EOI"], 0) if wide else c.ApicWrite(vcpu, APIC_OFFSET["EOI"], 0)
         yield c.Iret(vcpu) if urgent else eoi
         runs += 1

@@ -8,7 +8,7 @@ from typing import Any
 from vsim.devices import viommu
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import FRCD, IEC, IRTE, WAIT, DescriptorType, remap_message
-from vsim.layouts.registers import GCMD, GSTS, IRTA, OFFSET, UNIT
+from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, GSTS, IRTA, OFFSET, UNIT
 from vsim.machine import read as read_register
 from vsim.machine import step
 from vsim.protocol.checker import outcomes
@@ -38,8 +38,8 @@ class Unit:
         self.first = self.m.copy()
         self.log: list[c.Command] = []
         for vcpu in range(8):
-            self.do(c.Msr(vcpu, 0x1B, self.m.apic_base[vcpu] | 0xC00))
-            self.do(c.Msr(vcpu, 0x80F, 0x1FF))
+            self.do(c.Msr(vcpu, APIC_BASE_MSR, self.m.apic_base[vcpu] | 0xC00))
+            self.do(c.Msr(vcpu, APIC_MSR["SVR"], 0x1FF))
         self.do(c.Domctl(viommu.create_op(version=self.m.profile.options.interface)))
         self.tail = 0
         if on:
@@ -127,7 +127,7 @@ class Unit:
         hit = "from the cache" if any(e.act == Act.HIT for e in events) else "from memory"
         for vcpu, _ in took:
             self.do(c.Acknowledge(vcpu))
-            self.do(c.Msr(vcpu, 0x80B, 0))
+            self.do(c.Msr(vcpu, APIC_MSR["EOI"], 0))
         if fault:
             return f"blocked, reason {fault:#x}; entry {hit}"
         return f"vCPU {took[0][0]} takes vector {took[0][1]:#x}; entry {hit}" if took else "nobody takes it"

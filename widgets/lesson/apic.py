@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from vsim.devices import vlapic
 from vsim.layouts.formats import msi_message
-from vsim.layouts.registers import APIC_OFFSET
+from vsim.layouts.registers import APIC_MSR
 from vsim.readers import qemu_monitor
 from vsim.readers.pieces import lines_of
 from vsim.readers.qemu_monitor import Lapic
@@ -104,14 +104,10 @@ def _command(word: str) -> c.Command:
     if match is None or value > 0xFF or (match[2] and match[4]):
         raise ValueError(f"no step {word[:40]!r}; steps are {', '.join(WORDS)}, with N up to 0xff")
     if match[1]:
-        return c.Acknowledge(0) if match[1] == "take" else c.Msr(0, _msr("EOI"), 0)
+        return c.Acknowledge(0) if match[1] == "take" else c.Msr(0, APIC_MSR["EOI"], 0)
     if match[2]:
-        return c.Msr(0, _msr("TPR"), value) if match[2] == "tpr" else c.Cr8(0, value)
+        return c.Msr(0, APIC_MSR["TPR"], value) if match[2] == "tpr" else c.Cr8(0, value)
     return c.Msi(0x0300, *msi_message(APIC_ID, value, tm=int(bool(match[4]))))
-
-
-def _msr(name: str) -> int:
-    return 0x800 + (APIC_OFFSET[name] >> 4)
 
 
 def _list(found: list[int]) -> str:

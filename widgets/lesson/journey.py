@@ -24,7 +24,7 @@ from vsim.guest.ways import Source
 from vsim.history import whole
 from vsim.layouts.bits import parse_bdf
 from vsim.layouts.formats import IRTE
-from vsim.layouts.registers import APIC_OFFSET, ICR
+from vsim.layouts.registers import APIC_MSR, ICR
 from vsim.machine import step
 from vsim.readers import lspci, xl
 from vsim.state import commands
@@ -38,7 +38,6 @@ from widgets.stills import figures
 from widgets.tables import Table, Told
 
 _MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"}
-_ICR_MSR = 0x800 + (APIC_OFFSET["ICR"] >> 4)
 
 
 class Picture:
@@ -187,7 +186,7 @@ class Trial:
     def ipi(self, sender: int, vcpu: int, vector: int = 0x41) -> Journey:
         """One vCPU interrupts another by its x2APIC ICR, whose destination has 32 bits."""
         target = self.machine.apic_id[vcpu]
-        return self._go(commands.Msr(sender, _ICR_MSR, ICR.make(dest=target, vector=vector, level=1)))
+        return self._go(commands.Msr(sender, APIC_MSR["ICR"], ICR.make(dest=target, vector=vector, level=1)))
 
     def entry(self, device: str | int, message: int, text: str, **changes: int) -> Journey:
         """Send a message through another entry than its own, which is put back afterwards.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from vsim.devices import vlapic
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IRTE, RTE
-from vsim.layouts.registers import APIC_OFFSET, SVR
+from vsim.layouts.registers import APIC_MSR, SVR
 from vsim.state import commands as c
 from vsim.state.pci import Function
 from vsim.state.trace import Act, Drop, Event, Kind
@@ -70,7 +70,7 @@ class Wire(Made):
         self.guest.irq.write_pin(self.pin, entry)
 
     def _msr(self, name: str, value: int) -> list[Event]:
-        return self.issue(c.Msr(VCPU, 0x800 + (APIC_OFFSET[name] >> 4), value))
+        return self.issue(c.Msr(VCPU, APIC_MSR[name], value))
 
     # --- steps ---
 
