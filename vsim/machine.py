@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vsim.devices import dma, faults, hpet, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
-from vsim.devices.checks import MODE_BIT, PASS
+from vsim.devices.checks import DROP, MODE_BIT, PASS
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
@@ -88,6 +88,8 @@ def request(m: Machine, requester: int, address: int, data: int, source: int) ->
     if verdict.check:
         if verdict.outcome == PASS:
             _pass(m, requester, address, data, here)
+        elif verdict.outcome == DROP:
+            m.emit(here, Act.DROPPED, Drop.OFF, address, data)
         else:
             _refuse(m, unit, requester, verdict)
     elif verdict.address:

@@ -328,3 +328,11 @@ def test_a_verdict_keeps_the_words_it_was_made_of():
     assert remap.entry_of(found.words) == IRTE.make(p=1, svt=1, sid=0x0400, **GOOD)
     assert (name(found), found.index, found.fetched) == ("source-compare", 5, True)
     assert rig.word(TABLE + 0x50) == found.words[0]
+
+
+def test_a_request_that_is_dropped_while_remapping_is_off_is_neither_delivered_nor_recorded():
+    """The quirk is Xen's, and may be switched on under any profile."""
+    rig = Rig(quirks=("xen.D8",)).start(ire=0)
+    names = [name for name, *_ in acts(rig.msi(5))]
+    assert names[-1] == "DROPPED" and not {"BLOCKED", "RECORDED", "PASSED"} & set(names)
+    assert rig.has("FSTS") == 0
