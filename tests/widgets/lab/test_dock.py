@@ -26,6 +26,7 @@ def lab():
 
 
 def given(monkeypatch, there):
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)    # another environment's: IPython warns of it
     module = ModuleType("sidecar")
     module.Sidecar = Side
     monkeypatch.setitem(sys.modules, "sidecar", module)
