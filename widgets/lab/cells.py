@@ -7,7 +7,6 @@ few views.
 
 from __future__ import annotations
 
-import base64
 import sys
 import weakref
 from collections import deque
@@ -72,5 +71,6 @@ def bundle(own: Any, lab: object) -> dict[str, Any]:
     data: dict[str, Any] = dict((own[0] if isinstance(own, tuple) else own) or {})
     data["text/plain"] = repr(lab)
     if views.there("still"):
-        data["image/png"] = base64.b64encode(views.find("still")(lab)).decode()
+        kind, still = views.find("still")(lab)
+        data[kind] = still
     return data

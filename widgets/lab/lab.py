@@ -422,7 +422,10 @@ class Lab:
         return views.find("dock")(self, name)
 
     def figure(self, theme: str = "light", shape: str = "wide") -> Any:
-        """The map as a `matplotlib.figure.Figure`: theme "light" or "dark", shape "wide" or "tall"."""
+        """The map as a `matplotlib.figure.Figure`: theme "light" or "dark", shape "wide" or "tall".
+
+        Where matplotlib is not installed, as in a browser's Python, it is a `widgets.stills.pen.Drawing`: an SVG.
+        """
         return views.find("figure")(self, theme, shape)
 
     def animate(self, path: str | os.PathLike[str], seconds: float | None = None, *, last: int = 500, fps: int = 20,

@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets as W
 
 from widgets.lesson.journey import Journey, Picture, Trial
-from widgets.stills import figures
+from widgets.stills import drawn, figures
 from widgets.tables import fault_line
 
 _LABELS = {"description_width": "70px"}
@@ -77,10 +77,10 @@ class Chooser(W.VBox):
                 self.error.value = fault_line(error)
 
     def _show(self, journey: Journey) -> None:
-        drawn = Picture.of(journey, self.theme.value, self.shape.value).figure
-        png, width = figures.to_png(drawn, 1.5), drawn.get_figwidth() * drawn.dpi
-        source = f"data:image/png;base64,{b64encode(png).decode()}"
-        style = f"width:100%;max-width:{width:g}px"
+        picture = Picture.of(journey, self.theme.value, self.shape.value).figure
+        kind, data = drawn.shown(picture, 1.5)
+        source = f"data:{kind};base64,{data if kind == 'image/png' else b64encode(data.encode()).decode()}"
+        style = f"width:100%;max-width:{drawn.size(picture)[0]}px"
         self.picture.value = f'<img alt="{escape(journey.verdict)}" src="{source}" style="{style}">'
         self.words.value = (f"<p><b>{escape(journey.verdict)}</b></p>{journey.told()._repr_html_()}"
                             f"<details><summary>the checks</summary>{journey.why()._repr_html_()}</details>")

@@ -8,13 +8,10 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from vsim.domain.builder import DMAR_AT, Device, build
 from vsim.domain.host_policies import Link
@@ -34,7 +31,7 @@ from vsim.state.trace import Event
 from widgets.lab.lab import Lab
 from widgets.map.scene import Scene, scene
 from widgets.map.tokens import NOBODY, Places, Token, fold
-from widgets.stills import figures
+from widgets.stills import drawn, figures
 from widgets.tables import Table, Told
 
 _MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"}
@@ -43,7 +40,7 @@ _MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"
 class Picture:
     """A figure that a notebook shows, with words for those who do not see it."""
 
-    def __init__(self, figure: Figure, words: str) -> None:
+    def __init__(self, figure: Any, words: str) -> None:
         self.figure, self.words = figure, words
 
     @classmethod
@@ -53,12 +50,12 @@ class Picture:
 
     def save(self, path: str | os.PathLike[str], scale: float = 1.5) -> None:
         """Write it as a .png (`scale` pixels to a CSS pixel), .svg or .pdf file. ValueError for another ending."""
-        whole.write(path, figures.ink.data(self.figure, Path(path).suffix[1:], scale))
+        whole.write(path, drawn.data(self.figure, Path(path).suffix[1:], scale))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
-        width, height = (int(side * self.figure.dpi) for side in self.figure.get_size_inches())
-        shown = {"image/png": {"width": width, "height": height, "alt": self.words}}
-        return {"image/png": b64encode(figures.to_png(self.figure)).decode(), "text/plain": self.words}, shown
+        width, height = drawn.size(self.figure)
+        kind, data = drawn.shown(self.figure)
+        return {kind: data, "text/plain": self.words}, {kind: {"width": width, "height": height, "alt": self.words}}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from vsim.scale.limits import FIGURES, Demand, crossing, loads, sized
 from vsim.scale.races import BAD, RACES, race
 from widgets.lesson.journey import Picture
-from widgets.stills.growth import growth as drawn
-from widgets.tables import Table
+from widgets.stills import drawn
+from widgets.tables import Table, Told
 
 
 def limits(demand: Demand, changes: Mapping[str, int] | None = None) -> Table:
@@ -27,10 +27,15 @@ def _sources(names: Iterable[str], changes: Mapping[str, int]) -> str:
                      f"({'given' if name in changes else FIGURES[name].grade})" for name in names)
 
 
-def growth(demand: Demand, most: int = 1024, changes: Mapping[str, int] | None = None) -> Picture:
-    """How near each limit is when the number of vCPUs grows."""
+def growth(demand: Demand, most: int = 1024, changes: Mapping[str, int] | None = None) -> Picture | Told:
+    """How near each limit is when the number of vCPUs grows; a sentence where there is no matplotlib."""
+    if not drawn.inked():
+        return Told(("This picture is drawn with matplotlib, which is not installed here.",))
+    from widgets.stills import growth as lines
+
     first = sized(demand, changes)[0].limit.name
-    return Picture(drawn(demand, most, changes), f"need / room of each limit up to {most} vCPUs; nearest now: {first}")
+    words = f"need / room of each limit up to {most} vCPUs; nearest now: {first}"
+    return Picture(lines.growth(demand, most, changes), words)
 
 
 def rates(demand: Demand) -> Table:

@@ -2,7 +2,10 @@
 
 In the order in which to read them; a module imports only from those above it:
 
-    ink        a page to draw on
+    sheet      what every page can
+    ink        a page to draw on with matplotlib
+    pen        a page to draw on without it, as SVG
+    drawn      which of them, and what becomes of it
     captions   the words around a still
     plate      what stands still
     figures    stills

@@ -13,7 +13,7 @@ from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from widgets.map.scene import SLOTS, Scene, ends_at_unit, unit_of
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
-from widgets.stills.ink import Page
+from widgets.stills.sheet import Sheet
 from widgets.theme import OUTCOMES
 
 LINE = 15.0  #: from one line of small words to the next
@@ -78,7 +78,7 @@ def _arrived(scene: Scene, token: Token) -> Iterable[Step]:
         yield Step("nowhere", "nobody", "lost: no local APIC takes this destination and vector")
 
 
-def title(page: Page, scene: Scene) -> float:
+def title(page: Sheet, scene: Scene) -> float:
     """The title lines; returns the height that they take."""
     domain, profile = scene["title"]
     room = page.width - 2 * MARGIN
@@ -89,13 +89,13 @@ def title(page: Page, scene: Scene) -> float:
     return 52.0
 
 
-def badge(page: Page, x: float, y: float, number: int) -> None:
+def badge(page: Sheet, x: float, y: float, number: int) -> None:
     """The number of a step, in a circle around a point."""
     page.disc(x, y, BADGE)
     page.text(x, y + 4, str(number), bold=True, colour=page.colours.background, align="center")
 
 
-def strip(page: Page, told: list[Step], top: float, columns: int) -> float:
+def strip(page: Sheet, told: list[Step], top: float, columns: int) -> float:
     """The steps side by side or one below the other; returns the height that they take."""
     room = (page.width - 2 * MARGIN) / columns
     bottom = top
@@ -111,7 +111,7 @@ def strip(page: Page, told: list[Step], top: float, columns: int) -> float:
     return bottom
 
 
-def legend(page: Page, most: int, top: float, scene: Scene) -> float:
+def legend(page: Sheet, most: int, top: float, scene: Scene) -> float:
     """What shapes and shades mean, in as many lines as the width asks for; returns the lower edge."""
     x, y = MARGIN, top + LINE
     for drawn, words in _entries(most, scene):
@@ -131,7 +131,7 @@ def _entries(most: int, scene: Scene) -> list[tuple[str, str]]:
     return [*ends, *far, ("slot", "APIC ID that nobody has"), *heat]
 
 
-def _entry(page: Page, drawn: str, words: str, x: float, y: float) -> None:
+def _entry(page: Sheet, drawn: str, words: str, x: float, y: float) -> None:
     room = 20.0
     if drawn == "heat":
         heat, room = page.colours.heat, 100.0

@@ -1,4 +1,4 @@
-"""Stills: the scene of the live map drawn with matplotlib, for reports, print and notebooks without a kernel.
+"""Stills: the scene of the live map drawn for reports, print and notebooks without a kernel.
 
     figure = still(scene(machine, "big"), way=token)
     Path("one_interrupt.png").write_bytes(to_png(figure))
@@ -11,24 +11,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-
-from matplotlib.figure import Figure
+from typing import Any
 
 from widgets.map.arrange import Box, Point
 from widgets.map.scene import Scene, cell_of, entry, slots, unit_of
 from widgets.map.scene import way as way_of
 from widgets.map.tokens import Flag, Outcome, Token, shades
-from widgets.stills import captions, ink
+from widgets.stills import captions, drawn
 from widgets.stills.plate import Plate
 from widgets.theme import OUTCOMES, SIZES
 
 SHAPES = ("wide", "tall")
 """The arrangements: 1,120 CSS pixels from left to right, 480 from top to bottom."""
 
+MOST_TOKENS = 10_000
+"""Interrupts of one film at most."""
+
 
 def still(scene: Scene, way: Token | None = None, past: Iterable[Token] = (), theme: str = "light",
-          shape: str = "wide") -> Figure:
-    """A picture of the scene.
+          shape: str = "wide") -> Any:
+    """A picture of the scene: a matplotlib figure, or a `pen.Drawing` where there is no matplotlib.
 
     way: an interrupt whose way is lit and told in a strip below. past: interrupts that shade the vLAPICs that they
     reached. theme: "light" or "dark". shape: one of `SHAPES`. ValueError for other names.
@@ -44,19 +46,19 @@ def still(scene: Scene, way: Token | None = None, past: Iterable[Token] = (), th
     return plate.page.end(captions.legend(plate.page, most, bottom + 4, scene))
 
 
-def to_png(figure: Figure, scale: float = 2.0) -> bytes:
+def to_png(figure: Any, scale: float = 2.0) -> bytes:
     """The figure as a PNG file, `scale` pixels to a CSS pixel."""
-    return ink.data(figure, "png", scale)
+    return drawn.data(figure, "png", scale)
 
 
-def to_svg(figure: Figure) -> bytes:
+def to_svg(figure: Any) -> bytes:
     """The figure as an SVG file, its words as outlines."""
-    return ink.data(figure, "svg")
+    return drawn.data(figure, "svg")
 
 
-def to_pdf(figure: Figure) -> bytes:
+def to_pdf(figure: Any) -> bytes:
     """The figure as a PDF file."""
-    return ink.data(figure, "pdf")
+    return drawn.data(figure, "pdf")
 
 
 def _light(plate: Plate, token: Token) -> None:

@@ -25,7 +25,7 @@ from widgets.map.scene import Scene, slots
 from widgets.map.scene import way as way_of
 from widgets.map.tokens import NOBODY, Outcome, Token, shades
 from widgets.stills import captions
-from widgets.stills.figures import SHAPES
+from widgets.stills.figures import MOST_TOKENS, SHAPES
 from widgets.stills.plate import Plate, shade
 from widgets.theme import OUTCOMES
 
@@ -35,7 +35,7 @@ PACE, USUAL = 40, 12.0
 """Interrupts that set out in a second, and the most seconds in which all do so, unless a length is asked for."""
 NEAR = 16
 """Difference from the background, of 255, up to which a mixed colour is left out: Pillow takes one for the other."""
-FPS, MOST_SECONDS, MOST_FRAMES, MOST_TOKENS = 20, 60.0, 900, 10_000
+FPS, MOST_SECONDS, MOST_FRAMES = 20, 60.0, 900
 
 
 class _Flight(NamedTuple):

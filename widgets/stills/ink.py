@@ -7,7 +7,6 @@ from a file (a domain's name) are drawn as they are: never as mathematics, and n
 from __future__ import annotations
 
 import io
-from bisect import bisect
 from collections.abc import Sequence
 from functools import cache
 from math import inf
@@ -23,18 +22,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.text import Text
 
-from widgets.theme import OUTCOMES, SIZES, Palette, palette, points
+from widgets.stills.sheet import SHAPES, Box, Point, Sheet, strokes
+from widgets.theme import SIZES, points
 
 DPI = 96  #: one CSS pixel is one pixel of a PNG at scale 1
 FAMILY = "DejaVu Sans"  #: comes with matplotlib, so that a picture is the same everywhere
 MARKERS = {"square": "s", "diamond": "D", "ring": "o", "cross": "x", "void": r"$\oslash$"}
-SHAPES = {each.name: each.shape for each in OUTCOMES} | {"lost": "void"}
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None},
              "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "vsim", "svg.fonttype": "path", "pdf.fonttype": 42, "savefig.bbox": None}
-
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]  # x, y of the top left corner, width, height
 
 
 @cache
@@ -52,16 +48,15 @@ def plain(text: str) -> str:
     return "".join(each if ord(each) in _known() and each.isprintable() else "?" for each in text)
 
 
-class Page:
+class Page(Sheet):
     """A figure of `width` CSS pixels in a theme; `end` cuts it off below."""
 
     def __init__(self, width: float, theme: str) -> None:
-        self.colours: Palette = palette(theme)
+        super().__init__(width, theme)
         self.figure = Figure(dpi=DPI, facecolor=self.colours.background)
         self._renderer = FigureCanvasAgg(self.figure).get_renderer()  # type: ignore[no-untyped-call]
         self.axes: Axes = self.figure.add_axes((0, 0, 1, 1), frameon=False)
         self.axes.set(xlim=(0, width), xticks=[], yticks=[])
-        self.width = width
         self.texts: list[Text] = []
 
     def end(self, height: float) -> Figure:
@@ -73,33 +68,19 @@ class Page:
     def text(self, x: float, y: float, words: str, *, size: str = "font-small", colour: str = "", bold: bool = False,
              align: str = "left", room: float = inf) -> Text:
         """Words on a base line at y; cut with an ellipsis to a width of `room` pixels. colour: the theme's text."""
-        words = self._cut(plain(words), size, bold, room)
+        words = self.cut(plain(words), size, bold, room)
         drawn = self.axes.text(x, y, words, fontproperties=_font(size, bold), color=colour or self.colours.text,
                                ha=align, va="baseline", parse_math=False, usetex=False, zorder=8)
         self.texts.append(drawn)
         return drawn
 
-    def _cut(self, words: str, size: str, bold: bool, room: float) -> str:
-        """As many of the words as fit, with an ellipsis for the rest."""
-        if self.measure(words, size, bold) <= room:
-            return words
-        fits = bisect(range(len(words)), room, key=lambda count: self.measure(words[:count] + "…", size, bold))
-        return words[:max(0, fits - 1)].rstrip() + "…"
+    def plain(self, words: str) -> str:
+        """As the function of this name has it."""
+        return plain(words)
 
     def measure(self, words: str, size: str = "font-small", bold: bool = False) -> float:
         """The width of words, in pixels."""
         return float(self._renderer.get_text_width_height_descent(words, _font(size, bold), ismath=False)[0])
-
-    def wrap(self, words: str, room: float, size: str = "font-small") -> list[str]:
-        """Words in lines of at most `room` pixels; a single word that is longer stands alone."""
-        lines = [""]
-        for word in plain(words).split():
-            longer = f"{lines[-1]} {word}".strip()
-            if lines[-1] and self.measure(longer, size) > room:
-                lines.append(word)
-            else:
-                lines[-1] = longer
-        return lines
 
     def box(self, box: Box, *, fill: str = "", edge: str = "", width: str = "stroke", above: bool = False) -> None:
         """A rectangle with rounded corners. fill: the theme's panel; edge: its line; above: over lit ways."""
@@ -119,10 +100,8 @@ class Page:
 
     def hatch(self, boxes: Sequence[Box]) -> None:
         """Lines aslant over rectangles: what no device can reach."""
-        strokes = [((x + w * a, y + h * b), (x + w * c, y + h * d)) for x, y, w, h in boxes
-                   for a, b, c, d in ((0, 0.5, 0.5, 0), (0, 1, 1, 0), (0.5, 1, 1, 0.5))]
-        self.axes.add_collection(LineCollection(strokes, colors=self.colours.muted, linewidths=points("stroke") * 0.7,
-                                                zorder=4.5), autolim=False)
+        self.axes.add_collection(LineCollection(strokes(boxes), colors=self.colours.muted,
+                                                linewidths=points("stroke") * 0.7, zorder=4.5), autolim=False)
 
     def line(self, way: Sequence[Point], *, colour: str = "", width: str = "stroke", above: bool = False) -> None:
         """A polyline through the points. colour: the theme's line. above: over the boxes, as a lit way is."""

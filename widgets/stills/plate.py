@@ -9,8 +9,7 @@ from vsim.layouts.bits import bdf_text
 from widgets.map.arrange import CHIP, LANE, SIDE, Box, Point, strip
 from widgets.map.scene import SLOTS, Arrangement, Scene, curve, entry, ports, slots, tile_of
 from widgets.map.tokens import NOBODY, Places, Token
-from widgets.stills import captions
-from widgets.stills.ink import Page
+from widgets.stills import captions, drawn
 from widgets.theme import HEAT_STEPS
 
 HEADS = {"devices": "PCI devices", "routers": "routers", "units": "remapping", "wall": "vLAPICs by x2APIC cluster"}
@@ -38,7 +37,7 @@ class Plate:
         self.scene, self.where, self.way = scene, where, way
         self.right = where["flow"] == "right"
         self.places = Places(scene)
-        self.page = Page(where["size"][0], theme)
+        self.page = drawn.page(where["size"][0], theme)
         self.top = captions.title(self.page, scene)
         self.bottom = self.top + where["size"][1]
         self.last = len(captions.steps(scene, way)) if way is not None else 0

@@ -6,34 +6,39 @@ import os
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from widgets.lab import progress
 from widgets.lab.lab import Lab
 from widgets.map.scene import Scene, scene
 from widgets.map.tokens import Token, fold
-from widgets.stills import figures, film_file
-from widgets.stills.film import MOST_TOKENS, Film
+from widgets.stills import drawn as pages
+from widgets.stills import figures
 
 CHUNK = 256
 """Commands whose events are looked through at a time."""
 
 
-def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Figure:
-    """The map as a matplotlib figure. theme: "light" or "dark"; shape: "wide" or "tall"."""
+def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Any:
+    """The map as a matplotlib figure, or as a `pen.Drawing`. theme: "light" or "dark"; shape: "wide" or "tall"."""
     with lab.lock:
         drawn = scene(lab.machine, lab.title)
         past = list(fold(drawn, lab.last, lab.machine.clock))
     return figures.still(drawn, past[-1] if past else None, past, theme, shape)
 
 
-def still(lab: Lab) -> bytes:
-    """The map as a PNG, with the way of the last interrupt."""
-    return figures.to_png(figure(lab), 1.0)
+def still(lab: Lab) -> tuple[str, str]:
+    """The map with the way of the last interrupt, for a cell: the type of the data, and the data as text."""
+    return pages.shown(figure(lab), 1.0)
 
 
 def animate(lab: Lab, path: str | os.PathLike[str], last: int, **options: Any) -> Path:
-    """Write a film of the last interrupts, with a bar that shows how far it is; see `Lab.animate`."""
+    """Write a film of the last interrupts, with a bar that shows how far it is; see `Lab.animate`. ValueError where
+    matplotlib or numpy is not installed.
+    """
+    if not pages.inked():
+        raise ValueError("a film is drawn with matplotlib and numpy, which are not installed here")
+    from widgets.stills import film_file
+    from widgets.stills.film import Film
+
     film_file.kind(path)
     with lab.lock:
         drawn = scene(lab.machine, lab.title)
@@ -49,8 +54,8 @@ def recorded(lab: Lab, drawn: Scene, last: int) -> tuple[list[Token], int]:
 
     ValueError when `last` is out of bounds.
     """
-    if type(last) is not int or not 1 <= last <= MOST_TOKENS:
-        raise ValueError(f"last is {last!r}; the limit is 1 to {MOST_TOKENS} interrupts")
+    if type(last) is not int or not 1 <= last <= figures.MOST_TOKENS:
+        raise ValueError(f"last is {last!r}; the limit is 1 to {figures.MOST_TOKENS} interrupts")
     history, found, stop = lab.history, list[Token](), lab.position
     while stop and len(found) < last:
         start = max(0, stop - CHUNK)

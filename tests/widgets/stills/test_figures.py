@@ -262,7 +262,7 @@ def test_drawing_leaves_pyplot_alone():
     [
         (lambda made: figures.still(made, shape="round"), "shape is 'round'; known are wide, tall"),
         (lambda made: figures.still(made, theme="sepia"), "theme is 'sepia'; known are light, dark"),
-        (lambda made: figures.ink.data(figures.still(made), "gif"), "kind is 'gif'; known are png, svg, pdf"),
+        (lambda made: figures.drawn.data(figures.still(made), "gif"), "kind is 'gif'; known are png, svg, pdf"),
     ],
 )
 def test_an_unknown_name_is_the_callers_mistake(call, says):
