@@ -1,11 +1,13 @@
-"""A state as one short text that can be mailed: the machine that the first deed met, the deeds, the cursor.
+"""A state as one short text that can be mailed: the machine that the first deed met, the deeds, the cursor, and the
+futures that others took the place of.
 
     text = link.text(Link(machine, deeds, commands=3058, cursor=3058))      # "vsim1.eNp..."
     link.parse(text)
 
 A *deed* is what was done at once: commands as they are, or by a word that stands for many commands, because who reads
 the link does the same again: a boot, a device that fires, a move of an interrupt, a storm. That is what keeps a link
-short. `commands` is how many commands all deeds make, so that a reader whose kit does otherwise is told. The text is
+short. `commands` is how many commands all deeds make, so that a reader whose kit does otherwise is told. A `Fork` is
+another future, by what it has that the present line has not. The text is
 "vsim", the version, a dot, and URL-safe base64 of zlib's stream of a JSON object; it is parsed as data, within bounds.
 """
 
@@ -30,9 +32,10 @@ MAX_TEXT, MAX_JSON = 1 << 18, 1 << 24
 """Longest link, in characters, and the longest JSON in it."""
 MAX_DEEDS, MAX_COMMANDS, MAX_SENT = 20_000, 1_000_000, 100_000
 """Most deeds, commands of all of them, and interrupts of all storms."""
-MAX_BOOTS, MAX_NAME = 4, 120
+MAX_BOOTS, MAX_NAME, MAX_FORKS = 4, 120, 16
+"""Most boots of all lines, longest name of a gesture, most forks."""
 SELECTED: dict[str, tuple[int, int]] = {"device": (-1, 0xFFFF), "unit": (0, 255), "irte": (-1, 0xFFFF),
-                                        "vlapic": (-1, 4095)}
+                                        "vlapic": (-1, 4095), "serial": (0, 1 << 62), "seen": (-1, 1 << 31)}
 """What can be looked at, with its limits."""
 Deed = tuple[Any, ...]
 
@@ -50,8 +53,21 @@ class LinkError(TextError):
     """A link that cannot be opened."""
 
 
+class Fork(NamedTuple):
+    """Another line of history. at: position up to which its commands are those of the present line; shared: how many
+    of the present line's deeds it begins with; commands: of all its deeds; deeds: those behind the shared ones."""
+
+    at: int
+    shared: int
+    commands: int
+    deeds: tuple[Deed, ...]
+
+
 class Link(NamedTuple):
-    """What a link holds. title: of the domain. selected: numbers by the names of `SELECTED`."""
+    """What a link holds. title: of the domain. selected: numbers by the names of `SELECTED`. forks: the oldest first.
+
+    serving, pausing: whether handlers run at once, and whether a fault holds them (`widgets.lab.kernel`).
+    """
 
     machine: Machine
     deeds: tuple[Deed, ...]
@@ -59,24 +75,46 @@ class Link(NamedTuple):
     cursor: int
     title: str
     selected: dict[str, int]
+    forks: tuple[Fork, ...] = ()
+    serving: bool = True
+    pausing: bool = False
+
+    @property
+    def all_deeds(self) -> tuple[Deed, ...]:
+        """Those of every line."""
+        return self.deeds + tuple(deed for fork in self.forks for deed in fork.deeds)
+
+
+_NEEDED = frozenset(Link._fields) - Link._field_defaults.keys()
 
 
 # --- writing ---
 
+_INSTEAD = "save a session instead"
+_UNSAID: dict[str, Any] = {"forks": [], "serving": True, "pausing": False}
+"""What a text leaves out."""
+
 
 def text(link: Link) -> str:
     """The link as text. ValueError when it is more than `parse` takes: a session file has room for more."""
-    if len(link.deeds) > MAX_DEEDS or link.commands > MAX_COMMANDS:
-        raise ValueError(f"{len(link.deeds)} deeds and {link.commands} commands; the limits of a link are {MAX_DEEDS} "
-                         f"and {MAX_COMMANDS}: save a session instead")
-    deeds = [["do", deed[1], *map(to_row, deed[2:])] if deed[0] == "do" else deed for deed in link.deeds]
-    out = {"title": link.title[:80], "machine": _written(link.machine), "deeds": deeds, "commands": link.commands,
-           "cursor": link.cursor, "selected": link.selected}
+    deeds, commands = len(link.all_deeds), max(link.commands, *(fork.commands for fork in link.forks), 0)
+    if deeds > MAX_DEEDS or commands > MAX_COMMANDS:
+        raise ValueError(f"{deeds} deeds and {commands} commands; the limits of a link are {MAX_DEEDS} "
+                         f"and {MAX_COMMANDS}: {_INSTEAD}")
+    forks = [[*fork[:3], _rows(fork.deeds)] for fork in link.forks]
+    out = {"title": link.title[:80], "machine": _written(link.machine), "deeds": _rows(link.deeds),
+           "commands": link.commands, "cursor": link.cursor, "selected": link.selected, "forks": forks,
+           "serving": link.serving, "pausing": link.pausing}
+    out = {name: value for name, value in out.items() if name in _NEEDED or value != _UNSAID[name]}
     plain = json.dumps(out, separators=(",", ":")).encode()
     made = f"vsim{VERSION}.{base64.urlsafe_b64encode(zlib.compress(plain, 9)).decode().rstrip('=')}"
     if len(made) > MAX_TEXT or len(plain) > MAX_JSON:
-        raise ValueError(f"the link has {len(made)} characters; the limit is {MAX_TEXT}: save a session instead")
+        raise ValueError(f"the link has {len(made)} characters; the limit is {MAX_TEXT}: {_INSTEAD}")
     return made
+
+
+def _rows(deeds: tuple[Deed, ...]) -> list[list[Any]]:
+    return [["do", deed[1], *map(to_row, deed[2:])] if deed[0] == "do" else list(deed) for deed in deeds]
 
 
 def _written(m: Machine) -> dict[str, Any]:
@@ -126,9 +164,10 @@ def _opened(given: str) -> dict[str, Any]:
         found = json.loads(plain)
     except (ValueError, RecursionError):
         raise _wrong("what it holds is not JSON", head.end() + 1) from None
-    if not isinstance(found, dict) or found.keys() != {*Link._fields}:
-        raise _wrong(f"it does not hold exactly {', '.join(Link._fields)}", head.end() + 1)
-    return found
+    if not isinstance(found, dict) or not _NEEDED <= found.keys() <= {*Link._fields}:
+        raise _wrong(f"it has to hold {', '.join(n for n in Link._fields if n in _NEEDED)}, and may hold "
+                     f"{', '.join(_UNSAID)}", head.end() + 1)
+    return _UNSAID | found
 
 
 def _wrong(message: str, column: int = 1) -> LinkError:
@@ -138,9 +177,30 @@ def _wrong(message: str, column: int = 1) -> LinkError:
 def _link(found: dict[str, Any]) -> Link:
     if not isinstance(found["title"], str):
         raise _wrong("title is no text")
-    commands = _number(found["commands"], "commands", MAX_COMMANDS)
-    return Link(_machine(found["machine"]), _deeds(found["deeds"]), commands,
-                _number(found["cursor"], "cursor", commands), found["title"][:80], _selected(found["selected"]))
+    for name in ("serving", "pausing"):
+        if not isinstance(found[name], bool):
+            raise _wrong(f"{name} is {shown(json.dumps(found[name]))}; allowed are true and false")
+    commands, deeds = _number(found["commands"], "commands", MAX_COMMANDS), _deeds(found["deeds"])
+    made = Link(_machine(found["machine"]), deeds, commands, _number(found["cursor"], "cursor", commands),
+                found["title"][:80], _selected(found["selected"]), _forks(found["forks"], len(deeds), commands),
+                found["serving"], found["pausing"])
+    _check_sums(made.all_deeds)
+    return made
+
+
+def _forks(found: Any, deeds: int, commands: int) -> tuple[Fork, ...]:
+    if not isinstance(found, list) or len(found) > MAX_FORKS:
+        raise _wrong(f"forks is no list of at most {MAX_FORKS}")
+    return tuple(_fork(number, row, deeds, commands) for number, row in enumerate(found, 1))
+
+
+def _fork(number: int, row: Any, deeds: int, commands: int) -> Fork:
+    if not isinstance(row, list) or len(row) != len(Fork._fields):
+        raise _wrong(f"fork {number} does not hold exactly {', '.join(Fork._fields)}")
+    at, shared, whole, own = row
+    whole = _number(whole, f"fork {number}: commands", MAX_COMMANDS)
+    return Fork(_number(at, f"fork {number}: at", min(commands, whole)),
+                _number(shared, f"fork {number}: shared", deeds), whole, _deeds(own))
 
 
 def _whole(value: Any, most: int, least: int = 0) -> bool:
@@ -181,13 +241,18 @@ def _profile(found: Any) -> Profile:
 def _deeds(found: Any) -> tuple[Deed, ...]:
     if not isinstance(found, list) or len(found) > MAX_DEEDS:
         raise _wrong(f"deeds is no list of at most {MAX_DEEDS}")
-    deeds = tuple(_deed(number, row) for number, row in enumerate(found, 1))
+    return tuple(_deed(number, row) for number, row in enumerate(found, 1))
+
+
+def _check_sums(deeds: tuple[Deed, ...]) -> None:
+    """What all lines do together is bounded, or a short text would be work for ever."""
+    if len(deeds) > MAX_DEEDS:
+        raise _wrong(f"more than {MAX_DEEDS} deeds; no more are allowed")
     if sum(deed[0] == "boot" for deed in deeds) > MAX_BOOTS:
         raise _wrong(f"more than {MAX_BOOTS} boots; no more are allowed")
     bursts = sum(each.messages for deed in deeds if deed[0] == "do" for each in deed[2:] if isinstance(each, Burst))
     if bursts + sum(deed[2] for deed in deeds if deed[0] == "storm") > MAX_SENT:
         raise _wrong(f"storms of more than {MAX_SENT} interrupts; no more are allowed")
-    return deeds
 
 
 def _deed(number: int, row: Any) -> Deed:

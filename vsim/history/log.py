@@ -214,6 +214,10 @@ class History:
             step(machine, self._log[number], trace=False)
         return machine
 
+    def shared(self, other: History) -> int:
+        """How many commands both begin with; 0 when they begin with different machines."""
+        return self._log.shared(other._log) if self.first == other.first else 0
+
     def branch(self) -> History:
         """An independent history with the same past and future; keyframes are shared, as nobody changes them."""
         other = History.__new__(History)

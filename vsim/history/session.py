@@ -85,6 +85,18 @@ class Log(Sequence[Command]):
         other._rows, other._ends = self._rows[:], self._ends[:]
         return other
 
+    def shared(self, other: Log) -> int:
+        """How many commands both begin with."""
+        low, high = 0, min(len(self), len(other))
+        while low < high:
+            middle = (low + high + 1) // 2
+            end = self._ends[middle]
+            if end == other._ends[middle] and self._rows.startswith(memoryview(other._rows)[:end]):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
     def lines(self) -> bytes:
         """The commands as JSON Lines."""
         return bytes(self._rows)

@@ -37,6 +37,12 @@ def named(ahead: Sequence[Gesture]) -> str:
     return ahead[0].name + (f" and {more if more < COUNTED else f'{COUNTED} or'} more" if more else "")
 
 
+def of(at: int, history: History, gestures: Gestures, books: tuple[Book, ...]) -> Branch:
+    """A branch with the name of what is behind a position."""
+    ahead = [each for each in gestures.around(history.commands, at, COUNTED + 1) if each.stop > at]
+    return Branch(named(ahead), at, history, gestures, books)
+
+
 def parted(kept: Sequence[Branch], at: int) -> list[Branch]:
     """Branches of a Lab whose own line has another course behind a position."""
     return [branch._replace(at=min(branch.at, at)) for branch in kept]

@@ -5,16 +5,19 @@ A deed is a word where the Lab does the same again by itself (a boot, a storm); 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol, Self
 
 from traitlets import HasTraits
 
 from vsim.devices import vlapic
-from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Link, LinkError
+from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Fork, Link, LinkError
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text
+from vsim.state.commands import Command
 from vsim.state.trace import Event
+from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture
 from widgets.lab.storms import Site, Storm
 
@@ -26,6 +29,10 @@ class Doer(Site, Protocol):
     history: History
     selection: HasTraits
 
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """Futures that others took the place of."""
+
     def gestures(self, start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
         """The gestures that begin at a position start .. stop - 1."""
 
@@ -35,16 +42,41 @@ class Doer(Site, Protocol):
     def goto(self, position: int) -> None:
         """Move the cursor."""
 
+    def branch(self) -> Self:
+        """An independent Lab with the same past and future."""
+
+    def adopt(self, other: Self, at: int) -> None:
+        """Keep the other's line as a branch."""
+
 
 def link_of(lab: Doer) -> Link:
     """The state of a Lab as the value of a link. ValueError when it has more gestures than a link takes."""
-    log, deeds = lab.history.commands, list[Deed]()
-    for gesture in lab.gestures():
-        if len(deeds) == MAX_DEEDS:
-            raise ValueError(f"more than {MAX_DEEDS} gestures; no more fit into a link: save a session instead")
-        deeds.append(gesture.deed or ("do", gesture.name[:MAX_NAME], *log[gesture.start:gesture.stop]))
+    log, line = lab.history.commands, _bounded(lab.gestures())
     seen = {name: getattr(lab.selection, name) for name in SELECTED}
-    return Link(lab.history.first.copy(), tuple(deeds), len(log), lab.position, lab.title, seen)
+    return Link(lab.history.first.copy(), _deeds(log, line), len(log), lab.position, lab.title, seen,
+                tuple(_fork(branch, line) for branch in lab.branches), lab.kernel.serving, lab.kernel.pausing)
+
+
+def _bounded(gestures: Iterable[Gesture]) -> list[Gesture]:
+    line = list(islice(gestures, MAX_DEEDS + 1))
+    if len(line) > MAX_DEEDS:
+        raise ValueError(f"more than {MAX_DEEDS} gestures; no more fit into a link: save a session instead")
+    return line
+
+
+def _deeds(log: Sequence[Command], line: Iterable[Gesture]) -> tuple[Deed, ...]:
+    return tuple(each.deed or ("do", each.name[:MAX_NAME], *log[each.start:each.stop]) for each in line)
+
+
+def _fork(branch: Branch, line: Sequence[Gesture]) -> Fork:
+    """A branch by what it has behind the gestures that it begins with as the present line does."""
+    log = branch.history.commands
+    other, shared = _bounded(branch.gestures.all(log)), 0
+    for mine, its in zip(line, other, strict=False):
+        if mine != its or mine.stop > branch.at:
+            break
+        shared += 1
+    return Fork(branch.at, shared, len(log), _deeds(log, other[shared:]))
 
 
 def do_again(lab: Doer, link: Link) -> None:
@@ -52,23 +84,38 @@ def do_again(lab: Doer, link: Link) -> None:
 
     LinkError: a deed that cannot be done here, or a kit that makes other commands of them.
     """
-    for number, deed in enumerate(link.deeds, 1):
+    _do_all(lab, link.deeds, link.commands, "")
+    stops = [0, *(each.stop for each in lab.gestures())]
+    for number, fork in enumerate(link.forks, 1):
+        other = lab.branch()
+        other.goto(stops[min(fork.shared, len(stops) - 1)])
+        _do_all(other, fork.deeds, fork.commands, f"fork {number}, ")
         try:
-            _do(lab, *deed)
+            lab.adopt(other, fork.at)
         except ValueError as error:
-            raise LinkError("link", 1, 1, f"deed {number}, {deed[0]}: {error}") from None
-        if len(lab.history) > link.commands:
-            break
-    if len(lab.history) != link.commands:
-        raise LinkError("link", 1, 1, f"its deeds make {len(lab.history)} commands here, and {link.commands} where it "
-                                      "was made: another version of the kit")
-    guest = lab.kernel.guest
-    if guest is not None:
-        guest.cpu.arrived |= {vcpu: None for vcpu in range(lab.machine.vcpus) if vlapic.pending(lab.machine, vcpu) >= 0}
+            raise LinkError("link", 1, 1, f"fork {number}: {error}") from None
+    lab.kernel.serving, lab.kernel.pausing = link.serving, link.pausing
     if link.cursor != lab.position:
         lab.goto(link.cursor)
     for name, value in link.selected.items():
         setattr(lab.selection, name, value)
+
+
+def _do_all(lab: Doer, deeds: Sequence[Deed], commands: int, where: str) -> None:
+    """Do deeds, after which there are so many commands."""
+    for number, deed in enumerate(deeds, 1):
+        try:
+            _do(lab, *deed)
+        except ValueError as error:
+            raise LinkError("link", 1, 1, f"{where}deed {number}, {deed[0]}: {error}") from None
+        if len(lab.history) > commands:
+            break
+    if len(lab.history) != commands:
+        raise LinkError("link", 1, 1, f"{where}its deeds make {len(lab.history)} commands here, and {commands} where "
+                                      "it was made: another version of the kit")
+    guest = lab.kernel.guest
+    if guest is not None:
+        guest.cpu.arrived |= {vcpu: None for vcpu in range(lab.machine.vcpus) if vlapic.pending(lab.machine, vcpu) >= 0}
 
 
 def _do(lab: Doer, word: str, *given: Any) -> None:

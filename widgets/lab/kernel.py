@@ -188,9 +188,13 @@ class Kernel:
 
     def copy_from(self, other: Kernel) -> None:
         """Go on as the guest of another Lab does, on this one."""
-        self._books = [(position, self._adopt(other._copy(guest))) for position, guest in other._books]
+        self._books = list(self.books_of(other))
         self.guest, self.serving = self._adopt(other._copy(other.guest)), other.serving
         self.pausing = other.pausing
+
+    def books_of(self, other: Kernel) -> tuple[Book, ...]:
+        """Copies of what the guest of another Lab knew, for this one."""
+        return tuple((position, self._adopt(other._copy(guest))) for position, guest in other._books)
 
     def _adopt(self, guest: Guest | None) -> Guest | None:
         if guest is not None:

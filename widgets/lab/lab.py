@@ -308,10 +308,24 @@ class Lab:
         self._ahead = None
 
     def _keep(self, at: int, history: History, gestures: Gestures, books: tuple[Book, ...]) -> None:
-        ahead = [each for each in gestures.around(history.commands, at, branches.COUNTED + 1) if each.stop > at]
         self._branches = branches.parted(self._branches, at)
-        self._branches.append(Branch(branches.named(ahead), at, history, gestures, books))
+        self._branches.append(branches.of(at, history, gestures, books))
         del self._branches[:-branches.KEPT]
+
+    def adopt(self, other: Lab, at: int) -> None:
+        """Keep the line of another Lab as a branch, which has the same `at` first commands.
+
+        ValueError when they differ before, or when as many branches are kept as can be.
+        """
+        with self.lock, other.lock:
+            same = self.history.shared(other.history)
+            if not 0 <= at <= same:
+                raise ValueError(f"at is {at}; both histories have the same {same} first commands")
+            if len(self._branches) == branches.KEPT:
+                raise ValueError(f"{branches.KEPT} branches are kept; no more are")
+            self._branches.append(branches.of(at, other.history.branch(), other._gestures.copy(),
+                                              self.kernel.books_of(other.kernel)))
+            self._tell("moved", [])
 
     def reopen(self, branch: Branch) -> None:
         """Go on with another future, at its end; the present one becomes a branch. ValueError for one not kept."""
@@ -339,7 +353,11 @@ class Lab:
             return other
 
     def save(self, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> None:
-        """Write the session: a path, or an open file. ValueError when it is more than `load` takes."""
+        """Write the session, a path or an open file: the machine that was made, all commands, and the cursor.
+
+        It has what any reader of vsim needs and no more: no gestures, no branches, no guest; a link has them.
+        ValueError when it is more than `load` takes.
+        """
         with self.lock:
             self.history.save(place)
 
@@ -352,7 +370,7 @@ class Lab:
         return cls(history=History.load(place), title=Path(place).stem if named else "")
 
     def link(self) -> str:
-        """The exact state as a short text: machine, gestures, cursor, selection. ValueError when it is too much."""
+        """The exact state as a short text: machine, gestures, branches, cursor, selection. ValueError: too much."""
         with self.lock:
             return link.text(deeds.link_of(self))
 

@@ -20,6 +20,9 @@ DEEDS = (("do", "", MmioRead(0xFEC00000, 4), Pin(3, 1)), ("boot", "physical"), (
          ("move", 0x300, 5, 200), ("storm", 1000, 200, -7), ("do", "by hand", Msi(0x300, 0xFEE00000, 0x41)))
 
 
+FORKS = (link.Fork(12, 1, 20, (("fire", 0x300, 6),)), link.Fork(0, 0, 3, (("do", "", Pin(3, 1)),)))
+
+
 def made(**changes):
     whole = Link(Machine(profile("spec"), vcpus=288), DEEDS, 3058, 12, "big", {"device": 0x300, "irte": 5})
     return whole._replace(**changes)
@@ -49,6 +52,12 @@ def test_what_is_written_is_read(name):
         assert parse(text(made(machine=machine_))) == made(machine=machine_)
 
 
+def test_other_futures_and_a_guest_that_waits_are_written_and_read():
+    whole = made(forks=FORKS, serving=False, pausing=True)
+    assert parse(text(whole)) == whole
+    assert set(json.loads(zlib.decompress(base64.urlsafe_b64decode(text(made())[6:] + "==")))) == link._NEEDED
+
+
 def test_a_machine_that_nothing_was_done_to_is_short():
     assert len(text(made())) < 500
     used = Machine(profile("spec"), vcpus=8)
@@ -63,11 +72,12 @@ def test_a_machine_that_nothing_was_done_to_is_short():
     ("vsim1.abc", 7, "it cannot be unpacked: a part is missing or was changed"),
     (wrapped(b"[1"), 7, "what it holds is not JSON"),
     (wrapped(b"[" * 100_000), 7, "what it holds is not JSON"),
-    (wrapped(b"{}"), 7, "it does not hold exactly machine, deeds, commands, cursor, title, selected"),
+    (wrapped(b"{}"), 7, "it has to hold machine, deeds, commands, cursor, title, selected, and may "
+     "hold forks, serving, pausing"),
     (packed(title=3), 1, "title is no text"),
     (packed(commands=-1), 1, "commands is '-1'; allowed are 0 to 1000000"),
     (packed(cursor=3059), 1, "cursor is '3059'; allowed are 0 to 3058"),
-    (packed(selected={"door": 1}), 1, "selected has another name than device, unit, irte, vlapic"),
+    (packed(selected={"door": 1}), 1, "selected has another name than device, unit, irte, vlapic, serial, seen"),
     (packed(selected={"irte": 1 << 16}), 1, "irte is '65536'; allowed are -1 to 65535"),
     (packed(machine={}), 1, "machine: 'profile'"),
     (packed(machine=None), 1, "machine: argument of type 'NoneType' is not iterable"),
@@ -82,6 +92,13 @@ def test_a_machine_that_nothing_was_done_to_is_short():
     (packed(deeds=[["storm", 9, 60_000, 1]] * 2), 1, "storms of more than 100000 interrupts; no more are allowed"),
     (packed(deeds=[["do", "", ["burst", 1, 4000, 0]]] * 30), 1,
      "storms of more than 100000 interrupts; no more are allowed"),
+    (packed(serving=1), 1, "serving is '1'; allowed are true and false"),
+    (packed(forks={}), 1, "forks is no list of at most 16"),
+    (packed(forks=[[0, 0, 0, []]] * 17), 1, "forks is no list of at most 16"),
+    (packed(forks=[[0, 0, 0]]), 1, "fork 1 does not hold exactly at, shared, commands, deeds"),
+    (packed(forks=[[8, 0, 7, []]]), 1, "fork 1: at is '8'; allowed are 0 to 7"),
+    (packed(forks=[[0, 0, 7, []], [0, 7, 7, []]]), 1, "fork 2: shared is '7'; allowed are 0 to 6"),
+    (packed(forks=[[0, 0, 7, [["boot", "physical"]] * 2]] * 2), 1, "more than 4 boots; no more are allowed"),
 ])
 def test_what_is_no_link_says_why(given, column, message):
     with pytest.raises(LinkError) as caught:

@@ -141,3 +141,6 @@ def test_every_line_that_was_ever_reached_can_be_reached_again(acts):
         assert any(line[:len(end)] == end for line in lines)
     for each in lab.branches:
         assert tuple(lab.history.commands)[:each.at] == tuple(each.history.commands)[:each.at]
+    other = Lab.from_link(lab.link())
+    assert other.link() == lab.link()
+    assert [tuple(each.history.commands) for each in other.branches] == lines[1:]

@@ -92,6 +92,64 @@ def test_a_link_has_the_cursor_and_what_could_be_redone(lab):
     assert other.machine == lab.machine
 
 
+def line(history):
+    return [*history.commands]
+
+
+def test_a_link_has_the_futures_that_others_took_the_place_of(lab):
+    worked(lab)
+    for _ in range(3):
+        lab.undo()
+    lab.fire("00:06.0", 2)
+    lab.kernel.affinity(lab.kernel.guest.sources[0x28][1], 9)
+    lab.undo()
+    lab.kernel.affinity(lab.kernel.guest.sources[0x28][1], 11)
+    text = lab.link()
+    other = Lab.from_link(text)
+    assert other.link() == text and len(text) < 2000
+    assert [(each.name, each.at, line(each.history)) for each in other.branches] == [
+        (each.name, each.at, line(each.history)) for each in lab.branches]
+    assert len(other.branches) == 2
+    for each in (lab, other):
+        each.reopen(each.branches[1])
+    assert other.machine == lab.machine and [*other.gestures()] == [*lab.gestures()]
+    assert other.kernel.guest.sources[0x28][1].vcpu == 9
+    assert other.fire("00:05.0", 1) == lab.fire("00:05.0", 1), "its guest serves this Lab"
+    assert line(other.history) == line(lab.history)
+
+
+def test_a_future_that_parts_amidst_a_boot_is_in_the_link(lab):
+    lab.boot()
+    lab.goto(next(iter(lab.gestures())).stop + 40)
+    lab.issue(Msi(0x28, 0xFEE00018, 0))
+    other = Lab.from_link(lab.link())
+    assert [(each.at, line(each.history)) for each in other.branches] == [
+        (each.at, line(each.history)) for each in lab.branches]
+    other.reopen(other.branches[0])
+    assert [each.name for each in other.gestures()] == ["xl create big", "boot"]
+
+
+def test_a_link_knows_which_interrupt_was_looked_at_and_whether_handlers_run(lab):
+    lab.boot()
+    lab.fire("00:05.0", 3)
+    lab.kernel.serving, lab.kernel.pausing = False, True
+    lab.selection.serial, lab.selection.seen = 3, 2
+    other = Lab.from_link(lab.link())
+    assert (other.kernel.serving, other.kernel.pausing) == (False, True)
+    assert (other.selection.serial, other.selection.seen) == (3, 2)
+
+
+def test_a_fork_that_is_none_is_told(lab):
+    lab.issue(MmioRead(0, 4))
+    first, forks = lab.history.first.copy(), link.Fork(1, 0, 1, (("do", "", MmioRead(8, 4)),))
+    text = link.text(link.Link(first, (("do", "", MmioRead(0, 4)),), 1, 0, "", {}, (forks,)))
+    with pytest.raises(LinkError, match="fork 1: at is 1; both histories have the same 0 first commands"):
+        Lab.from_link(text)
+    text = link.text(link.Link(first, (("do", "", MmioRead(0, 4)),), 1, 0, "", {}, (forks._replace(at=0, commands=2),)))
+    with pytest.raises(LinkError, match="fork 1, its deeds make 1 commands here, and 2 where it was made"):
+        Lab.from_link(text)
+
+
 def test_a_guest_that_does_not_serve_knows_who_waits_after_a_link(lab):
     lab.boot()
     lab.kernel.serving = False
