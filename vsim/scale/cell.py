@@ -6,27 +6,29 @@ A cell is a function of its values, so it can be run in whatever process or orde
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from vsim.devices import viommu
-from vsim.domain import acpi, builder
-from vsim.domain.builder import Device, Domain
+from vsim.domain.builder import Domain, build
+from vsim.domain.host import declared
+from vsim.domain.host_policies import Link, link, passed_through
 from vsim.guest.kernel import Guest
-from vsim.readers import xl
+from vsim.layouts.bits import bdf_text, put
+from vsim.layouts.registers import ECAP
+from vsim.readers import lspci, xl
 from vsim.readers.xl import Config
-from vsim.scale.grid import Values
+from vsim.scale.grid import AXES, Values
 from vsim.scale.reach import Wire, run
-from vsim.state import commands as c
-from vsim.state.arrays import Machine
-from vsim.state.pci import Bus, Function
-from vsim.state.profile import Profile, profile
-from vsim.state.trace import Act
+from vsim.state.profile import Capabilities, Profile, profile
 from vsim.storm.run import storm
 from vsim.storm.workload import Source, Workload
 
 MEMORY_MIB = 512
 FIRST_SLOT = 0x0100
 """Requester id of the first device: bus 1, and so on, each on a bus of its own."""
+UNIT_BASE = 0xFED90000
+"""Register base of the host's first unit."""
 FIGURES: dict[str, str] = {
+    "viommus": "vIOMMUs of the domain", "unkept": "passed-through devices that lack what their vIOMMU promises",
     "reached": "vCPUs that a device interrupt reached", "sent": "interrupts sent by devices",
     "delivered": "interrupts that a local APIC took in", "merged": "interrupts that found their IRR bit set",
     "blocked": "interrupts that the unit refused", "refused": "affinity moves that the guest's kernel did not make",
@@ -45,48 +47,78 @@ def chosen(values: Values) -> Profile:
             .without_quirks(*(word[1:] for word in words if word[0] == "-")))
 
 
+def config(values: Values) -> Config:
+    """The configuration of a cell: the text that came with it, or one of its axes."""
+    if values["config"]:
+        return xl.parse(values["text"], values["config"])
+    pci = ", ".join(f'"{bdf_text(bdf)}"' for bdf in _slots(values["devices"]))
+    viommu = 'viommu = "type=vtd,intremap=1,x2apic=1"\n' if values["viommu"] else ""
+    return xl.parse(f'name = "cell"\ntype = "hvm"\nvcpus = {values["vcpus"]}\nmemory = {MEMORY_MIB}\n'
+                    f'{viommu}pci = [{pci}]\n', "cell")
+
+
+def _slots(devices: int) -> list[int]:
+    return [FIRST_SLOT + (n << 8) for n in range(devices)]
+
+
+def plan(values: Values, passed: list[int]) -> Link | None:
+    """The vIOMMUs that stand for the host's units; None where there is one of the device model's own.
+
+    The devices that are passed through are behind the host's units by turns.
+    """
+    count = values["host_units"]
+    if count == 1 and not values["weak_units"] and values["policy"] == "unlinked":
+        return None
+    strong, weak = Capabilities().having(posting=True), Capabilities().having(posting=False, eim=False)
+    strong = replace(strong, ecap=put(strong.ecap, ECAP.sc, 1))
+    kinds = [weak if n >= count - values["weak_units"] else strong for n in range(count)]
+    units = [(UNIT_BASE + 0x1000 * n, passed[n::count], kind.cap, kind.ecap) for n, kind in enumerate(kinds)]
+    return link(declared(*units), values["policy"], passed)
+
+
 def domain(values: Values) -> Domain:
     """The domain of a cell before its guest boots. ValueError when the hypervisor refuses the unit."""
-    functions = [Function(FIRST_SLOT + (n << 8), f"device {n}", passthrough=True, msix_count=values["queues"])
-                 for n in range(values["devices"])]
-    m = Machine(chosen(values), values["vcpus"], MEMORY_MIB << 20, Bus(functions))
-    wire, done = Wire(m), []
-    if values["viommu"]:
-        done.append(c.Domctl(viommu.create_op(version=m.profile.options.interface)))
-        failed = next(event.index for event in wire(done[0]) if event.act == Act.DOMCTL)
-        if failed:
-            raise ValueError(f"the hypervisor refuses the vIOMMU with errno {failed}")
-    dmar = acpi.dmar_of(m)
-    if dmar:
-        wire(c.RamWrite(builder.DMAR_AT, dmar))
-    devices = tuple(Device(f.bdf, f.bdf, f.name, "msi-x", f.msix_count) for f in functions)
-    return Domain(_config(values), m, devices, tuple(done), (), dmar, acpi.madt_of(m))
-
-
-def _config(values: Values) -> Config:
-    return xl.parse(f'name = "cell"\ntype = "hvm"\nvcpus = {values["vcpus"]}\nmemory = {MEMORY_MIB}\n', "cell")
+    wanted = config(values)
+    host = None if values["config"] else lspci.Host(tuple(
+        lspci.HostFunction(bdf, msix_count=values["queues"], pcie_type=lspci.ENDPOINT)
+        for bdf in _slots(values["devices"])))
+    return build(wanted, host, chosen(values), link=plan(values, [each.bdf for each in wanted.pci]))
 
 
 def cell(values: Values) -> Values:
     """The row of a cell: its values, then a figure for each name of `FIGURES`. What fails is a row with its error."""
-    row: Values = dict(values) | dict.fromkeys(FIGURES, 0) | {"error": ""}
+    row: Values = {name: values[name] for name in (*AXES, "seed")} | dict.fromkeys(FIGURES, 0) | {"error": ""}
     try:
-        return row | (_storm(values) if values["mode"] == "storm" else _run(values))
+        built = domain(values)
+        row |= _decided(built) if values["config"] else {}
+        return row | _promises(values, built) | (_storm if values["mode"] == "storm" else _run)(values, built)
     except ValueError as error:
         return row | {"error": str(error)}
 
 
-def _run(values: Values) -> Values:
+def _decided(built: Domain) -> Values:
+    """What a configuration decided, in place of the axes' values."""
+    return {"vcpus": built.machine.vcpus, "viommu": built.config.viommu is not None, "devices": len(built.config.pci),
+            "queues": max((device.messages for device in built.devices if device.host is not None), default=0)}
+
+
+def _promises(values: Values, built: Domain) -> Values:
+    there = sum(built.machine.live(unit) for unit in range(built.machine.units))
+    passed = [each.bdf for each in built.config.pci]
+    made = plan(values, passed) if there else None
+    return {"viommus": there, "unkept": sum(bool(passed_through(made, bdf).value) for bdf in passed) if made else 0}
+
+
+def _run(values: Values, built: Domain) -> Values:
     """Every device to every vCPU."""
-    result = run(domain(values), values["destination"])
+    result = run(built, values["destination"])
     return {"reached": len(result.reached), "sent": result.sent, "delivered": result.delivered,
             "blocked": result.blocked, "refused": result.refused, "faults": len(result.guest.faults),
             **_figures(result.guest, result.wire)}
 
 
-def _storm(values: Values) -> Values:
+def _storm(values: Values, built: Domain) -> Values:
     """All messages at random, handlers after each round."""
-    built = domain(values)
     wire = Wire(built.machine)
     guest = Guest(wire, built.platform, values["destination"])
     guest.boot()

@@ -8,8 +8,10 @@
     viommu = [true, false]
 
 The text is TOML. What an axis may hold is a row of `AXES`; an unknown axis, a value that is out of bounds, and a grid
-that is too large are told with their line before anything runs. A cell's seed follows from the sweep's seed and from
-the cell's own values, so that it is the same in whatever order cells are run, and when an axis gets one value more.
+that is too large are told with their line before anything runs. An axis `config` names xl.cfg files beside the
+specification; they are read and checked with it, and travel with the cells. A cell's seed follows from the sweep's
+seed and from the cell's own values, so that it is the same in whatever order cells are run, and when an axis gets one
+value more.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from vsim.domain.host_answers import POLICIES as ANSWERS
 from vsim.guest.kernel import DESTINATIONS
+from vsim.readers import xl
 from vsim.readers.source import TextError, read, shown
 from vsim.state.profile import PROFILES
 from vsim.state.quirks import QUIRKS
@@ -36,6 +41,8 @@ MAX_CELLS = 1_000_000
 """Longest specification, and most cells of a grid."""
 MODES = ("run", "storm")
 PLACEMENTS = ("xen", "qemu")
+DECIDED = ("vcpus", "viommu", "devices", "queues")
+"""Axes that a configuration decides: they cannot stand beside one."""
 
 
 class SpecError(TextError):
@@ -65,6 +72,8 @@ def _quirks(value: Any) -> bool:
 
 AXES: dict[str, Axis] = {
     "mode": Axis("run: every device to every vCPU; storm: all at random, by the seed", *_among(*MODES), "run"),
+    "config": Axis("an xl.cfg, which decides " + ", ".join(DECIDED), "a file beside the specification",
+                   lambda value: isinstance(value, str) and len(value) <= 200, ""),
     "profile": Axis("what the machine is made of", *_among(*PROFILES), "spec"),
     "vcpus": Axis("number of vCPUs", *_whole(1, 4096), 8),
     "apic_id_step": Axis("APIC ID of vCPU n is n times this", *_whole(1, 2), 2),
@@ -72,7 +81,10 @@ AXES: dict[str, Axis] = {
     "placement": Axis("where the unit is emulated", *_among(*PLACEMENTS), "xen"),
     "quirks": Axis("defects switched on top of the profile's: words +id or -id", "words such as +xen.D10 -xen.D5",
                    _quirks, ""),
-    "devices": Axis("passed-through devices", *_whole(1, 256), 1),
+    "host_units": Axis("IOMMUs of the host; the devices are behind them by turns", *_whole(1, 16), 1),
+    "weak_units": Axis("how many of those, the last, lack EIM, posting and snoop control", *_whole(0, 16), 0),
+    "policy": Axis("how the host's units become vIOMMUs", *_among(*ANSWERS), "unlinked"),
+    "devices": Axis("passed-through devices", *_whole(1, 255), 1),
     "queues": Axis("MSI-X messages of each device", *_whole(1, 2048), 4),
     "destination": Axis("destination mode of the guest's messages", *_among(*DESTINATIONS), "physical"),
     "affinity": Axis("where a storm's interrupts move", *_among(*POLICIES), "none"),
@@ -86,13 +98,20 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Grid:
-    """The values of each axis; those that are not named have their default alone. seed: of the sweep."""
+    """The values of each axis; those that are not named have their default alone.
+
+    seed: of the sweep. texts: the configurations that the axis `config` names.
+    """
 
     axes: Mapping[str, tuple[Any, ...]]
     seed: int = 1
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """ValueError for an axis that there is not, a value that it does not take, or more than `MAX_CELLS` cells."""
+        """ValueError for an axis that there is not, a value that it does not take, or more than `MAX_CELLS` cells.
+
+        ConfigError, with its own file and line, for a configuration that xl would not take.
+        """
         for name, values in self.axes.items():
             if name not in AXES:
                 raise ValueError(f"no axis {name!r}; axes are {', '.join(AXES)}")
@@ -107,21 +126,34 @@ class Grid:
             raise ValueError(f"seed is {self.seed!r}; the limit is 0 to {(1 << 32) - 1}")
         if len(self) > MAX_CELLS:
             raise ValueError(f"the grid has {len(self)} cells; the limit is {MAX_CELLS}")
+        configs = [name for name in self.axes.get("config", ()) if name]
+        for name in configs:
+            if name not in self.texts:
+                raise ValueError(f"config is {name!r}, and there is no text of it")
+            xl.parse(self.texts[name], name)
+        both = [name for name in DECIDED if name in self.axes]
+        if configs and both:
+            raise ValueError(f"{both[0]} is an axis, and so is config, which decides it")
 
     def __len__(self) -> int:
         return prod(len(values) for values in self.axes.values())
 
     def cells(self) -> Iterator[Values]:
-        """The cells in order, the last axis fastest: a value for every axis of `AXES`, and `seed`."""
+        """The cells in order, the last axis fastest: a value for every axis of `AXES`, and `seed`.
+
+        `text` is there too where there is a configuration.
+        """
         names = [name for name in AXES if name in self.axes]
         for chosen in product(*(self.axes[name] for name in names)):
             values = {name: axis.default for name, axis in AXES.items()} | dict(zip(names, chosen, strict=True))
-            yield values | {"seed": seed_of(self.seed, values)}
+            more = {"text": self.texts[values["config"]]} if values["config"] else {}
+            yield values | {"seed": seed_of(self.seed, values)} | more
 
     @property
     def name(self) -> str:
-        """What tells this grid from another: a digest of axes and seed."""
-        whole = json.dumps([{name: list(self.axes[name]) for name in AXES if name in self.axes}, self.seed])
+        """What tells this grid from another: a digest of axes, seed and configurations."""
+        whole = json.dumps([{name: list(self.axes[name]) for name in AXES if name in self.axes}, self.seed,
+                            dict(sorted(self.texts.items()))])
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
@@ -136,11 +168,15 @@ def seed_of(seed: int, values: Values) -> int:
 
 def load(path: str | os.PathLike[str]) -> Grid:
     """The grid of a file. SpecError with line and column for what is wrong with it."""
-    return parse(read(path, SpecError, MAX_CHARACTERS), os.fspath(path))
+    return parse(read(path, SpecError, MAX_CHARACTERS), os.fspath(path), Path(path).parent)
 
 
-def parse(text: str, file: str = "sweep") -> Grid:
-    """The grid of a text. SpecError: not TOML, a table or key that there is not, an axis that `Grid` refuses."""
+def parse(text: str, file: str = "sweep", folder: Path | None = None) -> Grid:
+    """The grid of a text. folder: where its configurations are; None where it can have none.
+
+    SpecError: not TOML, a table or key that there is not, an axis that `Grid` refuses. ConfigError: a configuration
+    that cannot be read or that xl would not take.
+    """
     if len(text) > MAX_CHARACTERS:
         raise SpecError(file, 1, 1, f"found {len(text)} characters; allowed: up to {MAX_CHARACTERS}")
     try:
@@ -157,8 +193,12 @@ def parse(text: str, file: str = "sweep") -> Grid:
         if key in axes:
             raise SpecError(file, *_place(text, key), f"{shown(key)} is fixed and an axis; it can be one of them")
         axes[key] = tuple(value) if table == "axes" and isinstance(value, list) else (value,)
-        _tested(file, text, key, lambda key=key: Grid({key: axes[key]}))  # type: ignore[misc]
-    return _tested(file, text, "seed" if "seed" in found else "axes", lambda: Grid(axes, found.get("seed", 1)))
+        if key != "config":
+            _tested(file, text, key, lambda key=key: Grid({key: axes[key]}))  # type: ignore[misc]
+    texts = {name: read(folder / name, xl.ConfigError, xl.MAX_CHARACTERS)
+             for name in axes.get("config", ()) if folder and name and AXES["config"].holds(name)}
+    blamed = next((key for key in ("config", "seed") if key in (axes | found)), "axes")
+    return _tested(file, text, blamed, lambda: Grid(axes, found.get("seed", 1), texts))
 
 
 def _rows(found: dict[str, Any], file: str) -> Iterator[tuple[str, str, Any]]:
@@ -172,6 +212,8 @@ def _rows(found: dict[str, Any], file: str) -> Iterator[tuple[str, str, Any]]:
 def _tested(file: str, text: str, key: str, make: Callable[[], Grid]) -> Grid:
     try:
         return make()
+    except TextError:
+        raise
     except (ValueError, TypeError) as error:
         raise SpecError(file, *_place(text, key), str(error)[:300]) from None
 

@@ -21,7 +21,7 @@ from vsim.scale.cell import FIGURES
 from vsim.scale.grid import AXES, Grid, Values
 
 COLUMNS = ("sweep", "cell", *AXES, "seed", *FIGURES)
-TEXTS = {"sweep", "mode", "profile", "placement", "quirks", "destination", "affinity", "error"}
+TEXTS = {"sweep", "mode", "config", "profile", "placement", "quirks", "policy", "destination", "affinity", "error"}
 KINDS = (".csv", ".parquet")
 MAX_BYTES = 1 << 30
 

@@ -18,7 +18,7 @@ SMALL = "seed = 7\n[fixed]\nqueues = 2\n[axes]\nvcpus = [2, 4]\nviommu = [true, 
 
 @pytest.mark.parametrize("text, message", [
     ("axes = 1", "s:1:1: axes is no table"),
-    ("[axes]\ncores = [1]", "s:2:1: no axis 'cores'; axes are mode, profile, "),
+    ("[axes]\ncores = [1]", "s:2:1: no axis 'cores'; axes are mode, config, profile, "),
     ("[axes]\nvcpus = []", "s:2:1: axis vcpus has no value"),
     ("[axes]\nvcpus = [0]", "s:2:1: vcpus is 0; allowed is 1 to 4096"),
     ("[axes]\n  vcpus = [true]", "s:2:3: vcpus is True; allowed is 1 to 4096"),
@@ -58,9 +58,53 @@ def test_a_cell_is_a_row_of_its_values_and_figures():
     assert (cell(bare)["reached"], cell(bare)["refused"]) == (128, 160)
 
 
+@pytest.mark.parametrize("policy, weak, viommus, unkept, reached", [
+    ("unlinked", 1, 1, 0, 288), ("unlinked", 2, 1, 0, 288), ("intersection", 0, 1, 0, 288),
+    ("intersection", 1, 1, 0, 128), ("union", 1, 1, 2, 288), ("union", 2, 1, 0, 128),
+    ("per-unit", 1, 2, 0, 128), ("per-group", 0, 5, 0, 288)])
+def test_what_a_policy_for_several_host_units_promises_and_reaches(policy, weak, viommus, unkept, reached):
+    """A Linux guest uses 32-bit destinations with all of its units or with none; then 128 vCPUs are left."""
+    (values,) = Grid({"policy": (policy,), "weak_units": (weak,), "host_units": (2,), "vcpus": (288,),
+                      "devices": (4,)}).cells()
+    row = cell(values)
+    assert [row[name] for name in ("viommus", "unkept", "reached", "error")] == [viommus, unkept, reached, ""]
+
+
+CONFIG = 'name = "a"\nvcpus = 6\nmemory = 64\nviommu = "type=vtd,intremap=1,x2apic=1"\npci = ["03:00.0", "04:00.0"]\n'
+
+
+def test_a_configuration_beside_the_specification_decides_its_domain(tmp_path):
+    (tmp_path / "a.cfg").write_text(CONFIG)
+    grid = load(spec(tmp_path, '[axes]\nconfig = ["a.cfg", ""]\n'))
+    rows = [cell(values) for values in grid.cells()]
+    assert tuple(rows[0]) == COLUMNS[2:]
+    assert [[row[name] for name in ("config", "vcpus", "devices", "viommu", "reached")] for row in rows] == [
+        ["a.cfg", 6, 2, True, 6], ["", 8, 1, True, 8]]
+    (tmp_path / "a.cfg").write_text(CONFIG.replace("6", "7"))
+    assert load(tmp_path / "s.toml").name != grid.name
+
+
+@pytest.mark.parametrize("text, axes, message", [
+    (CONFIG, "vcpus = [2]", "s.toml:3:1: vcpus is an axis, and so is config, which decides it"),
+    (CONFIG.replace("6", "0"), "", "a.cfg:2:9: "), (None, "", "a.cfg:1:1: ")])
+def test_a_configuration_that_cannot_be_is_told_before_anything_runs(tmp_path, text, axes, message):
+    if text:
+        (tmp_path / "a.cfg").write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load(spec(tmp_path, f'[axes]\n{axes}\nconfig = ["a.cfg"]\n'))
+    assert message in str(caught.value)
+
+
+def test_a_grid_without_the_text_of_its_configuration_is_refused():
+    with pytest.raises(ValueError, match=r"config is 'a\.cfg', and there is no text of it"):
+        Grid({"config": ("a.cfg",)})
+    with pytest.raises(SpecError, match=r"s:2:1: config is 'a\.cfg', and there is no text of it"):
+        parse("[axes]\nconfig = ['a.cfg']", "s")
+
+
 def test_a_cell_that_cannot_be_is_a_row_with_its_error():
-    (values,) = Grid({"queues": (2048,), "devices": (256,), "vcpus": (1,), "mode": ("storm",)}).cells()
-    assert cell(values)["error"]
+    (values,) = Grid({"profile": ("xen-v1",), "policy": ("per-unit",), "host_units": (2,), "vcpus": (2,)}).cells()
+    assert "the hypervisor refuses vIOMMU 1 with" in cell(values)["error"]
 
 
 def square(values):
