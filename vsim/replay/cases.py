@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from vsim.readers.source import TextError, shown
 
 MAX_BYTES, MAX_CASES, MAX_STEPS = 64 << 20, 200_000, 20_000
 """Bytes of a file when unpacked, cases of a file, steps of a case."""
+_HEX = re.compile("0x[0-9a-fA-F]{1,16}")
 
 
 class CaseError(TextError):
@@ -53,27 +55,27 @@ class Case:
 def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and object of every line of a file that is not empty. CaseError names line and column."""
     file = str(path)
-    raw = _bytes_of(path, file)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        line, before = raw[:error.start].count(b"\n") + 1, raw[:error.start].rfind(b"\n")
-        raise CaseError(file, line, error.start - before, "found bytes that are not UTF-8 text") from None
-    return rows_of(text, file)
+    return rows_of(unpacked(path, CaseError, MAX_BYTES), file)
 
 
-def _bytes_of(path: str | Path, file: str) -> bytes:
+def unpacked(path: str | Path, mistake: type[TextError], limit: int) -> str:
+    """The text of a file, plain or gzip, of at most `limit` bytes; `mistake`, with line and column, for any other."""
+    file = str(path)
     try:
         with open(path, "rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            raw = stream.read(limit + 1)
         if raw[:2] == b"\x1f\x8b":
-            with gzip.open(io.BytesIO(raw)) as unpacked:
-                raw = unpacked.read(MAX_BYTES + 1)
+            with gzip.open(io.BytesIO(raw)) as packed:
+                raw = packed.read(limit + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise CaseError(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(raw) > MAX_BYTES:
-        raise CaseError(file, 1, 1, f"found more than {MAX_BYTES} bytes; allowed: up to {MAX_BYTES}")
-    return raw
+        raise mistake(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(raw) > limit:
+        raise mistake(file, 1, 1, f"found more than {limit} bytes; allowed: up to {limit}")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line, before = raw[:error.start].count(b"\n") + 1, raw[:error.start].rfind(b"\n")
+        raise mistake(file, line, error.start - before, "found bytes that are not UTF-8 text") from None
 
 
 def rows_of(text: str, file: str = "<text>") -> Iterator[tuple[int, dict[str, Any]]]:
@@ -105,7 +107,7 @@ def number_of(value: Any) -> int:
     """A number as the files write it: an int, or a string of hexadecimal with 0x. ValueError otherwise."""
     if type(value) is int and 0 <= value < 1 << 64:
         return value
-    if isinstance(value, str) and value[:2] == "0x" and len(value) <= 18:
+    if isinstance(value, str) and _HEX.fullmatch(value):
         return int(value, 16)
     raise ValueError(f"{shown(str(value))} is not a number below 2^64")
 
