@@ -8,6 +8,7 @@ In the order in which to read them; a module imports only from those above it:
     yardstick  what `vsim bench` compares with
     bench      `vsim bench`
     run        `vsim run`
+    rerun      what `vsim replay` tells of a whole run
     replay     `vsim replay`
     decode     `vsim decode`
     sweep      `vsim sweep`

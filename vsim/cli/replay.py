@@ -1,4 +1,7 @@
-"""`vsim replay FILE...`: recorded cases run on the machine, a table by category, and what differs."""
+"""`vsim replay FILE...`: recorded cases, or whole runs, done on the machine: a table, and what differs.
+
+Which of the two a file holds is seen by its first line.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from vsim.cli import rerun
 from vsim.replay import compare as replay
+from vsim.replay import recording
 from vsim.replay.cases import Case
 from vsim.replay.compare import Difference
 from vsim.state.profile import PROFILES, QUIRKS, Profile, profile
@@ -26,22 +31,28 @@ OTHER_MARKS = {
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim replay`."""
-    parser.description = "Run recorded cases of real machines and compare every step."
+    parser.description = "Run recorded cases, or a whole recorded run, of real machines and compare every step."
     parser.epilog = "Exit status: 0 all passed, 1 some failed, 2 a file that cannot be used."
     parser.add_argument("files", metavar="FILE", nargs="+", help="JSON Lines, plain or gzip")
-    parser.add_argument("--profile", default="spec", choices=sorted(PROFILES),
-                        help="what the machine behaves like (default: spec)")
+    parser.add_argument("--profile", choices=sorted(PROFILES),
+                        help="what the machine behaves like (default: spec; for a whole run what it was recorded from)")
+    parser.add_argument("--check", action="store_true",
+                        help="tell what the software of a whole run did that the specification forbids")
     parser.add_argument("-v", "--verbose", action="store_true", help="show where each failing case first differs")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play all files; 1 when a case failed. Every file is read before the first case is run."""
-    cases = [case for file in args.files for case in replay.load(file)]
-    passed, failed = play_all(cases, profile(args.profile), args.verbose)
+    whole = [recording.load(file) for file in args.files if recording.is_recording(file)]
+    cases = [case for file in args.files if not recording.is_recording(file) for case in replay.load(file)]
+    unlike = sum(not rerun.told(one, args.profile, args.check) for one in whole)
+    if not cases:
+        return int(unlike > 0)
+    passed, failed = play_all(cases, profile(args.profile or "spec"), args.verbose)
     print(table(passed, failed))
     print(f"{passed.total()} passed, {failed.total()} failed")
-    return 1 if failed.total() else 0
+    return int(failed.total() + unlike > 0)
 
 
 def play_all(cases: Iterable[Case], chosen: Profile, verbose: bool) -> tuple[Counter[str], Counter[str]]:

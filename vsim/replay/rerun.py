@@ -1,0 +1,184 @@
+"""A recording run on the machine, and what both did held side by side.
+
+Every command of the recording is done on a machine under its profile. What the other machine did at a moment has to be
+what this one does there, in the same order. A vector that a vCPU began to run is acknowledged here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vsim import machine
+from vsim.devices import viommu, vlapic
+from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
+from vsim.protocol.checker import Finding, check
+from vsim.replay.recorded import DESCRIPTORS
+from vsim.replay.recording import Moment, Recording
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
+from vsim.state.trace import Act, Event
+
+MOST_SHOWN = 20
+"""Differences of a kind that are kept; all are counted."""
+
+KINDS = {"M": "messages sent on", "P": "messages passed unchanged", "I": "entries read", "B": "requests blocked",
+         "F": "faults recorded", "D": "descriptors fetched", "C": "invalidations", "W": "status writes of waits",
+         "V": "register reads"}
+"""What is compared at each moment, by the tag of `recording.SEEN`."""
+
+
+def _message(event: Event) -> tuple[Any, ...]:
+    destination, logical, mode, _, level, vector, _ = vlapic.arrival(event.low & 0xFFFFFFFF, event.low >> 32,
+                                                                     event.high, 0)
+    return destination, logical, mode, vector, level
+
+
+_FOUND: dict[int, Callable[[Event], tuple[Any, ...]]] = {
+    Act.FETCHED: lambda e: ("I", e.index, e.high, e.low),
+    Act.HIT: lambda e: ("I", e.index, e.high, e.low),
+    Act.REMAPPED: lambda e: ("M", e.index, *_message(e)),
+    Act.PASSED: lambda e: ("P", *_message(e)),
+    Act.BLOCKED: lambda e: ("B",),
+    Act.RECORDED: lambda e: ("F", e.index, e.high & ~(1 << 63), e.low),
+    Act.DESCRIPTOR: lambda e: ("D", DESCRIPTORS.get(e.index, "?"), e.high, e.low),
+    Act.INVALIDATED: lambda e: ("C", e.low, e.index, e.high),
+    Act.STATUS_WRITTEN: lambda e: ("W", e.low, e.high),
+    Act.READ: lambda e: ("V", e.low),
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something was recorded, how often the machine did the same there, how often it did more."""
+
+    recorded: int = 0
+    equal: int = 0
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """A moment at which the two differ in one kind of thing."""
+
+    moment: Moment
+    kind: str
+    recorded: tuple[tuple[Any, ...], ...]
+    found: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came out of a run.
+
+    tallies: by tag of `KINDS`. unlike: the first differences of each kind. taken: vectors that vCPUs began to run, by
+    what is said of them. commands: all that was done on the machine, with the line of the recording of each. first,
+    machine: before all, and after.
+    """
+
+    recording: Recording
+    first: Machine
+    machine: Machine
+    tallies: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in KINDS})
+    unlike: list[Unlike] = field(default_factory=list)
+    taken: Counter[str] = field(default_factory=Counter)
+    commands: list[c.Command] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs but, perhaps, when vectors were taken."""
+        return all(one.recorded == one.equal and not one.more for one in self.tallies.values())
+
+
+def start(recording: Recording) -> Machine:
+    """The machine that a recording's first command meets: its unit is there, nothing was done."""
+    m = Machine(recording.profile, recording.vcpus, recording.ram)
+    machine.step(m, c.Domctl(viommu.create_op(recording.unit, version=m.profile.options.interface)))
+    return m
+
+
+def run(recording: Recording) -> Outcome:
+    """Do all that was recorded, and compare."""
+    m = start(recording)
+    outcome = Outcome(recording, m.copy(), m)
+    running: dict[int, list[bool]] = {}
+    for moment in recording.moments:
+        command = moment.command
+        if command is not None:
+            if _is_left_out(command) or _ends_unknown(command, running):
+                continue
+            _compare(outcome, moment, _do(outcome, command, moment.line))
+        for seen in moment.saw:
+            if seen[0] == "T":
+                running.setdefault(seen[1], []).append(_take(outcome, seen[1], seen[2], moment))
+    return outcome
+
+
+def findings(outcome: Outcome) -> tuple[Finding, ...]:
+    """What the protocol checker has to say of the software that was recorded, on a unit as the specification has it.
+
+    `step` of a finding counts the outcome's commands; `Outcome.lines` has the line of the recording of each.
+    """
+    recording = outcome.recording
+    ideal = profile("spec").with_capabilities(recording.profile.capabilities)
+    return check(outcome.commands, start(replace(recording, profile=ideal)), every=True)
+
+
+def _do(outcome: Outcome, command: c.Command, line: int) -> list[Event]:
+    outcome.commands.append(command)
+    outcome.lines.append(line)
+    return machine.step(outcome.machine, command)
+
+
+def _is_left_out(command: c.Command) -> bool:
+    """Timers run in the time of the other machine: they are not started here."""
+    return ((type(command) is c.Msr and command.index == APIC_MSR["TIMER_INITIAL"])
+            or (type(command) is c.ApicWrite and command.register == APIC_OFFSET["TIMER_INITIAL"]))
+
+
+def _ends_unknown(command: c.Command, running: dict[int, list[bool]]) -> bool:
+    """Whether this is the EOI of a vector that the machine never had."""
+    if ((type(command) is c.Msr and command.index == APIC_MSR["EOI"])
+            or (type(command) is c.ApicWrite and command.register == APIC_OFFSET["EOI"])):
+        stack = running.get(command.vcpu)
+        return stack is not None and len(stack) > 0 and not stack.pop()
+    return False
+
+
+def _take(outcome: Outcome, vcpu: int, vector: int, moment: Moment) -> bool:
+    """A vCPU began to run a vector: it is acknowledged here if the machine offers it; whether it does."""
+    m = outcome.machine
+    if vlapic.pending(m, vcpu) == vector:
+        _do(outcome, c.Acknowledge(vcpu), moment.line)
+        outcome.taken["equal"] += 1
+        return True
+    outcome.taken["not offered"] += 1
+    return False
+
+
+def _compare(outcome: Outcome, moment: Moment, events: Iterable[Event]) -> None:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for event in events:
+        build = _FOUND.get(event.act)
+        if build:
+            row = build(event)
+            found.setdefault(row[0], []).append(row)
+    recorded: dict[str, list[tuple[Any, ...]]] = {}
+    for seen in moment.saw:
+        if seen[0] in KINDS:
+            recorded.setdefault(seen[0], []).append(seen)
+    for kind in {**recorded, **found}:
+        theirs, ours = recorded.get(kind, []), found.get(kind, [])
+        if kind == "V" and not theirs:
+            continue                        # a read whose value was not recorded
+        tally = outcome.tallies[kind]
+        same = sum(a == b for a, b in zip(theirs, ours, strict=False))
+        tally.recorded += len(theirs)
+        tally.equal += same
+        tally.more += max(0, len(ours) - len(theirs))
+        if theirs != ours and sum(one.kind == kind for one in outcome.unlike) < MOST_SHOWN:
+            outcome.unlike.append(Unlike(moment, kind, tuple(theirs), tuple(ours)))
