@@ -10,15 +10,15 @@ BENCH, EDIT = FOLDER / "01_the_bench.ipynb", FOLDER / "02_edit_an_irte.ipynb"
 # Notebook, the name that is None, a right answer, and its neighbour.
 ANSWERS = [
     (BENCH, "guess", "500", "499"),
-    (BENCH, "vcpu", "10", "9"),
-    (BENCH, "entry", "0", "1"),
+    (BENCH, "vcpu", "11", "9"),
+    (BENCH, "entry", "15", "16"),
     (BENCH, "address", "0xFFFFF000", "0xFFFFE000"),
     (EDIT, "one", "dict(dst=12, vector=0x77)", "dict(dst=6, vector=0x77)"),
     (EDIT, "both", "dict(dm=1, dst=0b101, rh=0)", "dict(dm=1, dst=0b11)"),
     (EDIT, "quiet", "dict(p=0, fpd=1)", "dict(p=0)"),
     (EDIT, "loose", "dict(sq=3)", "dict(sq=2)"),
 ]
-PREDICTIONS = [("0x55", "0x20"), ("5", "10"), ("0x22", "0x26"), ("-1", "1"), ("-1", "1"), ("1", "5")]
+PREDICTIONS = [("0x55", "0x20"), ("5", "10"), ("0x22", "0x26"), ("-1", "2"), ("-1", "1"), ("2", "5")]
 
 
 def code(done):

@@ -24,7 +24,7 @@ ANSWERS = {
 }
 SAYS = {
     "06_is_it_useful": ["[287]", "(128, 127)", "(574, [31])", "160 vCPUs", "'ID = 2 * vCPU': 128",
-                        "'ID = 1 * vCPU': 255", "(255, 295)", "223", "1,052,672", "([], [0])", "taken by nobody",
+                        "'ID = 1 * vCPU': 255", "(255, 295)", "223", "1,052,672", "([], [1])", "taken by nobody",
                         "(True, False)", "VT-d 6.5.2.7"],
     "08_base_and_length": ["not trapped, reads 0xffffffff", "trapped, reads 0x10", "trapped, domain crashed",
                            "-EEXIST (-17)", "viommu key is 'base'"],

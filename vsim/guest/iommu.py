@@ -199,6 +199,10 @@ class Driver:
             self._used[at:at + count] = b"\1" * count
         return at
 
+    def hold(self, count: int) -> None:
+        """Give the first entries of an empty table away; nothing is written to them."""
+        self._used[:count] = b"\1" * count
+
     def install(self, index: int, entry: int) -> None:
         """Write a new entry: the high half first, then the low half, which holds P (X 3.14)."""
         data = entry.to_bytes(16, "little")

@@ -5,6 +5,8 @@ What is alive is masked before it changes. What to program comes from `ways`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vsim.guest.cpu import Cpu
 from vsim.guest.ways import Source, remapped_pin
 from vsim.layouts.bits import get
@@ -17,6 +19,8 @@ FIRST_VECTOR, LAST_VECTOR, SYSCALL_VECTOR = 0x20, 0xEB, 0x80
 """Vectors for devices: from the first behind the exceptions to the last below the system's, without int 0x80."""
 USABLE = sum(1 << v for v in range(FIRST_VECTOR, LAST_VECTOR + 1) if v != SYSCALL_VECTOR)
 """The vectors for devices as bits: 203 for each vCPU (V 10.3)."""
+ISA_INTERRUPTS = 15
+"""IRQs 0 to 15 without the cascade of the two 8259s: each has an entry of the table before any other device."""
 
 IOAPIC, IOAPIC_WINDOW, IOAPIC_EOI = 0xFEC00000, 0xFEC00010, 0xFEC00040
 """Addresses of the I/O APIC: select, window, EOI register (version 0x20 and later)."""
@@ -29,6 +33,20 @@ class Vectors:
 
     def __init__(self, vcpus: int) -> None:
         self._free = [USABLE] * vcpus
+        self._reached = bytearray(b"\1") * vcpus
+        self._left = bytearray([USABLE.bit_count()]) * vcpus     # free ones of those that are reached
+
+    def limit(self, reachable: Iterable[int]) -> None:
+        """From now on `emptiest` is one of these vCPUs."""
+        among = set(reachable)
+        self._reached = bytearray(vcpu in among for vcpu in range(len(self._free)))
+        for vcpu in range(len(self._free)):
+            self._count(vcpu)
+
+    def emptiest(self) -> int:
+        """The vCPU with the most free vectors, among equals the one with the lowest number; -1 when none has any."""
+        most = max(self._left)
+        return self._left.index(most) if most else -1
 
     def take(self, vcpu: int, also: int | None = None, wanted: int = -1) -> int:
         """The lowest free vector of a vCPU (and free on `also` as well), now taken on `vcpu`; -1 when there is none.
@@ -42,11 +60,16 @@ class Vectors:
             return -1
         vector = (free & -free).bit_length() - 1
         self._free[vcpu] &= ~(1 << vector)
+        self._count(vcpu)
         return vector
 
     def release(self, vcpu: int, vector: int) -> None:
         """Give a vector back."""
         self._free[vcpu] |= 1 << vector & USABLE
+        self._count(vcpu)
+
+    def _count(self, vcpu: int) -> None:
+        self._left[vcpu] = self._reached[vcpu] * self._free[vcpu].bit_count()
 
 
 class Interrupts:

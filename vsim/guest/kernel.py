@@ -24,7 +24,7 @@ from typing import NamedTuple
 from vsim.domain.platform import Platform
 from vsim.guest.cpu import DUTIES, Cpu, Issue
 from vsim.guest.iommu import MEMORY, Driver, Fault
-from vsim.guest.irq import Interrupts, Vectors
+from vsim.guest.irq import ISA_INTERRUPTS, Interrupts, Vectors
 from vsim.guest.units import Units
 from vsim.guest.ways import Source, Ways
 from vsim.layouts.bits import bdf_text
@@ -88,8 +88,6 @@ class Guest:
         self._handlers: dict[tuple[int, int], Source] = {}
         self.fault_vectors: dict[int, int] = {}
         self._early: list[Taken] = []
-        self._turn = 0
-        self._reachable: list[int] = []
 
     @property
     def unit(self) -> Driver:
@@ -117,8 +115,11 @@ class Guest:
                          self.cpu.does("source"))
         self.irq.find_ioapic()
         vcpus = range(len(self.platform.apic_ids))
-        self._reachable = [vcpu for vcpu in vcpus if not self.ways.refusal(vcpu)]
-        self._start(vcpus if self._beyond == "start" else self._reachable)
+        reachable = [vcpu for vcpu in vcpus if not self.ways.refusal(vcpu)]
+        self.vectors.limit(reachable)
+        self._start(vcpus if self._beyond == "start" else reachable)
+        if remapping:
+            self.units.drivers[self.units.ioapic_unit].hold(ISA_INTERRUPTS)
         for driver in self.units.drivers if self.ways.remapping else ():
             vector = self.vectors.take(0)
             self.fault_vectors[vector] = driver.number
@@ -230,15 +231,14 @@ class Guest:
         return max(self.units.behind(bdf), 0)
 
     def _place(self, source: Source) -> bool:
-        """A first vCPU and vector for a source, vCPUs taking turns; False when all vectors are taken."""
-        for _ in self._reachable:
-            vcpu = self._reachable[self._turn % len(self._reachable)]
-            self._turn += 1
-            vector = self.vectors.take(vcpu)
-            if vector >= 0:
-                self._bind(source, vcpu, vector)
-                return True
-        return False
+        """A first vCPU and vector for a source, as Linux chooses them: the lowest free vector of the emptiest vCPU.
+
+        False when all vectors are taken.
+        """
+        vcpu = self.vectors.emptiest()
+        if vcpu >= 0:
+            self._bind(source, vcpu, self.vectors.take(vcpu))
+        return vcpu >= 0
 
     def _bind(self, source: Source, vcpu: int, vector: int) -> None:
         source.vcpu, source.vector = vcpu, vector

@@ -108,8 +108,8 @@ def _both(person: Person, at: At) -> None:
     person.click(at.button("write without invalidation"))
     person.choose(at.field("device"), value=_option(at, NIC))
     person.click(at.button("fire"))
-    person.reads(at.text("STALE: the unit uses its cached copy.* dst=2 "))
-    person.reads(at.text("accepted by vLAPIC 1$"))
+    person.reads(at.text("STALE: the unit uses its cached copy.* dst=4 "))
+    person.reads(at.text("accepted by vLAPIC 2$"))
     person.reads(at.entry(f"→ vCPU {int(OTHER, 16) // 2} STALE", 0))
 
 

@@ -111,10 +111,10 @@ def test_what_a_defect_blocks_is_counted_and_its_faults_are_listed():
     result = ran(text, DEEP, "qemu-10")
     found = result.to_dict()
     assert (found["unreached"], found["sent"], found["delivered"], found["blocked"]) == ([0, 1, 2], 3, 0, 3)
-    assert found["faults"] == [{"reason": 0x26, "index": vcpu % 2, "source": "06:00.0"} for vcpu in range(3)]
+    assert found["faults"] == [{"reason": 0x26, "index": 15 + vcpu % 2, "source": "06:00.0"} for vcpu in range(3)]
     assert found["why"]["1"] == ("07:00.0 Network controller: Deep: blocked with fault 0x26, the requester is not the "
                                  "source that the entry allows")
-    assert "3 x request" not in summary(result) and "2 x request of 06:00.0, index 0x0: reason 0x26" in summary(result)
+    assert "3 x request" not in summary(result) and "2 x request of 06:00.0, index 0xf: reason 0x26" in summary(result)
 
 
 def test_a_vcpu_that_one_device_reaches_is_reached():

@@ -251,7 +251,7 @@ def test_a_cluster_entry_is_logical_and_names_one_bit_of_one_cluster():
     setup = Setup([Function(NIC, msix_count=1)], vcpus=300)
     guest = setup.boot(destination="cluster")
     guest.affinity(guest.sources[NIC][0], 287)
-    entry = int.from_bytes(setup.machine.ram.read(MIB, 16), "little")
+    entry = int.from_bytes(setup.machine.ram.read(MIB + 16 * guest.sources[NIC][0].index, 16), "little")
     assert (get(entry, IRTE.dm), get(entry, IRTE.dst), get(entry, IRTE.rh)) == (1, 0x23 << 16 | 1 << 14, 1)
 
 
@@ -395,6 +395,38 @@ def test_a_vector_is_never_given_out_twice(steps):
             held.add((vcpu, vector))
 
 
+def test_a_first_vector_is_the_lowest_of_the_emptiest_vcpu():
+    setup = Setup([Function(NIC, msix_count=9), Function(OLD, msi_count=4)], vcpus=4)
+    guest = setup.boot()
+    placed = [(source.index, source.vcpu, source.vector) for bdf in (NIC, OLD) for source in guest.sources[bdf]]
+    assert placed == [
+        (15, 1, 0x20), (16, 2, 0x20), (17, 3, 0x20),      # vCPU 0 has the fault event
+        (18, 0, 0x21), (19, 1, 0x21), (20, 2, 0x21), (21, 3, 0x21), (22, 0, 0x22), (23, 1, 0x22),
+        (24, 2, 0x22), (25, 3, 0x22), (26, 0, 0x23), (27, 1, 0x23)]
+    assert guest.affinity(guest.sources[NIC][1], 3) == "" and guest.sources[NIC][1].vector == 0x23
+
+
+@pytest.mark.parametrize("vcpus", [1, 8, 288])
+def test_no_number_of_an_interrupt_is_another_one_of_it_at_boot(vcpus):
+    """Entry, vCPU and vector can be told apart."""
+    setup = Setup([Function(NIC, msix_count=9), Function(OLD, msi_count=4), Function(PIN, pin=1)], vcpus=vcpus)
+    guest = setup.boot()
+    for source in (source for found in guest.sources.values() for source in found):
+        assert len({source.index, source.vcpu, source.vector}) == 3, source
+
+
+@settings(max_examples=50)
+@given(st.sets(st.integers(0, 6), min_size=1), st.lists(st.one_of(st.none(), st.integers(0, 6)), max_size=40))
+def test_the_emptiest_vcpu_is_one_that_a_device_reaches_and_has_the_most(reachable, takes):
+    vectors, free = Vectors(7), dict.fromkeys(range(7), 203)
+    vectors.limit(reachable)
+    for chosen in takes:
+        vcpu = vectors.emptiest() if chosen is None else chosen
+        assert vectors.take(vcpu) >= 0
+        free[vcpu] -= 1
+        assert vectors.emptiest() == min(reachable, key=lambda vcpu: (-free[vcpu], vcpu))
+
+
 # --- faults ---
 
 
@@ -407,7 +439,7 @@ def test_the_handler_reads_and_clears_the_fault_records():
     guest.take(setup.issue(c.Msi(NIC, 0xFEE01000, 0x41)))
     assert guest.faults == [Fault(Reason.SOURCE_ID, index, 0x1234)] * 3 + [Fault(Reason.COMPATIBILITY, 0, NIC)]
     assert unit_register(setup.machine, "FSTS") == 0
-    assert str(guest.faults[0]).startswith("request of 12:06.4, index 0x0: reason 0x26, the requester is not")
+    assert str(guest.faults[0]).startswith("request of 12:06.4, index 0xf: reason 0x26, the requester is not")
 
 
 def test_several_fault_records_are_read_in_order():

@@ -157,10 +157,10 @@ def front(session, name):
 
 
 def booted(session):
-    """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 1."""
+    """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 2."""
     session.do("from vsim import commands, create_op; lab.issue(commands.Domctl(create_op())); lab.boot()")
     session.do("edited = lab.kernel.guest.sources[0x300][0]; lab.fire(0x300, 0)")
-    assert session.ask("edited.vcpu") == 1
+    assert session.ask("edited.vcpu") == 2
     settled(session)
 
 
@@ -326,10 +326,10 @@ def test_a_forgotten_invalidation_leaves_a_stale_entry_that_is_used_and_named(be
     box.press("Enter")
     press(bench, "write without invalidation")
     expect(part(bench, ".vsim-edit").get_by_text("STALE")).to_be_visible()
-    before = view(bench, "view.tally.delivered[1]")
+    before = view(bench, "view.tally.delivered[2]")
     press(bench, "fire")
-    until(bench, f"view.tally.delivered[1] === {before} + 1")
-    assert newest(bench)[-1] == "vLAPIC 1" and "from the cache" in newest(bench)[-2]
+    until(bench, f"view.tally.delivered[2] === {before} + 1")
+    assert newest(bench)[-1] == "vLAPIC 2" and "from the cache" in newest(bench)[-2]
     expect(part(bench, ".vsim-why")).to_contain_text("The cached copy is stale")
 
 

@@ -589,7 +589,7 @@ def test_a_guest_in_a_lab_drives_several_units_that_were_created_by_hand():
     assert [guest.sources[bdf][0].unit for bdf in (0x20, 0x28)] == [0, 1]
     for bdf in (0x20, 0x28):
         assert lab.kernel.affinity(guest.sources[bdf][0], 5) == ""
-        guest.driver(guest.sources[bdf][0]).change(0, 0)
+        guest.driver(guest.sources[bdf][0]).change(guest.sources[bdf][0].index, 0)
     lab.storm(200, 1.0)
     assert {(fault.unit, fault.source) for fault in guest.faults} == {(0, 0x20), (1, 0x28)}
     lab.undo()

@@ -24,7 +24,7 @@ def worked(lab):
     assert lab.kernel.affinity(nic[3], 200) == ""
     lab.fire("00:05.0", 3)
     lab.storm(1000, 0.25, seed=7)
-    lab.issue(Msi(0x28, 0xFEE00018, 0))
+    lab.kernel.guest.cpu.note(lab.issue(Msi(0x28, 0xFEE00018, 0)))     # its fault event waits for vCPU 0
     lab.kernel.serving = False
     lab.fire("00:05.0", 5)
     lab.kernel.serve()

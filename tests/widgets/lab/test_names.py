@@ -46,7 +46,7 @@ def register(lab, what):
     (lambda lab: irt(lab, False), "write entry 1"),
     (forget, "invalidate entry 1"),
     (lambda lab: register(lab, "read"), "read VER"),
-    (lambda lab: Edit(lab, "03:00.0", 1).write(p=0), "write entry 1 and invalidate it"),
+    (lambda lab: Edit(lab, "03:00.0", 1).write(p=0), "write entry 16 and invalidate it"),
     (lambda lab: lab.fire("03:00.0", 1), "fire 03:00.0 message 1"),
     (lambda lab: lab.kernel.affinity(lab.kernel.guest.sources[0x300][1], 3), "move 03:00.0 msi-x 1 to vCPU 3"),
     (lambda lab: lab.storm(100, 0.5), "storm of 50")])

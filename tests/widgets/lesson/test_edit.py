@@ -31,14 +31,14 @@ def edit(lab):
 
 
 @pytest.mark.parametrize("fields, taken, verdict", [
-    ({}, {1: 0x20}, "accepted by vLAPIC 1"),
-    ({"vector": 0x55}, {1: 0x55}, "accepted by vLAPIC 1"),
+    ({}, {2: 0x20}, "accepted by vLAPIC 2"),
+    ({"vector": 0x55}, {2: 0x55}, "accepted by vLAPIC 2"),
     ({"vector": 0x0C}, {}, "dropped"),
     ({"dst": 10}, {5: 0x20}, "accepted by vLAPIC 5"),
     ({"dst": 11}, {}, "dropped: No local APIC matches"),
     ({"p": 0}, {}, "blocked, fault reason 0x22"),
     ({"sid": 0x0400}, {}, "blocked, fault reason 0x26"),
-    ({"sid": 0x0400, "svt": 0}, {1: 0x20}, "accepted by vLAPIC 1"),
+    ({"sid": 0x0400, "svt": 0}, {2: 0x20}, "accepted by vLAPIC 2"),
     ({"im": 1}, {}, "blocked, fault reason 0x24"),
     ({"dm": 1, "dst": 0b101, "rh": 0}, {0: 0x20, 1: 0x20}, "accepted by 2 vLAPICs"),
 ])
@@ -59,7 +59,7 @@ def test_the_text_is_what_memory_holds(lab, edit):
 
 def test_what_the_unit_is_not_told_it_does_not_know(edit):
     edit.write(tell=False, dst=10)
-    assert "stale" in str(edit.fire().told()) and edit.taken == {1: 0x20}
+    assert "stale" in str(edit.fire().told()) and edit.taken == {2: 0x20}
     edit.tell()
     edit.fire()
     assert edit.taken == {5: 0x20}
