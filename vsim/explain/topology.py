@@ -14,8 +14,6 @@ from math import ceil, sqrt
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci_function import Function
@@ -104,13 +102,16 @@ def _functions(m: Machine, bridges: bool) -> list[Function]:
 # --- the graph ---
 
 
-def graph(m: Machine) -> nx.DiGraph:
-    """The machine's graph; nodes have kind, number, label, x and y, and vLAPICs apic_id, cluster and slot.
+def graph(m: Machine) -> Any:
+    """The machine's graph, a `networkx.DiGraph`.
 
+    Nodes have kind, number, label, x and y, and vLAPICs apic_id, cluster and slot.
     Edges have `way`: "message"; "line" from an INTx pin to the vIOAPIC; "bus" from a function to the bridge above it.
     Interrupts between processors go from vLAPIC to vLAPIC without an edge of the graph: there would be one for each
     pair. The graph itself has width and height.
     """
+    import networkx as nx
+
     measures = plan(m)
     g = nx.DiGraph(width=measures.width, height=measures.height)
     _add_functions(g, m, measures)
@@ -130,11 +131,11 @@ def graph(m: Machine) -> nx.DiGraph:
     return g
 
 
-def _add(g: nx.DiGraph, kind: int, number: int, name: str, label: str, place: Point, **more: Any) -> None:
+def _add(g: Any, kind: int, number: int, name: str, label: str, place: Point, **more: Any) -> None:
     g.add_node(node(kind, number), kind=name, number=number, label=label, x=place[0], y=place[1], **more)
 
 
-def _add_functions(g: nx.DiGraph, m: Machine, measures: Plan) -> None:
+def _add_functions(g: Any, m: Machine, measures: Plan) -> None:
     x = 0.0
     for name, bridges in (("device", False), ("bridge", True)):
         functions = _functions(m, bridges)
@@ -150,7 +151,7 @@ def _stack(number: int, x: float, height: float) -> Iterator[Point]:
     return ((x, height * (1 - (place + 0.5) / number)) for place in range(number))
 
 
-def _add_ways(g: nx.DiGraph, m: Machine, units: Sequence[int]) -> None:
+def _add_ways(g: Any, m: Machine, units: Sequence[int]) -> None:
     for f in m.bus.functions:
         here = node(Kind.DEVICE, f.bdf)
         if f.msi_count or f.msix_count or not f.bridge:

@@ -1,4 +1,4 @@
-"""Without numpy and matplotlib, as in a browser's Python: all works, stills are our own SVG, and nobody tries them."""
+"""Without numpy, matplotlib and networkx, as in a browser's Python: all works, and nobody tries them."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ from widgets.lab import Lab
 from widgets.map.tokens import NOBODY, Outcome
 from widgets.stills import drawn, figures, pen
 
-# `find_spec` knows neither; who imports one all the same ends the process with an error that no `except` expects.
+# `find_spec` knows none of them; who imports one all the same ends the process with an error that no `except` expects.
 HIDDEN = """
 import importlib.util, sys
-away, found = {"numpy", "matplotlib"}, importlib.util.find_spec
+away, found = {"numpy", "matplotlib", "networkx"}, importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name.partition(".")[0] in away else found(name, package)
 class Never:
     def find_spec(self, name, path=None, target=None):
