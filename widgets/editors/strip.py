@@ -15,7 +15,7 @@ import traitlets
 from vsim.layouts.bits import Access, Field, Layout, get
 
 CSS = """
-.vsim-strip{margin:2px 0 6px;font-family:var(--jp-code-font-family,ui-monospace,monospace);max-width:1000px}
+.vsim-words{margin:2px 0 6px;font-family:var(--jp-code-font-family,ui-monospace,monospace);max-width:1000px}
 .vsim-word{display:grid;grid-template-columns:52px repeat(32,minmax(0,1fr));margin-bottom:4px}
 .vsim-word>b{font-weight:400;font-size:11px;color:var(--vsim-muted);align-self:start;padding-top:3px}
 .vsim-word>i{font:inherit;font-size:11px;line-height:1.1;color:var(--vsim-muted);text-align:center;padding:2px 0;
@@ -39,6 +39,7 @@ button.vsim-bit:focus-visible{outline:2px solid var(--vsim-ring)!important;outli
 @container (max-width:640px){.vsim-word{grid-template-columns:38px repeat(32,minmax(0,1fr))}
  .vsim-slim .vsim-bit{height:10px;font-size:0;line-height:0}.vsim-slim>b{margin-top:-5px}
  .vsim-word>i{font-size:10px;overflow-wrap:normal;letter-spacing:-.6px}.vsim-bit{font-size:10px}.vsim-word>b{font-size:10px}}
+@container (max-width:480px){.vsim-word>i{font-size:9px}}
 @container (max-width:400px){.vsim-word>:is(i,u){display:none}
  .vsim-word{grid-template-columns:repeat(32,minmax(0,1fr))}.vsim-word>b{grid-column:1/-1;padding:0}}
 """
@@ -87,7 +88,7 @@ def strip(layout: Layout, word: int, before: int | None = None, editable: bool =
     rows = drawing.both if two and before is not None else drawing.line
     body = "".join(rows(low) for low in reversed(range(0, layout.width, 32)))
     label = escape(f"{layout.name}, {layout.width} bits, {layout.section}", quote=True)
-    return f'<div class="vsim-strip" role="group" aria-label="{label}">{body}</div>'
+    return f'<div class="vsim-words" role="group" aria-label="{label}">{body}</div>'
 
 
 def described(place: Field, word: int) -> str:
