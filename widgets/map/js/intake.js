@@ -27,7 +27,7 @@ export class Intake {
     else if (buffers[4]) view.repaint();
     const tokens = unpack(buffers[0]), more = unpack(buffers[1]), times = bytes(buffers[2]), pending = buffers[3];
     more.forEach((token, n) => {
-      this.merged += times.getUint32(4 * n, true);
+      this.miss(token, times.getUint32(4 * n, true));
       this.arrive(token, times.getUint32(4 * n, true));
       view.rates.add(token, times.getUint32(4 * n, true), performance.now());
     });
@@ -114,8 +114,13 @@ export class Intake {
   }
 
   merge(token) {
-    this.merged++;
+    this.miss(token, 1);
     this.arrive(token);
+  }
+
+  /** Count what is not drawn; of IPIs and units' own events, which a boot has by the thousand, nobody is told. */
+  miss(token, times) {
+    if ((token[4] & 7) !== DIRECT) this.merged += times;
   }
 
   /** Count a token, and paint where it was counted. */
