@@ -1,7 +1,11 @@
-// The bar of time: a block for each gesture, as wide as the logarithm of its commands; what is folded has a button.
+// The bar of time: a block for each gesture, as wide as the logarithm of its commands. A boot takes little room, and
+// none where it was the first that was done; a button shows it.
 // Dragging moves the head at once and asks the kernel for each place that it can keep up with. Text is set as text.
 
-const MOST_ZOOM = 32, SMALL = 8;   // blocks of up to SMALL commands are gone to as a whole
+const MOST_ZOOM = 32;
+const SMALL = 8;    // blocks of up to so many commands are gone to as a whole
+const LEAST = 2;    // of a block's share of the width
+const EDGE = 6;     // px beside the ground, where the head has its ends
 
 function make(tag, className, ...children) {
   const made = document.createElement(tag);
@@ -21,10 +25,12 @@ function makeButton(text, label, press) {
 
 /** Positions and places: each gesture has its share of the width. */
 class Scale {
-  constructor(ticks) {
+  constructor(ticks, open) {
     this.ticks = ticks;
     this.edges = [0];
-    for (const [start, stop] of ticks) this.edges.push(this.edges.at(-1) + 2 + Math.log2(Math.max(1, stop - start)));
+    for (const [start, stop, , , boot] of ticks) {
+      this.edges.push(this.edges.at(-1) + LEAST + (boot && !open ? 0 : Math.log2(Math.max(1, stop - start))));
+    }
     this.whole = this.edges.at(-1) || 1;
   }
 
@@ -57,7 +63,7 @@ class Bar {
     this.dragged = null;      // the position under a pointer that is down
     this.at = 0;              // the position that is shown: keys pressed quickly go on from it
     this.asked = 0;
-    this.folded = makeButton("boot ▸", "boot: show it in the bar", () => { this.open = !this.open; this.draw(); });
+    this.folded = makeButton("", "", () => { this.open = !this.open; this.draw(); });
     this.head = make("i", "vsim-head");
     this.ground = make("div", "vsim-ground");
     for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-label": "time" })) {
@@ -153,16 +159,26 @@ class Bar {
   draw() {
     if (this.dragged !== null) return;      // nothing moves under the pointer
     const { model, ground } = this, fold = model.get("fold");
-    this.map = new Scale(this.shown());
-    this.folded.hidden = !fold;
-    this.folded.setAttribute("aria-pressed", this.open);
+    this.map = new Scale(this.shown(), this.open);
+    this.showFold(fold);
     this.closer.disabled = this.zoom <= 1;
     this.nearer.disabled = this.zoom >= MOST_ZOOM;
-    ground.style.width = `${100 * this.zoom}%`;
+    ground.style.width = `calc(${100 * this.zoom}% - ${2 * EDGE}px)`;
     const row = make("div", "vsim-ticks", ...this.map.ticks.map((tick, n) => this.block(tick, n)), ...this.forks());
     this.lanes.replaceChildren(...model.get("lanes").map(([name]) => make("div", "", name)));
     ground.replaceChildren(row, ...model.get("lanes").map((lane) => this.lane(lane)), this.head);
     this.show(model.get("here"));
+  }
+
+  /** The button: it names what is folded. */
+  showFold(fold) {
+    const booted = this.model.get("ticks").some(([, , , , boot]) => boot), what = booted ? "boot" : "start";
+    const label = `${what}: ${this.open ? "fold it" : "show it in the bar"}`;
+    this.folded.hidden = !fold && !booted;
+    this.folded.textContent = `${what} ${this.open ? "▾" : "▸"}`;
+    for (const [name, value] of Object.entries({ "aria-expanded": this.open, "aria-label": label, title: label })) {
+      this.folded.setAttribute(name, value);
+    }
   }
 
   block([start, stop, name, bad], n) {

@@ -17,7 +17,7 @@ CSS = """
 .vsim-names div{height:16px;padding-right:3px}
 .vsim-track{flex:1 1 0;min-width:0;overflow:auto hidden;border:1px solid var(--vsim-slot);
  border-radius:var(--vsim-radius)}
-.vsim-ground{position:relative;cursor:pointer;touch-action:none;user-select:none}
+.vsim-ground{position:relative;margin:0 6px;cursor:pointer;touch-action:none;user-select:none}
 .vsim-ground:focus-visible{outline:2px solid var(--vsim-remapped);outline-offset:-2px}
 .vsim-ticks{position:relative;height:26px}
 .vsim-ticks span{position:absolute;top:0;bottom:0;box-sizing:border-box;padding:0 0 0 5px;overflow:hidden;
@@ -42,7 +42,7 @@ CSS = """
  background:var(--vsim-panel);border:1px solid var(--vsim-slot);border-radius:var(--vsim-radius);cursor:pointer}
 .vsim-small[hidden]{display:none}
 .vsim-small:disabled{color:var(--vsim-muted);cursor:default}
-.vsim-small.here,.vsim-small[aria-pressed=true]{box-shadow:inset 0 -2px 0 var(--vsim-text)}
+.vsim-small.here,.vsim-small[aria-expanded=true]{box-shadow:inset 0 -2px 0 var(--vsim-text)}
 """
 
 
@@ -51,7 +51,7 @@ class Bar(anywidget.AnyWidget):
 
     # The text: of a path anywidget keeps every view for ever, to reload it.
     _esm = Path(__file__).resolve().with_name("bar.js").read_text(encoding="utf-8")
-    ticks = t.List(help="start, stop, name, and whether something was refused, of each gesture").tag(sync=True)
+    ticks = t.List(help="of gestures: start, stop, name, whether something was refused, a boot").tag(sync=True)
     lanes = t.List(help="name, positions, and positions of refusals, of each lane").tag(sync=True)
     forks = t.List(t.Int(), help="positions at which other futures branch off").tag(sync=True)
     here = t.Int(0, help="the cursor's position").tag(sync=True)

@@ -26,12 +26,14 @@ LANES, LANE_EVENTS, LANE_MARKS = 4, 50_000, 400
 
 
 class Tick(NamedTuple):
-    """One gesture, or all that are not shown. start, stop: positions before and after; bad: something was refused."""
+    """One gesture, or all that are not shown. start, stop: positions before and after; bad: something was refused;
+    boot: it is one, and takes little room unless somebody wants to see it."""
 
     start: int
     stop: int
     name: str
     bad: bool
+    boot: bool = False
 
 
 class Lane(NamedTuple):
@@ -78,7 +80,8 @@ def ticks(lab: Lab, faults: Faults) -> list[Tick]:
     """The gestures around the cursor, in order; what is before and behind them as one tick each."""
     last = len(lab.history)
     shown = lab.gestures_around(lab.position, MOST)
-    out = [Tick(each.start, each.stop, each.name, faults.between(each.start, each.stop)) for each in shown]
+    out = [Tick(each.start, each.stop, each.name, faults.between(each.start, each.stop), is_boot(each))
+           for each in shown]
     first, end = (out[0].start, out[-1].stop) if out else (0, 0)
     if first:
         out.insert(0, Tick(0, first, "earlier gestures", faults.between(0, first)))
@@ -87,11 +90,16 @@ def ticks(lab: Lab, faults: Faults) -> list[Tick]:
     return out
 
 
+def is_boot(gesture: Gesture) -> bool:
+    """Whether a gesture is the boot of a guest."""
+    return gesture.deed[:1] == ("boot",)
+
+
 def fold(lab: Lab) -> int:
     """Where what people look at begins: the position behind the boot, when nothing but the toolstack was before it."""
     at = 0
     for each in islice(lab.gestures(), 4):
-        if each.deed[:1] == ("boot",):
+        if is_boot(each):
             return each.stop
         if not each.name.startswith("xl create"):
             break

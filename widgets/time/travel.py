@@ -17,7 +17,7 @@ from widgets.lab.panel import flow, line
 from widgets.time import bar
 from widgets.time.moments import EVENT, GRAINS, INTERRUPT, Moment, delivers_to, is_fault
 from widgets.time.reader import Reader
-from widgets.time.ticks import Faults, Tick, around, fold, lanes, ticks
+from widgets.time.ticks import Faults, Tick, around, fold, is_boot, lanes, ticks
 
 SPEEDS = {"0.1x": 0.1, "0.25x": 0.25, "0.5x": 0.5, "1x": 1.0, "2x": 2.0, "4x": 4.0}
 """How fast tokens move, and how fast it is played."""
@@ -64,9 +64,7 @@ class Travel(Reader):
         self.back_button = self.button("◀ back", lambda: self.step(-1), "one step back")
         self.forth_button = self.button("step ▶", lambda: self.step(1), "one step forward")
         self.watch(self.speed, self._speed_chosen)
-        return flow(self.back_button, self.play_button, self.forth_button, self.grain, self.speed,
-                    self.button("◀ fault", lambda: self.jump(is_fault, -1), "the fault before"),
-                    self.button("fault ▶", lambda: self.jump(is_fault, 1), "the next fault"))
+        return flow(self.back_button, self.play_button, self.forth_button, self.grain, self.speed)
 
     def _more(self) -> W.Widget:
         self.lanes = W.ToggleButton(description="lanes", tooltip="who sent and who took, a lane each",
@@ -74,7 +72,9 @@ class Travel(Reader):
         self.where = W.HTML()
         self.where.add_class("vsim-where")
         self.watch(self.lanes, self._lanes_chosen)
-        return flow(self.lanes, self.where, self._futures())
+        return flow(self.button("◀ fault", lambda: self.jump(is_fault, -1), "the fault before"),
+                    self.button("fault ▶", lambda: self.jump(is_fault, 1), "the next fault"), self.lanes, self.where,
+                    self._futures())
 
     def _jumps(self) -> W.Widget:
         self.vcpu = W.BoundedIntText(min=0, max=self.lab.machine.vcpus - 1, description="vCPU",
@@ -229,6 +229,14 @@ class Travel(Reader):
             self.wait()
         elif self._fresh:
             self._fresh = False
+            self._look_at(events, m)
+
+    def _look_at(self, events: list[Event], m: Machine) -> None:
+        """What has just been done: the first interrupt of it; of a boot, whose IPIs nobody asked for, nothing."""
+        done = self.lab.gestures_around(self.lab.position, 1)[:1]
+        if done and is_boot(done[0]):
+            self.lab.selection.serial = 0
+        else:
             newest = self.lab.selection.serial or m.serials
             self.lab.selection.serial = next((each.serial for each in events if each.serial), newest)
 
