@@ -20,12 +20,13 @@ from widgets.lab import panel
 from widgets.lab.panel import line, table
 
 CSS = STRIP_CSS + """
-.vsim-fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1px 14px}
+.vsim-fields{overflow:visible!important;display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));
+ gap:1px 14px}
 .vsim-fields>*{width:auto!important;max-width:420px;min-width:0}
 .vsim-fields .widget-checkbox label{width:auto}
 .vsim-changed{box-shadow:inset 3px 0 0 var(--vsim-compatibility)}
 .vsim-changed label{color:var(--vsim-compatibility)!important;font-weight:600}
-@container (max-width:640px){.vsim-fields{grid-template-columns:repeat(auto-fill,minmax(185px,1fr))}
+@container (max-width:640px){.vsim-fields{grid-template-columns:repeat(auto-fill,minmax(170px,1fr))}
  .vsim-fields .widget-label{flex:0 0 94px!important;width:94px!important;font-size:12px}
  .vsim-fields>*{margin:0!important}}
 """

@@ -7,7 +7,9 @@ are kept for each entry, and marked, until they are written or dropped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
+from itertools import groupby
 
 import ipywidgets as W
 
@@ -49,6 +51,13 @@ WITH, WITHOUT = "and invalidate", "without invalidation"
 _OWN, _FREE = "message of this entry, from its sid", "another request"
 UNSENT = {msi.MASKED: 0, msi.OFF: Drop.NO_MESSAGE, msi.NO_MASTER: Drop.NO_MASTER}
 """Why a device would not send a message now: the key of `MASKED` by the state of the message."""
+
+
+def _told(said: tuple[str, str], cases: Iterable[tuple[str, Machine]]) -> str:
+    """A verdict as HTML, below all the cases that have it."""
+    names = ", ".join(name for name, _ in cases)
+    return (f'<p><span class="vsim-muted">{escape(names)}:</span> '
+            f'<span class="vsim-{said[1]}">{escape(said[0])}</span></p>')
 
 
 class IrtPanel(Panel):
@@ -290,16 +299,11 @@ class IrtPanel(Panel):
             cases += [(name, with_entry(m, self.unit, self.index, word, told)) for name, told in
                       ((f"written {WITHOUT}", False), ("written and invalidated", True))]
         unsent = line(f"The device sends nothing now; {MASKED[UNSENT[state]]}.", "warn") if state in UNSENT else ""
-        told = "".join(self._case(name, machine, request) for name, machine in cases)
+        told = "".join(_told(*each) for each in groupby(cases, lambda case: verdict(case[1], self.unit, request)))
         rows = explain.why(cases[-1][1], self.unit, *request)
         self.preview.value = (f'<div class="vsim-forecast"><h3>What the unit would do with it</h3>{unsent}{told}</div>'
                               f"{checks_table(rows)}")
         self.forget.disabled = not self.dirty
-
-    def _case(self, name: str, m: Machine, request: Request) -> str:
-        sentence, kind = verdict(m, self.unit, request)
-        return (f'<p><span class="vsim-muted">{escape(name)}:</span> '
-                f'<span class="vsim-{kind}">{escape(sentence)}</span></p>')
 
     # --- committing -------------------------------------------------------------------------------------------
 

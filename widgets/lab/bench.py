@@ -31,7 +31,7 @@ CSS = """
 .vsim-pinned{position:sticky;top:0;z-index:2}
 .vsim-pinned .vsim-map{height:var(--vsim-map-height);overflow:auto}
 .vsim-tabs.jupyter-widgets{border-top:1px solid var(--vsim-slot)}
-.vsim-tabs>.widget-tab-contents{padding:2px 0 0;background:none;border:0}
+.vsim-tabs>.widget-tab-contents.widget-tab-contents{padding:3px 2px 0;background:none;border:0}
 .vsim-tabs>.lm-TabBar{overflow:hidden}
 .vsim-tabs .lm-TabBar-tab{flex:0 1 auto!important;min-width:0!important;padding:0 9px!important}
 .vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]){display:none}

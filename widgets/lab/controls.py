@@ -27,8 +27,8 @@ CSS = """
 .vsim-fold{position:relative}
 .vsim-fold>.vsim-flow{position:absolute;top:100%;left:0;z-index:1;width:max-content;max-width:90cqw;padding:4px 8px;
  background:var(--vsim-background);border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
-.vsim-controls.vsim-panel>.vsim-message:last-child{position:absolute;top:100%;bottom:auto;left:6px;margin:0;
- max-width:min(70ch,96%);background:none}
+.vsim-controls.vsim-panel>.vsim-message:last-child{position:absolute;top:calc(100% - 5px);bottom:auto;left:6px;margin:0;
+ max-width:98%;background:none}
 .vsim-controls>.vsim-message [role=status]{padding:1px 10px;background:var(--vsim-background);
  border:1px solid var(--vsim-muted);border-radius:var(--vsim-radius)}
 """

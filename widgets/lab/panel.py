@@ -40,7 +40,7 @@ CSS = """
 .vsim-mono textarea{white-space:pre!important;overflow-x:auto}
 .vsim-panel code{background:none;color:inherit;padding:0}
 .vsim-panel pre{margin:2px 0;padding:6px 8px;background:var(--vsim-panel);color:var(--vsim-text);
- border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
+ border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal}
 .vsim-panel table{border-collapse:collapse;margin:2px 0;font-size:12px;color:var(--vsim-text)}
 .vsim-panel :is(td,th){padding:2px 8px 2px 0;text-align:left;vertical-align:top;white-space:normal}
 .vsim-panel th{color:var(--vsim-muted);font-weight:400;white-space:nowrap;overflow-wrap:normal!important}

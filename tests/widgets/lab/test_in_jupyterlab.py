@@ -9,6 +9,7 @@ from tests.jupyter_host import PATIENCE, Server, Session, lessons, notebook, ope
 from tests.places import ROOT
 from vsim.state.profile import PROFILES
 from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.person import Person
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 expect = playwright.expect
@@ -393,6 +394,27 @@ def test_the_bar_moves_the_cursor_while_it_is_dragged_and_by_keys(bench):
     expect(bar).to_have_attribute("aria-valuetext", f"command {last} of {last}, fire 03:00.0 message 1")
 
 
+def test_a_boot_takes_little_room_until_it_is_asked_for_and_the_bar_needs_no_scrolling(bench):
+    booted(bench)
+    track, block = part(bench, ".vsim-track"), part(bench, ".vsim-ticks span").filter(has_text="boot")
+    whole, small = (each.evaluate("(each) => each.getBoundingClientRect().width") for each in (track, block))
+    assert small < whole / 3 and track.evaluate("(each) => each.scrollWidth - each.clientWidth") == 0
+    press(bench, "boot: show it in the bar")
+    assert block.evaluate("(each) => each.getBoundingClientRect().width") > 1.5 * small
+    assert track.evaluate("(each) => each.scrollWidth - each.clientWidth") == 0
+    press(bench, "boot: fold it")
+    head = part(bench, ".vsim-head").evaluate("(each) => each.getBoundingClientRect().right + 4")
+    assert head < track.evaluate("(each) => each.getBoundingClientRect().right"), "the head is seen at the end"
+
+
+def test_after_a_boot_no_ipi_is_told_of(bench):
+    bench.do("from vsim import commands, create_op; lab.issue(commands.Domctl(create_op())); lab.boot()")
+    settled(bench)
+    assert bench.ask("[lab.selection.serial, lab.machine.serials > 0]") == [0, True]
+    assert view(bench, "view.traces.lit === null || !view.traces.lit.length")
+    assert view(bench, "view.part.merged.hidden")
+
+
 def test_lanes_zoom_and_another_future(bench):
     booted(bench)
     bench.do("lab.undo(); lab.fire(0x300, 2)")
@@ -553,6 +575,15 @@ def test_all_of_it_is_seen_at_one_glance_in_a_window_of_1440_by_900(server, brow
             front(session, name)
             height, missed = session.page.evaluate(_SEEN)
             assert missed == [] and height <= 760, name
+        edit(session)
+        box = part(session).get_by_label("dst [63:32]", exact=True)
+        box.fill("10")
+        box.press("Enter")
+        expect(part(session, ".vsim-forecast p")).to_have_count(2)
+        session.page.set_viewport_size({"width": 1440, "height": 900})
+        part(session).evaluate("(each) => each.scrollIntoView({ block: 'start' })")
+        for each in (box, part(session, ".vsim-forecast p").last, part(session).get_by_text("write and invalidate")):
+            assert Person(session.page).sees(each), "the bits, the forecast and the button, unscrolled"
 
 
 def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(server, browser):
