@@ -37,6 +37,18 @@ def field_file(name: str) -> Path:
     return folder / name
 
 
+NO_LAB = "no recorded runs: VSIM_LAB_DATA is not set, ../shared/data/lab is not there"
+
+
+def lab_file(name: str) -> Path:
+    """A file of the large recorded runs; the test is skipped by name where they are not."""
+    named = os.environ.get("VSIM_LAB_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "lab"
+    if not folder.is_dir():
+        pytest.skip(NO_LAB)
+    return folder / name
+
+
 def real_files(pattern: str) -> list[ParameterSet]:
     """The real files that match a glob, for `parametrize`; one skip that says why when there are none."""
     folder = real_data_folder()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from vsim.replay import rerun
 from vsim.replay.recording import Recording
 from vsim.replay.rerun import KINDS, Outcome, Unlike
+from vsim.replay.taken import WHY
 from vsim.state.commands import to_row
 from vsim.state.profile import profile
 
@@ -51,17 +52,21 @@ def table(outcome: Outcome) -> str:
 def taken(outcome: Outcome) -> str:
     """Vectors that vCPUs began to run, by what is said of them."""
     lines = [f"{'vectors taken':30}  {outcome.taken.total():8,}"]
-    return "\n".join(lines + [f"  {why:28}  {count:8,}" for why, count in outcome.taken.most_common()])
+    return "\n".join(lines + [f"{'':30}  {count:8,}  {WHY[why]}" for why, count in outcome.taken.most_common()])
 
 
 def differences(outcome: Outcome) -> list[str]:
-    """The first differences of each kind, and how many there are."""
+    """The first differences of each kind, and the first vectors that nothing explains."""
     out = []
     for kind, name in KINDS.items():
         some = [one for one in outcome.unlike if one.kind == kind]
         if some:
             out.append(f"\n{name} that differ:")
             out += [shown(one, outcome.recording.file) for one in some[:MOST_SHOWN]]
+    if outcome.untold:
+        out.append("\nvectors taken that nothing explains:")
+        out += [f"{outcome.recording.file}:{moment.line}: after {moment.us / 1e6:.6f} s, vCPU {vcpu}: {vector:#x}"
+                for moment, vcpu, vector in outcome.untold[:MOST_SHOWN]]
     return out
 
 

@@ -7,5 +7,6 @@ In the order in which to read them; a module imports only from those above it:
     compare_xen  cases of the series' own code
     compare      cases run and compared
     recording    files of a whole run of a real system
+    taken        vectors that vCPUs took, explained
     rerun        a whole run done again, and compared
 """

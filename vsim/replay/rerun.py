@@ -15,8 +15,10 @@ from vsim import machine
 from vsim.devices import viommu, vlapic
 from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.protocol.checker import Finding, check
+from vsim.replay import taken
 from vsim.replay.recorded import DESCRIPTORS
 from vsim.replay.recording import Moment, Recording
+from vsim.replay.taken import Early
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
@@ -24,6 +26,8 @@ from vsim.state.trace import Act, Event
 
 MOST_SHOWN = 20
 """Differences of a kind that are kept; all are counted."""
+MOST_PASSES = 4
+"""How often a recording is done at most until the order of acknowledges is settled."""
 
 KINDS = {"M": "messages sent on", "P": "messages passed unchanged", "I": "entries read", "B": "requests blocked",
          "F": "faults recorded", "D": "descriptors fetched", "C": "invalidations", "W": "status writes of waits",
@@ -75,8 +79,9 @@ class Outcome:
     """What came out of a run.
 
     tallies: by tag of `KINDS`. unlike: the first differences of each kind. taken: vectors that vCPUs began to run, by
-    what is said of them. commands: all that was done on the machine, with the line of the recording of each. first,
-    machine: before all, and after.
+    what explains them (`taken.WHY`). untold: the first ones that nothing explains, with moment, vCPU and vector.
+    commands: all that was done on the machine, with the line of the recording of each. first, machine: before all, and
+    after.
     """
 
     recording: Recording
@@ -85,13 +90,15 @@ class Outcome:
     tallies: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in KINDS})
     unlike: list[Unlike] = field(default_factory=list)
     taken: Counter[str] = field(default_factory=Counter)
+    untold: list[tuple[Moment, int, int]] = field(default_factory=list)
     commands: list[c.Command] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs but, perhaps, when vectors were taken."""
-        return all(one.recorded == one.equal and not one.more for one in self.tallies.values())
+        """Whether nothing differs, and every vector that was taken is explained."""
+        return not self.taken[taken.UNKNOWN] and all(one.recorded == one.equal and not one.more
+                                                     for one in self.tallies.values())
 
 
 def start(recording: Recording) -> Machine:
@@ -102,19 +109,14 @@ def start(recording: Recording) -> Machine:
 
 
 def run(recording: Recording) -> Outcome:
-    """Do all that was recorded, and compare."""
-    m = start(recording)
-    outcome = Outcome(recording, m.copy(), m)
-    running: dict[int, list[bool]] = {}
-    for moment in recording.moments:
-        command = moment.command
-        if command is not None:
-            if _is_left_out(command) or _ends_unknown(command, running):
-                continue
-            _compare(outcome, moment, _do(outcome, command, moment.line))
-        for seen in moment.saw:
-            if seen[0] == "T":
-                running.setdefault(seen[1], []).append(_take(outcome, seen[1], seen[2], moment))
+    """Do all that was recorded, and compare; again while what vCPUs took tells more about the order (`taken`)."""
+    early: Early = {}
+    for _ in range(MOST_PASSES):
+        outcome, seen = _pass(recording, early)
+        better = taken.early(seen)
+        if better == early:
+            break
+        early = better
     return outcome
 
 
@@ -128,10 +130,54 @@ def findings(outcome: Outcome) -> tuple[Finding, ...]:
     return check(outcome.commands, start(replace(recording, profile=ideal)), every=True)
 
 
+def _pass(recording: Recording, early: Early) -> tuple[Outcome, list[taken.Seen]]:
+    """Once through; what happened to the vectors of each vCPU, in order, for `taken.early`."""
+    m = start(recording)
+    outcome = Outcome(recording, m.copy(), m)
+    seen: list[taken.Seen] = []
+    running: dict[int, list[bool]] = {}
+    done: dict[tuple[int, int], bool] = {}
+    for position, moment in enumerate(recording.moments):
+        for vcpu, vector in early.get(position, ()):
+            done[vcpu, vector] = _acknowledged(outcome, vcpu, vector, moment.line)
+        command = moment.command
+        if command is not None:
+            ends = _ends(command)
+            if ends >= 0:
+                seen.append((position, taken.ENDED, ends, -1))
+            if _is_left_out(command) or (ends >= 0 and running.get(ends) and not running[ends].pop()):
+                continue
+            events = _do(outcome, command, moment.line)
+            _compare(outcome, moment, events)
+            seen += [(position, taken.ARRIVED, one.node & 0xFFFFFF, one.index) for one in events
+                     if one.act in (Act.ACCEPTED, Act.MERGED)]
+        for one in moment.saw:
+            if one[0] == "T":
+                _, vcpu, vector = one
+                seen.append((position, taken.TAKEN, vcpu, vector))
+                before = done.pop((vcpu, vector), None)
+                offered = _acknowledged(outcome, vcpu, vector, moment.line) if before is None else before
+                why = taken.EARLY if before else taken.EQUAL if offered else taken.source(m, vcpu, vector)
+                outcome.taken[why] += 1
+                if why == taken.UNKNOWN and len(outcome.untold) < MOST_SHOWN:
+                    outcome.untold.append((moment, vcpu, vector))
+                if why not in taken.WITHOUT_EOI:
+                    running.setdefault(vcpu, []).append(offered)
+    return outcome, seen
+
+
 def _do(outcome: Outcome, command: c.Command, line: int) -> list[Event]:
     outcome.commands.append(command)
     outcome.lines.append(line)
     return machine.step(outcome.machine, command)
+
+
+def _acknowledged(outcome: Outcome, vcpu: int, vector: int, line: int) -> bool:
+    """Take a vector if the machine offers it to the vCPU; whether it does."""
+    if vlapic.pending(outcome.machine, vcpu) != vector:
+        return False
+    _do(outcome, c.Acknowledge(vcpu), line)
+    return True
 
 
 def _is_left_out(command: c.Command) -> bool:
@@ -140,24 +186,12 @@ def _is_left_out(command: c.Command) -> bool:
             or (type(command) is c.ApicWrite and command.register == APIC_OFFSET["TIMER_INITIAL"]))
 
 
-def _ends_unknown(command: c.Command, running: dict[int, list[bool]]) -> bool:
-    """Whether this is the EOI of a vector that the machine never had."""
+def _ends(command: c.Command) -> int:
+    """The vCPU whose EOI this is, or -1."""
     if ((type(command) is c.Msr and command.index == APIC_MSR["EOI"])
             or (type(command) is c.ApicWrite and command.register == APIC_OFFSET["EOI"])):
-        stack = running.get(command.vcpu)
-        return stack is not None and len(stack) > 0 and not stack.pop()
-    return False
-
-
-def _take(outcome: Outcome, vcpu: int, vector: int, moment: Moment) -> bool:
-    """A vCPU began to run a vector: it is acknowledged here if the machine offers it; whether it does."""
-    m = outcome.machine
-    if vlapic.pending(m, vcpu) == vector:
-        _do(outcome, c.Acknowledge(vcpu), moment.line)
-        outcome.taken["equal"] += 1
-        return True
-    outcome.taken["not offered"] += 1
-    return False
+        return command.vcpu
+    return -1
 
 
 def _compare(outcome: Outcome, moment: Moment, events: Iterable[Event]) -> None:

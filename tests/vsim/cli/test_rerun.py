@@ -21,10 +21,10 @@ def place(tmp_path):
 def test_a_run_that_is_repeated_ends_with_0(place, capsys):
     assert main(["replay", place(ROWS, {"vsim-recording": 1, "made": {"kernel": "six \x1b[31m"}})]) == 0
     printed = capsys.readouterr().out
-    assert "2 vCPUs, 0.0 s recorded, 16 commands under qemu-10" in printed
+    assert "2 vCPUs, 0.0 s recorded, 17 commands under qemu-10" in printed
     assert "kernel: six \\x1b[31m" in printed
     assert f"{'entries read':30}         2          2          0\n" in printed
-    assert f"{'vectors taken':30}         2\n" in printed
+    assert f"{'vectors taken':30}         2\n{'':30}         1  the machine offers it at that moment\n" in printed
 
 
 def test_a_difference_ends_with_1_and_is_shown_with_its_place(place, capsys):
@@ -35,6 +35,13 @@ def test_a_difference_ends_with_1_and_is_shown_with_its_place(place, capsys):
     printed = capsys.readouterr().out
     assert f"register reads that differ:\n{file}:6: after 0.000012 s, vCPU 0: " in printed
     assert "recorded: V 0x7\n  here:     V 0x1000000" in printed
+
+
+def test_a_vector_that_nothing_explains_ends_with_1(place, capsys):
+    file = place([*ROWS, [None, [["T", 0, 0x77]], 0, 60]])
+    assert main(["replay", file]) == 1
+    assert f"vectors taken that nothing explains:\n{file}:{len(ROWS) + 1}: after 0.000060 s, vCPU 0: 0x77" in (
+        capsys.readouterr().out)
 
 
 def test_the_checker_is_asked(place, capsys):

@@ -28,6 +28,7 @@ ROWS = (
     [["msi", 0x18, HANDLE_5, 0], [["I", 5, hex(HIGH), hex(LOW)], ["M", 5, 1, 0, 0, 0x41, 0]], -1, 30],
     [None, [["T", 1, 0x41]], 1, 31],
     [["lapic", 1, 0x0B, 0], [], 1, 32],
+    [["lapic", 1, 0x32, 0xEC], [], 1, 33],
     [["lapic", 1, 0x38, 1000], [], 1, 33],                         # a timer: left out
     [None, [["T", 1, 0xEC]], 1, 40],                               # and what it made the vCPU do
     [["lapic", 1, 0x0B, 0], [], 1, 41],

@@ -1,10 +1,13 @@
 """A recorded run done again: everything compared, and proof that the comparison bites."""
 
 import copy
+from collections import Counter
 
 import pytest
 
-from tests.vsim.replay.runs import ROWS, UNIT, text
+from tests.places import lab_file
+from tests.vsim.replay.runs import HANDLE_5, HIGH, LOW, ROWS, UNIT, text
+from vsim.devices import vlapic
 from vsim.replay import recording, rerun
 from vsim.state import commands as c
 
@@ -27,6 +30,49 @@ def test_vectors_are_acknowledged_and_timers_left_out():
     assert outcome.commands.count(c.Msr(1, 0x80B, 0)) == 1      # the EOI of the timer's vector is not done
     assert not any(isinstance(one, c.Msr) and one.index == 0x838 for one in outcome.commands)
     assert len(outcome.lines) == len(outcome.commands)
+
+
+# A second message while the first waits: merged, or, if the handler runs twice, taken in between.
+AGAIN = [["msi", 0x18, HANDLE_5, 0], [["I", 5, hex(HIGH), hex(LOW)], ["M", 5, 1, 0, 0, 0x41, 0]], -1, 60]
+RUNS, EOI = [None, [["T", 1, 0x41]], 1, 61], [["lapic", 1, 0x0B, 0], [], 1, 62]
+URGENT = [["lapic", 0, 0x30, 1 << 32 | 0x51], [], 0, 63]
+URGENT_RUNS = [None, [["T", 1, 0x51]], 1, 64]
+X2APIC_0, ON_0 = [["msr", 0, 0x1B, 0xFEE00C00], [], 0, 59], [["lapic", 0, 0x0F, 0x1FF], [], 0, 59]
+
+
+@pytest.mark.parametrize("rows, equal, early", [
+    ([AGAIN, AGAIN, RUNS, EOI], 1, 0),
+    ([AGAIN, AGAIN, RUNS, EOI, RUNS, EOI], 1, 1),
+    ([AGAIN, AGAIN, AGAIN, RUNS, EOI, RUNS, EOI], 1, 1),
+    ([AGAIN, RUNS, EOI, AGAIN, RUNS, EOI], 2, 0),
+    ([X2APIC_0, AGAIN, URGENT, URGENT_RUNS, EOI, RUNS, EOI], 2, 0),
+    ([X2APIC_0, AGAIN, URGENT, RUNS, EOI, URGENT_RUNS, EOI], 1, 1),
+    ([X2APIC_0, AGAIN, URGENT, AGAIN, RUNS, EOI, URGENT_RUNS, EOI, RUNS, EOI], 2, 1)])
+def test_a_vector_was_taken_before_what_would_have_changed_it(rows, equal, early):
+    outcome = run_of([*ROWS, *rows])
+    assert outcome.taken == Counter({"equal": 1 + equal, "early": early, "timer": 1}) and outcome.same
+    assert outcome.commands.count(c.Acknowledge(1)) == 1 + equal + early
+
+
+@pytest.mark.parametrize("rows, why", [
+    ([ON_0, [["lapic", 0, 0x35, 0x700], [], 0, 60], [None, [["T", 0, 0x30]], 0, 61]], "8259"),
+    ([[["lapic", 0, 0x34, 0xFA], [], 0, 60], [None, [["T", 0, 0xFA]], 0, 61]], "own"),
+    ([[["lapic", 0, 0x0F, 0x1FE], [], 0, 60], [None, [["T", 0, 0xFE]], 0, 61]], "spurious"),
+    ([[["lapic", 0, 0x32, 0xEC], [], 0, 60], [["lapic", 0, 0x32, 0x100EC], [], 0, 60],
+      [None, [["T", 0, 0xEC]], 0, 61]], "timer"),
+    ([[None, [["T", 0, 0x30]], 0, 61]], "unknown"), ([AGAIN, RUNS, EOI, RUNS], "unknown")])
+def test_a_vector_that_no_message_carried_has_a_source_or_is_told(rows, why):
+    outcome = run_of([*ROWS, *rows])
+    assert outcome.taken[why] == 1 + (why == "timer")
+    assert outcome.same is (why != "unknown") and len(outcome.untold) == (why == "unknown")
+
+
+def test_what_the_8259_sent_is_not_ended_at_the_local_apic():
+    rows = [X2APIC_0, ON_0, [["lapic", 0, 0x35, 0x700], [], 0, 60],
+            [["lapic", 0, 0x30, 0x51], [], 0, 60], [None, [["T", 0, 0x51]], 0, 61], [None, [["T", 0, 0x30]], 0, 61],
+            [["lapic", 0, 0x0B, 0], [], 0, 62]]
+    outcome = run_of([*ROWS, *rows])
+    assert outcome.taken["8259"] == 1 and vlapic.highest(outcome.machine.isr, 0) == -1
 
 
 @pytest.mark.parametrize("tag, place, value", [
@@ -67,3 +113,20 @@ def test_the_checker_judges_the_software_on_a_correct_unit():
     torn[9][0][2] = torn[9][0][2][:16]
     torn.insert(13, [["ram", torn[9][0][1] + 8, ROWS[9][0][2][16:]], [], 0, 23])
     assert names(torn) - names(ROWS) >= {("torn-entry", 10)}
+
+
+# --- real boots ---
+
+COMPARED = {"linux-6.12-8cpu": {"M": 732, "P": 1, "I": 740, "B": 8, "F": 8, "D": 536, "C": 200, "W": 268, "V": 2679},
+            "linux-6.12-debian-8cpu": {"M": 2153, "P": 1, "I": 2153, "B": 0, "F": 0, "D": 630, "C": 212, "W": 315,
+                                       "V": 1454}}
+VECTORS = {"linux-6.12-8cpu": {"timer": 30863, "equal": 5788, "8259": 13, "early": 4},
+           "linux-6.12-debian-8cpu": {"timer": 48393, "equal": 13510, "8259": 30, "early": 2}}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_linux_boots_with_every_observation_equal_and_every_vector_explained(name):
+    outcome = rerun.run(recording.load(lab_file(f"{name}/log.jsonl.gz")))
+    assert outcome.same and not outcome.unlike and not outcome.untold
+    assert {kind: tally.equal for kind, tally in outcome.tallies.items()} == COMPARED[name]
+    assert outcome.taken == VECTORS[name]
