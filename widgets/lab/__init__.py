@@ -19,6 +19,7 @@ In the order in which to read them; a module imports only from those above it:
     bench      all of it in one view
     inspector  dumps and logs pasted in, faults sent again
     command    `vsim lab`
+    shared     one server for a class
 """
 
 

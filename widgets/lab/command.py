@@ -1,7 +1,8 @@
 """`vsim lab`: JupyterLab, opened on the notebooks; with --voila they are served as pages without an editor.
 
-Both answer on loopback, and only to who has the token. JupyterLab makes one of itself; Voila is told to, and prints the
-address that holds it. The page that Voila would open has none and could but ask for it, so none is opened.
+With --shared one JupyterLab serves a class (`shared`). All answer on loopback, and only to who has the token.
+JupyterLab makes one of itself; Voila is told to, and prints the address that holds it. The page that Voila would open
+has none and could but ask for it, so none is opened.
 
 From a checkout (or an editable install, which points to one) the notebooks are opened where they
 are. A wheel carries them inside this package; they are then copied to a folder of the user's,
@@ -22,6 +23,12 @@ from vsim.cli.main import Unavailable
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKED = CHECKOUT / "widgets" / "_notebooks"
 FIRST = "00_one_interrupt.ipynb"
+SHARED = "/shared"
+"""Where a class enters."""
+CLASS = {"--LabApp.default_url": SHARED, "--ServerApp.jpserver_extensions": "widgets.lab.shared=True",
+         "--ServerApp.ip": "127.0.0.1", "--MappingKernelManager.cull_idle_timeout": "1800",
+         "--MappingKernelManager.cull_interval": "300"}
+"""Jupyter's options for a class: kernels that nobody looks at end after half an hour."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +40,9 @@ def register(parser: argparse.ArgumentParser) -> None:
                         help="work on a copy of the notebooks in this folder (made if need be)")
     parser.add_argument("--voila", action="store_true",
                         help="serve the notebooks as pages (extra `voila`); further options are then Voila's")
+    parser.add_argument("--shared", action="store_true",
+                        help="for a class: each browser gets notebooks and kernels of its own, below --dir (default: "
+                             "vsim-class); --ip=0.0.0.0 lets other computers in")
     parser.set_defaults(func=lab, rest=[])
 
 
@@ -40,7 +50,9 @@ def lab(args: argparse.Namespace) -> int:
     """Open the notebooks; on POSIX this process becomes JupyterLab or Voila. Unavailable: Voila is not installed."""
     if args.voila and find_spec("voila") is None:
         raise Unavailable('--voila needs Voila: python -m pip install "vsim-kit[voila]"')
-    folder = notebooks_folder(args.dir)
+    if args.shared and args.voila:
+        raise ValueError("--shared and --voila: one of them; Voila gives each page a kernel of its own anyway")
+    folder = class_folder(args.dir) if args.shared else notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
     if args.voila:
         print("vsim: open the address that Voila prints; it holds the token", flush=True)
@@ -52,8 +64,9 @@ def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
     """JupyterLab's command line; what the user adds comes last, as it is, and in place of ours."""
     rest: list[str] = args.rest
     first = f"/lab/tree/{FIRST}" if (folder / FIRST).exists() else "/lab"
-    ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first}
+    ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first, **(CLASS if args.shared else {})}
     given = {word.partition("=")[0] for word in rest}
+    given |= {"--ServerApp.ip"} & {f"--ServerApp.{word[2:]}" for word in given}
     options = [f"{name}={value}" for name, value in ours.items() if name not in given]
     if args.no_browser:
         options.append("--no-browser")
@@ -86,11 +99,24 @@ def become(command: list[str]) -> int:
     return subprocess.call(command)
 
 
+def class_folder(wanted: Path | None) -> Path:
+    """The folder of a class, made if need be; each browser that comes gets a folder in it."""
+    folder = (wanted or Path("vsim-class")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    print("vsim: one address for all: whoever has it, token included, can read and run everything here", flush=True)
+    return folder
+
+
+def lessons() -> Path:
+    """Where the notebooks come from: the source tree, or inside this package where a wheel was installed."""
+    return CHECKOUT / "notebooks" if (CHECKOUT / "pyproject.toml").is_file() else PACKED
+
+
 def notebooks_folder(wanted: Path | None) -> Path:
     """The folder to open: the source tree's own, or a copy that this call brings up to date."""
-    source = CHECKOUT / "notebooks"
-    if not (CHECKOUT / "pyproject.toml").is_file():
-        source, wanted = PACKED, wanted or Path("vsim-notebooks")
+    source = lessons()
+    if source == PACKED:
+        wanted = wanted or Path("vsim-notebooks")
     if wanted is None:
         return source
     for line in copy_missing(source, wanted):

@@ -153,3 +153,20 @@ def test_voila_where_there_is_none_is_told_with_what_to_install(launched, monkey
     with pytest.raises(Unavailable, match="vsim-kit\\[voila\\]"):
         lab("--voila")
     assert launched == []
+
+
+@pytest.mark.parametrize("more, address", [((), "127.0.0.1"), (("--ip=0.0.0.0",), None),
+                                           (("--ServerApp.ip=0.0.0.0",), None)])
+def test_a_class_is_on_loopback_unless_asked_otherwise(launched, tmp_path, capsys, more, address):
+    assert lab("--shared", "--dir", str(tmp_path / "class"), *more) == 0
+    assert [word.partition("=")[2] for word in launched[0] if word.startswith("--ServerApp.ip=")] == (
+        [address] if address else [word.partition("=")[2] for word in more if word.startswith("--ServerApp")])
+    assert f"--ServerApp.root_dir={tmp_path / 'class'}" in launched[0] and (tmp_path / "class").is_dir()
+    assert "--ServerApp.jpserver_extensions=widgets.lab.shared=True" in launched[0]
+    assert "whoever has it, token included, can read and run everything here" in capsys.readouterr().out
+
+
+def test_a_class_is_not_served_by_voila(launched, voila):
+    with pytest.raises(ValueError, match="--shared and --voila: one of them"):
+        lab("--shared", "--voila")
+    assert launched == []
