@@ -7,19 +7,20 @@ read, which `invalidations` are known to be done, and (`exposure`) which entries
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsim.devices import vvtd
+from vsim.devices import chain, vvtd
 from vsim.devices.checks import MODE_BIT
 from vsim.devices.queue import WHOLE
 from vsim.devices.remap import ABSENT, Verdict, Words
 from vsim.layouts.bits import get
 from vsim.layouts.formats import FRCD, WAIT, DescriptorType
 from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IRTA, OFFSET, ONE_SHOT
-from vsim.protocol.delivery import Request, anyone, effect, fault_of, using
+from vsim.protocol.delivery import Effect, Request, anyone, effect, fault_of, using
 from vsim.protocol.exposure import Exposure, Held, Journal
 from vsim.protocol.invalidations import Invalidations, Queued
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -28,6 +29,16 @@ from vsim.state.trace import Act, Event, Kind, node
 
 _IRES = GSTS.ires.mask
 _AVAILABLE = 0xF00      # entry bits 11:8 are software's own
+MOST_KNOWN = 1 << 14
+"""Ends of requests that are remembered."""
+
+State = tuple[int, int, int]
+"""Mode word, page and entries of the table in use: what an entry's meaning follows from."""
+
+
+def _state(m: Machine, number: int) -> State:
+    at = LATCH_WORDS * number
+    return m.latch[at + Latch.MODE], m.latch[at + Latch.BASE_PAGE], m.latch[at + Latch.ENTRIES]
 
 
 class Stale(NamedTuple):
@@ -51,7 +62,7 @@ class Conduct:
     first one; latched_at: when. turned: remapping was on when the table was latched. flushed: what became of the
     global invalidation since then, "no", "queued" or "done". given: when GCMD was written last; awaited: the same
     while nobody has read GSTS since, else 0. records: fault records in use, the oldest first; read: those that were
-    read as they are.
+    read as they are. known: what requests come to with entries that may be held.
     """
 
     number: int
@@ -75,6 +86,7 @@ class Conduct:
     fri_read: bool = False
     exposure: Exposure = field(default_factory=Exposure)
     invalidations: Invalidations = field(default_factory=Invalidations)
+    known: dict[tuple[Request, Words, State], Effect] = field(default_factory=dict)
 
     # --- questions ---
 
@@ -184,15 +196,29 @@ class Conduct:
 
     def stale(self, m: Machine, ram: Journal, request: Request) -> Stale | None:
         """Whether (requester, address, data) may be served by another entry than the one in memory, to another end."""
-        now = using(m, self.number, request, None)
-        if now.index < 0 or not self.remapping:
+        state = _state(m, self.number)
+        index = chain.index_of(request.address & 0xFFFFFFFF, request.data, state[0]) if self.remapping else -1
+        kept = self.exposure.held(ram, index) if index >= 0 else iter(())
+        newest = next(kept, None)
+        now = using(m, self.number, request, None) if newest else None
+        if newest is None or now is None or now.index < 0:
             return None
-        for held in self.exposure.held(ram, now.index):
-            if held.words != now.words and self.may_hold(m, now.index, held.words):
-                verdict = using(m, self.number, request, held.words)
-                if effect(verdict) != effect(now):
-                    return Stale(held, self._why(m, now.index, held), verdict)
+        end = effect(now)
+        for held in itertools.chain((newest,), kept):
+            words = held.words
+            differs = words != now.words and self._end(m, request, words, state) != end
+            if differs and self.may_hold(m, index, words):
+                return Stale(held, self._why(m, index, held), using(m, self.number, request, words))
         return None
+
+    def _end(self, m: Machine, request: Request, words: Words, state: State) -> Effect:
+        """What a request comes to with an entry of these words, worked out once while the unit's state stays."""
+        key = request, words, state
+        if key not in self.known:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[key] = effect(using(m, self.number, request, words))
+        return self.known[key]
 
     def may_hold(self, m: Machine, index: int, words: Words) -> bool:
         """Whether a unit may cache an entry of these words: with caching mode any, else one without fault (V 7.7)."""

@@ -101,7 +101,11 @@ def passed(m: Machine, address: int, data: int) -> Delivery:
     return Delivery("passed", vector, destination)
 
 
-def effect(verdict: Verdict) -> tuple[int, int, int, Words]:
+Effect = tuple[int, int, int, Words]
+"""What `effect` gives."""
+
+
+def effect(verdict: Verdict) -> Effect:
     """What tells two verdicts on one request apart: outcome, message; the entry where a descriptor is posted to."""
     posts = not verdict.check and not verdict.address
     return verdict.outcome, verdict.address, verdict.data, verdict.words if posts else remap.ABSENT

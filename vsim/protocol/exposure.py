@@ -19,7 +19,7 @@ from vsim.devices.queue import WHOLE
 from vsim.devices.remap import ABSENT, Words
 from vsim.state.ram import Ram
 
-MOST_VALUES = 512
+MOST_VALUES = 64
 """Former values of one entry that are remembered; of older ones the journal says that they were lost."""
 MOST_PERIODS = 16
 """Times of remapping with one table that are remembered, until a global invalidation."""

@@ -19,6 +19,7 @@ from vsim.layouts.formats import DEVICE_TLB_INV, FRCD, IEC, IOTLB_INV, RTE_REMAP
 from vsim.layouts.registers import APIC_OFFSET, GCMD, ICR
 from vsim.machine import run, step
 from vsim.protocol import checker as protocol
+from vsim.protocol import conduct
 from vsim.protocol.checker import LogError, bare, check, load, parse
 from vsim.protocol.rules import RULES, SEVERITIES
 from vsim.state import commands as c
@@ -620,3 +621,17 @@ def test_hostile_logs_end_in_bounded_time():
         waits.write("IQT", 0x10 * (number % 2))
     for log in (moves, values, waits):
         assert check(log, machine(), every=True)
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_a_request_costs_the_same_however_many_values_its_entry_had(monkeypatch, caching):
+    """An entry that changes without end, is never present and never invalidated, asked for after each change."""
+    asked = []
+    real = conduct.using
+    monkeypatch.setattr(conduct, "using", lambda *args: asked.append(1) or real(*args))
+    log = Log().up()
+    for number in range(400):
+        log.entry(5, p=0, vector=16 + number % 200, avail=number & 15).msi(5)
+    broken = check(log, machine(unit={"caching_mode": caching}), every=True)
+    assert not any(one.rule.name.startswith("stale") for one in broken)
+    assert 400 < len(asked) < 4 * 400
