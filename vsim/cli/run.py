@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 
+from vsim.cli.entry import INTERRUPTED
+from vsim.cli.waiting import CtrlC, progress
 from vsim.domain.builder import build
 from vsim.guest.kernel import DESTINATIONS
 from vsim.readers import lspci, xl
-from vsim.scale.reach import Progress, Result, run
+from vsim.scale.reach import Result, run
 from vsim.state.profile import PROFILES
 
 APIC_IDS = {"2n": 2, "n": 1}
@@ -51,6 +51,8 @@ def _lines(result: Result) -> Iterator[str]:
         yield f"  {device.label}: {kind}; reached {result.by_device[device.bdf]} of {result.vcpus} vCPUs"
     yield (f"sent {result.sent}, delivered {result.delivered}, blocked {result.blocked}, "
            f"refused by the guest {result.refused}, strays {len(guest.strays)}")
+    if result.stopped:
+        yield f"stopped: {result.tried} of {result.total} pairs of a device and a vCPU were tried"
     yield f"reached {len(result.reached)} of {result.vcpus} vCPUs"
     yield from _unreached(result)
     yield f"faults {len(guest.faults)}"
@@ -89,32 +91,15 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _main(args: argparse.Namespace) -> int:
-    """Exit status 0 when every vCPU was reached, 1 when not."""
+    """Exit status 0 when every vCPU was reached, 1 when not, 130 when Ctrl-C ended it early."""
     base = PROFILES[args.profile]
     config = xl.load(args.config, base.options.interface)
     host = lspci.load(args.lspci) if args.lspci is not None else None
     domain = build(config, host, base, APIC_IDS.get(args.apic_id))
-    result = run(domain, args.destination, _progress() if sys.stderr.isatty() else None)
+    with CtrlC() as ctrl_c:
+        result = run(domain, args.destination, progress("interrupts"), ctrl_c.wanted)
     print(json.dumps(result.to_dict()) if args.json else summary(result))
-    return 1 if result.unreached else 0
-
-
-def _progress() -> Progress:
-    """A line on the terminal, renewed ten times a second, gone at the end."""
-    last = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        if done == total:
-            sys.stderr.write("\r\x1b[K")
-        elif time.monotonic() - last >= 0.1:
-            last = time.monotonic()
-            sys.stderr.write(f"\r{done} of {total} interrupts\x1b[K")
-        else:
-            return
-        sys.stderr.flush()
-
-    return show
+    return INTERRUPTED if result.stopped else 1 if result.unreached else 0
 
 
 __all__ = ["Result", "ranges", "register", "run", "summary"]

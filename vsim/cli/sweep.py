@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
 from vsim.cli.main import Unavailable
+from vsim.cli.waiting import progress
 from vsim.scale.cell import cell
 from vsim.scale.grid import MAX_CELLS, load
 from vsim.scale.rows import Output
@@ -52,14 +51,16 @@ def _main(args: argparse.Namespace) -> int:
             raise
         raise Unavailable(str(error)) from None
     left = ((number, values) for number, values in enumerate(grid.cells()) if number not in output.done)
-    begun, tell = len(output.rows), _teller(len(grid), len(output.rows))
+    begun = len(output.rows)
+    tell = progress("cells", begun)
     if begun:
         print(f"{begun} of {len(grid)} cells are in {args.output} already", file=sys.stderr)
     try:
         with _executor(args.dask) as executor:
             for number, row in results(cell, left, executor, args.workers):
                 output.add(number, row)
-                tell(len(output.rows))
+                if tell:
+                    tell(len(output.rows), len(grid))
         output.finish()
     except BaseException:
         output.close()
@@ -85,20 +86,3 @@ def _executor(address: str | None) -> AbstractContextManager[Any]:
         raise Unavailable(f"no Dask scheduler answers at {address}: {error}") from None
     executor: AbstractContextManager[Any] = client.get_executor(pure=False)
     return executor
-
-
-def _teller(total: int, begun: int) -> Callable[[int], None]:
-    """A line on the terminal: how far it is, and how long it still takes; renewed twice a second."""
-    if not sys.stderr.isatty():
-        return lambda done: None
-    start, last = time.monotonic(), 0.0
-
-    def tell(done: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done == total or now - last >= 0.5:
-            last = now
-            left = (now - start) / max(1, done - begun) * (total - done)
-            end = "\n" if done == total else ""
-            print(f"\r{done:,} of {total:,} cells, some {left:,.0f} s left\x1b[K", end=end, file=sys.stderr, flush=True)
-    return tell

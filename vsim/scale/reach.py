@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from vsim.domain.builder import Device, Domain
@@ -49,7 +50,8 @@ class Result:
     """What a run found.
 
     refused: affinity changes that the guest's kernel did not make. by_device: interrupts delivered, by requester id.
-    causes: for each vCPU the reasons why an interrupt did not reach it. seconds: wall time.
+    causes: for each vCPU the reasons why an interrupt did not reach it. tried, total: pairs of a device and a vCPU;
+    fewer than all were tried when the run was stopped. seconds: wall time.
     """
 
     domain: Domain
@@ -62,6 +64,8 @@ class Result:
     by_device: Counter[int] = field(default_factory=Counter)
     reached: set[int] = field(default_factory=set)
     causes: dict[int, dict[str, None]] = field(default_factory=dict)
+    tried: int = 0
+    total: int = 0
     seconds: float = 0.0
 
     @property
@@ -70,9 +74,15 @@ class Result:
         return self.domain.machine.vcpus
 
     @property
+    def stopped(self) -> bool:
+        """Whether the run ended before everything was tried."""
+        return self.tried < self.total
+
+    @property
     def unreached(self) -> list[int]:
-        """The vCPUs that no device could reach, ascending."""
-        return [vcpu for vcpu in range(self.vcpus) if vcpu not in self.reached]
+        """The vCPUs that no device could reach, ascending; of a run that was stopped, none that were not tried."""
+        return [vcpu for vcpu in range(self.vcpus)
+                if vcpu not in self.reached and (vcpu in self.causes or not self.stopped)]
 
     def why(self, vcpu: int) -> str:
         """Why a vCPU was not reached, as a sentence; "" for one that was."""
@@ -96,23 +106,30 @@ class Result:
                            "name": d.name, "kind": d.kind, "messages": d.messages,
                            "delivered": self.by_device[d.bdf]} for d in self.domain.devices],
             "notes": list(self.domain.notes), "log": self.guest.log, "events": self.wire.events,
-            "virtual_ns": machine.clock, "seconds": round(self.seconds, 3)}
+            "tried": self.tried, "pairs": self.total, "virtual_ns": machine.clock, "seconds": round(self.seconds, 3)}
 
 
-def run(domain: Domain, destination: str = "physical", progress: Progress | None = None) -> Result:
-    """Boot the guest of a fresh domain and send from every device to every vCPU."""
+def run(domain: Domain, destination: str = "physical", progress: Progress | None = None,
+        stop: Callable[[], bool] = lambda: False) -> Result:
+    """Boot the guest of a fresh domain and send from every device to every vCPU.
+
+    stop: asked before each interrupt whether to end with what is known by then.
+    """
     start, wire = time.perf_counter(), Wire(domain.machine)
     result = Result(domain, Guest(wire, domain.platform, destination), wire)
     result.guest.boot()
-    pairs = [(device, vcpu) for device in domain.devices for vcpu in range(result.vcpus)]
-    for done, (device, vcpu) in enumerate(pairs, 1):
+    result.total = len(domain.devices) * result.vcpus
+    for device, vcpu in product(domain.devices, range(result.vcpus)):
+        if stop():
+            break
         sources = result.guest.sources.get(device.bdf, [])
         if sources:
             _send(result, device, sources[vcpu % len(sources)], vcpu)
         else:
             _failed(result, vcpu, f"{device.label} has no interrupt that the guest could set up")
+        result.tried += 1
         if progress:
-            progress(done, len(pairs))
+            progress(result.tried, result.total)
     result.seconds = time.perf_counter() - start
     return result
 

@@ -8,6 +8,7 @@ Run again it writes the same bytes: there are no dates and no times in it. The p
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def report(args: argparse.Namespace) -> int:
-    """Play everything, then write; nothing is written when a file has a mistake. The exit status, 0."""
+    """Play everything, then write; nothing is written when a file has a mistake. Exit status 0, or 130 after Ctrl-C."""
+    from vsim.cli.entry import INTERRUPTED
+    from vsim.cli.waiting import CtrlC, progress
     from vsim.history import whole
     from vsim.readers.pieces import PieceError
     from widgets.report.domain import play
@@ -46,12 +49,15 @@ def report(args: argparse.Namespace) -> int:
     whole.try_out(output)
     if args.dumps:
         return _of_dumps(args.dumps, output, args.markdown)
-    case = play(args.config, args.lspci, args.profile)
+    with CtrlC() as ctrl_c:
+        case = play(args.config, args.lspci, args.profile, progress("interrupts"), ctrl_c.wanted)
+    if case.result.stopped:
+        print("stopped: the report says what is known so far; Ctrl-C again ends without one", file=sys.stderr)
     files = rendered(document(case, show()), output.name, args.markdown)
     whole.write_all({output.parent / name: data for name, data in files.items()})
     size = sum(map(len, files.values()))
     print(f"{output}: {size // 1024:,} KiB in {len(files)} file{'s' if len(files) > 1 else ''}; {verdict(case)}")
-    return 0
+    return INTERRUPTED if case.result.stopped else 0
 
 
 def _of_dumps(names: list[str], output: Path, as_markdown: bool) -> int:
@@ -80,7 +86,7 @@ def rendered(parts: list[Part], name: str, as_markdown: bool = False) -> dict[st
 def verdict(case: Case) -> str:
     """How many vCPUs were reached, in a few words."""
     result = case.result
-    return f"{result.vcpus - len(result.unreached)} of {result.vcpus} vCPUs reached"
+    return f"{len(result.reached)} of {result.vcpus} vCPUs reached"
 
 
 def document(case: Case, shown: Shown) -> list[Part]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from vsim.cli.run import Result, run
 from vsim.devices import viommu
 from vsim.domain.builder import Domain, build
 from vsim.guest.ways import plain_message
 from vsim.layouts.bits import bdf_text
 from vsim.readers import lspci, xl
+from vsim.scale.reach import Progress, Result, run
 from vsim.state import commands as c
 from vsim.state.profile import PROFILES, Profile
 from widgets.lab.lab import Lab
@@ -51,8 +51,11 @@ class Case:
     judged: dict[str, Log]
 
 
-def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None, profile: str = "spec") -> Case:
+def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = None, profile: str = "spec",
+         progress: Progress | None = None, stop: Callable[[], bool] = lambda: False) -> Case:
     """Build the domain, let every device interrupt every vCPU, and send the two interrupts that are drawn.
+
+    progress, stop: as for `vsim.scale.reach.run`.
 
     Raises ConfigError or LspciError, with file, line and column, for a mistake in a file; ValueError for an unknown
     profile.
@@ -66,7 +69,8 @@ def play(config: str | os.PathLike[str], host: str | os.PathLike[str] | None = N
     lab = Lab.from_config(config, base, host)
     lab.boot()
     name, judged = PurePath(os.fspath(config)).name, judge(domain.config, found, base)
-    return Case(name, base, domain, run(domain), tuple(_two(trial, lab)), tuple(trial.log), judged)
+    result = run(domain, progress=progress, stop=stop)
+    return Case(name, base, domain, result, tuple(_two(trial, lab)), tuple(trial.log), judged)
 
 
 def _two(trial: Trial, lab: Lab) -> Iterator[Drawn]:

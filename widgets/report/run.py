@@ -30,6 +30,9 @@ def reach(case: Case) -> list[Part]:
     made.append(grid(f"{result.sent} sent, {result.delivered} delivered, {result.blocked} blocked, "
                      f"{result.refused} refused by the guest's kernel, {len(result.guest.strays)} strays, "
                      f"{len(result.guest.faults)} faults", ("Device", "Kind", "vCPUs reached"), rows, (6, 2, 2)))
+    if result.stopped:
+        made.append(Words(f"The run was stopped: {result.tried} of {result.total} pairs of a device and a vCPU were "
+                          "tried. What follows is what they showed."))
     made += [grid("vCPUs that no device reaches", ("vCPU", "APIC IDs", "Why"), list(_unreached(result)), (2, 2, 6))
              ] if result.unreached else []
     if result.unreached and "xen.D42" in case.base.quirks:

@@ -1,9 +1,7 @@
 """`vsim run`: who is reached, who is not and why, what is printed, how it ends."""
 
-import io
 import json
 import re
-import sys
 
 import pytest
 
@@ -181,19 +179,22 @@ def test_the_summary_of_a_remapped_guest_names_the_way(capsys):
     assert "note: no lspci text: 03:00.0: 32 MSI-X messages assumed" in out
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+def test_a_run_that_is_stopped_tells_what_it_knows(capsys, monkeypatch):
+    """Ctrl-C between two interrupts: whole figures of those that were sent, and no word on vCPUs that had no turn."""
+    looks = []
 
+    def wanted(self):
+        looks.append(1)
+        return len(looks) > 4
 
-def test_progress_is_shown_on_a_terminal_and_gone_at_the_end(monkeypatch, capsys):
-    terminal, clock = Terminal(), iter(range(100))
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(runs.time, "monotonic", lambda: next(clock))
-    show = runs._progress()
-    for done in (1, 2, 3):
-        show(done, 3)
-    assert terminal.getvalue() == "\r1 of 3 interrupts\x1b[K\r2 of 3 interrupts\x1b[K\r\x1b[K"
+    monkeypatch.setattr(runs.CtrlC, "wanted", wanted)
+    status, out, _ = started(capsys, SMALL)
+    assert status == 130
+    assert "stopped: 4 of 16 pairs of a device and a vCPU were tried" in out
+    assert "sent 4, delivered 4" in out and "reached 4 of 8 vCPUs" in out and "not reached" not in out
+    looks.clear()
+    status, found = told(capsys, SMALL)
+    assert (status, found["tried"], found["pairs"], found["delivered"], found["unreached"]) == (130, 4, 16, 4, [])
 
 
 def test_progress_stays_away_where_nobody_watches(capsys):

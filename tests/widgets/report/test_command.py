@@ -21,6 +21,7 @@ from vsim.review.ways import WAYS
 from vsim.state.quirks import QUIRKS
 from widgets.lab.lab import Lab
 from widgets.report import command as report
+from widgets.report import run as run_parts
 from widgets.report.domain import play
 from widgets.report.markdown import markdown
 from widgets.report.page import page
@@ -365,3 +366,13 @@ def test_what_is_to_be_copied_ends_where_it_ends():
     text, _ = markdown([Copied("a", "```\n# no heading\n````")], "r")
     assert text == "a\n\n`````\n```\n# no heading\n````\n`````\n"
     assert "<b>" not in page([Heading(1, "t", "top"), Copied("a", "<b>")])
+
+
+def test_a_run_that_was_stopped_is_told_as_far_as_it_went(tmp_path):
+    """As after Ctrl-C: whole figures of what was tried, and nothing about vCPUs that had no turn."""
+    path, turns = tmp_path / "a.cfg", iter((False, True))
+    path.write_text('memory = 64\nvcpus = 2\npci = ["03:00.0"]\nviommu = "type=vtd,intremap=1,x2apic=1"\n')
+    case = play(path, stop=lambda: next(turns))
+    words = " ".join(part.text for part in run_parts.reach(case) if isinstance(part, Words))
+    assert f"The run was stopped: 1 of {case.result.total} pairs" in words
+    assert report.verdict(case) == "1 of 2 vCPUs reached" and case.result.unreached == []
