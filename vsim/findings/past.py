@@ -45,7 +45,7 @@ class Past:
         self._sent: tuple[int, Owner | None] = (0, None)
         self._arrived: dict[tuple[int, int], Owner] = {}
         self._numbers: dict[tuple[int, int, int], int] = {}
-        self._lows: dict[tuple[int, int], int] = {}
+        self._parts: dict[tuple[int, int], dict[int, int]] = {}     # bytes of a record read so far
         self._status: dict[int, int] = {}
         for command in islice(subject.commands, subject.done) if subject.first else ():
             for event in step(self._machine, command):
@@ -85,16 +85,18 @@ class Past:
         return None
 
     def _look(self, unit: int, event: Event) -> None:
-        """A read of FSTS, or of a half of a fault record: the low one comes first."""
+        """A read of FSTS, or of a part of a fault record, which is known once all its parts were read."""
         cap = self._machine.profile.of_unit(unit).cap
         first = 16 * get(cap, CAP.fro)
         if event.index == OFFSET["FSTS"]:
             self._status[unit] = event.low
-        elif first <= event.index < first + 16 * (get(cap, CAP.nfr) + 1) and event.high == _HALF:
-            if not event.index % (2 * _HALF):
-                self._lows[unit, event.index] = event.low
-            elif (low := self._lows.pop((unit, event.index - _HALF), None)) is not None:
-                self._record(unit, event.low << 8 * _HALF | low)
+        elif first <= event.index < first + 16 * (get(cap, CAP.nfr) + 1):
+            at = event.index % 16
+            parts = self._parts.setdefault((unit, event.index - at), {})
+            parts.update((n, event.low >> 8 * (n - at) & 0xFF) for n in range(at, min(at + event.high, 16)))
+            if len(parts) == 16:
+                self._record(unit, int.from_bytes(bytes(parts[n] for n in range(16)), "little"))
+                parts.clear()
 
     def _record(self, unit: int, record: int) -> None:
         status = self._status.pop(unit, None)
@@ -102,9 +104,6 @@ class Past:
             self.handled.append(Handled(unit, status, []))
         if get(record, FRCD.f) and self.handled and self.handled[-1].unit == unit:
             self.handled[-1].records.append(record)
-
-
-_HALF = 8               # bytes
 
 
 def _gsi(m: Machine, pin: int) -> int:

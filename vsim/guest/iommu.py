@@ -23,9 +23,10 @@ TABLE_BYTES, QUEUE_BYTES = 16 * ENTRIES, 2 * 16 * QUEUE_SLOTS
 MEMORY = TABLE_BYTES + QUEUE_BYTES
 """Bytes that the driver of one unit needs."""
 
-_DONE = 2               # what a wait descriptor writes (V 7.4)
+_IN_USE, _DONE = 1, 2    # status word of a wait descriptor in the queue, and what it writes (V 7.4)
 _POLLS = 16             # reads of a status before giving up
 _ALL_ENTRIES = 16       # mask of an invalidation of everything
+_STORM = 1024           # records read in one go before giving up
 
 
 class Fault(NamedTuple):
@@ -52,13 +53,13 @@ class Driver:
     def __init__(self, cpu: Cpu, log: list[str], table: int, queue: int, number: int = 0) -> None:
         self.cpu, self.log = cpu, log
         self.table, self.queue, self.number = table, queue, number
-        self.base = self.tail = self.records = self.record_base = self.mhmv = 0
+        self.base = self.tail = self.records = self.record_base = self.mhmv = self.level = self.gsts = 0
         self.eim = False
         self._used = bytearray(ENTRIES)
 
     @property
     def status(self) -> int:
-        """Address of the page that wait descriptors write to."""
+        """Address of the page that wait descriptors write to: a word of 4 bytes for each slot of the queue."""
         return self.queue + 16 * QUEUE_SLOTS
 
     def capable(self) -> bool:
@@ -92,11 +93,16 @@ class Driver:
         self.cpu.write(self.base + OFFSET[name], value, width)
 
     def command(self, bit: int, on: bool = True) -> bool:
-        """Change one bit of GCMD and wait for its status: GSTS without the one-shot bits, one bit changed (V 2.1)."""
-        level = self.read("GSTS") & ~ONE_SHOT
-        self.write("GCMD", level | bit if on else level & ~bit)
+        """Change one bit of GCMD and wait for its status.
+
+        What is written is the state as the driver keeps it, with that bit changed (V 2.1); a one-shot bit is not kept.
+        """
+        wanted = self.level | bit if on else self.level & ~bit
+        self.write("GCMD", wanted)
+        self.level = wanted & ~ONE_SHOT
         for _ in range(_POLLS):
-            if bool(self.read("GSTS") & bit) == on:
+            self.gsts = self.read("GSTS")
+            if bool(self.gsts & bit) == on:
                 return True
         self.say(f"GSTS never followed GCMD bit {bit.bit_length() - 1}")
         return False
@@ -105,8 +111,9 @@ class Driver:
 
     def start(self) -> bool:
         """Queue, table, remapping: whether it is on (V 10.1). What a kernel before left on is turned off first."""
+        self.drain_faults()
         self.stop()
-        self.write("IQT", 0, 8)
+        self.write("IQT", 0)
         self.write("IQA", IQA.make(base=self.queue >> IQA.base.low, qs=0), 8)
         if not self.command(GCMD.qie.mask):
             return False
@@ -114,13 +121,14 @@ class Driver:
         if not self.cpu.does("order"):
             steps.reverse()
         done = all(step() for step in steps)
-        if done and self.read("GSTS") & GSTS.cfis.mask:
+        if done and self.gsts & GSTS.cfis.mask:
             done = self.command(GCMD.cfi.mask, False)
         return done
 
     def stop(self) -> None:
         """After a kernel that ran before (kexec): remapping and queue off, the memory for the table cleared."""
         status = self.read("GSTS")
+        self.level = status & ~ONE_SHOT
         if status & GSTS.ires.mask:
             self.command(GCMD.ire.mask, False)
         if status & GSTS.qies.mask:
@@ -146,41 +154,49 @@ class Driver:
         selective = mask < _ALL_ENTRIES
         descriptor = IEC.make(type=DescriptorType.IEC, g=1, iidx=index, im=mask) if selective else IEC.make(
             type=DescriptorType.IEC)
-        self._submit(descriptor)
-        return self._wait() if self.cpu.does("wait") else True
+        self._queue(descriptor)
+        if not self.cpu.does("wait"):
+            self._ring()
+            return True
+        word = self.status + 4 * self.tail
+        wait = WAIT.make(type=DescriptorType.WAIT, sw=1, data=_DONE, address=word >> 2)
+        self.cpu.store(word, _IN_USE.to_bytes(4, "little"))
+        self._queue(wait)
+        self._ring()
+        return self._waited(word) or self._tried_again(wait, word)
 
-    def _submit(self, descriptor: int) -> None:
+    def _queue(self, descriptor: int) -> None:
         self.cpu.store(self.queue + 16 * self.tail, descriptor.to_bytes(16, "little"))
         self.tail = (self.tail + 1) % QUEUE_SLOTS
-        self.write("IQT", IQT.make(qt=self.tail), 8)
 
-    def _wait_descriptor(self) -> int:
-        return WAIT.make(type=DescriptorType.WAIT, sw=1, data=_DONE, address=self.status >> 2)
+    def _ring(self) -> None:
+        """Move the tail behind all that was queued: one access for both descriptors."""
+        self.write("IQT", IQT.make(qt=self.tail))
 
-    def _wait(self) -> bool:
-        """A wait with status write; a queue that stopped on an error is set going again once (V 7.6)."""
-        self.cpu.store(self.status, bytes(4))
-        self._submit(self._wait_descriptor())
-        if self._waited():
-            return True
-        self._recover()
-        if self._waited():
+    def _waited(self, word: int) -> bool:
+        """Whether the wait was done in time; its word is free again then."""
+        done = any(self.cpu.read(word) == _DONE for _ in range(_POLLS))
+        if done:
+            self.cpu.store(word, bytes(4))
+        return done
+
+    def _tried_again(self, wait: int, word: int) -> bool:
+        """A queue that stopped on an error is set going again once (V 7.6)."""
+        self._recover(wait)
+        if self._waited(word):
             return True
         self.say("an invalidation never completed")
         return False
 
-    def _waited(self) -> bool:
-        return any(self.cpu.read(self.status) == _DONE for _ in range(_POLLS))
-
-    def _recover(self) -> None:
-        """Put a wait in place of the bad descriptor and clear IQE, as Linux does."""
+    def _recover(self, wait: int) -> None:
+        """Put the wait in place of the bad descriptor and clear IQE, as Linux does."""
         if not self.read("FSTS") & FSTS.iqe.mask:
             return
         head = get(self.read("IQH", 8), IQH.qh) % QUEUE_SLOTS
         self.say(f"VT-d detected Invalidation Queue Error at descriptor {head}")
-        self.cpu.store(self.queue + 16 * head, self._wait_descriptor().to_bytes(16, "little"))
+        self.cpu.store(self.queue + 16 * head, wait.to_bytes(16, "little"))
         self.write("FSTS", FSTS.iqe.mask)
-        self.write("IQT", IQT.make(qt=self.tail), 8)
+        self._ring()
 
     # --- entries ---
 
@@ -214,6 +230,14 @@ class Driver:
         self.cpu.store(self.table + 16 * index, entry.to_bytes(16, "little"))
         return self.invalidate(index) if self.cpu.does("invalidate") else True
 
+    def free(self, first: int, count: int = 1) -> bool:
+        """Clear a block of entries, low halves first (they hold P), and make the unit forget all of them at once."""
+        for index in range(first, first + count):
+            self.cpu.store(self.table + 16 * index, bytes(8))
+            self.cpu.store(self.table + 16 * index + 8, bytes(8))
+        self._used[first:first + count] = bytes(count)
+        return self.invalidate(first, count.bit_length() - 1) if self.cpu.does("invalidate") else True
+
     # --- faults ---
 
     def report_to(self, apic_id: int, vector: int) -> None:
@@ -222,18 +246,25 @@ class Driver:
         self.write("FEADDR", 0xFEE00000 | (apic_id & 0xFF) << 12)
         self.write("FEUADDR", apic_id & 0xFFFFFF00)
         self.write("FECTL", FECTL.make(im=0))
+        self.read("FECTL")      # posted writes have arrived when a read comes back
 
     def drain_faults(self) -> list[Fault]:
-        """The handler of the fault event: read the records in order, clear each, then the status (V 6.3)."""
+        """The handler of the fault event: read the records in order, clear each, then the status (V 6.3).
+
+        As Linux does it: the highest 4 bytes of a record say whether it is in use; it ends at one that is not.
+        """
         if not self.cpu.does("clear-faults"):
             return []
         status, found = self.read("FSTS"), list[Fault]()
+        if not status & FSTS.ppf.mask:
+            return []
         number = get(status, FSTS.fri) % self.records
-        for _ in range(self.records if status & FSTS.ppf.mask else 0):
+        for _ in range(_STORM):
             at = self.record_base + 16 * number
-            record = self.cpu.read(at, 8) | self.cpu.read(at + 8, 8) << 64
+            record = self.cpu.read(at + 12) << 96
             if not get(record, FRCD.f):
                 break
+            record |= self.cpu.read(at + 8) << 64 | self.cpu.read(at, 8)
             self.cpu.write(at + 12, FRCD.f.mask >> 96)
             found.append(Fault(get(record, FRCD.reason), get(record, FRCD.index), get(record, FRCD.sid), self.number))
             number = (number + 1) % self.records

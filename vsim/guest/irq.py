@@ -122,12 +122,30 @@ class Interrupts:
 
     def enable_msix(self, bdf: int, messages: list[tuple[int, int]]) -> None:
         """Enable MSI-X under the function mask, program the first messages, take the masks away (A 9)."""
-        control = self.bus.msix_cap(self.bus.place(bdf)) + 2
         self._disable_pin(bdf)
-        self.cpu.config(bdf, control, 2, MSIX_CONTROL.make(enable=1, mask=1))
+        self._control_msix(bdf, MSIX_CONTROL.make(enable=1, mask=1))
         for number, (address, data) in enumerate(messages):
             self._write_msix(bdf, number, address, data)
-        self.cpu.config(bdf, control, 2, MSIX_CONTROL.make(enable=1))
+        self._control_msix(bdf, MSIX_CONTROL.make(enable=1))
+
+    def silence(self, source: Source) -> None:
+        """Mask all messages of a function, or a pin."""
+        if source.kind == "pin":
+            self._rte_half(source.number, 0, RTE.mask.mask)
+        elif source.kind == "msi-x":
+            self._control_msix(source.bdf, MSIX_CONTROL.make(enable=1, mask=1))
+        else:
+            self._set_masks(source.bdf, 0xFFFFFFFF)
+
+    def disable(self, source: Source) -> None:
+        """Switch the messages of a function off. Without masks that is what silences it."""
+        if source.kind == "msi-x":
+            self._control_msix(source.bdf, 0)
+        elif source.kind == "msi":
+            self.cpu.config(source.bdf, self.bus.msi_cap(self.bus.place(source.bdf)) + 2, 2, 0)
+
+    def _control_msix(self, bdf: int, value: int) -> None:
+        self.cpu.config(bdf, self.bus.msix_cap(self.bus.place(bdf)) + 2, 2, value)
 
     def enable_msi(self, bdf: int, count: int, address: int, data: int) -> None:
         """Program MSI for `count` messages (a power of two) while all are masked, then enable it (A 8)."""

@@ -204,13 +204,13 @@ class Guest:
         return found
 
     def _fill(self, sources: list[Source], first: int) -> None:
-        """New entries from `first` on; with caching mode these too have to be invalidated (V 7.7)."""
+        """New entries from `first` on; with caching mode these too have to be invalidated, one by one (V 7.7)."""
         unit = self.driver(sources[0])
         for index, source in enumerate(sources, first):
             source.index, source.entry = index, self.ways.entry(source)
             unit.install(index, source.entry)
-        if self.cpu.does("invalidate"):
-            unit.invalidate(first, len(sources).bit_length() - 1)
+            if self.cpu.does("invalidate"):
+                unit.invalidate(index)
 
     def _set_up_pin(self, function: Function) -> list[Source]:
         gsi = self.platform.bus.gsi(function.bdf)
@@ -258,6 +258,37 @@ class Guest:
     def _unbind(self, vcpu: int, vector: int) -> None:
         del self._handlers[vcpu, vector]
         self.vectors.release(vcpu, vector)
+
+    def release(self, bdf: int) -> None:
+        """A driver goes: its messages are masked, entries cleared, vectors given back, and the messages switched off.
+
+        What is on the way already is handled before. A pin that others share stays. Nothing for an unknown function.
+        """
+        found = self.sources.pop(bdf, [])
+        for source in found:
+            if bdf in source.sharers:
+                source.sharers.remove(bdf)
+        gone = [source for source in found if not source.sharers]
+        for first in gone[:1]:
+            self.irq.silence(first)
+            if first.kind == "msi" and not self.irq.maskable(first):
+                self.irq.disable(first)
+            self._early = self.serve()
+            self._forget(gone)
+            self.irq.disable(first)
+
+    def _forget(self, sources: list[Source]) -> None:
+        """Entries and vectors of silent sources; a block of entries goes as one, as it came."""
+        first = sources[0]
+        if self.ways.remapping:
+            block = [first] if first.kind == "msi" else sources
+            for source in block:
+                self.driver(source).free(source.index, len(sources) if first.kind == "msi" else 1)
+        for source in sources:
+            self._unbind(source.vcpu, source.vector)
+            source.vector = source.index = -1
+            if source.kind == "pin":
+                del self._pins[source.number]
 
     # --- affinity ---
 

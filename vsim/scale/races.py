@@ -117,7 +117,8 @@ def _switch(b: Bench) -> None:
     old, unit.table = unit.table, OTHER_TABLE
     for index in used:
         entry = int.from_bytes(m.ram.read(old + 16 * index, 16) or b"", "little")
-        unit.install(index, moved if index == b.source.index else entry)
+        if entry:
+            unit.install(index, moved if index == b.source.index else entry)
     unit._point()
     unit._flush()
 
