@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from vsim.guest.irq import ISA_INTERRUPTS
 from vsim.layouts.formats import IRTE
 from vsim.readers import acpi_madt
 from vsim.readers.acpi_madt import LOW_LEVEL, Madt
@@ -15,8 +16,8 @@ from widgets.lesson.names import CARD, Scrambled, madt_of, rows
 from widgets.tables import Table
 
 BASE_VECTOR = 0x31
-OTHERS_ENTRIES = 70
-"""Entries of the other card, which come before those of ours."""
+OTHERS_ENTRIES = ISA_INTERRUPTS + 70
+"""Entries that come before those of our card: held for ISA interrupts, and the other card's."""
 
 
 def _machine(numbers: Numbers) -> Scrambled:
