@@ -24,7 +24,7 @@ CSS = fields.CSS + """
 .vsim-list .widget-select{width:auto;max-width:none}
 .vsim-pair{display:flex;flex-flow:row wrap;gap:4px 16px}
 .vsim-pair>.vsim-list{flex:1 1 330px;max-width:460px;min-width:0}
-@container (max-width:820px){.vsim-list .widget-select select{min-height:84px;height:84px}
+@container (max-width:820px){.vsim-list .widget-select select{min-height:100px;height:100px}
  .vsim-found,.vsim-found .widget-html-content{margin:0;font-size:11px;line-height:1.2!important;min-height:0}
  .vsim-edit .vsim-forecast{font-size:12px;line-height:1.3}
  .vsim-edit button.jupyter-button{padding:0 8px;font-size:12px}}
