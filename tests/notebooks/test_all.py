@@ -1,9 +1,10 @@
-"""Every notebook runs from top to bottom, says more than it computes, and its exercises know right from wrong."""
+"""Every notebook runs from top to bottom with no guess made, says more than it computes, and shows what it says."""
 
 import ast
 import os
 import re
 import shutil
+from functools import cache
 from statistics import median
 
 import nbformat
@@ -46,23 +47,29 @@ def shown(cell, mime="text/plain"):
     return " ".join(output.data.get(mime, "") for output in cell.outputs if "data" in output)
 
 
+@pytest.fixture(scope="module")
+def done(copied):
+    """The cells of a notebook as it is, executed; each notebook once."""
+    return cache(lambda path: run(read(path), copied).cells)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_runs_from_top_to_bottom_wherever_it_is(path, copied):
-    done = run(read(path), copied)
-    said = [output for cell in done.cells for output in cell.get("outputs", [])]
+def test_a_notebook_runs_from_top_to_bottom_wherever_it_is(path, done):
+    said = [output for cell in done(path) for output in cell.get("outputs", [])]
     assert [output for output in said if output.output_type == "error"] == []
     assert [output.text for output in said if output.get("name") == "stderr"] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_at_least_half_of_the_cells_are_prose(path):
-    assert len(cells(path, "markdown")) >= len(cells(path, "code"))
+def test_about_half_of_the_cells_are_prose(path):
+    text, code = len(cells(path, "markdown")), len(cells(path, "code"))
+    assert 0.45 <= text / (text + code) <= 0.6
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_code_cells_are_short_and_library_code_is_in_the_library(path):
-    code = cells(path, "code")
-    assert median(len(text.splitlines()) for text in code) <= 3
+    code = [text for text in cells(path, "code") if not text.startswith("quiz.")]  # a card is one line by nature
+    assert 1 <= median(sum(bool(line) for line in text.splitlines()) for text in code) <= 4
     nodes = [node for text in code for node in ast.walk(ast.parse(text))]
     assert sum(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in nodes) <= 2
 
@@ -79,57 +86,65 @@ def test_a_notebook_needs_no_network_and_no_pyplot(path):
     assert not re.search(r"https?://|pyplot|!pip|%pip", "\n".join(cells(path, "code")))
 
 
-# --- the first notebook ---
+# --- what the machine says in them ---
 
 
-@pytest.fixture(scope="module")
-def first(copied):
-    return run(read(FIRST), copied).cells
+SAYS = {
+    "00_one_interrupt": [
+        "vLAPIC 287 (APIC ID 574) accepts vector", "beyond the 8-bit destination", "accepted by vLAPIC 31", "✗ failed",
+        "reason 0x25"],
+    "02_edit_an_irte": [
+        "accepts vector 0x55", "receive illegal (0xc)", "No local APIC matches destination 0xb (11)", "reason 0x22",
+        "FPD is 1 in the entry: the fault is not recorded", "fault reason 0x26", "fault reason 0x25",
+        "fault reason 0x24", "The cached copy is stale"],
+    "06_is_it_useful": [
+        "([287], 128)", "160 vCPUs", "'ID = 2 * vCPU': 128", "'ID = 1 * vCPU': 255", "(255, 295)", "223", "1,052,672",
+        "([], [1])", "taken by nobody", "(True, False)", "VT-d 6.5.2.7"],
+    "08_base_and_length": [
+        "not trapped, reads 0xffffffff", "trapped, reads 0x10", "trapped, domain crashed", "-EEXIST (-17)",
+        "viommu key is 'base'", "('irtps=1 ires=1', 's=7 eime=1 base=0x100', 0)", "'taken by nobody')",
+        "s=7 eime=1 base=0x1234500"],
+    "10_design_review": ["accepted by vLAPIC 7", "reason 0x25", "taken by nobody", "domctl 82", "KiB", "True"],
+    "11_types_and_capabilities": [
+        "(0, 'done')", "ir=1", "taken by vCPU 1 vector 0x41", "0xfed9000000000000", "-ENOSYS (-38)"],
+    "12_many_host_units": [
+        "06:01.0 is behind unit 2", "2 scopes lead over bridges that are not known", "accepted by vLAPIC 287",
+        "ioapic 1 has no mapping iommu", "v1 answers 0x1 for the type", "whose largest is 254", "fault reason 0x26",
+        "dmar1 without ECAP.EIM: 8-bit destinations behind every unit",
+        "dmar1: request of 00:06.0, index 0x0: reason 0x22", "dmar1: request of 00:05.0, index 0x0: reason 0x26",
+        "the NIC alone  2        287", "was promised DT, SC, which that unit lacks"]}
 
 
-def test_the_first_picture_is_there_with_nothing_typed(first):
-    """Live, and a still for readers without a kernel; what its numbers mean stands above it."""
-    code = [cell for cell in first if cell.cell_type == "code"]
+@pytest.mark.parametrize("name", SAYS)
+def test_the_lesson_is_in_what_the_machine_says(name, done):
+    code = [cell for cell in done(FOLDER / f"{name}.ipynb") if cell.cell_type == "code"]
+    said = " ".join(shown(cell) + "".join(each.get("text", "") for each in cell.outputs) for cell in code)
+    assert [words for words in SAYS[name] if words not in said] == []
+
+
+@pytest.mark.parametrize("name", ["00_one_interrupt", "01_the_bench", "02_edit_an_irte"])
+def test_the_first_picture_is_there_with_nothing_typed(name, done):
+    """Live, and a still for readers without a kernel."""
+    code = [cell for cell in done(FOLDER / f"{name}.ipynb") if cell.cell_type == "code"]
     assert shown(code[0], "image/png")
     assert code[0].outputs[0].data["application/vnd.jupyter.widget-view+json"]
-    assert "4. The local APIC of vCPU 287 accepts" in first[0].source
 
 
-def test_the_panel_leaves_a_still_for_readers_without_a_kernel(first):
-    panel = next(cell for cell in first if "Chooser(" in cell.source)
+def test_what_the_numbers_of_the_first_picture_mean_stands_above_it():
+    assert "4. The *local APIC* of vCPU 287 *accepts*" in cells(FIRST, "markdown")[0]
+
+
+def test_the_panel_leaves_a_still_for_readers_without_a_kernel(done):
+    panel = next(cell for cell in done(FIRST) if "Chooser(" in cell.source)
     assert shown(panel, "image/png")
     assert panel.outputs[0].data["application/vnd.jupyter.widget-view+json"]
 
 
-def test_the_lesson_is_in_what_the_machine_says(first):
-    said = " ".join(shown(cell) for cell in first if cell.cell_type == "code")
-    assert "vLAPIC 287 (APIC ID 574) accepts vector" in said
-    assert "beyond the 8-bit destination" in said
-    assert "accepted by vLAPIC 31" in said
-    assert "✗ failed" in said and "reason 0x25" in said
+def test_a_fault_that_is_not_processed_is_not_counted(done):
+    said = [shown(cell) for cell in done(FOLDER / "02_edit_an_irte.ipynb") if cell.source == "len(edit.faults)"]
+    assert said == ["1"]
 
 
-EXERCISES = {
-    "guess": ("31", "287"),
-    "highest": ("127", "128"),
-    "first": ("255", "256"),
-    "entry": ('"p=1 vector=0x51 dst=0x23e sid=00:06.0 svt=1"', '"p=1 vector=0x51 dst=0x23e sid=00:05.0 svt=1"'),
-}
-
-
-@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
-def test_exercises_know_right_from_wrong(right, copied):
-    book = read(FIRST)
-    for name, answers in EXERCISES.items():
-        changed = [cell for cell in book.cells if cell.cell_type == "code" and f"{name} = None" in cell.source]
-        assert len(changed) == 1, name
-        changed[0].source = changed[0].source.replace(f"{name} = None", f"{name} = {answers[0 if right else 1]}")
-    done = run(book, copied).cells
-    verdicts = [shown(cell) for cell in done if cell.cell_type == "code" and "check(" in cell.source]
-    assert len(verdicts) == len(EXERCISES)
-    assert all(text.startswith("Right." if right else "Not yet") for text in verdicts), verdicts
-
-
-def test_an_unanswered_exercise_asks_for_an_answer(first):
-    verdicts = [shown(cell) for cell in first if cell.cell_type == "code" and "check(" in cell.source]
-    assert all(text.startswith("Not answered yet") for text in verdicts) and verdicts
+def test_grades_of_the_reference_stay_visible():
+    prose = " ".join(cells(FOLDER / "12_many_host_units.ipynb", "markdown"))
+    assert all(grade in prose for grade in ("**[I]**", "**[run]**", "**read**", "Grade **A**"))

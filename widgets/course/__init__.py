@@ -5,10 +5,19 @@ In the order in which to read them; a module imports only from those above it:
     misconceptions  sixteen beliefs, and what shows that they are wrong
     receipts        the line that a student hands in, and `vsim receipts`
     task            an exercise as a row
+    reach           exercises of notebook 00
+    bench           exercises of notebook 01
+    entries         exercises of notebook 02
     six_names       exercises of notebook 03
     priority        exercises of notebook 04
     trigger         exercises of notebook 05
+    useful          exercises of notebook 06
     senders         exercises of notebook 07
+    page            exercises of notebook 08
+    yours           exercises of notebook 09
+    reviewing       exercises of notebook 10
+    interface       exercises of notebook 11
+    units           exercises of notebook 12
     caches          a unit by hand, and exercises of notebook 13
     moving          exercises of notebook 14
     sizing          exercises of notebook 15

@@ -28,10 +28,19 @@ from widgets.course.task import Judged, Numbers, Task
 from widgets.tables import NO_MATH
 
 LESSONS: dict[str, str] = {
+    "00_one_interrupt": "widgets.course.reach",
+    "01_the_bench": "widgets.course.bench",
+    "02_edit_an_irte": "widgets.course.entries",
     "03_six_names": "widgets.course.six_names",
     "04_the_local_apic": "widgets.course.priority",
     "05_edge_level_eoi": "widgets.course.trigger",
+    "06_is_it_useful": "widgets.course.useful",
     "07_messages_and_senders": "widgets.course.senders",
+    "08_base_and_length": "widgets.course.page",
+    "09_your_machine": "widgets.course.yours",
+    "10_design_review": "widgets.course.reviewing",
+    "11_types_and_capabilities": "widgets.course.interface",
+    "12_many_host_units": "widgets.course.units",
     "13_caches_lie": "widgets.course.caches",
     "14_moving_and_running_out": "widgets.course.moving",
     "15_sizing_a_huge_vm": "widgets.course.sizing",
@@ -76,6 +85,9 @@ class Quiz:
         self.who = receipts.name(who) if who else student()
         self._states = {name: _State() for name in self.tasks}
         self._numbers: dict[str, Numbers] = {}
+
+    def __repr__(self) -> str:
+        return f"{len(self.tasks)} exercises with the numbers of {self.who}"
 
     def _repr_html_(self) -> str:
         """Whose numbers these are."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vsim.layouts.formats import IRTE
+
 Numbers = dict[str, Any]
 
 
@@ -71,6 +73,22 @@ def numbers(given: Any) -> tuple[int, ...]:
     if not isinstance(parts, list | tuple | set | frozenset) or len(parts) > 64:
         raise ValueError("a few numbers are asked for, such as 3, 4, 0x10")
     return tuple(number(each) for each in parts)
+
+
+def entry(given: Any) -> int:
+    """A table entry as text, such as p=1 vector=0x51 dst=0x10 sid=00:06.0 svt=1. ValueError for anything else."""
+    if not isinstance(given, str):
+        raise ValueError("an entry is asked for as text, such as p=1 vector=0x51 dst=0x10")
+    return IRTE.parse(given)
+
+
+def fields(given: Any) -> dict[str, int]:
+    """Fields of an entry, as text such as dst=4 vector=0x31. ValueError for anything else, and for none."""
+    entry(given)
+    found = dict(each.split("=") for each in given.split() if "=" in each)
+    if not found:
+        raise ValueError("a field or two are asked for, such as dst=4 vector=0x31")
+    return {name: int(IRTE.split(IRTE.parse(f"{name}={value}"))[name]) for name, value in found.items()}
 
 
 def yes_or_no(given: Any) -> str:

@@ -17,6 +17,7 @@ from vsim.guest.kernel import Guest
 from vsim.guest.ways import Source
 from vsim.layouts.bits import bdf_text, parse_bdf
 from vsim.layouts.formats import IRTE
+from vsim.layouts.registers import APIC_MSR, ICR
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -87,6 +88,11 @@ class Made:
         """A write of the device's own making, under the id with which its requests arrive."""
         bdf = parse_bdf(device) if isinstance(device, str) else device
         return self._go(c.Msi(self.machine.bus.requester(bdf), address, data))
+
+    def ipi(self, sender: int, vcpu: int, vector: int = 0x41) -> Journey:
+        """One vCPU interrupts another by its x2APIC ICR, whose destination has 32 bits."""
+        order = ICR.make(dest=self.machine.apic_id[vcpu], vector=vector, level=1)
+        return self._go(c.Msr(sender, APIC_MSR["ICR"], order))
 
     def together(self, device: str | int, *messages: int) -> Table:
         """The device sends several messages before anybody handles one; what became of each."""

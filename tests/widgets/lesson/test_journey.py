@@ -8,7 +8,6 @@ from tests.places import ROOT
 from vsim.guest.ways import plain_message
 from vsim.readers.xl import ConfigError
 from vsim.state.trace import Act
-from widgets.exercises import check
 from widgets.lesson.chooser import Chooser
 from widgets.lesson.journey import Trial
 from widgets.tables import Table, Told, fault_line
@@ -133,16 +132,6 @@ def test_a_table_is_columns_in_a_terminal():
 def test_a_row_with_too_many_cells_is_refused():
     with pytest.raises(ValueError, match="a row has 2 cells; the limit is 1"):
         Table(("a",), [(1, 2)])
-
-
-# --- exercises ---
-
-
-def test_an_answer_of_the_wrong_kind_is_a_wrong_answer_with_its_reason():
-    table = check("many", {"{} is even": lambda number: number % 3 == 0, "{} is text": lambda text: bool(text)})
-    assert [row[0] for row in table.rows] == ["✗", "✓"]
-    assert table.rows[0][1] == "many is even" and table.rows[0][2].startswith("an answer of this kind cannot ")
-    assert repr(table).startswith("Not yet")
 
 
 # --- the controls ---
