@@ -4,13 +4,15 @@
 
 The function takes the values of a cell and gives its figures; both are plain values, and the function is one of a
 module, since other processes import it. Any `concurrent.futures.Executor` does; without one processes of this computer
-are started (by spawn, on every system alike). A process that dies takes its cells along: they are given out again.
+are started (by spawn, on every system alike), and where there are none, as in a browser's Python, cells run one after
+another. A process that dies takes its cells along: they are given out again.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -76,8 +78,25 @@ def results(function: Function, cells: Iterable[tuple[int, Values]], executor: E
             again = [*pending.values(), *again]
 
 
+class Here(Executor):
+    """An executor that does what it is given at once, in this thread: no process, no thread is started."""
+
+    _max_workers = 1
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the function; a future that is done."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
 def processes(count: int) -> AbstractContextManager[Executor]:
-    """Processes of this computer, started by spawn."""
+    """Processes of this computer, started by spawn; `Here` where the system has none."""
+    if sys.platform == "emscripten":
+        return Here()
     return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
 
 

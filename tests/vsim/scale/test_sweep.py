@@ -11,7 +11,7 @@ from vsim.cli.main import main
 from vsim.scale.cell import FIGURES, cell
 from vsim.scale.grid import AXES, Grid, SpecError, load, parse, seed_of
 from vsim.scale.rows import COLUMNS, Output, OutputError
-from vsim.scale.run import results
+from vsim.scale.run import Here, processes, results
 
 SMALL = "seed = 7\n[fixed]\nqueues = 2\n[axes]\nvcpus = [2, 4]\nviommu = [true, false]\nmode = [\"run\", \"storm\"]\n"
 
@@ -124,8 +124,21 @@ def test_any_function_of_a_module_any_executor_any_order():
     wanted = [{"n": n, "square": n * n} for n in range(20)]
     assert sweep(square, {"n": range(20)}, ThreadPoolExecutor(3)) == wanted
     assert sweep(square, {"n": range(20)}, Backwards()) == wanted
+    assert sweep(square, {"n": range(20)}, Here()) == wanted
     with pytest.raises(ValueError, match="no function of a module"):
         sweep(lambda values: 1, {"n": range(2)})
+
+
+def fail_at(values):
+    return 1 // values["n"]
+
+
+def test_where_no_process_can_be_started_cells_run_here(monkeypatch):
+    monkeypatch.setattr("sys.platform", "emscripten")
+    assert isinstance(processes(2), Here)
+    assert sweep(square, {"n": range(3)}) == [{"n": n, "square": n * n} for n in range(3)]
+    with pytest.raises(ZeroDivisionError):
+        sweep(fail_at, {"n": (1, 0)})
 
 
 class Backwards(Executor):
