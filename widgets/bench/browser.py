@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import tempfile
 from base64 import b64encode
 from pathlib import Path
@@ -19,17 +18,18 @@ from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
+from widgets.lab.chromium import ARGUMENTS, chromium
 from widgets.map.page import to_html
 from widgets.map.scene import Scene, scene
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, pack
+
+__all__ = ["ARGUMENTS", "CASES", "chromium", "measure", "stream"]
 
 CASES = ((1024, 1000), (1024, 3000), (4096, 3000))
 """vLAPICs and interrupts a second."""
 DEVICES = 32
 PIECES = 10
 """Messages a second."""
-ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage")
-"""Of Chromium: a container may have no sandbox of its own and little shared memory."""
 
 # Feeds the messages of one second again and again, as a kernel would, and keeps the times between frames.
 _FEED = """([messages, warm, seconds]) => new Promise((done) => {
@@ -43,12 +43,6 @@ _FEED = """([messages, warm, seconds]) => new Promise((done) => {
   setTimeout(() => { clearInterval(timer); done({ frames: [...vsim.stats.frames], merged: vsim.intake.merged }); },
     (warm + seconds) * 1000);
 })"""
-
-
-def chromium() -> str | None:
-    """Where Chromium is, by the names that systems give it."""
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    return next((each for each in found if each), None)
 
 
 def measure(seconds: float = 5.0, warm: float = 2.0, cases: tuple[tuple[int, int], ...] = CASES) -> dict[str, Any]:

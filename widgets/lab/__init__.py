@@ -18,6 +18,7 @@ In the order in which to read them; a module imports only from those above it:
     controls   the row above the bench
     bench      all of it in one view
     inspector  dumps and logs pasted in, faults sent again
+    chromium   a browser without a window
     command    `vsim lab`
     shared     one server for a class
 """
