@@ -12,6 +12,8 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.places import ROOT
+from widgets.lab.chromium import chromium, to_pdf
+from widgets.lab.printed import page
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -84,6 +86,37 @@ def test_a_notebook_begins_with_a_question_and_ends_with_exercises(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_needs_no_network_and_no_pyplot(path):
     assert not re.search(r"https?://|pyplot|!pip|%pip", "\n".join(cells(path, "code")))
+
+
+# --- on paper ---
+
+
+@pytest.fixture(scope="module")
+def paper(done):
+    """A notebook as paper has it, of the same run."""
+    return cache(lambda path: page(nbformat.v4.new_notebook(cells=done(path)), path.stem))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_on_paper_a_notebook_has_its_stills_and_its_questions_and_loads_nothing(path, done, paper):
+    code = [cell for cell in done(path) if cell.cell_type == "code"]
+    stills = sum(bool(shown(cell, "image/png") or shown(cell, "image/svg+xml")) for cell in code)
+    text = paper(path)
+    assert text.count('src="data:image/') + text.count("<svg") >= stills
+    assert text.count("Exercise.") == sum(cell.source.startswith("quiz.ask(") for cell in code)
+    assert "Locked" not in text and "children=" not in text
+    assert not re.search(r"<script|<link|@import|(src|href)=[\"']https?:|url\(['\"]?https?:", text)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(chromium() is None, reason="no Chromium")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_printed_as_pdf(path, paper, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(paper(path), encoding="utf-8")
+    assert to_pdf(file, tmp_path / "page.pdf")
+    data = (tmp_path / "page.pdf").read_bytes()
+    assert data.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 40
 
 
 # --- what the machine says in them ---

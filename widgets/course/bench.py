@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from functools import cache
-from pathlib import Path
 
 from vsim.layouts.formats import IRTE
 from widgets.course.task import Judged, Numbers, Task
-from widgets.lab.command import CHECKOUT, PACKED
+from widgets.lab.command import lessons
 from widgets.lab.lab import Lab
 from widgets.lesson.edit import Edit, attempt
 from widgets.tables import Table, Told
@@ -18,9 +17,8 @@ CARD = "00:05.0"
 
 @cache
 def _lab() -> Lab:
-    """The bench of the notebook, booted: its files are beside the notebook, or where the lessons are kept."""
-    data = next(each for each in (Path("data"), CHECKOUT / "notebooks" / "data", PACKED / "data")
-                if (each / "big.cfg").is_file())
+    """The bench of the notebook, booted."""
+    data = lessons() / "data"
     lab = Lab.from_config(data / "big.cfg", lspci=data / "big.lspci")
     lab.boot()
     return lab

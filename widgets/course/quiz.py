@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -226,7 +227,8 @@ def _asked(question: str) -> str:
     """A question as HTML; one of several lines has a dump in it, whose columns stay."""
     style = "line-height:1.4" + (";white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace)"
                                  if "\n" in question else "")
-    return f'<p style="{style}">{escape(question)}</p>'
+    words = re.sub(r"\*([^*\n]{1,40})\*", r"<em>\1</em>", escape(question))
+    return f'<p style="{style}">{words}</p>'
 
 
 class Card(W.VBox):

@@ -19,6 +19,8 @@ In the order in which to read them; a module imports only from those above it:
     bench      all of it in one view
     inspector  dumps and logs pasted in, faults sent again
     chromium   a browser without a window
+    printed    the notebooks on paper
+    present    settings for a projector
     command    `vsim lab`
     shared     one server for a class
 """

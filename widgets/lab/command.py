@@ -1,6 +1,8 @@
 """`vsim lab`: JupyterLab, opened on the notebooks; with --voila they are served as pages without an editor.
 
-With --shared one JupyterLab serves a class (`shared`). All answer on loopback, and only to who has the token.
+With --present it is set for a projector (`present`), with --print nothing is opened: the notebooks are run and written
+for paper (`printed`). With --shared one JupyterLab serves a class (`shared`). All answer on loopback, and only to who
+has the token.
 JupyterLab makes one of itself; Voila is told to, and prints the address that holds it. The page that Voila would open
 has none and could but ask for it, so none is opened.
 
@@ -18,7 +20,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_config_dir
+
 from vsim.cli.main import Unavailable
+from widgets.lab.present import settle
+from widgets.lab.printed import write
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKED = CHECKOUT / "widgets" / "_notebooks"
@@ -43,6 +49,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shared", action="store_true",
                         help="for a class: each browser gets notebooks and kernels of its own, below --dir (default: "
                              "vsim-class); --ip=0.0.0.0 lets other computers in")
+    parser.add_argument("--present", action="store_true",
+                        help="for a projector: a notebook fills the window, large type, light theme; Shift+Enter steps")
+    parser.add_argument("--print", metavar="FOLDER", type=Path, dest="paper",
+                        help="run the notebooks and write each as HTML, and as PDF where Chromium is found; names of "
+                             "notebooks behind it print these alone")
     parser.set_defaults(func=lab, rest=[])
 
 
@@ -52,6 +63,12 @@ def lab(args: argparse.Namespace) -> int:
         raise Unavailable('--voila needs Voila: python -m pip install "vsim-kit[voila]"')
     if args.shared and args.voila:
         raise ValueError("--shared and --voila: one of them; Voila gives each page a kernel of its own anyway")
+    if args.paper is not None:
+        for line in write(notebooks_folder(args.dir), args.paper, args.rest):
+            print(f"vsim: {line}", flush=True)
+        return 0
+    if args.present:
+        os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settle(Path(jupyter_config_dir())))
     folder = class_folder(args.dir) if args.shared else notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
     if args.voila:
@@ -64,6 +81,8 @@ def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
     """JupyterLab's command line; what the user adds comes last, as it is, and in place of ours."""
     rest: list[str] = args.rest
     first = f"/lab/tree/{FIRST}" if (folder / FIRST).exists() else "/lab"
+    if args.present:
+        first = first.replace("/lab", "/doc", 1)    # one document, no side bars
     ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first, **(CLASS if args.shared else {})}
     given = {word.partition("=")[0] for word in rest}
     given |= {"--ServerApp.ip"} & {f"--ServerApp.{word[2:]}" for word in given}

@@ -1,5 +1,6 @@
 """`vsim lab`: which folder is opened, what is passed to JupyterLab, and that nobody's work is lost."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tests.jupyter_host import free_port
 from vsim.cli.main import Unavailable
-from widgets.lab import command
+from widgets.lab import command, printed
 
 
 @pytest.fixture
@@ -50,6 +51,27 @@ def lab(*argv):
 
 def files(folder):
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_for_a_projector_type_is_large_and_nothing_of_the_desk_is_changed(launched, monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", "mine")       # put back in the end
+    assert lab("--present", "--no-browser") == 0
+    assert f"--LabApp.default_url=/doc/tree/{command.FIRST}" in launched[0]
+    assert os.environ["JUPYTERLAB_SETTINGS_DIR"] == str(tmp_path / "lab" / "vsim-present")
+    (text,) = files(tmp_path).values()
+    assert json.loads(text)["theme"] == "JupyterLab Light"
+    assert int(json.loads(text)["overrides"]["content-font-size1"].removesuffix("px")) >= 20
+
+
+def test_paper_has_the_notebooks_that_are_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(printed, "html", lambda path: path.stem)
+    monkeypatch.setattr(printed, "to_pdf", lambda page, out: False)
+    assert lab("--print", str(tmp_path), "03_six_names", "05_edge_level_eoi.ipynb") == 0
+    assert files(tmp_path) == {f"{name}.html": name for name in ("03_six_names", "05_edge_level_eoi")}
+    assert "so there is no PDF" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no notebook '99_none'; there are 00_one_interrupt, "):
+        lab("--print", str(tmp_path), "99_none")
 
 
 def test_a_checkout_opens_its_own_notebooks(launched):
