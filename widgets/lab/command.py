@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_config_dir
-
 from vsim.cli.main import Unavailable
 from widgets.lab.present import settle
 from widgets.lab.printed import write
@@ -68,6 +66,8 @@ def lab(args: argparse.Namespace) -> int:
             print(f"vsim: {line}", flush=True)
         return 0
     if args.present:
+        from jupyter_core.paths import jupyter_config_dir
+
         os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settle(Path(jupyter_config_dir())))
     folder = class_folder(args.dir) if args.shared else notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
