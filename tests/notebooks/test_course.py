@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 
 from tests.notebooks.test_all import FOLDER, cells
+from tests.places import ROOT
 from tests.widgets.course import (
     test_caches,
     test_lessons,
@@ -17,7 +18,7 @@ from tests.widgets.course import (
     test_trigger,
 )
 from widgets.course import receipts
-from widgets.course.quiz import LESSONS
+from widgets.course.quiz import LESSONS, Quiz
 
 NOTEBOOKS = sorted(LESSONS)
 STUDENTS = ("Ada", "Grace", "Edsger")
@@ -72,6 +73,27 @@ def test_every_exercise_is_asked_then_shown_and_the_receipt_is_last(name):
 def test_a_notebook_predicts_and_has_a_failing_twin(name):
     assert prose(name).count("**Predict") + prose(name).count("**predict") >= 2
     assert re.search(r"\btwins?\b", prose(name))
+
+
+def minutes(text, row):
+    """Minutes of each notebook, by its number, in a page's table."""
+    return {found[1]: int(found[2]) for found in re.finditer(row, text, re.MULTILINE)}
+
+
+def test_the_pages_and_the_notebooks_tell_the_same_minutes():
+    readme = minutes((ROOT / "README.md").read_text(encoding="utf-8"), r"^\| `(\d\d)_\w+` \|.*\| (\d+) \| [^|]* \|$")
+    assert minutes((FOLDER / "TEACHING.md").read_text(encoding="utf-8"), r"^\| (\d\d) \| .* \| (\d+) \|$") == readme
+    said = {name[:2]: re.search(r"(\d+|\bTen)\s+minutes", prose(name))[1] for name in NOTEBOOKS}
+    assert {number: 10 if each == "Ten" else int(each) for number, each in said.items()} == readme
+
+
+def test_what_was_wrong_with_exercises_stays_mended():
+    """The answer to 10.2 stood in a cell; an entry for anybody, or for a third device, counted in 00.3."""
+    assert "D32" not in "".join(cells(FOLDER / "10_design_review.ipynb", "code"))
+    for sid in ("svt=0", "svt=1 sid=00:07.0", "svt=2 sid=0"):
+        quiz = Quiz("00_one_interrupt", "Ada")
+        dst = 2 * quiz.numbers("allowed")["vcpu"]
+        assert quiz.guess("allowed", f"p=1 vector=0x51 dst={dst} {sid}").text.startswith("Not so."), sid
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)

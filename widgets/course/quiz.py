@@ -238,7 +238,7 @@ class Card(W.VBox):
         self.quiz, self.name = quiz, name
         task = quiz._task(name)
         self.words = W.HTML(_asked(quiz.question(name)))
-        wide = W.Layout(width="260px")
+        wide = W.Layout(width="min(420px, 100%)")
         self.box: Any = (W.Dropdown(options=[("choose", ""), *((each, each) for each in task.choices)], layout=wide)
                          if task.choices else W.Text(placeholder="your answer", layout=wide, continuous_update=False))
         self.commit = W.Button(description="commit", button_style="primary", layout=W.Layout(width="auto"),

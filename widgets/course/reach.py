@@ -131,7 +131,7 @@ def _tried(numbers: Numbers, answer: int) -> tuple[Journey, Journey]:
 
 def _allowed(numbers: Numbers, answer: int) -> Judged:
     wanted, twin = _tried(numbers, answer)
-    said = f"{numbers['one']}: {wanted.verdict}; {numbers['two']}: {twin.verdict}."
+    said = f"Sent by {numbers['one']}: {wanted.verdict}; by {numbers['two']}: {twin.verdict}."
     if wanted.reached == (numbers["vcpu"],) and not twin.reached and "0x26" in twin.verdict:
         return Judged(True, said=said)
     return Judged(False, "M6" if IRTE.split(answer)["dst"] == numbers["vcpu"] else "", said, wanted.why())
