@@ -12,7 +12,7 @@ from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_BASE, APIC_BASE_MSR, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
 from vsim.state import xen_quirks
 from vsim.state.arrays import LVTS, Apic, Machine
-from vsim.state.profile import LOWEST_IPI_SENT
+from vsim.state.profile import LOWEST_IPI_SENT, LVT_KEPT
 from vsim.state.trace import Act, Kind, Warn, node
 
 _NAMES = {offset: name for offset, name, _, _, _ in APIC}
@@ -122,7 +122,7 @@ def _write_svr(m: Machine, vcpu: int, value: int) -> None:
     if m.profile.options.suppress_eoi:
         allowed |= SVR.suppress.mask
     m.svr[vcpu] = value & allowed
-    if not value & SVR.enable.mask:
+    if not value & SVR.enable.mask and not m.quirks & LVT_KEPT:
         for place in range(LVTS):
             m.lvt[LVTS * vcpu + place] |= _MASK_BIT
         if m.profile.options.cmci == "present":
@@ -139,7 +139,7 @@ def _write_lvt(m: Machine, vcpu: int, name: str, value: int) -> None:
 def _stored_lvt(m: Machine, vcpu: int, name: str, value: int, before: int) -> int:
     """What an entry holds after a write: masked while the unit is off by software (SDM 11.4.7.2)."""
     new = value & _LVT_MASK[name] | before & _LVT_READ_ONLY
-    return new if m.svr[vcpu] & SVR.enable.mask else new | _MASK_BIT
+    return new if m.svr[vcpu] & SVR.enable.mask or m.quirks & LVT_KEPT else new | _MASK_BIT
 
 
 # --- x2APIC MSRs ---

@@ -103,6 +103,10 @@ LOWEST_IPI_SENT = quirk(
 SIGNAL_KEEPS_LEVEL = quirk(
     "qemu.K7", "signal_keeps_level", "a level pin with delivery mode NMI, SMI, INIT or ExtINT sets remote IRR",
     "these modes are edges (82093AA 3.2.4)", "the pin is dead after its first NMI: nobody ends it", "sure")
+LVT_KEPT = quirk(
+    "qemu.K8", "lvt_kept", "a local APIC that software switches off keeps its local vector table as it is",
+    "every entry is masked, and stays so while it is off (SDM 11.4.7.2)",
+    "a timer, or the 8259 at LINT0, still interrupts", "sure")
 
 
 INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")

@@ -28,6 +28,7 @@ WITHOUT_A_CASE = {
     "qemu.K1": "known, with no case", "qemu.K2": "known, with no case", "qemu.K3": "known, with no case",
     "qemu.K4": "known, with no case", "qemu.K5": "known, with no case",
     "qemu.K6": "the recordings have no IPIs",
+    "qemu.K8": "the recordings have no local vector table",
 }
 
 HEAD = {"cap": "0xd2008c222f0606", "ecap": "0xf00f5a", "ram": 67108864, "smp": 8}
