@@ -40,8 +40,8 @@ def test_an_unknown_profile_names_those_that_exist():
 
 # --- quirks ---
 
-# The codes of the conformance README (C1 is the cache policy, D13 was withdrawn), its 'known, but with no case', and K8,
-# which the recording of a boot showed.
+# The codes of the conformance README (C1 is the cache policy, D13 was withdrawn), its 'known, but with no case', and
+# K8, which the recording of a boot showed.
 CODES = {*(f"D{n}" for n in range(1, 18) if n != 13), "U1", "U2", "U3", "U4", "U5", *(f"K{n}" for n in range(1, 9))}
 
 
