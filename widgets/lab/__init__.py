@@ -14,6 +14,7 @@ In the order in which to read them; a module imports only from those above it:
     lab        `Lab`, which knows no view
     panel      what every panel has
     dock       a view in JupyterLab's side area
+    copylink   the state as an address and as a line of Python
     progress   how far long work is
     controls   the row above the bench
     bench      all of it in one view

@@ -13,11 +13,13 @@ from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci import Function
 from vsim.state.trace import Event
+from widgets.lab.copylink import CopyLink
 from widgets.lab.panel import Panel, flow, line
 
 CSS = """
-.vsim-controls.vsim-panel{position:relative;z-index:3;overflow:visible;padding:2px 6px}
+.vsim-controls.vsim-panel{position:relative;z-index:120;overflow:visible;padding:2px 6px}
 .vsim-controls .vsim-flow{gap:2px 6px}
+.vsim-controls.vsim-panel>.vsim-flow{overflow:visible;position:static}
 .vsim-controls button.jupyter-button{padding:0 9px;margin:1px}
 .vsim-controls .vsim-where{flex:1 1 60px;min-width:0}
 .vsim-controls .vsim-where .widget-html-content{flex:1 1 0;min-width:0}
@@ -60,7 +62,7 @@ class Controls(Panel):
         return (flow(self.button("boot", self._boot, "the guest sets up vIOMMU, vCPUs and devices", "primary"),
                      self.device, self.number,
                      self.button("fire", self._fire, "the device raises the message", "primary"), *self._of_storms(),
-                     self.undo_button, self.redo_button, self.where),)
+                     self.undo_button, self.redo_button, CopyLink(self.lab), self.where),)
 
     def _of_storms(self) -> tuple[W.Widget, ...]:
         """Storm and stop; how fast and how long folds away behind a button that tells both."""

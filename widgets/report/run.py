@@ -8,6 +8,7 @@ from itertools import islice
 from vsim.cli.run import Result, ranges
 from vsim.explain.interrupt import PASSED, ending
 from vsim.review.ways import WAYS, compare, table
+from widgets.lab.copylink import line
 from widgets.lesson.journey import Journey
 from widgets.report.conduct import conduct
 from widgets.report.domain import Case, Drawn
@@ -91,7 +92,7 @@ def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
     if each.link:
         yield Copied("The exact state after it, as a link to mail:", each.link)
         yield Copied("One line of Python that opens it in a notebook:",
-                     f'from widgets.lab import Lab; lab = Lab.from_link("{each.link}"); lab')
+                     line(each.link))
     else:
         yield Words("The state after it is too long for a link.")
 

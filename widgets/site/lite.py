@@ -18,7 +18,7 @@ from typing import Any
 
 from widgets.lab.command import shipped
 from widgets.site import gather, kit, needs
-from widgets.site.plain import RUNTIME
+from widgets.site.plain import NAME, RUNTIME
 
 PRELOADED = ("ipykernel", "ipython", "ipywidgets", needs.LEFT_OUT, "micropip", "piplite", "pyodide-kernel", "vsim-kit",
              "widgetsnbextension")
@@ -55,7 +55,8 @@ def settings() -> dict[str, Any]:
     """`jupyter-lite.json`: packages come from the site alone, and the first that one sees is a lesson."""
     kernel = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": list(PRELOADED)}}
     return {"jupyter-lite-schema-version": 0,
-            "jupyter-config-data": {"appName": "vsim", "exposeAppInBrowser": True, "litePluginSettings": {
+            "jupyter-config-data": {"appName": "vsim", "exposeAppInBrowser": True, "vsimPageUrl": f"./{NAME}",
+                                    "litePluginSettings": {
                 "@jupyterlite/pyodide-kernel-extension:kernel": kernel}}}
 
 

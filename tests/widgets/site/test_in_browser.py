@@ -7,12 +7,21 @@ import pytest
 from tests.places import DATA, GOLDEN, ROOT
 from tests.vsim.test_same_everywhere import DIGEST, own
 from tests.widgets.site.places import Visit, built, launched, served
+from vsim.history.link import parse
 from widgets.lab import Lab
+from widgets.lab.copylink import line
 
 pytestmark = pytest.mark.browser
 
 _READY = "document.body.dataset.ready || document.querySelector('#told.failed')"
 _WHERE = "document.querySelector('.vsim-where p')?.textContent"
+
+# Whether what "copy link" shows lies inside the window and over all else, at its corners and in its middle.
+_ON_TOP = """() => { const shown = document.querySelector(".vsim-linked"), { left, right, top, bottom } =
+    shown.getBoundingClientRect();
+  return left >= 0 && right <= innerWidth && bottom <= innerHeight &&
+    [[left + 3, top + 3], [right - 3, bottom - 3], [(left + right) / 2, (top + bottom) / 2], [left + 60, top + 12]]
+      .every(([x, y]) => shown.contains(document.elementFromPoint(x, y))); }"""
 
 # Python of the page in a worker of the test's own, with the page's packages and some files: what its code prints.
 _RUN = """([code, files]) => new Promise((done) => {
@@ -102,6 +111,27 @@ def bench(browser, address, linked):
 def test_a_link_opens_the_same_state(bench, linked):
     assert bench.page.query_selector("#told.failed") is None, bench.page.inner_text("#told")
     assert bench.page.evaluate(_WHERE).startswith(f"{linked.position:,} of {len(linked.history):,}, ")
+
+
+def test_copy_link_gives_what_was_opened(bench, address, linked):
+    """The address goes to the clipboard; the line of Python lies beside it; nothing is cut off or lies below."""
+    page = bench.page
+    page.get_by_role("button", name="copy link").click()
+    page.wait_for_selector(".vsim-linked:not([hidden])")
+    page.wait_for_function("document.querySelector('.vsim-linked p').textContent")
+    start, _, text = page.evaluate("navigator.clipboard.readText()").partition("#state=")
+    assert start == address
+    assert parse(text).selected["vlapic"] == 200
+    none = {"selected": {}}  # the bench has chosen an interrupt to tell of; and another zlib packs the same otherwise
+    assert parse(text)._replace(**none) == parse(linked.link())._replace(**none)
+    assert page.inner_text(".vsim-linked p") == "Copied: the address on the page."
+    page.get_by_role("button", name="copy: in a notebook").click()
+    page.wait_for_function("document.querySelector('.vsim-linked p').textContent === 'Copied: in a notebook.'")
+    assert page.evaluate("navigator.clipboard.readText()") == line(text)
+    assert page.evaluate(_ON_TOP)
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.textContent") == "copy link"
+    assert page.evaluate("document.querySelector('.vsim-linked').hidden")
 
 
 def test_the_bench_lives(bench):

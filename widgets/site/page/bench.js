@@ -117,5 +117,6 @@ async function begin() {
   };
 }
 
+document.documentElement.dataset.vsimPage = location.pathname;
 addEventListener("hashchange", () => location.reload());
 begin().catch((error) => fail(error.message));
