@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +157,12 @@ def test_the_command_tables_the_best_of_each(tmp_path, capsys):
 def test_the_sixteen_have_a_belief_a_tell_tale_and_a_cure():
     assert list(MISCONCEPTIONS) == [f"M{n}" for n in range(1, 17)]
     assert all(all(row[:3]) and all(row.scene) for row in MISCONCEPTIONS.values())
+
+
+def test_each_of_the_sixteen_is_told_by_an_exercise():
+    told = {name for module in MODULES.values()
+            for name in re.findall(r'"(M\d+)"', Path(import_module(module).__file__).read_text(encoding="utf-8"))}
+    assert told == {*MISCONCEPTIONS}
 
 
 def test_every_scene_is_a_section_of_its_notebook():
