@@ -1,10 +1,10 @@
 """Where everything of the live map stands: arrangements of one scene, in CSS pixels at their nominal size.
 
-*wide* runs from left to right (devices, routers, vIOMMUs, the wall of vLAPICs) and is `WIDE` pixels wide; *tall*
-runs from top to bottom, for narrow windows, and is `TALL` wide; *compact* are like the wide one, each for a box of one
-of the sizes of `BOXES`, height included, for a page that gives the map one. A renderer takes the one that fits, scales
-it to the room it has and sets words at their own size. Every way runs in the open: curves between columns, rails beside
-a table's cells, one spine beside the wall and one gutter below each row of tiles.
+*wide* runs from left to right (devices, routers, vIOMMUs, the wall of vLAPICs) and is `WIDE` pixels wide; *tall* and
+*slim* run from top to bottom, for narrow windows and for a column beside a notebook; *compact* are like the wide one,
+each for a box of one of the sizes of `BOXES`, height included, for a page that gives the map one. A renderer takes
+the one that fits, scales it to the room it has and sets words at their own size. Every way runs in the open: curves
+between columns, rails beside a table's cells, one spine beside the wall and one gutter below each row of tiles.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from math import ceil, log
 from typing import Any
 
-WIDE, TALL = 1120.0, 480.0
-"""Nominal widths of the two arrangements whose height is their own affair."""
+WIDE = 1120.0
+"""Nominal width of the arrangement from left to right whose height is its own affair."""
 SIDE = 4  #: slots along each side of a tile
 CHIP = 8.0  #: side of a device's square
 COLUMN = 64  #: devices in one column or row before the next is begun
@@ -58,6 +58,7 @@ class Frame:
 
 _WIDE = Frame(WIDE, 540 + HEAD + 10, HEAD, 132, (200, 74), (326, 112), 458, 14, 2.9, LABEL, 38)
 BOXES = (
+    Frame(348, 262, 26, 62, (78, 50), (146, 62), 218, 8, 0.4, 12, 34),
     Frame(452, 272, 26, 62, (82, 58), (168, 76), 254, 9, 0.4, 12, 34),
     Frame(600, 276, 26, 96, (120, 58), (210, 92), 316, 10, 0.4, 12, 34),
     Frame(760, 320, 26, 112, (142, 64), (244, 104), 362, 10, 0.4, 12, 34),
@@ -199,28 +200,57 @@ def _chips(devices: int, f: Frame, bottom: float) -> list[Point]:
     return [(round(f.chip - pitch * (each // len(ys)), 2), ys[each % len(ys)]) for each in range(devices)]
 
 
-def tall(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Tower:
+    """The measures of an arrangement that runs from top to bottom. width: of all, which is as high as it needs.
+
+    edge: from a side to the first device; row: devices beside one another. router: from a side to its middle, and its
+    width. unit: from the left, and from the right. past: from the right to the way past the units. low: from the last
+    unit to the spine.
+    """
+
+    width: float
+    edge: float
+    router: tuple[float, float]
+    unit: tuple[float, float]
+    past: float
+    low: float
+    row: int = COLUMN
+
+
+TALL = Tower(480, 30, (110, 96), (36, 64), 26, 24)
+SLIM = Tower(300, 34, (64, 104), (28, 36), 16, 46, row=COLUMN // 4)
+"""Half as wide: what it is has a line of its own below a unit."""
+
+
+def tall(devices: int, routers: int, cells: list[int], tiles: int, t: Tower = TALL) -> dict[str, Any]:
     """The arrangement from top to bottom."""
-    shape = wall(tiles, TALL - 40, 420, 84, 4.0)
-    rows = ceil(devices / COLUMN)
-    xs = spread(ceil(devices / max(1, rows)), 30, TALL - 30, 60)
+    shape = wall(tiles, t.width - 40, 420, 84, 4.0)
+    rows = ceil(devices / t.row)
+    xs = spread(ceil(devices / max(1, rows)), t.edge, t.width - t.edge, 60)
     chips = [(xs[each % len(xs)], HEAD + 12 + 14 * (each // len(xs))) for each in range(devices)]
     y = HEAD + 50 + 14 * max(0, rows - 1)
-    boxes = [(round(x - 48, 2), y, 96.0, 34.0) for x in spread(routers, 110, TALL - 110, 200)]
-    units = [(36.0, y + 84 + 150 * each, TALL - 100, 120.0) for each in range(len(cells))]
-    low = (units[-1][1] + units[-1][3] if units else y + 120) + 24
-    spine, first = 14.0, low + 34
-    ports = [(x + w / 2, y_ + h) for x, y_, w, h in units] or [(TALL / 2 - 14, low - 24)]
+    boxes = [(round(x - t.router[1] / 2, 2), y, t.router[1], 34.0)
+             for x in spread(routers, t.router[0], t.width - t.router[0], 200)]
+    units = [(t.unit[0], y + 84 + 150 * each, t.width - sum(t.unit), 120.0) for each in range(len(cells))]
+    low = (units[-1][1] + units[-1][3] if units else y + 144 - t.low) + t.low
+    spine, first, past = 14.0, low + 34, t.width - t.past
+    ports = [(x + w / 2, y_ + h) for x, y_, w, h in units] or [(t.width / 2 - 14, low - 24)]
     bottom = first + ceil(tiles / shape.columns) * shape.pitch[1]
     return {
-        "flow": "down", "size": [TALL, round(bottom + 10, 2)], "chips": chips, "routers": boxes, "units": units,
+        "flow": "down", "size": [t.width, round(bottom + 10, 2)], "chips": chips, "routers": boxes, "units": units,
         "tables": _tables(cells, units, "down"),
         "trunks": [[port, (port[0], low), (spine, low)] for port in ports],
-        "bypass": [[(x + LANE * w, y + h), (x + LANE * w, y + h + 14), (TALL - 26, y + h + 14), (TALL - 26, low),
+        "bypass": [[(x + LANE * w, y + h), (x + LANE * w, y + h + 14), (past, y + h + 14), (past, low),
                     (spine, low)] for x, _, w, h in boxes],
         "spine": spine, **_wall(shape, tiles, spine + 14, first),
-        "heads": {"devices": [12, 22], "routers": [12, y - 8], "units": [36, y + 72], "wall": [28, first - 8]},
+        "heads": {"devices": [12, 22], "routers": [12, y - 8], "units": [t.unit[0], y + 72], "wall": [28, first - 8]},
     }
+
+
+def slim(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
+    """The same for a column beside a notebook."""
+    return tall(devices, routers, cells, tiles, SLIM)
 
 
 def _tables(cells: list[int], units: list[Box], flow: str) -> list[tuple[int, int]]:

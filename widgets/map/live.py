@@ -49,6 +49,7 @@ class LiveMap(anywidget.AnyWidget):
     present = t.Dict(help="counts, pending interrupts and fault records; filled in when the page asks").tag(sync=True)
     tape = t.Bytes(help="the last tokens; filled in when the page asks").tag(sync=True)
     device = t.Int(-1, help="requester id of the selected device, -1 for none").tag(sync=True)
+    unit = t.Int(0, help="number of the vIOMMU whose entry is selected").tag(sync=True)
     irte = t.Int(-1, help="index of the selected entry, -1 for none").tag(sync=True)
     vlapic = t.Int(-1, help="selected vCPU, -1 for none").tag(sync=True)
     lit = t.Bytes(help="tokens whose ways are lit, packed").tag(sync=True)
@@ -274,7 +275,7 @@ class LiveMap(anywidget.AnyWidget):
         """One file that replays the recorded tokens without kernel and network; also written to `path` if given."""
         with self._lock:
             text = page.to_html(self._scene, self._logged(max(0, self._done - page.MOST), self._done), theme,
-                                table.entries(self._machine), device=self.device, irte=self.irte,
+                                table.entries(self._machine), device=self.device, unit=self.unit, irte=self.irte,
                                 vlapic=self.vlapic, speed=self.speed)
         if path is not None:
             whole.write(path, text.encode())
@@ -319,7 +320,7 @@ class Map(LiveMap):
             # A long history takes long to go through again; an open map has done so.
             events = lab.history.events() if other is None else ()
             super().__init__(lab.machine, events, lab.title, like=other)
-            self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "irte", "vlapic")]
+            self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "unit", "irte", "vlapic")]
             lab.selection.observe(self._chosen, "serial")
             lab.observe(self._changed)
 

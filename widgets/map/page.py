@@ -23,7 +23,7 @@ _START = """
 const data = JSON.parse(document.getElementById("vsim-data").textContent), calls = {};
 const bytesOf = (text) => new DataView(Uint8Array.from(atob(text), (each) => each.charCodeAt(0)).buffer);
 const state = { present: {}, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, speed: 1, theme: "",
-  device: -1, irte: -1, vlapic: -1, driven: false, replay: true, scene: data.scene,
+  device: -1, unit: 0, irte: -1, vlapic: -1, driven: false, replay: true, scene: data.scene,
   tape: bytesOf(data.tape), table: bytesOf(data.table), ...data.state };
 const model = {
   get: (name) => state[name],

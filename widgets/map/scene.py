@@ -33,6 +33,8 @@ from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token
 Scene = dict[str, Any]
 Arrangement = dict[str, Any]
 VERSION = 1
+SHAPES = ("wide", "tall", "slim")
+"""The arrangements whose height is their own affair."""
 SLOTS = topology.SLOTS
 ROUTERS = ("vIOAPIC", "vMSI")
 RAIL = 6.0  #: from the border of a unit's box to the rails beside its table
@@ -62,9 +64,10 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
                  [node(Kind.VLAPIC, vcpu) for vcpu in range(m.vcpus)]]
         chips, routers, boxes, slots_ = ([_position(layout, each) for each in group] for group in nodes)
         free = arrange.free(chips, routers, boxes, slots_, len(tiles))
-        return out | {"wide": free, "tall": free, "compact": [free]}
+        return out | dict.fromkeys(SHAPES, free) | {"compact": [free]}
     counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
-    return out | {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts), "compact": arrange.compact(*counts)}
+    shapes = {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts), "slim": arrange.slim(*counts)}
+    return out | shapes | {"compact": arrange.compact(*counts)}
 
 
 def _position(layout: Mapping[int, Sequence[float]], each: int) -> Point:

@@ -27,7 +27,8 @@ class Tally:
     """Counts of a scene's tokens; `js/tally.js` counts the same way what reaches it.
 
     total: by outcome. sent: by device. delivered: by vCPU, of devices; direct: of IPIs and of units' own events;
-    spurious: by vCPU. used, refused, lost: by unit, index -> interrupts that the entry let in, refused, sent to nobody.
+    spurious: by vCPU. blocked: by unit. used, refused, lost: by unit, index -> interrupts that the entry let in,
+    refused, sent to nobody.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -35,6 +36,7 @@ class Tally:
         self.total = [0] * len(Outcome)
         self.sent = array("I", bytes(4 * len(scene["devices"])))
         self.delivered, self.direct, self.spurious = (array("I", bytes(4 * scene["vlapics"])) for _ in range(3))
+        self.blocked = [0] * len(scene["units"])
         self.used, self.refused, self.lost = ([dict[int, int]() for _ in scene["units"]] for _ in range(3))
 
     def add(self, tokens: Iterable[Token], sign: int = 1) -> None:
@@ -46,6 +48,8 @@ class Tally:
                 self.sent[token.src] += sign
             if token.dst != NOBODY:
                 self._of(kind)[token.dst - self.places.vlapic] += sign
+            if kind == _BLOCKED and self.blocked:
+                self.blocked[unit_of(self.scene, token)] += sign
             if not token.outcome & _NO_ENTRY and self.used:
                 unit = unit_of(self.scene, token)
                 counts = self.refused if ends_at_unit(token) else self.used
@@ -58,7 +62,7 @@ class Tally:
 
     def take(self, other: Tally) -> None:
         """The counts of another tally of an equal scene."""
-        for name in ("total", "sent", *BY_VCPU):
+        for name in ("total", "sent", "blocked", *BY_VCPU):
             setattr(self, name, getattr(other, name)[:])
         for name in BY_ENTRY:
             setattr(self, name, [each.copy() for each in getattr(other, name)])
@@ -66,7 +70,7 @@ class Tally:
     def state(self) -> dict[str, Any]:
         """The counts as the page takes them: words little endian; of entries those that are not 0, with their index."""
         words = {name: getattr(self, name).tobytes() for name in ("sent", *BY_VCPU)}
-        return {"total": list(self.total), **words,
+        return {"total": list(self.total), "blocked": list(self.blocked), **words,
                 **{name: [_packed(each) for each in getattr(self, name)] for name in BY_ENTRY}}
 
 

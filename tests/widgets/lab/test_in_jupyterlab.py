@@ -337,7 +337,8 @@ def test_a_forgotten_invalidation_leaves_a_stale_entry_that_is_used_and_named(be
 def picture(session):
     """What the map holds: counts, pending interrupts, records, clock."""
     return view(session, """[[...view.tally.total], [...view.tally.sent], [...view.tally.delivered],
-      view.tally.used.map((each) => [...each]), view.part.clock.textContent, view.part.badge.hidden]""")
+      view.tally.used.map((each) => [...each]), view.part.clock.textContent,
+      view.part.badges.every((each) => each.hidden)]""")
 
 
 def test_a_step_back_leaves_picture_and_machine_as_they_were(bench):

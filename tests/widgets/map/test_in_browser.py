@@ -109,7 +109,7 @@ def traced(page, tokens):
               [list(token) for token in tokens])
 
 
-@pytest.mark.parametrize("width, name", [(1400, "wide"), (480, "tall")])
+@pytest.mark.parametrize("width, name", [(1400, "wide"), (480, "tall"), (300, "slim")])
 @pytest.mark.parametrize("vcpus", [8, 1024])
 def test_the_page_traces_the_same_ways_as_the_scene(show, vcpus, width, name):
     s = latched(vcpus)
@@ -585,6 +585,78 @@ def test_other_parts_of_a_table_are_shown_by_a_click_on_its_strip_and_by_z(show)
     assert js(page, "view.table.windows[0]") == {"each": 1, "cells": 16, "first": 0}
 
 
+def several(units=3):
+    """A scene with several units, each with a table and a device behind it."""
+    s = latched(64, devices=units)
+    counts = (units, 2, [16] * units, len(s["tiles"]))
+    devices = [[*row[:3], n, *row[4:]] for n, row in enumerate(s["devices"])]
+    return s | {"devices": devices, "units": [[4096, 1, 16, 0]] * units, "wide": arrange.wide(*counts),
+                "tall": arrange.tall(*counts), "slim": arrange.slim(*counts), "compact": arrange.compact(*counts)}
+
+
+def test_the_table_of_every_unit_is_pointed_at_chosen_and_zoomed(show):
+    page = show(several(), replay=False)
+    listed(page, *((unit, table.PRESENT, 5, 8 * unit, 0x40 + unit, 2 * unit) for unit in range(3)))
+    strip, model = page.locator(".vsim-strip"), "document.getElementById('map').model"
+    chosen = f"['unit', 'irte'].map((each) => {model}.get(each))"
+    for unit in (1, 2):
+        page.mouse.move(*centre(page, "irte", 256 * unit + 5))
+        assert strip.inner_text().startswith(f"vIOMMU {unit}, entry 5 · 00:0{unit}.0, vector {0x40 + unit:#x} ")
+        page.mouse.click(*centre(page, "irte", 256 * unit + 5))
+        assert page.evaluate(chosen) == [unit, 5]
+        assert js(page, "view.pointer.chosen()") == [["irte", 256 * unit + 5]]
+    page.mouse.click(*centre(page, "irte", 256 * 2 + 5))
+    assert page.evaluate(chosen) == [2, -1], "a second click lets it go"
+    page.mouse.dblclick(*centre(page, "irte", 256 + 5))
+    assert js(page, "view.table.windows.map((each) => each.cells)") == [16, 256, 16]
+    x, y, w, h = js(page, "view.picture.units.strip(2).map((n) => n * view.painter.scale)")
+    left, top = js(page, "[view.stage.getBoundingClientRect().x, view.stage.getBoundingClientRect().y]")
+    page.mouse.click(left + x + w / 2 + 1, top + y + h / 2)
+    assert js(page, "view.table.windows.map((each) => [each.cells, each.first])") == [[16, 0], [16, 0], [256, 2048]]
+    page.get_by_role("button", name="Show all again").click()
+    assert js(page, "view.table.windows.map((each) => each.cells)") == [16, 16, 16]
+
+
+def test_arrows_go_from_table_to_table(show):
+    page = show(several(), replay=False)
+    listed(page, *((unit, table.PRESENT, 5, 8 * unit, 0x40, 2) for unit in range(3)))
+    entries = page.get_by_role("listbox", name="Entries")
+    entries.focus()
+    for key, place, number in (("End", 256 * 2 + 15, 48), ("Home", 0, 1), ("ArrowLeft", 0, 1)):
+        page.keyboard.press(key)
+        assert js(page, "view.keyboard.active.irte") == place
+        assert entries.get_by_role("option").get_attribute("aria-posinset") == str(number)
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    assert js(page, "view.keyboard.active.irte") == 256
+    page.keyboard.press("ArrowUp")
+    assert js(page, "view.keyboard.active.irte < 16")
+    page.keyboard.press("End")
+    page.keyboard.press("z")
+    assert js(page, "view.table.windows.map((each) => each.cells)") == [16, 16, 256]
+
+
+def test_each_unit_tells_what_it_refused_on_a_badge_of_its_own(show):
+    page = show(several(), replay=False, context={"reduced_motion": "reduce"})
+    receive(page, [Token(0, n, NOBODY, 9, Outcome.BLOCKED, 0x22) for n in (1, 2, 2)])
+    page.get_by_role("button", name="2 blocked interrupts of vIOMMU 2").wait_for()
+    assert page.locator(".vsim-badge:visible").all_inner_texts() == ["✕ 1", "✕ 2"]
+    assert js(page, CLIPPED) == []
+
+
+@pytest.mark.parametrize("width, height", [(1400, 0), (700, 0), (300, 0), (760, 400), (345, 420)])
+def test_no_label_covers_a_badge_or_a_heading(show, width, height):
+    s = latched(s=15)
+    page = show(s, width=width, height=height, replay=False, context={"reduced_motion": "reduce"})
+    listed(page, *((0, table.PRESENT, index, NIC, 0x41, 6) for index in range(194)))
+    receive(page, [Token(0, 0, NOBODY, 3, Outcome.BLOCKED, 0x22)])
+    page.get_by_role("button", name="1 blocked interrupt").wait_for()
+    for each in (lone(s, irte=index, vcpu=vcpu) for index in (0, 3, 15, 90) for vcpu in (0, 7, 280)):
+        receive(page, [each])
+        assert js(page, "view.traces.labels.placed.length") == 3
+        assert js(page, CLIPPED) == []
+
+
 @pytest.mark.parametrize("unit, hatched", [(False, True), (True, False)])
 def test_what_no_device_can_reach_is_hatched_before_anybody_fires(show, unit, hatched):
     s = latched(288) if unit else scene(machine(288, 3, unit=False))
@@ -722,16 +794,21 @@ CLIPPED = """(() => {
     if (meet(a, b)) out.push(`overlap: ${name} / ${other}`);
   }));
   if (document.documentElement.scrollWidth > wide) out.push("the page scrolls sideways");
-  const badge = view.part.badge.getBoundingClientRect(), area = view.stage.getBoundingClientRect();
+  const area = view.stage.getBoundingClientRect();
   const words = texts.map((each) => [each.text, box(each)]);
   for (const [name, a] of words) {
     if (a.left < -0.5 || a.top < 0 || a.right > width + 0.5 || a.bottom > height) out.push(`clipped: ${name}`);
   }
-  if (badge.width) {
+  for (const badge of view.part.badges.map((each) => each.getBoundingClientRect()).filter(({ width }) => width)) {
     words.push(["badge", less({ left: badge.left - area.left, top: badge.top - area.top,
       right: badge.right - area.left, bottom: badge.bottom - area.top })]);
   }
   pairs(words);
+  const kept = [...words.filter(([name]) => name === "badge"),
+    ...texts.filter((each) => each.head).map((each) => [each.text, box(each)])];
+  for (const each of view.traces.labels.placed ?? []) {
+    for (const [name, b] of kept) if (meet(box(each), b)) out.push(`label ${each.text} covers ${name}`);
+  }
   const names = "header > *, .vsim-bar > *, .vsim-legend > li, .vsim-strip, .vsim-stage, details";
   const parts = [...view.root.querySelectorAll(names)].filter((each) => each.checkVisibility())
     .map((each) => [each.className || each.textContent, less(each.getBoundingClientRect())]);
@@ -741,7 +818,7 @@ CLIPPED = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("width", [1400, 960, 480, 360])
+@pytest.mark.parametrize("width", [1400, 960, 480, 360, 240])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     s = latched(vcpus, devices=32, s=15)
@@ -751,7 +828,7 @@ def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     assert js(page, CLIPPED) == []
 
 
-@pytest.mark.parametrize("width, height", [(480, 380), (620, 400), (760, 400), (980, 480)])
+@pytest.mark.parametrize("width, height", [(345, 420), (480, 380), (620, 400), (760, 400), (980, 480)])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_the_map_fits_into_a_box_that_the_page_gives(show, vcpus, width, height):
     s = latched(vcpus, devices=32 if vcpus > 8 else 3, s=15)
@@ -783,7 +860,7 @@ def test_words_fit_in_special_cases_too(show, width):
     assert js(page, CLIPPED) == []
 
 
-@pytest.mark.parametrize("width", [1400, 960, 360])
+@pytest.mark.parametrize("width", [1400, 960, 360, 240])
 def test_the_state_of_a_unit_fits_beside_the_badge(show, width):
     page = show(latched(), width=width, replay=False)
     page.evaluate("""([data]) => document.getElementById("map").model.receive({ kind: "tokens", clock: 0,

@@ -22,7 +22,7 @@ from widgets.map.tokens import HEADER, NOBODY, Flag, Outcome, Places, Token, unp
 class Selection(HasTraits):
     """What a Lab's views share."""
 
-    device, irte, vlapic, serial = Int(-1), Int(-1), Int(-1), Int(0)
+    device, irte, vlapic, serial, unit = Int(-1), Int(-1), Int(-1), Int(0), Int(0)
 
 
 class Wire:

@@ -19,14 +19,14 @@ from vsim.state.pci import Bridge, Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Drop, Event
 from widgets.map import arrange, table, tokens
-from widgets.map.scene import clusters, entry, lane_of, scene, slots, tile_of, way
+from widgets.map.scene import SHAPES, clusters, entry, lane_of, scene, slots, tile_of, way
 from widgets.map.tokens import NOBODY, Flag, Outcome, Places, Token, fold, pack, unpack
 
 NIC, SERIAL = 0x0018, 0x0020
 BUS = Bus([Function(NIC, "nic", msix_count=4), Function(SERIAL, "serial", pin=1),
            Function(0x0100, "disk", msi_count=1)])
 SIZES = (1, 8, 288, 512, 1024, 4096)
-NAMES = ["wide", "tall", *(f"compact {n}" for n in range(len(arrange.BOXES)))]
+NAMES = [*SHAPES, *(f"compact {n}" for n in range(len(arrange.BOXES)))]
 
 
 def machine(vcpus=8, devices=3, unit=True, **options):
@@ -397,6 +397,7 @@ def test_every_token_has_a_way_in_both_arrangements(outcome, unit):
 @pytest.mark.parametrize("tiles", [1, 36, 512])
 def test_every_unit_of_many_has_room_for_its_table_and_none_lies_over_another(units, tiles):
     for where in (arrange.wide(4, 2, [256] * units, tiles), arrange.tall(4, 2, [256] * units, tiles),
+                  arrange.slim(4, 2, [256] * units, tiles),
                   *arrange.compact(4, 2, [256] * units, tiles)):
         boxes = where["units"]
         assert all(min(arrange.field(box, where["flow"])[2:]) > 4 for box in boxes)

@@ -2,6 +2,7 @@
 // place that is active in it, so that 4,096 vLAPICs cost no more than one.
 
 import { make } from "./elements.js";
+import { cellOf } from "./table.js";
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], PageUp: [0, -4],
   PageDown: [0, 4] };
@@ -36,7 +37,7 @@ export class Keyboard {
   /** The tile of the active vLAPIC alone, or all again; of a table, other parts of it. */
   zoom() {
     const { view } = this;
-    if (this.focused === "irte") return view.zoomTable(view.table.entryOf(0, this.active.irte));
+    if (this.focused === "irte") return view.zoomTableAt(this.active.irte);
     view.zoom(view.zoomed === null && this.active.vlapic >= 0
       ? view.picture.wall.slotOf.get(this.active.vlapic)[0] : null);
   }
@@ -53,7 +54,7 @@ export class Keyboard {
   focus(name) {
     this.focused = name;
     if (name) {
-      this.active[name] ??= 0;
+      this.active[name] ??= name === "irte" ? this.view.table.beside(0, 0) ?? 0 : 0;
       this.announce(name);
     }
     this.view.refresh();
@@ -64,7 +65,8 @@ export class Keyboard {
     const { view } = this, list = view.lists[name], n = this.active[name], id = `${this.id}-${name}`;
     const chosen = view.pointer.chosen().some(([what, each]) => what === name && each === n);
     list.replaceChildren(make("div", { id, role: "option", "aria-selected": String(chosen),
-        "aria-setsize": this.total(name), "aria-posinset": n + 1 }, view.sentences.about([name, n], view.tally)));
+        "aria-setsize": this.total(name), "aria-posinset": this.number(name, n) },
+      view.sentences.about([name, n], view.tally)));
     list.setAttribute("aria-activedescendant", id);
     view.words.about([name, n]);
   }
@@ -87,18 +89,26 @@ export class Keyboard {
 
   total(name) {
     const { scene, table } = this.view;
-    return { device: scene.devices.length, irte: table.windows[0]?.cells, vlapic: scene.vlapics }[name];
+    return { device: scene.devices.length, irte: table.cellsBefore(), vlapic: scene.vlapics }[name];
+  }
+
+  /** Which of its list a place is, from 1. */
+  number(name, n) {
+    const [unit, cell] = cellOf(n);
+    return name === "irte" ? this.view.table.cellsBefore(unit) + cell + 1 : n + 1;
   }
 
   /** The place to which a key leads, undefined when it leads nowhere. */
   neighbour(name, n, key) {
-    const total = this.total(name), { where, picture } = this.view;
-    if (key === "Home" || key === "End") return key === "Home" ? 0 : total - 1;
+    const total = this.total(name), { where, picture, table } = this.view;
+    if (key === "Home" || key === "End") {
+      const to = key === "Home" ? 0 : total - 1;
+      return name === "irte" ? table.beside(0, to) ?? n : to;
+    }
     const [dx, dy] = STEPS[key] ?? [0, 0];
     if (!dx && !dy) return undefined;
     if (name === "irte") {
-      const to = n + dx + dy * picture.units.grids[0][0];
-      return to >= 0 && to < total ? to : n;
+      return table.beside(n, dx + dy * picture.units.grids[cellOf(n)[0]][0]) ?? n;
     }
     if (name === "device" || where.free) return Math.max(0, Math.min(total - 1, n + dx + dy));
     return picture.wall.beside(n, dx, dy);

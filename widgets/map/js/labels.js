@@ -4,6 +4,8 @@
 const TOLD = 3;           // traces that have labels, at most
 const HIGH = 18;          // px of a label
 const APART = [10, 26, 44, 66, 90];
+const COVERED = { words: 40, head: 400, line: 6 };   // what it costs to cover words, a heading, a point of a way
+const BADGE = [44, 22];   // px, room of a unit's badge above its upper right corner
 
 export class Labels {
   constructor() {
@@ -22,7 +24,8 @@ export class Labels {
 }
 
 /** The labels of traces with their places; the table's first, since that is where the message becomes another. */
-function placeLabels({ painter, sentences }, traces) {
+function placeLabels({ painter, sentences, where }, traces) {
+  const taken = badgeBoxes(painter, where);
   const out = [], seen = new Set(), s = painter.scale, lines = traces.flatMap(({ points }) => samples(points, s));
   const wanted = [1, 2, 0, 3].flatMap((stop) => traces.map((trace) => [trace, stop]));
   for (const [trace, stop] of wanted) {
@@ -34,9 +37,17 @@ function placeLabels({ painter, sentences }, traces) {
     const w = Math.min(painter.measure(text, { bold: stop === 1 }) + 12, painter.width - 4);
     out.push({ text, stop: at, trace, w, h: HIGH, bold: stop === 1, at: stop >= 2 ? 1 : times[corner],
       colour: stop === 3 ? "muted" : trace.colour,
-      ...findRoom(painter, at, w, out, lines) });
+      ...findRoom(painter, at, w, [...taken, ...out], lines) });
   }
   return out;
+}
+
+/** Where the badges of units are, or will be when one is refused. */
+function badgeBoxes({ scale }, { free, units }) {
+  return free ? [] : units.map(([x, y, width]) => {
+    const [w, h] = BADGE;
+    return { x: (x + width) * scale - w, y: y * scale - h, w, h };
+  });
 }
 
 /** Points along a way, close to one another. */
@@ -64,10 +75,11 @@ function findRoom(painter, [sx, sy], w, placed, lines) {
   for (const [x, y] of [...corners, ...rows].map(([a, b]) => within(a, b))) {
     const box = { x, y, w, h: HIGH };
     if (placed.some((each) => boxesMeet(box, each, 3))) continue;
-    const words = painter.texts.filter((each) => boxesMeet(box, each)).length;
+    const words = painter.texts.filter((each) => boxesMeet(box, each))
+      .reduce((sum, { head }) => sum + (head ? COVERED.head : COVERED.words), 0);
     const crossed = lines.filter(([a, b]) => a > x - 2 && a < x + w + 2 && b > y - 2 && b < y + HIGH + 2).length;
     const far = Math.hypot(Math.max(x - sx, 0, sx - x - w), Math.max(y - sy, 0, sy - y - HIGH));
-    const cost = far + 40 * words + 6 * crossed;
+    const cost = far + words + COVERED.line * crossed;
     if (!best || cost < best.cost) best = { x, y, cost };
   }
   return best ?? { x: within(sx, sy)[0], y: within(sx, sy)[1], cost: Infinity };

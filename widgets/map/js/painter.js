@@ -60,7 +60,7 @@ export class Painter {
 
   /** Words at a point of the page, cut to `room` px; the boxes they take are kept. Returns whether they were drawn. */
   words(text, x, y, { colour = "text", size = this.small, bold = false, align = "left", room = Infinity,
-      whole = false } = {}) {
+      whole = false, head = false } = {}) {
     const pen = this.base;
     pen.font = `${bold ? "600 " : ""}${size}px ${this.font}`;
     pen.textAlign = align;
@@ -75,7 +75,7 @@ export class Painter {
     const w = pen.measureText(shown).width;
     pen.fillText(shown, x, y);
     this.texts.push({ text: shown, x: x - (align === "right" ? w : align === "center" ? w / 2 : 0),
-        y: y - size * 0.8, w, h: size });
+        y: y - size * 0.8, w, h: size, head });
     return true;
   }
 

@@ -15,7 +15,7 @@ export function buildPanel(view) {
   const stage = make("div", {
     class: "vsim-stage", pointermove: (e) => view.pointer.point(e), pointerleave: () => view.pointer.point(null),
     click: (e) => view.pointer.click(e), dblclick: (e) => view.pointer.zoom(e),
-  }, base, middle, top, p.badge, ...Object.values(lists));
+  }, base, middle, top, ...Object.values(lists));
   const room = make("div", { class: "vsim-room" }, stage);
   const root = make("section", { class: "vsim vsim-map", "data-lm-suppress-shortcuts": "true",
       keydown: (e) => view.keyboard.key(e) },
@@ -48,16 +48,22 @@ function makeBar(view) {
   };
 }
 
+/** A badge for each unit of the scene, in the place of those of the former one. */
+export function makeBadges({ part, stage, scene, words }) {
+  for (const each of part.badges) each.remove();
+  part.badges = scene.units.map(() => makeButton("Blocked interrupts", "", () => words.showFaults(),
+      { class: "vsim-badge", hidden: true, "aria-expanded": String(!part.faults.hidden) }));
+  stage.append(...part.badges);
+}
+
 /** What stands around the picture. */
-function makeAround({ words }) {
+function makeAround(view) {
   return {
-    title: make("h2"), clock: make("span", { class: "vsim-clock" }),
-    badge: makeButton("Blocked interrupts", "", () => words.showFaults(), { class: "vsim-badge", hidden: true,
-        "aria-expanded": "false" }),
+    title: make("h2"), clock: make("span", { class: "vsim-clock" }), badges: [],
     strip: make("p", { class: "vsim-strip" }),
     faults: make("div", { class: "vsim-faults", hidden: true }),
     status: make("p", { class: "vsim-said", role: "status", "aria-live": "polite" }),
-    words: make("details", { toggle: () => words.tell(true) }, make("summary", {}, "In words"), make("div")),
+    words: make("details", { toggle: () => view.words.tell(true) }, make("summary", {}, "In words"), make("div")),
   };
 }
 
@@ -66,7 +72,7 @@ function makeList({ keyboard }, name, label) {
     focus: () => keyboard.focus(name), blur: () => keyboard.focus(null), keydown: (e) => keyboard.arrow(e, name) });
 }
 
-/** Lay the list boxes and the badge over what they stand for. */
+/** Lay the list boxes and the badges over what they stand for. */
 export function placePanel({ painter, where, scene, lists, part }) {
   const s = painter.scale, { chips, units, size, spine, tiles } = where;
   const put = (element, x, y, w, h) => Object.assign(element.style, { left: `${x * s}px`, top: `${y * s}px`,
@@ -79,8 +85,11 @@ export function placePanel({ painter, where, scene, lists, part }) {
   if (units.length) {
     const [x, y, w] = units[0], last = units.at(-1);
     put(lists.irte, x, y, w, last[1] + last[3] - y);
-    Object.assign(part.badge.style, { right: `${painter.width - (x + w) * s}px`, top: `${y * s - 21}px` });
   }
+  part.badges.forEach((badge, unit) => {
+    const [x, y, w] = units[unit];
+    Object.assign(badge.style, { right: `${painter.width - (x + w) * s}px`, top: `${y * s - 21}px` });
+  });
   if (where.free) return put(lists.vlapic, 0, 0, ...size);
   const top = Math.min(...tiles.filter(Boolean).map(([, y]) => y)) - 16;
   put(lists.vlapic, spine + 4, top, size[0] - spine - 8, size[1] - top - 2);

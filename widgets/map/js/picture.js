@@ -3,21 +3,23 @@
 import { many, range } from "./notation.js";
 import { drawRoads } from "./roads.js";
 import { Senders } from "./senders.js";
+import { cellOf } from "./table.js";
 import { Units } from "./units.js";
 import { Wall, magnify } from "./wall.js";
 import { Ways } from "./ways.js";
 
 const NARROW = 720;       // px below which the tall arrangement is taken
+const SLIM = 420;         // and below which the slim one is
 const LARGEST = 1.4;      // scale at most, and least at which words still find their places
 const LEAST = 0.88;
 
 /** The arrangement for a room: of the own height, or where the page gives one that with the largest slots in it. */
 function arrangementFor(scene, width, height) {
   if (!height) {
-    const tall = width < NARROW, where = scene[tall ? "tall" : "wide"];
-    return { where, scale: Math.min(tall ? 1.5 : LARGEST, width / where.size[0]) };
+    const where = scene[width < SLIM ? "slim" : width < NARROW ? "tall" : "wide"];
+    return { where, scale: Math.min(width < NARROW ? 1.5 : LARGEST, width / where.size[0]) };
   }
-  const all = [...scene.compact, scene.wide, scene.tall].map((where) =>
+  const all = [...scene.compact, scene.wide, scene.tall, scene.slim].map((where) =>
     ({ where, scale: Math.min(LARGEST, width / where.size[0], height / where.size[1]) }));
   const legible = all.filter(({ scale }) => scale >= LEAST), by = (of) => (a, b) => (of(b) > of(a) ? b : a);
   return legible.length ? legible.reduce(by(({ where, scale }) => where.cell * scale))
@@ -52,7 +54,7 @@ export class Picture {
   /** The box of a place, null where it is out of the picture. */
   boxOf([what, n]) {
     if (what === "device") return this.senders.box(n);
-    if (what === "irte") return this.where.free ? null : this.units.entry(0, n);
+    if (what === "irte") return this.where.free ? null : this.units.entry(...cellOf(n));
     return this.wall.slot(n);
   }
 
@@ -71,7 +73,8 @@ export class Picture {
   /** The headings over the columns. */
   drawHeads(painter) {
     const { scene, where } = this, s = painter.scale, right = where.flow === "right";
-    const style = { size: 12, bold: true, colour: "text" }, at = (name) => where.heads[name].map((n) => n * s);
+    const style = { size: 12, bold: true, colour: "text", head: true };
+    const at = (name) => where.heads[name].map((n) => n * s);
     if (right && where.chips.length) {
       const x = Math.max(...where.chips.map(([each]) => each)) * s - 10, one = { ...style, align: "right", room: x };
       painter.words("PCI devices", x, at("devices")[1], { ...one, whole: true })

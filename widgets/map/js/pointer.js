@@ -1,6 +1,7 @@
 // Pointing and choosing: what is under the pointer, what is selected, the rings around both.
 
 import { drawRing } from "./marks.js";
+import { cellOf, placeOf } from "./table.js";
 
 export class Pointer {
   constructor(view) {
@@ -14,9 +15,10 @@ export class Pointer {
     const { model, scene, table } = this.view, out = [];
     const device = scene.devices.findIndex(([id]) => id === model.get("device"));
     if (device >= 0) out.push(["device", device]);
-    const irte = model.get("irte"), vlapic = model.get("vlapic"), entries = scene.units[0]?.[0] ?? 0;
-    const cell = irte >= 0 && irte < entries ? table.cellOf(0, irte) : -1;
-    if (cell >= 0) out.push(["irte", cell]);
+    const [irte, vlapic, unit] = ["irte", "vlapic", "unit"].map((name) => model.get(name));
+    const entries = scene.units[unit]?.[0] ?? 0;
+    const place = irte >= 0 && irte < entries ? placeOf(unit, table.cellOf(unit, irte)) : -1;
+    if (place >= 0) out.push(["irte", place]);
     if (vlapic >= 0 && vlapic < scene.vlapics) out.push(["vlapic", vlapic]);
     return out.reverse();
   }
@@ -54,8 +56,8 @@ export class Pointer {
   }
 
   click(event) {
-    const found = this.at(event), entry = this.view.picture.units.stripAt(...this.pointOf(event));
-    if (!found && entry >= 0) this.view.zoomTable(entry);
+    const found = this.at(event), shown = this.view.picture.units.stripAt(...this.pointOf(event));
+    if (!found && shown) this.view.zoomTable(...shown);
     if (!found) return;
     this.choose(found);
     this.view.keyboard.enter(found);
@@ -63,17 +65,20 @@ export class Pointer {
 
   /** Select a place, or no longer when it is selected. */
   choose([what, n]) {
-    const { model, scene, table } = this.view;
-    const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n : table.entryOf(0, n);
+    const { model, scene, table } = this.view, [unit, cell] = cellOf(n);
+    const value = what === "device" ? scene.devices[n][0] : what === "vlapic" ? n : table.entryOf(unit, cell);
+    const again = model.get(what) === value && (what !== "irte" || model.get("unit") === unit);
     this.told = true;
-    this.view.set(what, model.get(what) === value ? -1 : value);
+    if (what === "irte") this.view.set("unit", unit);
+    this.view.set(what, again ? -1 : value);
     this.point(undefined);
   }
 
   /** A double click: the tile under it alone, or all again. */
   zoom(event) {
     if (this.view.zoomed !== null) return this.view.zoom(null);
-    if (this.at(event)?.[0] === "irte") return this.view.zoomTable(this.view.table.entryOf(0, this.at(event)[1]));
+    const found = this.at(event);
+    if (found?.[0] === "irte") return this.view.zoomTableAt(found[1]);
     const tile = this.view.picture.wall.tileAt(...this.pointOf(event));
     return tile >= 0 ? this.view.zoom(tile) : undefined;
   }

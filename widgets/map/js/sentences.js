@@ -1,6 +1,7 @@
 // What an interrupt did and what a place is, in words.
 
 import { bdf, count, hex, many } from "./notation.js";
+import { cellOf } from "./table.js";
 import { BLOCKED, DIRECT, LOST, MASKED, NOBODY, NO_ENTRY, OUTCOMES } from "./tokens.js";
 import { PIN, POSTED, Places, SPURIOUS, STALE, endsAtUnit } from "./tokens.js";
 
@@ -56,9 +57,9 @@ export class Sentences {
     return [`handle ${irte}`, said, kind === LOST ? "lost: no local APIC takes it" : end];
   }
 
-  /** Who uses a cell of the table, and where it sends. */
-  user(cell) {
-    const row = this.table.rowOf(0, cell);
+  /** Who uses the entry of a place, and where it sends. */
+  user(place) {
+    const row = this.table.rowOf(...cellOf(place));
     if (!row) return " · not in use";
     if (!row.present) return " · not present, a copy of it is in use";
     const where = row.posted ? "posted" : `\u2192 APIC ID ${hex(row.dst)}`;
@@ -73,9 +74,11 @@ export class Sentences {
       return `${`${bdf(id)} ${name}`.trim()} · ${many(messages, "message")}${pin} · ${count(tally.sent[n])} sent`;
     }
     if (what === "irte") {
-      const window = this.table.windows[0], { each } = window, first = this.table.entryOf(0, n);
-      const name = each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${first}`;
-      const of = (what_) => tally.ofCell(what_, 0, window, n), lost = of("lost") ? ` · ${count(of("lost"))} lost` : "";
+      const [unit, cell] = cellOf(n), window = this.table.windows[unit], { each } = window;
+      const first = this.table.entryOf(unit, cell), whose = scene.units.length > 1 ? `vIOMMU ${unit}, ` : "";
+      const name = whose + (each > 1 ? `entries ${first} to ${first + each - 1}` : `entry ${first}`);
+      const of = (what_) => tally.ofCell(what_, unit, window, cell);
+      const lost = of("lost") ? ` · ${count(of("lost"))} lost` : "";
       const letIn = `${count(of("used"))} remapped or posted`, refused = `${count(of("refused"))} refused`;
       return `${name}${this.user(n)} · ${letIn} · ${refused}${lost}`;
     }

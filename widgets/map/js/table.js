@@ -1,5 +1,6 @@
 // The entries in use of the remapping tables, as the kernel tells them (widgets/map/table.py), and the window on each
-// table that the picture shows: its used part by default, or what somebody has zoomed to.
+// table that the picture shows: its used part by default, or what somebody has zoomed to. A *place* is the number of a
+// cell among those of all tables.
 
 import { bytes } from "./tokens.js";
 
@@ -9,6 +10,12 @@ const SIZE = 12;          // bytes of a row
 const PRESENT = 1;
 const POSTS = 2;
 const STALE_COPY = 4;
+
+/** The unit and the cell of a place. */
+export const cellOf = (place) => [Math.floor(place / CELLS), place % CELLS];
+
+/** The place of a unit's cell; -1 for none. */
+export const placeOf = (unit, cell) => (cell < 0 ? -1 : unit * CELLS + cell);
 
 export class Table {
   constructor(scene) {
@@ -54,6 +61,20 @@ export class Table {
   entryOf(unit, cell) {
     const { each, first } = this.windows[unit];
     return first + cell * each;
+  }
+
+  /** How many cells the units before one show; by default how many all do. */
+  cellsBefore(unit = this.windows.length) {
+    return this.windows.slice(0, unit).reduce((sum, { cells }) => sum + cells, 0);
+  }
+
+  /** The place `by` cells on from one, in the next table when this one ends; undefined when there is none. */
+  beside(place, by) {
+    let [unit, cell] = cellOf(place);
+    cell += by;
+    while (cell < 0 && unit > 0) cell += this.windows[--unit].cells;
+    while (unit < this.windows.length - 1 && cell >= this.windows[unit].cells) cell -= this.windows[unit++].cells;
+    return cell >= 0 && cell < this.windows[unit].cells ? placeOf(unit, cell) : undefined;
   }
 
   /** The row of the one entry of a cell, or of the first in use of its entries. */

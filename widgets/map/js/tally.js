@@ -7,18 +7,19 @@ const BY_VCPU = ["delivered", "direct", "spurious"];
 const BY_ENTRY = ["used", "refused", "lost"];
 
 export class Tally {
-  /** total: by outcome. delivered: by vCPU, of devices; direct: of IPIs and of units' own events. used, refused, lost:
-   *  by unit and entry, those let in, refused, and sent to nobody. */
+  /** total: by outcome. blocked: by unit. delivered: by vCPU, of devices; direct: of IPIs and of units' own events.
+   *  used, refused, lost: by unit and entry, those let in, refused, and sent to nobody. */
   constructor(scene, ipis = false) {
     this.places = new Places(scene);
     this.total = new Float64Array(OUTCOMES.length);
+    this.blocked = scene.units.map(() => 0);
     this.sent = new Uint32Array(scene.devices.length);
     for (const name of BY_VCPU) this[name] = new Uint32Array(scene.vlapics);
     for (const name of BY_ENTRY) this[name] = scene.units.map(() => new Uint32Array(ENTRIES));
     this.ipis = ipis;         // whether a vLAPIC's shade counts what is direct, too
     this.pending = new Uint8Array(scene.vlapics);
     this.recent = [];
-    this.blocked = [];
+    this.failed = [];
     this.tops = [16, 16];
     this.states = [];
     this.reach = scene.reach;     // the largest APIC ID that a device can name, what it is beyond
@@ -33,6 +34,7 @@ export class Tally {
       return Array.from({ length: view.byteLength / 4 }, (_, n) => view.getUint32(4 * n, true));
     };
     this.total.set(present.total);
+    this.blocked = [...present.blocked];
     for (const name of ["sent", ...BY_VCPU]) this[name].set(words(present[name]).slice(0, this[name].length));
     for (const name of BY_ENTRY) present[name].forEach((data, unit) => this.loadEntries(name, unit, bytes(data)));
     this.setPending(present.pending);
@@ -64,6 +66,7 @@ export class Tally {
       const counts = kind === DIRECT ? this.direct : kind === SPURIOUS ? this.spurious : this.delivered;
       counts[dst - places.vlapic] += times;
     }
+    if (kind === BLOCKED && this.blocked.length) this.blocked[places.unitOf(src)] += times;
     if (!(outcome & NO_ENTRY) && this.used.length) {
       const unit = places.unitOf(src);
       (endsAtUnit(outcome) ? this.refused : this.used)[unit][irte] += times;
@@ -77,8 +80,8 @@ export class Tally {
     this.recent.push(token);
     if (this.recent.length > 400) this.recent.splice(0, 200);
     if ((token[4] & 7) === BLOCKED || (token[4] & 7) === LOST) {
-      this.blocked.push(token);
-      if (this.blocked.length > 60) this.blocked.splice(0, 30);
+      this.failed.push(token);
+      if (this.failed.length > 60) this.failed.splice(0, 30);
     }
   }
 

@@ -2,8 +2,10 @@
 
 import { drawCorner } from "./marks.js";
 import { bdf, count } from "./notation.js";
+import { placeOf } from "./table.js";
 
 const STRIP = 12;         // room of the strip that stands for a whole table
+const OWN = 30;           // from a unit to the spine where what is told below it has a line of its own
 
 export class Units {
   constructor(scene, where, table) {
@@ -39,24 +41,28 @@ export class Units {
     return this.right ? [x + part * w, y + h / 2] : [x + w / 2, y + part * h];
   }
 
-  /** The entry for which a point on the first unit's strip stands, -1 beside it. */
+  /** The unit and the entry for which a point on a strip stands; null beside all strips. */
   stripAt(x, y) {
-    const count = this.scene.units[0]?.[0] ?? 0;
-    if (this.where.free || count <= 0) return -1;
-    const [sx, sy, w, h] = this.strip(0), air = 3;
-    if (x < sx - air || x > sx + w + air || y < sy - air || y > sy + h + air) return -1;
+    const air = 3, unit = this.where.free ? -1 : this.scene.units.findIndex(([entries], n) => {
+      const [sx, sy, w, h] = this.strip(n);
+      return entries > 0 && x >= sx - air && x <= sx + w + air && y >= sy - air && y <= sy + h + air;
+    });
+    if (unit < 0) return null;
+    const [sx, sy, w, h] = this.strip(unit), [entries] = this.scene.units[unit];
     const part = this.right ? (x - sx) / w : (y - sy) / h;
-    return Math.max(0, Math.min(count - 1, Math.floor(part * count)));
+    return [unit, Math.max(0, Math.min(entries - 1, Math.floor(part * entries)))];
   }
 
-  /** The cell of the first unit's table at a point, -1 for none. */
+  /** The place of the cell at a point, -1 for none. */
   at(x, y) {
-    const cells = this.table.windows[0]?.cells;
-    if (this.where.free || !cells) return -1;
-    const [fx, fy, w, h] = this.field(0), [columns, rows] = this.grids[0];
-    if (x < fx || x >= fx + w || y < fy || y >= fy + h) return -1;
-    const cell = Math.floor((y - fy) / h * rows) * columns + Math.floor((x - fx) / w * columns);
-    return cell < cells ? cell : -1;
+    if (this.where.free) return -1;
+    for (let unit = 0; unit < this.grids.length; unit++) {
+      const [fx, fy, w, h] = this.field(unit), [columns, rows] = this.grids[unit];
+      if (x < fx || x >= fx + w || y < fy || y >= fy + h) continue;
+      const cell = Math.floor((y - fy) / h * rows) * columns + Math.floor((x - fx) / w * columns);
+      return cell < this.table.windows[unit].cells ? placeOf(unit, cell) : -1;
+    }
+    return -1;
   }
 
   draw(painter, tally) {
@@ -96,7 +102,8 @@ export class Units {
     if (entries > 0) this.drawStrip(painter, unit);
     if (right) lines.forEach((text, n) => painter.words(text, (x + w / 2) * s, (y + h) * s + 13 + 13 * n,
         { align: "center", colour: "muted", room: w * s + 30 }));
-    else painter.words(lines.join(", "), x * s, (y + h) * s + 14, { colour: "muted", room: w * s / 2 - 12 });
+    else painter.words(lines.join(", "), x * s, (y + h) * s + 14, { colour: "muted",
+        room: this.where.trunks[unit][1][1] - y - h > OWN ? w * s : w * s / 2 - 12 });
   }
 
   /** The whole table: which parts are used, and a frame around the part that is shown. */

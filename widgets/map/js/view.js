@@ -13,13 +13,13 @@ import { Intake } from "./intake.js";
 import { Keyboard } from "./keyboard.js";
 import { Legend } from "./legend.js";
 import { Painter } from "./painter.js";
-import { buildPanel, placePanel } from "./panel.js";
+import { buildPanel, makeBadges, placePanel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { Pointer } from "./pointer.js";
 import { Rates } from "./rates.js";
 import { Sentences } from "./sentences.js";
-import { Table } from "./table.js";
+import { Table, cellOf } from "./table.js";
 import { Tally } from "./tally.js";
 import { watchTheme } from "./theme.js";
 import { Places, unpack } from "./tokens.js";
@@ -64,7 +64,7 @@ class View {
     on("change:playing", () => this.player.showControls());
     on("change:speed", () => this.player.showControls());
     on("change:theme", () => this.theme());
-    for (const name of ["device", "irte", "vlapic"]) on(`change:${name}`, () => this.pointer.point(undefined));
+    for (const name of ["device", "irte", "vlapic", "unit"]) on(`change:${name}`, () => this.pointer.point(undefined));
     const watch = (made, element) => { made.observe(element); this.off.push(() => made.disconnect()); };
     const resized = new ResizeObserver(() => { this.theme(); this.layout(); });
     for (const each of [this.root, this.room]) watch(resized, each);
@@ -111,6 +111,7 @@ class View {
     this.root.setAttribute("aria-label", `Live map of ${title[0]}`);
     say(this.part.title, `${title[0]} · profile ${title[1]}`);
     this.legend.fill();
+    makeBadges(this);
     this.layout(true);
     if (this.player.replay) this.player.setPace(), this.player.seek(0);
     else this.restore();
@@ -170,20 +171,27 @@ class View {
     this.keyboard.enter(["vlapic", tile === null ? vlapic : this.scene.tiles[tile].slice(1).find((n) => n >= 0)]);
   }
 
-  /** Show 256 entries around one of the first unit's table; when it is shown already, the whole table; null: the used
-   *  part again. */
-  zoomTable(index) {
-    const { each, cells, first } = this.table.windows[0], shown = each === 1 && first <= index && index < first + cells;
-    this.table.zoomed = index === null ? null : { unit: 0, first: shown ? -1 : Math.floor(index / 256) * 256 };
+  /** Show 256 entries around one of a unit's table; when it is shown already, the whole table; null: the used part
+   *  again. */
+  zoomTable(unit, index) {
+    const { each, cells, first } = this.table.windows[unit];
+    const shown = each === 1 && first <= index && index < first + cells;
+    this.table.zoomed = index === null ? null : { unit, first: shown ? -1 : Math.floor(index / 256) * 256 };
     this.table.open();
     this.showZoom();
     this.pointer.hover = null;
     this.layout(true);
   }
 
+  /** The same around the first entry of a place. */
+  zoomTableAt(place) {
+    const [unit, cell] = cellOf(place);
+    this.zoomTable(unit, this.table.entryOf(unit, cell));
+  }
+
   /** Everything that was zoomed is shown whole again. */
   wholeAgain() {
-    if (this.table.zoomed) this.zoomTable(null);
+    if (this.table.zoomed) this.zoomTable(this.table.zoomed.unit, null);
     if (this.zoomed !== null) this.zoom(null);
   }
 

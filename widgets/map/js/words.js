@@ -3,7 +3,7 @@
 
 import { make, makeTable, say } from "./elements.js";
 import { count, duration, hex, many } from "./notation.js";
-import { BLOCKED, OUTCOMES } from "./tokens.js";
+import { OUTCOMES } from "./tokens.js";
 
 export class Words {
   constructor(view) {
@@ -25,22 +25,27 @@ export class Words {
 
   /** Bring everything up to date; now: also what is said seldom. */
   tell(now = false) {
-    const { tally, scene, part: p, intake, player, pointer, legend, sentences } = this.view;
+    const { tally, part: p, intake, player, pointer, legend, sentences } = this.view;
     if (!tally) return;
     legend.tell(this.view);
     say(p.clock, `machine time ${duration(tally.clock)}`);
     p.merged.hidden = !intake.merged;
     say(p.merged, `${count(intake.merged)} merged: counted, not drawn`);
     player.showPosition();
-    const blocked = tally.total[BLOCKED];
-    p.badge.hidden = !blocked || !scene.units.length;
-    say(p.badge, `✕ ${blocked < 1000 ? blocked : `${Math.floor(blocked / 1000)}k`}`);
-    p.badge.setAttribute("aria-label", `${many(blocked, "blocked interrupt")}: show the records`);
+    p.badges.forEach((badge, unit) => this.tellBlocked(badge, tally.blocked[unit], unit));
     if (!pointer.hover) this.rest();
     const time = performance.now();
     if (now || time - this.spoken > 5000) this.spoken = time, say(p.status, sentences.summary(tally));
     if (p.words.open && (now || time - this.tabled > 1000)) this.tabled = time, this.fillTables();
     if (!p.faults.hidden) this.fillFaults();
+  }
+
+  /** What a unit refused, on its badge. */
+  tellBlocked(badge, blocked, unit) {
+    const whose = this.view.scene.units.length > 1 ? ` of vIOMMU ${unit}` : "";
+    badge.hidden = !blocked;
+    say(badge, `✕ ${blocked < 1000 ? blocked : `${Math.floor(blocked / 1000)}k`}`);
+    badge.setAttribute("aria-label", `${many(blocked, "blocked interrupt")}${whose}: show the records`);
   }
 
   // --- the line below the picture ---
@@ -91,16 +96,16 @@ export class Words {
   }
 
   showFaults(open = this.view.part.faults.hidden) {
-    const { faults, badge } = this.view.part;
+    const { faults, badges } = this.view.part;
     faults.hidden = !open;
-    badge.setAttribute("aria-expanded", String(open));
+    for (const each of badges) each.setAttribute("aria-expanded", String(open));
     if (open) this.fillFaults();
   }
 
   fillFaults() {
     const { tally, sentences, part } = this.view, item = (text) => make("li", {}, text);
     const rows = this.records.map(item);
-    const last = tally.blocked.slice(-8).reverse().map((token) =>
+    const last = tally.failed.slice(-8).reverse().map((token) =>
       item(`${duration(token[0])}: ${sentences.of(token)}`));
     part.faults.replaceChildren(
       make("h3", {}, "Fault recording registers"), rows.length ? make("ul", {}, ...rows) : make("p", {},
