@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as W
 
+from vsim.history import whole
 from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.receipts import Receipt
@@ -48,6 +50,8 @@ LESSONS: dict[str, str] = {
 }
 """The module with the exercises of each notebook, as its `TASKS`."""
 GUEST = "guest"
+KEPT = Path(".vsim-student")
+"""Beside the notebooks: the name, once it was told."""
 OPEN_WORDS = ("show me",)
 """What unlocks an answer without a guess."""
 
@@ -70,8 +74,12 @@ class _State:
 
 
 def student() -> str:
-    """Who works here: `VSIM_STUDENT`, or "guest"."""
-    return receipts.name(os.environ.get("VSIM_STUDENT", GUEST))
+    """Who works here: `VSIM_STUDENT`, or who has told a name in this folder, or "guest"."""
+    told = os.environ.get("VSIM_STUDENT", "")
+    if not told and KEPT.is_file():
+        with KEPT.open(encoding="utf-8", errors="replace") as file:
+            told = file.read(4 * receipts.MAX_NAME)
+    return receipts.name(told) if told.strip() else GUEST
 
 
 class Quiz:
@@ -86,15 +94,28 @@ class Quiz:
         self.who = receipts.name(who) if who else student()
         self._states = {name: _State() for name in self.tasks}
         self._numbers: dict[str, Numbers] = {}
+        self._cards: list[Card] = []
 
     def __repr__(self) -> str:
         return f"{len(self.tasks)} exercises with the numbers of {self.who}"
 
     def _repr_html_(self) -> str:
         """Whose numbers these are."""
-        advice = ('' if self.who != GUEST else " Everybody who is a guest has the same numbers; for your own, write "
-                  f'<code>quiz = Quiz("{escape(self.notebook)}", "your name")</code>.')
+        advice = " Every guest has the same numbers; a name gives you your own." if self.who == GUEST else ""
         return f"<p>{len(self.tasks)} exercises with the numbers of <b>{escape(self.who)}</b>.{advice}</p>"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """As HTML; for a guest with a box that asks for the name, once for all notebooks of the folder."""
+        said = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        return said if self.who != GUEST else {**Name(self)._repr_mimebundle_(**options), **said}
+
+    def rename(self, who: str) -> None:
+        """Another student: other numbers, and everything from the beginning, on the cards as well."""
+        self.who = receipts.name(who)
+        self._numbers.clear()
+        self._states = {name: _State() for name in self.tasks}
+        for card in self._cards:
+            card.refresh()
 
     def numbers(self, name: str) -> Numbers:
         """The student's numbers of a task."""
@@ -113,7 +134,8 @@ class Quiz:
 
     def ask(self, name: str) -> Card:
         """The question, with a box for the answer."""
-        return Card(self, name)
+        self._cards.append(Card(self, name))
+        return self._cards[-1]
 
     def guess(self, name: str, answer: Any) -> Answer:
         """Commit an answer; what comes of it. None is no answer, and costs nothing."""
@@ -231,6 +253,31 @@ def _asked(question: str) -> str:
     return f'<p style="{style}">{words}</p>'
 
 
+class Name(W.VBox):
+    """Asks a guest for a name, and keeps it beside the notebooks."""
+
+    def __init__(self, quiz: Quiz) -> None:
+        self.quiz = quiz
+        self.said = W.HTML(quiz._repr_html_())
+        self.box = W.Text(placeholder="your name", layout=W.Layout(width="220px"), continuous_update=False)
+        self.keep = W.Button(description="that is me", layout=W.Layout(width="auto"),
+                             tooltip="gives you numbers of your own, in all notebooks of this folder")
+        self.keep.on_click(lambda _: self._keep())
+        super().__init__([self.said, W.HBox([self.box, self.keep])])
+        self.add_class("vsim-name")
+
+    def _keep(self) -> None:
+        if not self.box.value.strip():
+            return
+        self.quiz.rename(self.box.value)
+        try:
+            whole.write(KEPT, self.quiz.who.encode())
+            kept = "Other notebooks of this folder know it when they are opened."
+        except OSError as error:
+            kept = f"It could not be kept beside the notebooks ({escape(str(error))}): tell it again in the next one."
+        self.said.value = f"{self.quiz._repr_html_()}<p>{kept} The questions below have changed.</p>"
+
+
 class Card(W.VBox):
     """A question with its box, its hints, and what came of the answer."""
 
@@ -250,6 +297,11 @@ class Card(W.VBox):
         self.more.on_click(lambda _: self._hint())
         super().__init__([self.words, W.HBox([self.box, self.commit, self.more]), self.hints, self.told])
         self.add_class("vsim-card")
+
+    def refresh(self) -> None:
+        """The question with the numbers of who works here now; what was said before is gone."""
+        self.words.value = _asked(self.quiz.question(self.name))
+        self.told.value = self.hints.value = self.box.value = ""
 
     def _commit(self) -> None:
         self.told.value = self.quiz.guess(self.name, self.box.value)._repr_html_()

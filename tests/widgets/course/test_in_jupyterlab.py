@@ -12,7 +12,7 @@ expect.set_options(timeout=1000 * PATIENCE)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
 
 CELLS = ('from widgets.course.quiz import Quiz\nquiz = Quiz("03_six_names", "Ada")\nquiz', 'quiz.ask("vector")',
-         'quiz.show("vector")', "quiz.receipt()")
+         'quiz.show("vector")', "quiz.receipt()", 'Quiz("07_messages_and_senders")')
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +60,15 @@ def test_a_prediction_is_locked_until_it_is_committed_and_the_receipt_tells_of_i
         expect(card).to_contain_text("Right.")
         again(session, "quiz.receipt()")
         expect(cell(session, "quiz.receipt()")).to_contain_text("score=1/10 tries=2 met=M2 sign=")
+
+
+def test_a_guest_is_asked_for_a_name_once(server, browser):
+    with opened(server, browser, "exercise.ipynb") as session:
+        assert session.run() == []
+        asks = session.page.locator(".vsim-name")
+        asks.get_by_role("textbox").fill("Grace")
+        asks.get_by_role("button", name="that is me").click()
+        expect(asks).to_contain_text("5 exercises with the numbers of Grace.")
+        again(session, "07_messages_and_senders")
+        expect(asks).to_have_count(0)
+        expect(cell(session, "07_messages_and_senders")).to_contain_text("5 exercises with the numbers of Grace.")

@@ -15,7 +15,7 @@ from vsim.cli.main import main
 from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.quiz import LESSONS as MODULES
-from widgets.course.quiz import Card, Quiz
+from widgets.course.quiz import Card, Name, Quiz
 from widgets.course.task import number, numbers, word
 
 STUDENTS = ("Ada", "Grace", "Edsger")
@@ -97,6 +97,35 @@ def test_a_card_commits_and_hints_by_clicks():
     assert "M4" in card.told.value
     card.more.click()
     assert "Who reads the entry?" in card.hints.value
+
+
+def test_a_name_is_asked_once_and_kept_beside_the_notebooks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VSIM_STUDENT", raising=False)
+    quiz = Quiz("03_six_names")
+    before, asks, card = quiz.numbers("vector"), Name(quiz), quiz.ask("moved")
+    card.box.value, old = "yes", card.words.value
+    card.commit.click()
+    assert "application/vnd.jupyter.widget-view+json" in quiz._repr_mimebundle_() and quiz.who == "guest"
+    asks.keep.click()
+    assert quiz.who == "guest" and not list(tmp_path.iterdir())
+    asks.box.value = "Ada <b>"
+    asks.keep.click()
+    assert "<b>Ada" in asks.said.value and quiz.numbers("vector") != before
+    assert card.words.value != old and (card.told.value, card.box.value, quiz.score[0]) == ("", "", 0)
+    other = Quiz("07_messages_and_senders")
+    assert other.who == quiz.who != "guest" and "widget-view" not in str(other._repr_mimebundle_())
+    monkeypatch.setenv("VSIM_STUDENT", "Grace")
+    assert Quiz("03_six_names").who == "Grace"
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("widgets.course.quiz.KEPT", tmp_path / "none" / "name")
+    asks = Name(Quiz("03_six_names"))
+    asks.box.value = "Ada"
+    asks.keep.click()
+    assert "could not be kept" in asks.said.value and asks.quiz.who == "Ada"
 
 
 @pytest.mark.parametrize("given, read", [("0x1F", 31), ("1fh", 31), (" 42 ", 42), ("1_000", 1000), (7, 7)])
