@@ -8,6 +8,7 @@ Run again it writes the same bytes: there are no dates and no times in it. The p
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from widgets.report.domain import Case
     from widgets.report.paper import Part
     from widgets.report.series import Shown
+
+PAGE = re.compile(r"""(https?://|(?![^/]*:|//))[^\s<>"'`#]{1,2000}""")
+"""An address that a report may lead to: of the web, or a path."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +34,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: report.html)")
     parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
     parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
+    parser.add_argument("--page", metavar="ADDRESS", default="", help="of a bench.html that vsim site made: the states "
+                        "in the report get a link that opens them there")
     parser.add_argument("--markdown", action="store_true", help="write Markdown, with the drawings as SVG beside it")
     parser.set_defaults(func=report)
 
@@ -40,12 +46,16 @@ def report(args: argparse.Namespace) -> int:
     from vsim.cli.waiting import CtrlC, progress
     from vsim.history import whole
     from vsim.readers.pieces import PieceError
+    from vsim.readers.source import shown as quoted
     from widgets.report.domain import play
     from widgets.report.series import show
 
     output: Path = args.output or Path("report.md" if args.markdown else "report.html")
     if bool(args.dumps) == bool(args.config):
         raise PieceError("vsim report", 1, 1, "found neither or both of FILE.cfg and --dumps; allowed: one of them")
+    if args.page and not PAGE.fullmatch(args.page):
+        raise PieceError("vsim report", 1, 1, f"found --page {quoted(args.page)}; allowed: http://..., https://..., or "
+                         "a path beside the report, without # and spaces")
     whole.try_out(output)
     if args.dumps:
         return _of_dumps(args.dumps, output, args.markdown)
@@ -53,7 +63,7 @@ def report(args: argparse.Namespace) -> int:
         case = play(args.config, args.lspci, args.profile, progress("interrupts"), ctrl_c.wanted)
     if case.result.stopped:
         print("stopped: the report says what is known so far; Ctrl-C again ends without one", file=sys.stderr)
-    files = rendered(document(case, show()), output.name, args.markdown)
+    files = rendered(document(case, show(), args.page), output.name, args.markdown)
     whole.write_all({output.parent / name: data for name, data in files.items()})
     size = sum(map(len, files.values()))
     print(f"{output}: {size // 1024:,} KiB in {len(files)} file{'s' if len(files) > 1 else ''}; {verdict(case)}")
@@ -89,8 +99,8 @@ def verdict(case: Case) -> str:
     return f"{len(result.reached)} of {result.vcpus} vCPUs reached"
 
 
-def document(case: Case, shown: Shown) -> list[Part]:
-    """The whole review, part by part."""
+def document(case: Case, shown: Shown, page: str = "") -> list[Part]:
+    """The whole review, part by part. page: address of a page that opens links, "" for none."""
     from vsim import __version__
     from widgets.report import domain as report_domain
     from widgets.report import host as report_host
@@ -98,7 +108,7 @@ def document(case: Case, shown: Shown) -> list[Part]:
     from widgets.report import series as report_series
     from widgets.report.paper import Heading, Words, contents
 
-    inside = [*report_domain.configuration(case), *report_run.reach(case), *report_run.interrupts(case),
+    inside = [*report_domain.configuration(case), *report_run.reach(case), *report_run.interrupts(case, page),
               *report_series.costs(), *report_series.versions(), *report_series.defects(shown, case.base),
               *report_host.host_units(), *report_series.questions(shown), *report_series.limits(),
               *report_series.open_questions(), *report_series.grades()]

@@ -60,7 +60,8 @@ def _points(part: Points) -> str:
 def _copied(part: Copied) -> str:
     fence = max(re.findall("`+", part.text), default="", key=len)
     fence = "`" * max(3, len(fence) + 1)
-    return f"{text(part.what)}\n\n{fence}\n{part.text}\n{fence}"
+    opened = f"\n\n[Open it on the page](<{part.address}>)" if part.address else ""
+    return f"{text(part.what)}\n\n{fence}\n{part.text}\n{fence}{opened}"
 
 
 def _links(part: Links) -> str:

@@ -74,7 +74,12 @@ def _points(part: Points) -> str:
 def _copied(part: Copied) -> str:
     return (f'<figure class="copied"><figcaption>{text(part.what)}</figcaption>'
             f'<pre tabindex="0" role="textbox" aria-readonly="true" aria-label="{escape(part.what)}">'
-            f"{escape(part.text)}</pre></figure>")
+            f"{escape(part.text)}</pre>{_open(part)}</figure>")
+
+
+def _open(part: Copied) -> str:
+    """The link of a text that a page opens."""
+    return f'<a href="{escape(part.address)}" rel="noreferrer">Open it on the page</a>' if part.address else ""
 
 
 def _items(items: Iterable[str]) -> str:

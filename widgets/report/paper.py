@@ -42,10 +42,11 @@ class Points(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """Text to be copied as it is. what: what one does with it."""
+    """Text to be copied as it is. what: what one does with it; address: of a page that opens it, "" for none."""
 
     what: str
     text: str
+    address: str = ""
 
 
 class Grid(NamedTuple):

@@ -72,17 +72,17 @@ def _span(low: int, high: int) -> str:
 # --- the interrupts ---
 
 
-def interrupts(case: Case) -> list[Part]:
-    """The two interrupts: drawn, told, and which checks were made."""
+def interrupts(case: Case, page: str = "") -> list[Part]:
+    """The two interrupts: drawn, told, and which checks were made. page: address of a page that opens links."""
     made: list[Part] = [Heading(2, "Two interrupts", "interrupts")]
     if not case.drawn:
         made.append(Words("The domain has no device that raises interrupts: there is nothing to draw."))
     for number, each in enumerate(case.drawn, 1):
-        made += _interrupt(number, each)
+        made += _interrupt(number, each, page)
     return made
 
 
-def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
+def _interrupt(number: int, each: Drawn, page: str) -> Iterator[Part]:
     journey = each.journey
     yield Heading(3, f"{number}. {each.title}", each.name)
     yield Words(each.lead)
@@ -90,7 +90,8 @@ def _interrupt(number: int, each: Drawn) -> Iterator[Part]:
     yield Picture(f"drawn-{each.name}", f"{each.title}: {journey.verdict}.", journey.sentences, _checked(journey), wide,
                   tall)
     if each.link:
-        yield Copied("The exact state after it, as a link to mail:", each.link)
+        yield Copied("The exact state after it, as a link to mail:", each.link,
+                     f"{page}#state={each.link}" if page else "")
         yield Copied("One line of Python that opens it in a notebook:",
                      line(each.link))
     else:

@@ -357,6 +357,24 @@ def test_the_line_of_python_in_the_report_runs_and_opens_the_state(small, html):
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize("address", ["https://kit.example/a/bench.html", "bench.html", "../site/bench.html"])
+def test_a_state_opens_on_the_page_that_is_named(address):
+    case = play(DATA / "small.cfg", DATA / "big.lspci")
+    assert report.PAGE.fullmatch(address)
+    parts = run_parts.interrupts(case, address)
+    wanted = [f"{address}#state={each.link}" for each in case.drawn]
+    assert re.findall(r'<a href="([^"]+#state[^"]+)"', page([Heading(1, "t", "top"), *parts])) == wanted
+    assert re.findall(r"\[Open it on the page\]\(<([^>]+)>\)", markdown(parts, "r")[0]) == wanted
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//other.example/x", "a b", "x#y",
+                                     'x"onclick="', "<b>", "vbscript:x", "file:///x"])
+def test_a_page_that_is_no_address_is_refused_before_anything_is_done(address, tmp_path):
+    with pytest.raises(ValueError, match="found --page ") as caught:
+        run("none.cfg", "-o", tmp_path / "r.html", "--page", address)
+    assert caught.value.line == 1 and not [*tmp_path.iterdir()]
+
+
 def test_the_report_has_the_interfaces_own_names(html):
     for name in ("viommu_type=0x1", "base_address=0xfed90000", "length=0x1000", "capabilities=0x1"):
         assert name in html

@@ -26,14 +26,30 @@ def browser():
         yield found
 
 
+def test_a_bench_in_a_notebook_knows_the_page(browser, address):
+    visit = Visit(browser, f"{address}lab/index.html?path=01_the_bench.ipynb")
+    try:
+        run(visit.page)
+        visit.page.locator(".vsim-copylink button").first.click()
+        visit.page.wait_for_function("document.querySelector('.vsim-linked p')?.textContent")
+        assert visit.page.evaluate("navigator.clipboard.readText()").startswith(f"{address}bench.html#state=vsim1.")
+    finally:
+        visit.close()
+
+
+def run(page):
+    """Open the notebook's kernel and run all cells."""
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    page.wait_for_function(_READY)
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)")
+    page.wait_for_function(_READY)
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in LESSONS.glob("*.ipynb")))
 def test_a_notebook_runs_from_top_to_bottom(browser, address, name):
     visit = Visit(browser, f"{address}lab/index.html?path={name}")
     try:
-        visit.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        visit.page.wait_for_function(_READY)
-        visit.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)")
-        visit.page.wait_for_function(_READY)
+        run(visit.page)
         assert visit.page.evaluate(_ERRORS) + visit.page.evaluate(_NOT_SHOWN) == []
         assert visit.page.evaluate(_RAN)
         assert {host for host in visit.asked if host} == {address.split("/")[2]}
