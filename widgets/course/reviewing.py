@@ -53,7 +53,7 @@ def pin(*corrected: str) -> str:
 
 
 def _also(numbers: Numbers, answer: str) -> Judged:
-    named = next((each for each in numbers["among"] if each.lower() == answer), "")
+    named = next((each for each in numbers["among"] if each.lower() in (answer, f"xen.{answer}")), "")
     if not named:
         return Judged(False, said=f"One of these is asked for: {numbers['offered']}.")
     both, alone = pin("xen.D10", named), pin("xen.D10")

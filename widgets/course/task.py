@@ -79,13 +79,13 @@ def entry(given: Any) -> int:
     """A table entry as text, such as p=1 vector=0x51 dst=0x10 sid=00:06.0 svt=1. ValueError for anything else."""
     if not isinstance(given, str):
         raise ValueError("an entry is asked for as text, such as p=1 vector=0x51 dst=0x10")
-    return IRTE.parse(given)
+    return IRTE.parse(given.replace(",", " "))
 
 
 def fields(given: Any) -> dict[str, int]:
     """Fields of an entry, as text such as dst=4 vector=0x31. ValueError for anything else, and for none."""
     entry(given)
-    found = dict(each.split("=") for each in given.split() if "=" in each)
+    found = dict(each.split("=") for each in given.replace(",", " ").split() if "=" in each)
     if not found:
         raise ValueError("a field or two are asked for, such as dst=4 vector=0x31")
     return {name: int(IRTE.split(IRTE.parse(f"{name}={value}"))[name]) for name, value in found.items()}

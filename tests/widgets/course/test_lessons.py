@@ -131,6 +131,13 @@ def test_a_right_answer_is_right_and_its_neighbour_is_not(notebook, name, who):
     assert wrong.guess(name, other(wrong.tasks[name], answer)).text.startswith("Not so.")
 
 
+def test_answers_are_read_as_people_write_them():
+    quiz = Quiz("02_edit_an_irte", "Ada")
+    n = quiz.numbers("move")
+    assert quiz.guess("move", f"vector={n['vector']:#x}, dst={2 * n['vcpu']:#x}").text.startswith("Right.")
+    assert Quiz("10_design_review", "Ada").guess("also", "D32").text.startswith("Right.")
+
+
 @pytest.mark.parametrize("notebook, name, answer, met", TELLS)
 @pytest.mark.parametrize("who", STUDENTS)
 def test_a_tell_tale_answer_names_the_belief(notebook, name, answer, met, who):
