@@ -18,7 +18,7 @@ from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, RTE, Reason
 from vsim.layouts.registers import GSTS, OFFSET
 from vsim.state import commands as c
 from vsim.state.arrays import LATCH_WORDS, MOST_BOUND, PAGE_WORDS, Apic, Latch, Machine
-from vsim.state.profile import IOAPIC_UNVERIFIED
+from vsim.state.profile import FAULTS_UNRECORDED, IOAPIC_UNVERIFIED
 from vsim.state.trace import Act, Drop, Event, Kind, Trip, Warn, node
 from vsim.xen import bind as xen_bind
 from vsim.xen import models as xen_models
@@ -142,7 +142,7 @@ def _refuse(m: Machine, unit: int, requester: int, verdict: remap.Verdict) -> No
 
 
 def _record(m: Machine, unit: int, reason: int, index: int, requester: int, quiet: bool) -> None:
-    if quiet:
+    if quiet or m.quirks & FAULTS_UNRECORDED:
         m.emit(_VIOMMU | unit, Act.SUPPRESSED, reason, index, requester & 0xFFFF)
         return
     message = faults.record(m, unit, reason, index, requester & 0xFFFF)

@@ -9,4 +9,11 @@ In the order in which to read them; a module imports only from those above it:
     recording    files of a whole run of a real system
     taken        vectors that vCPUs took, explained
     rerun        a whole run done again, and compared
+    guard        a script: no process outlives the one that wanted it
+    senders      devices of QEMU that send any message
+    traces       QEMU's trace lines as observations
+    qtest        a QEMU that is driven from here
+    there        a command in the terms of QEMU's machine
+    deviations   which of them explain a difference
+    beside       a live QEMU beside a machine
 """

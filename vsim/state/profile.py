@@ -107,6 +107,9 @@ LVT_KEPT = quirk(
     "qemu.K8", "lvt_kept", "a local APIC that software switches off keeps its local vector table as it is",
     "every entry is masked, and stays so while it is off (SDM 11.4.7.2)",
     "a timer, or the 8259 at LINT0, still interrupts", "sure")
+FAULTS_UNRECORDED = quirk(
+    "qemu7.F1", "faults_unrecorded", "QEMU 7.2 records no fault of interrupt remapping",
+    "a fault record, FSTS.PPF and a fault event (V 6)", "a blocked interrupt leaves no trace", "sure")
 
 
 INTERFACES = ("v1", "v1-corrected", "rfc-v1", "rfc-v2", "v2", "v3", "v4")

@@ -28,7 +28,7 @@ from vsim.storm.loop import CHOICE, DELIVERED, FAULTS, LEAVES, LEFT, MERGES, TAK
 from vsim.storm.view import View
 from vsim.storm.workload import POLICIES, Request, Source, Workload, affinity, change, commands, handler
 
-SERIES = sum(quirk.bit for id_, quirk in QUIRKS.items() if id_.startswith("xen."))
+SERIES = sum(quirk.bit for id_, quirk in QUIRKS.items() if not id_.startswith("qemu."))
 """Quirks of the series: a machine with one of them is stepped."""
 PATIENCE = 64
 """Interrupts that the vectorised engine may leave before a storm goes on interpreted."""

@@ -1,0 +1,339 @@
+"""A QEMU beside a machine: equal, different for a known reason, or not possible there; live and as stored."""
+
+import json
+from functools import partial
+
+import pytest
+
+from tests.places import ROOT
+from tests.qemu import REAL, needs_qemu
+from vsim import machine
+from vsim.devices import viommu
+from vsim.history.log import History
+from vsim.replay import beside, compare, recorded
+from vsim.replay.beside import Beside, Live, State, Stored
+from vsim.replay.cases import CaseError
+from vsim.replay.qtest import UNIT, Ended
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import PROFILES, profile
+from vsim.state.trace import Event
+
+CASES = sorted((ROOT / "tests" / "golden").rglob("main.jsonl.gz"))
+CAP, ECAP = PROFILES["qemu-10"].capabilities.cap, PROFILES["qemu-10"].capabilities.ecap
+IRTA, GCMD, IQT, FSTS = UNIT + 0xB8, UNIT + 0x18, UNIT + 0x88, UNIT + 0x34
+TABLE = 0x100000
+ON = (c.Mmio(IRTA, 8, TABLE | 7), c.Mmio(GCMD, 4, 1 << 24), c.Mmio(GCMD, 4, 1 << 25))
+
+
+def entry(index: int, low: int, high: int = 0) -> c.RamWrite:
+    return c.RamWrite(TABLE + 16 * index, low.to_bytes(8, "little") + high.to_bytes(8, "little"))
+
+
+def ask(index: int, requester: int = 0x18) -> c.Msi:
+    return c.Msi(requester, 0xFEE00010 | index << 5, 0)
+
+
+def started(name: str) -> Machine:
+    m = Machine(profile(name), 2, 64 << 20)
+    machine.step(m, c.Domctl(viommu.create_op(UNIT, version=m.profile.options.interface)))
+    return m
+
+
+class Bench:
+    """A history, and a source beside it."""
+
+    def __init__(self, source, name: str = "spec") -> None:
+        self.history = History(started(name))
+        self.beside = Beside(source, self.history.first)
+
+    def do(self, *commands: c.Command) -> list[beside.Found]:
+        out = []
+        for command in commands:
+            events = self.history.issue(command)
+            at = self.history.position - 1
+            out.append(self.beside.do(self.history.machine, command, events, partial(self.past, at)))
+        return out
+
+    def past(self, at: int, back: int):
+        start = max(0, at - back)
+        return self.history.machine_at(start), self.history.commands[start:at]
+
+
+class Scripted:
+    """A source that answers what a machine of another profile would: `name`."""
+
+    def __init__(self, name: str, number=(10, 0), **quirks) -> None:
+        self.version, self.number, self.cap, self.ecap, self.why = f"{number[0]}.{number[1]}.0", number, CAP, ECAP, ""
+        self.profile = profile(name).without_quirks(*quirks.get("without", ())).with_quirks(*quirks.get("and_", ()))
+        self.starts = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.m = Machine(self.profile, 1, 64 << 20)
+        machine.step(self.m, c.Domctl(viommu.create_op(UNIT, version=self.profile.options.interface)))
+
+    def run(self, commands, past):
+        from vsim.replay.there import seen
+        return seen([event for each in commands for event in machine.step(self.m, each)])
+
+    def again(self, past) -> None:
+        self.starts += 1
+        self._begin()
+        for group in past:
+            self.run(group, lambda: ())
+
+    def end(self, why: str = "") -> None:
+        self.why = why or "not wanted"
+
+
+# --- comparing ---
+
+
+def test_the_same_is_equal():
+    bench = Bench(Scripted("qemu-10"), "qemu-10")
+    found = bench.do(*ON, entry(1, 0x410001), ask(1), c.MmioRead(UNIT + 0x1C, 4), ask(2), c.MmioRead(FSTS, 4))
+    assert {each.state for each in found} == {State.EQUAL}
+    assert not bench.beside.differences
+
+
+def test_what_cannot_be_done_there_says_why():
+    bench = Bench(Scripted("qemu-10"))
+    (found,) = bench.do(c.Acknowledge(0))
+    assert (found.state, found.why) == (State.NOT_THERE, "vCPUs do not run there")
+
+
+@pytest.mark.parametrize(("commands", "names"), [
+    ((c.Msi(0x18, 0xFEE01000, 0x41),), ()),
+    ((c.Mmio(IRTA, 8, TABLE | 0x807), *ON[1:], c.Msi(0x18, 0xFEE01000, 0x41)), ("qemu.D1",)),
+    ((*ON, entry(1, 0x8000 | 0x410001), ask(1)), ("qemu.D3",)),
+    ((*ON, entry(1, 1 << 32 | 0x410001), ask(1)), ("qemu.D4",)),
+    ((*ON, entry(1, 0x410001, 2 << 18 | 0x0105), ask(1, 0x0318)), ("qemu.D2",)),
+    ((c.Mmio(UNIT + 0x90, 8, 0x200000), c.MmioRead(UNIT + 0x90, 8)), ("qemu.D17",)),
+    ((*ON, entry(1, 0x410001), ask(1), entry(1, 0x420001), ask(1)), ("option cache",)),
+    ((c.MmioRead(UNIT + 8, 8),), ("capabilities",))])
+def test_a_difference_has_the_name_of_what_explains_it(commands, names):
+    bench = Bench(Scripted("qemu-10"), "spec")
+    last = bench.do(*commands)[-1]
+    if not names:
+        assert last.state == State.EQUAL
+        return
+    assert last.state == State.DIFFERENT and last.difference.kind == "known"
+    assert tuple(each.name for each in last.difference.why) == names
+    assert last.difference.first[0] != last.difference.first[1]
+
+
+def test_two_deviations_at_once_are_both_named():
+    bench = Bench(Scripted("qemu-10"))
+    last = bench.do(*ON, entry(1, 1 << 32 | 0x8000 | 0x410001), ask(1))[-1]
+    assert str(last.difference) == "qemu.D3, qemu.D4"
+
+
+def test_a_cause_that_shows_later_is_found_by_going_back():
+    """QIE cannot be switched off after a descriptor that was no wait (D11): the write shows nothing, a read does."""
+    bench = Bench(Scripted("qemu-10"))
+    descriptor = (c.RamWrite(0x200000, (4).to_bytes(16, "little")), c.Mmio(UNIT + 0x90, 8, 0x200000),
+                  c.Mmio(GCMD, 4, 1 << 26), c.Mmio(IQT, 8, 16), c.Mmio(GCMD, 4, 0))
+    found = bench.do(*descriptor, c.MmioRead(UNIT + 0x1C, 4))
+    assert [each.state for each in found[:-1]] == [State.EQUAL] * 5
+    assert str(found[-1].difference) == "qemu.D11"
+
+
+def test_what_nobody_knows_is_kept_and_what_follows_from_it_says_so():
+    class Odd(Scripted):
+        def run(self, commands, past):
+            rows = super().run(commands, past)
+            return [["M", 9, 9, 9, 9, 9, 9]] if isinstance(commands[0], c.Msi) else rows
+
+    bench = Bench(Odd("qemu-10"), "qemu-10")
+    first, second = bench.do(ask(1), ask(2))
+    assert str(first.difference) == "unknown: keep this"
+    assert first.difference.there == [["M", 9, 9, 9, 9, 9, 9]]
+    assert str(second.difference) == "follows from command 0"
+
+
+def test_a_deviation_that_a_qemu_has_no_more_is_told_though_both_do_the_same():
+    bench = Bench(Scripted("qemu-10", (11, 0), without=("qemu.D3",)), "spec")
+    last = bench.do(*ON, entry(1, 0x8000 | 0x410001), ask(1))[-1]
+    assert last.state == State.EQUAL and last.difference.kind == "gone" and last.difference.equal
+    assert str(last.difference) == "qemu.D3 is not in this QEMU"
+
+
+def test_an_older_qemu_is_imitated_with_what_is_known_of_it():
+    bench = Bench(Scripted("qemu-10", (7, 2), and_=("qemu7.F1",)), "spec")
+    found = bench.do(*ON, ask(1), c.MmioRead(FSTS, 4))
+    assert str(found[-2].difference) == "qemu7.F1"
+
+
+def test_what_would_end_qemu_is_not_sent():
+    """A wait descriptor with SW and IF both set (K4)."""
+    source = Scripted("qemu-10")
+    bench = Bench(source)
+    wait = (0x35).to_bytes(16, "little")
+    found = bench.do(c.RamWrite(0x200000, wait), c.Mmio(UNIT + 0x90, 8, 0x200000), c.Mmio(GCMD, 4, 1 << 26),
+                     c.Mmio(IQT, 8, 16), c.MmioRead(UNIT + 0x1C, 4))
+    assert found[3].why == "it would end QEMU: never sent" and not source.m.dead
+    assert found[4].state == State.EQUAL
+
+
+def test_another_past_makes_qemu_begin_anew():
+    source = Scripted("qemu-10")
+    bench = Bench(source, "qemu-10")
+    bench.do(*ON, entry(1, 0x410001), ask(1))
+    bench.history.goto(4)
+    bench.beside.goto(4)
+    assert (bench.beside.position, source.starts) == (4, 0)
+    assert bench.do(ask(2))[0].state == State.EQUAL and source.starts == 1
+    assert bench.do(ask(1))[0].state == State.EQUAL and source.starts == 1
+    with pytest.raises(ValueError, match="position is 99; the limit is 0 to 6"):
+        bench.beside.goto(99)
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name.startswith("xen")])
+def test_the_series_own_unit_is_refused(name):
+    with pytest.raises(ValueError, match="whose unit is the series' own"):
+        Beside(Scripted("qemu-10"), started(name))
+
+
+def test_when_qemu_ends_nothing_is_lost():
+    class Ending(Scripted):
+        def run(self, commands, past):
+            if isinstance(commands[0], c.Msi):
+                raise Ended("QEMU was ended by signal 6")
+            return super().run(commands, past)
+
+    bench = Bench(Ending("qemu-10"))
+    bench.do(*ON)
+    with pytest.raises(Ended, match="signal 6"):
+        bench.do(ask(1))
+    assert bench.beside.position == 3 and bench.beside.count(State.EQUAL) == 3
+
+
+# --- stored runs ---
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A stored run of a few commands, and the path of it."""
+    bench = Bench(Scripted("qemu-10"))
+    seen = []
+    source, real = bench.beside.source, bench.beside.source.run
+    source.run = lambda commands, past: seen.append(real(commands, past)) or seen[-1]
+    bench.do(*ON, entry(1, 0x8000 | 0x410001), c.Acknowledge(0), ask(1), ask(1))
+    beside.save(bench.beside, seen, tmp_path / "run.jsonl")
+    return tmp_path / "run.jsonl"
+
+
+def test_a_stored_run_does_what_was_done(run):
+    bench = Bench(Stored(run))
+    found = bench.do(*ON, entry(1, 0x8000 | 0x410001), c.Acknowledge(0), ask(1), ask(1))
+    assert [each.state for each in found] == [State.EQUAL] * 4 + [State.NOT_THERE] + [State.DIFFERENT] * 2
+    assert str(found[-1].difference) == "qemu.D3"
+    bench.history.goto(5)
+    bench.beside.goto(5)
+    assert bench.do(ask(1))[0].state == State.DIFFERENT
+    with pytest.raises(Ended, match="the stored run goes another way after 5 commands"):
+        bench.do(ask(2))
+
+
+def test_a_stored_run_goes_on_after_another_way_was_taken_back(run):
+    bench = Bench(Stored(run))
+    bench.do(*ON)
+    with pytest.raises(Ended):
+        bench.do(ask(7))
+    bench.history.goto(3)
+    bench.beside._source_at = -1
+    assert bench.do(entry(1, 0x8000 | 0x410001))[0].state == State.EQUAL
+
+
+HEAD = json.dumps({"attached": 1, "qemu": "10.0.2", "number": [10, 0], "cap": hex(CAP), "ecap": hex(ECAP)})
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("", "1:1: found nothing"), ("{}", "1:1: found a line without 'do'"), ("[]", "1:1: found"),
+    (HEAD.replace('"attached": 1', '"attached": 9'), "1:1: found attached 9; this kit reads 1"),
+    (HEAD.replace('"10.0.2"', "7"), "1:1: found attached 1"),
+    (HEAD + '\n{"do": [["nothing"]], "saw": []}', "2:1: found not a command"),
+    (HEAD + '\n{"do": [], "saw": {}}', "2:1: found saw that is no list"),
+    (HEAD + '\n{"do": [], "saw": [["M", 1.5]]}', "2:1: found row"),
+    (HEAD + '\n{"do": [], "saw": [["M", "' + "x" * 100 + '"]]}', "2:1: found row"),
+    (HEAD + '\n{"do": []}', "2:1: found a line without 'saw'"), (HEAD + "\n{", "2:2: found no JSON"),
+    (HEAD.replace('[10, 0]', "5"), "1:1: found"), ('{"do": [], "saw": []}', "1:1: found no run")])
+def test_a_file_that_is_no_run_is_refused_with_its_place(tmp_path, text, said):
+    (tmp_path / "bad.jsonl").write_text(text)
+    with pytest.raises(CaseError, match=said) as told:
+        Stored(tmp_path / "bad.jsonl")
+    assert str(told.value).startswith(str(tmp_path / "bad.jsonl"))
+
+
+# --- the real one ---
+
+
+@pytest.fixture(scope="module")
+def live():
+    """A live QEMU, used again from power-on by each test."""
+    made = Live(REAL, 64 << 20, (0x18, 0))
+    yield made
+    made.end()
+
+
+def fresh(live, name: str) -> Bench:
+    live.again(())
+    return Bench(live, name)
+
+
+@needs_qemu
+def test_the_real_one_does_as_the_profile_that_imitates_it(live):
+    bench = fresh(live, "qemu-10" if live.number >= (8, 0) else "spec")
+    found = bench.do(*ON, entry(1, 0x410001), ask(1), ask(2), c.MmioRead(UNIT + 0x1C, 4), c.Mmio(UNIT + 0xB8, 8, 0),
+                     c.Pin(4, 1), c.Reset(), c.MmioRead(UNIT + 0x1C, 4), ask(1))
+    if live.number >= (8, 0):
+        assert [each.state for each in found] == [State.EQUAL] * len(found)
+    assert bench.beside.count(State.EQUAL) >= len(found) - 2
+
+
+@needs_qemu
+def test_the_real_one_has_the_deviations_of_its_release(live):
+    bench = fresh(live, "spec")
+    found = bench.do(*ON, entry(1, 0x8000 | 0x410001), ask(1), c.Mmio(UNIT + 0x90, 8, 0x200000),
+                     c.MmioRead(UNIT + 0x90, 8))
+    assert [str(each.difference) for each in found if each.difference] == ["qemu.D3", "qemu.D17"]
+
+
+@needs_qemu
+def test_a_requester_that_is_new_gets_a_sender(live):
+    bench = fresh(live, "spec")
+    assert {each.state for each in bench.do(*ON, entry(1, 0x410001), ask(1, 0x1234), ask(1, 0xFF18))} == {State.EQUAL}
+
+
+@needs_qemu
+def test_recorded_cases_come_out_live_as_they_were_recorded(live):
+    """Every category, a few cases each, under the profile that imitates QEMU: all equal. 7.2 has faults of its own."""
+    if live.number < (8, 0):
+        pytest.skip("QEMU 7 records no fault")
+    chosen: dict[str, compare.Case] = {}
+    for case in compare.load(CASES[0]):
+        chosen.setdefault(case.category, case)
+    for case in chosen.values():
+        bench = fresh(live, "qemu-10")
+        bench.history = History(compare.machine_for(case, profile("qemu-10")))
+        bench.beside = Beside(live, bench.history.first)
+        for step in case.body["s"]:
+            for command in commands_of(step):
+                (found,) = bench.do(command)
+                assert found.state == State.EQUAL or found.why, (case.name, command, found)
+
+
+def commands_of(step) -> list[c.Command]:
+    """The commands of a recorded step."""
+    out: list[c.Command] = []
+
+    def keep(_, command: c.Command) -> list[Event]:
+        out.append(command)
+        return []
+    original, recorded._do = recorded._do, keep
+    try:
+        recorded.do(Machine(profile("qemu-10"), 1), step) if step[0] not in ("mr", "rrte") else None
+    finally:
+        recorded._do = original
+    return out

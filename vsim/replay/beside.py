@@ -1,0 +1,417 @@
+"""A live QEMU beside a machine: every command goes to both, and what both did is compared.
+
+`Beside.do` takes a command that the machine has done, with its events, and gives a `Found`: equal, different, or not
+possible there. A third machine, the *twin*, does what QEMU is given under the profile that imitates QEMU. It says which
+deviation explains a difference: a known one of QEMU, one that this QEMU no longer has, or none that is known.
+
+QEMU may end at any time (`Ended`); what was found until then stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from vsim import machine
+from vsim.devices import viommu
+from vsim.history.log import History
+from vsim.replay import there, traces
+from vsim.replay.cases import MAX_BYTES, CaseError, number_of, read_rows
+from vsim.replay.deviations import Deviation, between, explain
+from vsim.replay.qtest import PATIENCE, UNIT, Ended, Qemu
+from vsim.replay.senders import MOST as MOST_SENDERS
+from vsim.state import commands as c
+from vsim.state.arrays import Machine
+from vsim.state.profile import Capabilities, Profile, profile
+from vsim.state.trace import Act, Event, Stop
+
+Rows = list[list[Any]]
+Past = Callable[[int], tuple[Machine, Sequence[c.Command]]]
+"""Gives a machine as it was up to so many commands ago, and those commands: (machine, commands since)."""
+IMITATES = "qemu-10"
+"""The profile that imitates QEMU."""
+KEPT = 10_000
+"""Differences that are kept; those behind them are counted."""
+AT_ONCE = 400
+"""Commands that are done again in one go."""
+OLDER = (((8, 0), "qemu7.F1"),)
+"""Quirks that QEMU has before a release (seen in 7.2, gone in 10.0; the release between them is from its changes)."""
+BACK, SEARCHES = 128, 200
+"""Commands before a difference in which its cause is looked for, and how often one is looked for so far back."""
+FORMAT = 1
+"""Version of a stored run."""
+MOST_ROWS = 100_000
+"""Commands of a stored run."""
+
+
+class State(IntEnum):
+    """What came of a command."""
+
+    NOT_THERE = 0       # nothing went to QEMU
+    EQUAL = 1
+    DIFFERENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a machine and QEMU did not do the same, or this QEMU does not what QEMU 10 does.
+
+    position: of the command. here, there: what each did. kind: "known" (deviations explain it), "follows" (from that
+    at position `cause`), "gone" (a deviation of QEMU 10 that this QEMU does not have), "unknown". why: the deviations.
+    equal: the machine did as QEMU; what is gone is the deviation.
+    """
+
+    position: int
+    command: c.Command
+    here: Rows
+    there: Rows
+    kind: str
+    why: tuple[Deviation, ...] = ()
+    cause: int = -1
+
+    @property
+    def equal(self) -> bool:
+        """Whether both did the same, and only QEMU 10 would not."""
+        return self.here == self.there
+
+    @property
+    def first(self) -> tuple[Any, Any]:
+        """The first rows that differ, None for the one that did less."""
+        for place in range(max(len(self.here), len(self.there))):
+            mine = self.here[place] if place < len(self.here) else None
+            other = self.there[place] if place < len(self.there) else None
+            if mine != other:
+                return mine, other
+        return None, None
+
+    def __str__(self) -> str:
+        names = ", ".join(each.name for each in self.why)
+        if self.kind == "known":
+            return names
+        if self.kind == "follows":
+            return f"follows from command {self.cause}"
+        if self.kind == "gone":
+            return f"{names} is not in this QEMU"
+        return "unknown: keep this"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one command. why: why nothing went to QEMU. difference: what differs, or is gone."""
+
+    state: State
+    why: str = ""
+    difference: Difference | None = None
+
+
+class Source(Protocol):
+    """A QEMU that does commands: live, or as it was stored."""
+
+    version: str
+    number: tuple[int, int]
+    cap: int
+    ecap: int
+
+    @property
+    def why(self) -> str:
+        """Why it does nothing any more; "" while it does."""
+
+    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
+        """Do commands; what was seen. past: all groups that were done before, for one who has to begin anew."""
+
+    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
+        """Begin anew and do these, without looking."""
+
+    def end(self, why: str = "") -> None:
+        """It is not needed any more."""
+
+
+class Live:
+    """A running QEMU. Ended: it cannot be had. places: devices and functions (5 and 3 bits) of the first requesters."""
+
+    def __init__(self, path: str, ram: int, places: Iterable[int] = (), patience: float = PATIENCE) -> None:
+        self.path, self.ram, self.patience = path, ram, patience
+        self._start(list(islice(dict.fromkeys(places), MOST_SENDERS)) or [0])
+        self.version, self.number = self._qemu.version, self._qemu.number
+        self.cap, self.ecap = self._qemu.cap, self._qemu.ecap
+
+    def _start(self, places: Sequence[int]) -> None:
+        self._qemu = Qemu(self.path, self.ram, places, self.patience)
+
+    @property
+    def why(self) -> str:
+        """Why it has ended."""
+        return self._qemu.why
+
+    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
+        """Do commands. Ended, as every call of it."""
+        missing = {each.requester & 0xFF for each in commands if isinstance(each, c.Msi)} - {*self._qemu.places}
+        if missing:
+            self._qemu.end("another sender is needed")
+            self._start([*self._qemu.places, *sorted(missing)][-MOST_SENDERS:])
+            self._do_all(past())
+        return self._do(commands)
+
+    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
+        """From power-on."""
+        self._qemu.end("another past")
+        self._start(self._qemu.places)
+        self._do_all(past)
+
+    def _do_all(self, past: Iterable[tuple[c.Command, ...]]) -> None:
+        flat = (each for group in past for each in group)
+        while part := list(islice(flat, AT_ONCE)):
+            self._do(part)
+
+    def _do(self, commands: Sequence[c.Command]) -> Rows:
+        out, words = Rows(), list[str]()
+        for command in commands:
+            if isinstance(command, c.Reset):
+                out += self._asked(words)
+                words = []
+                self._qemu.reset()
+            else:
+                words += there.orders(command, self._qemu.send)
+        return out + self._asked(words)
+
+    def _asked(self, words: list[str]) -> Rows:
+        if not words:
+            return []
+        answers, lines = self._qemu.ask(words)
+        read = [answer for order, answer in zip(words, answers, strict=True) if order.startswith("read")]
+        return traces.observed(lines) + [["V", hex(int(answer, 16))] for answer in read]
+
+    def end(self, why: str = "it is not wanted any more") -> None:
+        """End the process."""
+        self._qemu.end(why)
+
+
+class Stored:
+    """A run that was stored: it does what was done then, in the same order. CaseError for a file that is none."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        file = str(path)
+        self._runs: list[tuple[tuple[c.Command, ...], Rows]] = []
+        self.why, self._at = "", 0
+        for line, row in islice(read_rows(Path(path)), MOST_ROWS + 2):
+            try:
+                if not self._runs and "qemu" in row:
+                    self._head(row)
+                else:
+                    self._runs.append((tuple(c.from_row(each) for each in row["do"]), _rows(row["saw"])))
+            except KeyError as error:
+                raise CaseError(file, line, 1, f"found a line without {error}") from None
+            except (ValueError, TypeError) as error:
+                raise CaseError(file, line, 1, f"found {str(error)[:200]}") from None
+        if not hasattr(self, "version") or len(self._runs) > MOST_ROWS:
+            raise CaseError(file, 1, 1, f"found no run of up to {MOST_ROWS} commands; expected a first line with qemu")
+
+    def _head(self, row: dict[str, Any]) -> None:
+        if row["attached"] != FORMAT or not isinstance(row["qemu"], str) or len(row["qemu"]) > 120:
+            raise ValueError(f"attached {str(row['attached'])[:20]}; this kit reads {FORMAT}, with a version's text")
+        self.version, (major, minor) = row["qemu"], row["number"]
+        self.number = (number_of(major), number_of(minor))
+        self.cap, self.ecap = number_of(row["cap"]), number_of(row["ecap"])
+
+    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
+        """What was seen of them then. Ended: something else was done then."""
+        if self.why:
+            raise Ended(self.why)
+        if self._at == len(self._runs) or self._runs[self._at][0] != tuple(commands):
+            self.why = f"the stored run goes another way after {self._at} commands"
+            raise Ended(self.why)
+        self._at += 1
+        return self._runs[self._at - 1][1]
+
+    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
+        """To where these have been done."""
+        self.why, self._at = "", 0
+        for group in past:
+            self.run(group, lambda: ())
+
+    def end(self, why: str = "it is not wanted any more") -> None:
+        """Nothing more is asked of it."""
+        self.why = self.why or why
+
+
+def _rows(found: Any) -> Rows:
+    """Rows of a file: lists of a tag and up to seven ints or short texts. ValueError for others."""
+    if not isinstance(found, list) or len(found) > 1 << 16:
+        raise ValueError("saw that is no list of rows")
+    for row in found:
+        if not isinstance(row, list) or not 1 <= len(row) <= 8 or not isinstance(row[0], str) or any(
+                type(each) is not int and not (isinstance(each, str) and len(each) <= 40) for each in row):
+            raise ValueError(f"row {str(row)[:60]}")
+    return found
+
+
+class Beside:
+    """A source beside a machine. first: the machine before its first command.
+
+    ValueError for a machine whose unit is not the specification's. states: a byte for every command that was compared
+    (`State`). differences: the first `KEPT`; more: how many there were after those.
+    """
+
+    def __init__(self, source: Source, first: Machine) -> None:
+        if first.profile.options.model != "vtd":
+            raise ValueError(f"profile is {first.profile.name!r}, whose unit is the series' own; QEMU's is VT-d: take "
+                             "a profile with model 'vtd', such as 'spec' or 'qemu-10'")
+        self.source, self.profile = source, first.profile
+        self.imitated = self._imitated()
+        self._twin = History(self._twin_machine(first.ram.size))
+        self._marks = array("Q", [0])           # commands of the twin done before each position
+        self._source_at = 0                     # position at which the source is
+        self.states, self.more = bytearray(), 0
+        self._differences: dict[int, Difference] = {}
+        self._lost: list[int] = []              # positions from which on the machines are not alike
+        self._searches = 0
+
+    def _imitated(self) -> Profile:
+        """The profile that imitates this QEMU: that of QEMU 10, with what is known of this one."""
+        older = [id_ for before, id_ in OLDER if self.source.number < before]
+        return profile(IMITATES).with_capabilities(Capabilities(self.source.cap, self.source.ecap)).with_quirks(*older)
+
+    def _twin_machine(self, ram: int) -> Machine:
+        m = Machine(self.imitated, 1, ram)
+        machine.step(m, c.Domctl(viommu.create_op(UNIT, version=self.imitated.options.interface)))
+        return m
+
+    # --- what was found ---------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """How many commands have been compared."""
+        return len(self.states)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What differs, or is gone, in order."""
+        return list(self._differences.values())
+
+    def difference(self, position: int) -> Difference | None:
+        """What differs, or is gone, at a position."""
+        return self._differences.get(position)
+
+    def count(self, state: State, start: int = 0, stop: int | None = None) -> int:
+        """How many commands at positions start .. stop - 1 came out like that."""
+        return self.states.count(state, start, len(self.states) if stop is None else stop)
+
+    # --- going on ---------------------------------------------------------------------------------------------
+
+    def goto(self, position: int) -> None:
+        """Forget what was compared from a position on. ValueError when so many have not been compared."""
+        if not 0 <= position <= len(self.states):
+            raise ValueError(f"position is {position}; the limit is 0 to {len(self.states)}")
+        if position == len(self.states):
+            return
+        del self.states[position:], self._marks[position + 1:]
+        self._twin.goto(self._marks[position])
+        self._lost = [at for at in self._lost if at < position]
+        for at in [at for at in self._differences if at >= position]:
+            del self._differences[at]
+
+    def do(self, m: Machine, command: c.Command, events: Sequence[Event], past: Past) -> Found:
+        """Compare the next command. m: the machine, as it is about now; past: what led to the command.
+
+        Ended: QEMU has ended, and nothing was compared.
+        """
+        way = there.translate(m, command, events, self._twin.machine)
+        made = [event for each in way.commands for event in self._twin.issue(each)]
+        if any(event.act == Act.STOPPED and event.index == Stop.EMULATOR for event in made):
+            self._twin.goto(self._marks[-1])
+            way, made = there.Way(why="it would end QEMU: never sent", lost=True), []
+        if not way.commands:
+            return self._note(State.NOT_THERE, way.why, None, way.lost)
+        try:
+            rows = self._run(way.commands)
+        except Ended:
+            self._twin.goto(self._marks[-1])
+            raise
+        here, imitated = there.seen(events), there.seen(made)
+        found = None
+        if rows != here or rows != imitated:
+            found = self._explain(command, way.commands, here, rows, imitated, past)
+        return self._note(State.EQUAL if rows == here else State.DIFFERENT, "", found, rows != here)
+
+    def _run(self, commands: tuple[c.Command, ...]) -> Rows:
+        if self._source_at != len(self.states):
+            self.source.again(self.groups())
+            self._source_at = len(self.states)
+        return self.source.run(commands, self.groups)
+
+    def groups(self) -> Iterator[tuple[c.Command, ...]]:
+        """What went to QEMU for each command that was compared, in order, without those for which nothing did."""
+        for start, stop in zip(self._marks, islice(self._marks, 1, None), strict=False):
+            if stop > start:
+                yield tuple(self._twin.commands[start:stop])
+
+    def _note(self, state: State, why: str, found: Difference | None, lost: bool) -> Found:
+        here = len(self.states)
+        if found is not None:
+            if len(self._differences) < KEPT:
+                self._differences[here] = found
+            else:
+                self.more += 1
+        if lost and (len(self._lost) < KEPT):
+            self._lost.append(here)
+        if self._source_at == here:
+            self._source_at = here + 1
+        self.states.append(state)
+        self._marks.append(self._twin.position)
+        return Found(state, why, found)
+
+    # --- explaining -------------------------------------------------------------------------------------------
+
+    def _explain(self, command: c.Command, sent: tuple[c.Command, ...], here: Rows, rows: Rows, imitated: Rows,
+                 past: Past) -> Difference:
+        """Which of the kinds of `Difference` it is."""
+        at = len(self.states)
+        if rows == imitated:
+            tried = between(self.profile, self.imitated)
+            machine_before, _ = past(0)
+            why = explain(machine_before, (), (command,), tried, rows) or explain(
+                self._twin_before(), (), sent, between(self.imitated, self.profile), here)
+            if not why and not self._lost and self._searches < SEARCHES:
+                self._searches += 1
+                machine_before, commands = past(BACK)
+                why = explain(machine_before, commands, (command,), tried, rows)
+            if why:
+                return Difference(at, command, here, rows, "known", why)
+        else:
+            quirks = tuple(each for each in between(self.imitated, profile("spec")) if each.name.startswith("qemu"))
+            why = explain(self._twin_before(), (), sent, quirks, rows)
+            if why:
+                return Difference(at, command, here, rows, "gone", why)
+        if self._lost:
+            return Difference(at, command, here, rows, "follows", cause=self._lost[-1])
+        return Difference(at, command, here, rows, "unknown")
+
+    def _twin_before(self) -> Machine:
+        return self._twin.machine_at(self._marks[-1])
+
+
+# --- stored runs ---
+
+
+def save(beside: Beside, rows: Iterable[Rows], place: str | os.PathLike[str]) -> None:
+    """Write a run as JSON Lines. rows: what QEMU was seen to do for each of `beside.groups()`.
+
+    ValueError, and nothing written, when it is more than `Stored` takes.
+    """
+    source = beside.source
+    out = [json.dumps({"attached": FORMAT, "qemu": source.version, "number": source.number, "cap": hex(source.cap),
+                       "ecap": hex(source.ecap)})]
+    for group, saw in zip(beside.groups(), rows, strict=True):
+        out.append(json.dumps({"do": [c.to_row(each) for each in group], "saw": saw}, separators=(",", ":")))
+    text = "\n".join([*out, ""])
+    if len(out) > MOST_ROWS + 1 or len(text) > MAX_BYTES:
+        raise ValueError(f"the run has {len(out) - 1} commands and {len(text)} bytes; the limits are {MOST_ROWS} and "
+                         f"{MAX_BYTES}")
+    Path(place).write_text(text)
