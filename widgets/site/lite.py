@@ -13,12 +13,13 @@ import zipfile
 from collections.abc import Iterable
 from email.parser import HeaderParser
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from widgets.lab.command import shipped
 from widgets.site import gather, kit, needs
-from widgets.site.plain import NAME, RUNTIME
+from widgets.site.plain import NAME, RUNTIME, part
 
 PRELOADED = ("ipykernel", "ipython", "ipywidgets", needs.LEFT_OUT, "micropip", "piplite", "pyodide-kernel", "vsim-kit",
              "widgetsnbextension")
@@ -49,6 +50,20 @@ def write(folder: Path, work: Path, runtime: Path, python: Path, libraries: Iter
     gather.run([str(python.parent / "jupyter-lite"), "build", "--contents", "files", "--output-dir", str(work / "made"),
                 "--no-sourcemaps", "--no-unused-shared-packages", "--apps", "lab", "--apps", "notebooks"], source)
     shutil.copytree(work / "made", folder, dirs_exist_ok=True)
+    (folder / "index.html").write_text(entrance(), encoding="utf-8")
+
+
+def entrance() -> str:
+    """The site's first page: the lessons by their titles, and the bench."""
+    found = sorted(kit.notebooks().glob("*.ipynb"))
+    rows = (f'<li><a href="lab/index.html?path={each.name}">{escape(title(each))}</a></li>' for each in found)
+    return part("index.html").format(first=found[0].name, lessons="\n".join(rows))
+
+
+def title(notebook: Path) -> str:
+    """A notebook's first heading."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "".join(cells[0]["source"]).partition("\n")[0].lstrip("# ")
 
 
 def settings() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import LESSONS, ROOT
 from vsim.cli.main import Unavailable
 from widgets.site import command, gather, kit, lite, needs, plain
 
@@ -75,6 +75,14 @@ def test_what_a_kernel_loads_first_is_taken_or_comes_with_it():
     taken = {lite.normal(each.partition("==")[0]) for each in (*needs.LIBRARIES, *needs.KERNEL_LIBRARIES)}
     shims = {"ipykernel", "piplite", "pyodide-kernel", "widgetsnbextension"}
     assert {*lite.PRELOADED} <= taken | shims | {"vsim-kit", needs.LEFT_OUT}
+
+
+def test_the_first_page_leads_to_every_lesson_and_to_the_bench():
+    made = lite.entrance()
+    names = sorted(path.name for path in LESSONS.glob("*.ipynb"))
+    assert re.findall(r'<li><a href="lab/index.html\?path=([^"]+)">\w[^<#]+</a>', made) == names
+    assert f'path={names[0]}">The first lesson' in made and f'href="{plain.NAME}"' in made
+    assert "<script" not in made and not re.search(r"https?:", made)
 
 
 def test_packages_come_from_the_site_alone():
