@@ -11,8 +11,10 @@ In the order in which to read them; a module imports only from those above it:
     deeds      gestures done again, for links
     views      views and pictures by name
     cells      a view in a notebook's cell
+    attached   a QEMU beside a Lab
     lab        `Lab`, which knows no view
     panel      what every panel has
+    beside     the panel of that QEMU
     dock       a view in JupyterLab's side area
     copylink   the state as an address and as a line of Python
     progress   how far long work is

@@ -43,6 +43,7 @@ from vsim.state.pci import Function
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Event
 from widgets.lab import branches, cells, deeds, views
+from widgets.lab.attached import QEMU, Attached
 from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture, Gestures
 from widgets.lab.kernel import Book, Kernel
@@ -91,6 +92,7 @@ class Lab:
         self.history, self.title, self.notes = history, title or "unnamed", notes
         self.selection = Selection()
         self.dumped: Dumped | None = None
+        self.attached: Attached | None = None
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
@@ -184,6 +186,19 @@ class Lab:
             history = self.history
             return dump(kind, Subject(history.machine, self.kernel.guest, history.first, history.commands,
                                             history.position))
+
+    def attach(self, qemu: str = QEMU, stored: str | os.PathLike[str] | None = None) -> Attached:
+        """Do everything on a real QEMU too, from power-on, and compare; `attached` has what was found.
+
+        qemu: its path. stored: a run that was stored, in QEMU's place; CaseError for a file that is none.
+        """
+        with self.lock:
+            if self.attached is not None:
+                self.attached.end()
+            self.attached = Attached(self, qemu, stored)
+            self._observers.insert(0, self.attached.changed)
+            self._tell("moved", [])
+            return self.attached
 
     # --- changing it ------------------------------------------------------------------------------------------
 

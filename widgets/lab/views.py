@@ -27,6 +27,7 @@ VIEWS: dict[str, str] = {
     "registers": "widgets.editors.registers:RegistersPanel",
     "vlapics": "widgets.editors.vlapics:VlapicsPanel",
     "guest": "widgets.editors.guests:GuestPanel",
+    "beside": "widgets.lab.beside:BesidePanel",
     "paste": "widgets.lab.inspector:Inspector",
 }
 """Views, which are widgets: "module:class" by name; a class is called with the Lab."""
