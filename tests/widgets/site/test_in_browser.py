@@ -1,18 +1,21 @@
 """The plain page in Chromium: the bench lives, asks its own server alone, opens links, and reckons as CPython does."""
 
 from base64 import b64encode
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from tests.places import DATA, GOLDEN, ROOT
 from tests.vsim.test_same_everywhere import DIGEST, own
 from tests.widgets.site.places import Visit, built, launched, served
-from vsim.history.link import parse
+from vsim.history.link import Link, parse, text
 from widgets.lab import Lab
 from widgets.lab.copylink import line
 
 pytestmark = pytest.mark.browser
 
+AXE = find_spec("axe_playwright_python")
 _READY = "document.body.dataset.ready || document.querySelector('#told.failed')"
 _WHERE = "document.querySelector('.vsim-where p')?.textContent"
 
@@ -119,15 +122,15 @@ def test_copy_link_gives_what_was_opened(bench, address, linked):
     page.get_by_role("button", name="copy link").click()
     page.wait_for_selector(".vsim-linked:not([hidden])")
     page.wait_for_function("document.querySelector('.vsim-linked p').textContent")
-    start, _, text = page.evaluate("navigator.clipboard.readText()").partition("#state=")
+    start, _, given = page.evaluate("navigator.clipboard.readText()").partition("#state=")
     assert start == address
-    assert parse(text).selected["vlapic"] == 200
+    assert parse(given).selected["vlapic"] == 200
     none = {"selected": {}}  # the bench has chosen an interrupt to tell of; and another zlib packs the same otherwise
-    assert parse(text)._replace(**none) == parse(linked.link())._replace(**none)
+    assert parse(given)._replace(**none) == parse(linked.link())._replace(**none)
     assert page.inner_text(".vsim-linked p") == "Copied: the address on the page."
     page.get_by_role("button", name="copy: in a notebook").click()
     page.wait_for_function("document.querySelector('.vsim-linked p').textContent === 'Copied: in a notebook.'")
-    assert page.evaluate("navigator.clipboard.readText()") == line(text)
+    assert page.evaluate("navigator.clipboard.readText()") == line(given)
     assert page.evaluate(_ON_TOP)
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.textContent") == "copy link"
@@ -152,6 +155,27 @@ def test_the_page_is_one_file_below_three_megabytes(site):
     assert sorted(each.name for each in site.iterdir()) == ["bench.html", "static"]
     assert (site / "bench.html").stat().st_size <= 3_000_000
     assert sum(each.stat().st_size for each in site.rglob("*") if each.is_file()) <= 20_000_000
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe_playwright_python")
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing(bench, theme):
+    bench.page.emulate_media(color_scheme=theme)
+    bench.page.evaluate(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
+    found = bench.page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], each["impact"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []
+
+
+def test_a_link_that_takes_long_has_a_way_out(browser, address, linked):
+    storm = ("storm", 100_000, 100_000, 1)
+    state = text(Link(linked.history.first.copy(), (("boot", "physical"), storm), 1, 0, "", {}))
+    visit = Visit(browser, f"{address}#state={state}")
+    try:
+        visit.page.click("#told:not(.failed) a")
+        visit.page.wait_for_url(address)
+        assert visit.wrong == []
+    finally:
+        visit.close()
 
 
 @pytest.mark.parametrize("state, said", [

@@ -79,13 +79,19 @@ class Kernel {
 
 const told = document.getElementById("told");
 
+// What happens, and the way out where it is a link's doing: the worker ends with the page.
+function tell(text, wayOut) {
+  told.textContent = text;
+  if (!wayOut) return;
+  const example = document.createElement("a");
+  example.href = location.pathname;
+  example.textContent = "Open the example instead";
+  told.append(example);
+}
+
 function fail(text) {
   told.className = "failed";
-  told.textContent = `${text}\n`;
-  const again = document.createElement("a");
-  again.href = location.pathname;
-  again.textContent = "Open the example instead";
-  told.append(again);
+  tell(text, true);
 }
 
 async function show(manager, id) {
@@ -111,7 +117,7 @@ async function begin() {
   worker.onmessage = ({ data }) => {
     if (data.kind === "comm") kernel.hear(data);
     else if (data.kind === "idle") kernel.idle(data.id);
-    else if (data.kind === "stage") told.textContent = `${data.text} ...`;
+    else if (data.kind === "stage") tell(`${data.text} ...`, state);
     else if (data.kind === "ready") show(manager, data.model).catch((error) => fail(error.message));
     else fail(data.text);
   };
