@@ -16,6 +16,7 @@ from tests.widgets.course import (
     test_six_names,
     test_sizing,
     test_trigger,
+    test_two_machines,
 )
 from widgets.course import receipts
 from widgets.course.quiz import LESSONS, Quiz
@@ -24,7 +25,8 @@ NOTEBOOKS = sorted(LESSONS)
 STUDENTS = ("Ada", "Grace", "Edsger")
 BY_HAND = {"04_the_local_apic": test_priority, "05_edge_level_eoi": test_trigger,
            "07_messages_and_senders": test_senders, "13_caches_lie": test_caches,
-           "14_moving_and_running_out": test_moving, "15_sizing_a_huge_vm": test_sizing}
+           "14_moving_and_running_out": test_moving, "15_sizing_a_huge_vm": test_sizing,
+           "17_two_machines": test_two_machines}
 
 
 def right(notebook, name, numbers):

@@ -1,0 +1,75 @@
+"""Exercises of notebook 17: what a real machine does too, tried here and under the profile that imitates it."""
+
+from __future__ import annotations
+
+import random
+
+from vsim.layouts.formats import msi_message
+from vsim.replay.deviations import between
+from vsim.state import commands as c
+from vsim.state.profile import QUIRKS, profile
+from vsim.state.trace import Act
+from widgets.course.task import Judged, Numbers, Task, word, yes_or_no
+from widgets.lab.lab import Lab
+from widgets.tables import Table
+
+NIC = 0x300
+CONFIG = 'name = "host"\nvcpus = 4\nmemory = 64\nviommu = "type=vtd,intremap=1,x2apic=1"\npci = ["03:00.0"]\n'
+MACHINES = ("spec", "qemu-10")
+
+
+def _sent(name: str, numbers: Numbers) -> list[Act]:
+    """What a compatibility message does on a booted machine of a profile."""
+    lab = Lab.from_config(CONFIG, profile=name)
+    lab.boot()
+    address, data = msi_message(numbers["dest"], numbers["vector"])
+    return [Act(event.act) for event in lab.issue(c.Msi(NIC, address, data))]
+
+
+def _both(numbers: Numbers) -> Table:
+    """The message on both."""
+    return Table(("profile", "what happened"), [(name, ", ".join(act.name.lower().replace("_", " ")
+                                                                 for act in _sent(name, numbers)))
+                                                for name in MACHINES])
+
+
+def _delivered(numbers: Numbers, answer: str) -> Judged:
+    if answer == "yes" and Act.BLOCKED not in _sent("qemu-10", numbers):
+        return Judged(True, shown=_both(numbers))
+    return Judged(False, said="The specification blocks it; look at what QEMU does instead.", shown=_both(numbers))
+
+
+def _quirk(numbers: Numbers, answer: str) -> Judged:
+    """The deviation is switched off under the profile that imitates QEMU: does the difference go?"""
+    name = answer if answer.startswith("qemu.") else f"qemu.{answer}"
+    known = {id_.lower(): id_ for id_ in QUIRKS}.get(name.lower())
+    if known is None or known not in {each.name for each in between(profile("spec"), profile("qemu-10"))}:
+        return Judged(False, said="That is no quirk between the two profiles.")
+    lab = Lab.from_config(CONFIG, profile=profile("qemu-10").without_quirks(known))
+    lab.boot()
+    address, data = msi_message(numbers["dest"], numbers["vector"])
+    events = lab.issue(c.Msi(NIC, address, data))
+    gone = any(event.act == Act.BLOCKED for event in events)
+    return Judged(gone, said="" if gone else f"Without {known} the message passes all the same.", shown=_both(numbers))
+
+
+def _learned(numbers: Numbers, answer: str) -> Judged:
+    if answer == "no":
+        return Judged(True, said="Nothing comes back to the device; the unit keeps the record for software.")
+    return Judged(False, "M10", "Whether the write was remapped, blocked or lost, the device sees the same.")
+
+
+def _draw(dice: random.Random) -> Numbers:
+    return {"dest": dice.choice((2, 4, 6)), "vector": dice.randrange(0x31, 0xE0)}
+
+
+TASKS = (
+    Task("delivered", "A device sends address and data in compatibility format, vector {vector:#x} to APIC ID {dest}, "
+         "while EIME is 1. Does it arrive on QEMU 10? (yes or no)", _draw, _delivered,
+         ("Which light did that gesture have?", "Its line says what QEMU sent."), _both, yes_or_no, ("yes", "no")),
+    Task("which", "Which one quirk of QEMU makes that difference? Its name, such as qemu.K1.", _draw, _quirk,
+         ("The light's line names it.", "It is about GCMD.CFI."), _both, word),
+    Task("learned", "On the machine that blocked it: does the device learn that its write was blocked? (yes or no)",
+         _draw, _learned, ("What does a posted write bring back?", "Who reads the fault record?"), None, yes_or_no,
+         ("yes", "no")),
+)
