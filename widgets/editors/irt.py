@@ -79,6 +79,7 @@ class IrtPanel(Panel):
         self.head, self.found, self.answer = W.HTML(), W.HTML(), W.HTML()
         self.holder, self.index = W.VBox(), -1
         self.drafts: dict[int, int] = {}
+        self._kept, self._of = dict[int, dict[int, int]](), self.unit
         self._users: dict[int, str] = {}
         self._marked = False
         self.editor: Fields | None = None
@@ -134,6 +135,7 @@ class IrtPanel(Panel):
         for box in (self.requester, self.address, self.data):
             self.watch(box, self._foretell)
         self.follow("irte", self._follow)
+        self.follow("unit", self._other_unit)
 
     # --- finding ----------------------------------------------------------------------------------------------
 
@@ -176,6 +178,14 @@ class IrtPanel(Panel):
     def _follow(self) -> None:
         if 0 <= self.lab.selection.irte < entries(self.lab.machine, self.unit):
             self.choose(self.lab.selection.irte)
+
+    def _other_unit(self) -> None:
+        """Another unit is looked at: what was changed and not written of the former one's table is kept."""
+        self._keep()
+        self._kept[self._of] = self.drafts
+        self._of = self.unit
+        self.drafts, self.index = self._kept.pop(self.unit, {}), -1
+        self.draw(self.lab.machine, [])
 
     def choose(self, index: int) -> None:
         """Open an entry in the editor. ValueError when the table has no such entry."""

@@ -95,6 +95,7 @@ class RegistersPanel(Panel):
         self.read_button = self.button("read", self.read, "the guest reads the register")
         self._page, self._filling = page(self.lab.machine), False
         self.watch(self.list, self._choose)
+        self.follow("unit", self._other_unit)
         self.watch(self.access, self._foretell)
         self.middle = (flow(self.access, self.write_button, self.read_button), self.answer, self.before)
         left, right = W.VBox([self.list, self.recorded]), W.VBox([self.head, self.holder])
@@ -122,6 +123,10 @@ class RegistersPanel(Panel):
         if name not in names:
             raise ValueError(f"no register {name[:40]!a}; registers are {', '.join(names)}")
         self.list.index = names.index(name)
+
+    def _other_unit(self) -> None:
+        self.draw(self.lab.machine, [])
+        self._choose()
 
     def _choose(self) -> None:
         if self._filling or self.list.index is None:

@@ -3,12 +3,14 @@
 import pytest
 
 from vsim.devices import msi
+from vsim.devices.viommu import create_op
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IEC, IRTE, IRTE_POSTED, remap_message
 from vsim.layouts.registers import IQT
-from vsim.machine import unit_register
+from vsim.machine import step, unit_register
 from vsim.state import commands as c
-from vsim.state.arrays import Latch
+from vsim.state.arrays import Latch, Machine
+from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
 from widgets.editors.entries import (
@@ -61,6 +63,35 @@ def panel(lab):
 
 def index_of(lab, message, bdf=NIC):
     return lab.kernel.guest.sources[bdf][message].index
+
+
+@pytest.fixture
+def pair():
+    """A Lab with two units, a device behind each."""
+    bus = Bus([Function(0x300, "nic", msix_count=4), Function(0x400, "disk", msix_count=2)])
+    m = Machine(profile("spec").with_options(max_units=2), 8, 64 << 20, bus)
+    m.scope = {0x300: 0, -1: 1}
+    for unit in range(2):
+        step(m, c.Domctl(create_op(0xFED90000 + 4096 * unit)))
+    made = Lab(m)
+    made.boot()
+    return made
+
+
+def test_the_unit_that_is_looked_at_has_its_table_and_registers_shown(pair):
+    irt, registers = pair.irt, pair.registers
+    nic, disk = (pair.kernel.guest.sources[bdf][1].index for bdf in (0x300, 0x400))
+    pair.selection.irte = nic
+    edit(irt, vector="0x77")
+    first = registers.head.value
+    pair.selection.unit, pair.selection.irte = 1, disk
+    assert not irt.dirty and "04:00.0" in {index: text for text, index in irt.list.options}[disk]
+    assert f"{base(pair.machine, 1) + 16 * disk:#x}" in irt.head.value
+    assert registers.head.value != first and "0xfed91000" in registers.head.value
+    pair.selection.unit, pair.selection.irte = 0, nic
+    assert irt.dirty and get(irt.editor.value, IRTE.vector) == 0x77, "what was not written is kept"
+    for each in (irt, registers):
+        each.close()
 
 
 def happened(events):
