@@ -25,6 +25,8 @@ PRELOADED = ("ipykernel", "ipython", "ipywidgets", needs.LEFT_OUT, "micropip", "
              "widgetsnbextension")
 """What a kernel has loaded before the first cell runs; these and what they need."""
 _SHIMS = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension/static/pypi"
+_SCHEMA = "extensions/@jupyterlite/pyodide-kernel-extension/static/schema"
+"""Of the builder's own checks, and the one file that names a registry."""
 _SHIM = re.compile(r"(ipykernel|piplite|pyodide_kernel|widgetsnbextension-4)")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -49,6 +51,7 @@ def write(folder: Path, work: Path, runtime: Path, python: Path, libraries: Iter
             shutil.copyfile(file, source / "files" / relative)
     gather.run([str(python.parent / "jupyter-lite"), "build", "--contents", "files", "--output-dir", str(work / "made"),
                 "--no-sourcemaps", "--no-unused-shared-packages", "--apps", "lab", "--apps", "notebooks"], source)
+    shutil.rmtree(work / "made" / _SCHEMA)
     shutil.copytree(work / "made", folder, dirs_exist_ok=True)
     (folder / "index.html").write_text(entrance(), encoding="utf-8")
 

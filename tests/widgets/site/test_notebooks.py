@@ -1,5 +1,7 @@
 """Every notebook from top to bottom in the browser's Python, and nobody asked but the site's own server."""
 
+import re
+
 import pytest
 
 from tests.jupyter_host import _ERRORS, _NOT_SHOWN, _READY
@@ -13,11 +15,21 @@ _RAN = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    folder = built(tmp_path_factory.mktemp("site") / "made", bench=False)
-    assert sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) <= 50_000_000
-    with served(folder) as found:
+def site(tmp_path_factory):
+    return built(tmp_path_factory.mktemp("site") / "made", bench=False)
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with served(site) as found:
         yield found
+
+
+def test_a_site_has_at_most_fifty_megabytes_and_names_no_registry(site):
+    files = [each for each in site.rglob("*") if each.is_file()]
+    assert sum(each.stat().st_size for each in files) <= 50_000_000
+    named = re.compile(rb"pypi\.org|pythonhosted|registry\.npmjs")
+    assert [each for each in files if named.search(each.read_bytes())] == []  # a wheel's own words are packed
 
 
 @pytest.fixture(scope="module")
