@@ -12,6 +12,7 @@ from tests.widgets.course import (
     test_lessons,
     test_moving,
     test_priority,
+    test_real_linux,
     test_senders,
     test_six_names,
     test_sizing,
@@ -26,7 +27,7 @@ STUDENTS = ("Ada", "Grace", "Edsger")
 BY_HAND = {"04_the_local_apic": test_priority, "05_edge_level_eoi": test_trigger,
            "07_messages_and_senders": test_senders, "13_caches_lie": test_caches,
            "14_moving_and_running_out": test_moving, "15_sizing_a_huge_vm": test_sizing,
-           "17_two_machines": test_two_machines}
+           "16_a_real_linux": test_real_linux, "17_two_machines": test_two_machines}
 
 
 def right(notebook, name, numbers):

@@ -21,6 +21,7 @@ In the order in which to read them; a module imports only from those above it:
     caches          a unit by hand, and exercises of notebook 13
     moving          exercises of notebook 14
     sizing          exercises of notebook 15
+    real_linux      exercises of notebook 16
     two_machines    exercises of notebook 17
     quiz            `Quiz`: the exercises of a notebook for one student
 """

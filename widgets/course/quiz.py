@@ -47,6 +47,7 @@ LESSONS: dict[str, str] = {
     "13_caches_lie": "widgets.course.caches",
     "14_moving_and_running_out": "widgets.course.moving",
     "15_sizing_a_huge_vm": "widgets.course.sizing",
+    "16_a_real_linux": "widgets.course.real_linux",
     "17_two_machines": "widgets.course.two_machines",
 }
 """The module with the exercises of each notebook, as its `TASKS`."""

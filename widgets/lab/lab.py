@@ -36,6 +36,7 @@ from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
 from vsim.readers import lspci, xl
+from vsim.replay.rerun import Outcome
 from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.commands import Command
@@ -47,6 +48,7 @@ from widgets.lab.attached import QEMU, Attached
 from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture, Gestures
 from widgets.lab.kernel import Book, Kernel
+from widgets.lab.recorded import open_recording
 from widgets.lab.storms import Storm
 
 Observer = Callable[[str, list[Event], Machine], None]
@@ -93,6 +95,7 @@ class Lab:
         self.selection = Selection()
         self.dumped: Dumped | None = None
         self.attached: Attached | None = None
+        self.recorded: Outcome | None = None
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
@@ -141,6 +144,16 @@ class Lab:
             with lab.gesture(name="as dumped"):
                 lab.issue(*rebuilt.commands)
         return lab
+
+    @classmethod
+    def from_recording(cls, path: str | os.PathLike[str]) -> Lab:
+        """A recorded run of a real system, done again: each entry that it wrote is a gesture.
+
+        `recorded` has what the comparison found. RecordingError, with its line, for a file that is no recording.
+        """
+        lab, outcome = open_recording(cls, path)
+        lab.recorded = outcome
+        return lab  # type: ignore[no-any-return]
 
     # --- what it is -------------------------------------------------------------------------------------------
 

@@ -106,5 +106,6 @@ def test_a_lab_knows_no_view():
     assert done.stdout.splitlines() == [
         "issued issued issued moved",
         "widgets.lab widgets.lab.attached widgets.lab.branches widgets.lab.cells widgets.lab.deeds "
-        "widgets.lab.gestures widgets.lab.kernel widgets.lab.lab widgets.lab.storms widgets.lab.views",
+        "widgets.lab.gestures widgets.lab.kernel widgets.lab.lab widgets.lab.recorded "
+        "widgets.lab.storms widgets.lab.views",
     ]

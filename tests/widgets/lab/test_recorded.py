@@ -1,0 +1,56 @@
+"""A recorded boot of a real system as a Lab: each entry that it wrote is a step, named after what it became."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from tests.places import ROOT
+from vsim.layouts.formats import IRTE
+from vsim.replay.recording import RecordingError
+from widgets.lab import Lab
+
+SHIPPED = ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
+UNIT, TABLE, QUEUE = 0xFED90000, 0x100000, 0x200000
+
+
+@pytest.fixture(scope="module")
+def linux():
+    return Lab.from_recording(SHIPPED)
+
+
+def test_a_real_boot_came_out_as_it_was_recorded(linux):
+    assert linux.recorded.same and linux.recorded.tallies["M"].equal == 732
+    assert linux.position == len(linux.history) == len(linux.recorded.commands)
+    assert not linux.history.machine.difference(linux.recorded.machine)
+
+
+def test_every_entry_that_was_written_is_a_gesture_and_the_rest_is_between_them(linux):
+    gestures = list(linux.gestures())
+    assert [each.name for each in gestures[:4]] == ["power-on", "GCMD: QIE", "GCMD: SIRTP QIE", "GCMD: IRE QIE"]
+    assert all(one.stop == two.start for one, two in pairwise(gestures))
+    written = [each for each in gestures if each.name.startswith("entry ")]
+    assert len(written) == 199 and all(each.stop - each.start < 20 for each in written)
+    assert "entry 8: vector 0x20 to APIC ID 0x2" in {each.name for each in written}
+
+
+def recorded(folder, *rows):
+    path = folder / "run.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_lines_of_the_console_name_what_follows_as_text(tmp_path):
+    ram = ["ram", TABLE, IRTE.make(p=1, vector=0x41, dst=2).to_bytes(16, "little").hex()]
+    lab = Lab.from_recording(recorded(
+        tmp_path, {"vsim-recording": 1, "vcpus": 1},
+        [["mmio", UNIT + 0x90, 8, QUEUE], [["K", "<b>hello</b>"]], 0, 1],
+        [["mmio", UNIT + 0x18, 4, 1 << 26], [], 0, 2], [["mmio", UNIT + 0xB8, 8, TABLE | 0x800], [], 0, 3],
+        [ram, [], 0, 4], [["mmio", UNIT + 0x88, 8, 16], [], 0, 5], [["mmio", UNIT + 0x34, 4, 0], [], 0, 6]))
+    assert [each.name for each in lab.gestures()] == [
+        "<b>hello</b>", "GCMD: QIE", "entry 0: vector 0x41 to APIC ID 0x2", "the system runs"]
+
+
+def test_what_is_no_recording_is_refused_by_line(tmp_path):
+    with pytest.raises(RecordingError, match=r"run\.jsonl:2:"):
+        Lab.from_recording(recorded(tmp_path, {"vsim-recording": 1}, {"no": "moment"}))
