@@ -34,6 +34,8 @@ AIMS = {
     "frame_ms_p95": Aim("95% of frames within", "ms", {"1024@1000": 20, "1024@3000": 20, "4096@3000": 20}),
     "bytes_per_1000": Aim("kernel to page, 1,000 interrupts", "bytes", {"": 25_000}),
     "click_ms_median": Aim('click "fire" to changed pixel', "ms", {"": 40}),
+    "forecast_ms_median": Aim("a bit flipped to its forecast", "ms", {"": 60}),
+    "fault_ms_median": Aim('click "◀ fault" to changed pixel', "ms", {"": 150}),
     "kernel_cpu": Aim("kernel at 1,000 interrupts/s", "of a core", {"": 0.10}),
     "first_picture_s": Aim("`lab` in a cell to first picture", "s", {"": 1.5}),
     "kernel_rss_mb": Aim("kernel with the bench open", "MB", {"": 250}),

@@ -46,14 +46,14 @@ _PICTURE = """(place) => new Promise((done) => {
   window.jupyterapp.commands.execute("notebook:run-cell");
   look();
 })"""
-# Presses "fire"; milliseconds until the frame is done that changed a pixel of the map.
-_CLICK = """() => new Promise((done) => {
+# Presses a button; milliseconds until the frame is done that changed a pixel of the map.
+_CLICK = """(name) => new Promise((done) => {
   const root = document.querySelector(".vsim-map"), view = root.parentElement.vsim, draw = view.draw;
   const canvases = [...root.querySelectorAll(".vsim-stage canvas")].filter((each) => each.width && each.height);
   const pixels = () => canvases.map((each) => new Uint32Array(
     each.getContext("2d").getImageData(0, 0, each.width, each.height).data.buffer));
   const before = pixels();
-  const button = [...document.querySelectorAll("button")].find((each) => each.textContent.trim() === "fire");
+  const button = [...document.querySelectorAll("button")].find((each) => each.textContent.trim() === name);
   const begun = performance.now();
   view.draw = (...given) => {
     draw.apply(view, given);
@@ -68,6 +68,22 @@ _CLICK = """() => new Promise((done) => {
   };
   button.click();
 })"""
+# Flips a bit of the entry that is open; milliseconds until the frame that shows another forecast.
+_FLIP = """(bit) => new Promise((done) => {
+  const panel = document.querySelector(".vsim-edit"), told = () => panel.querySelector(".vsim-forecast")?.textContent;
+  const before = told(), begun = performance.now();
+  const look = () => {
+    if (told() === before) setTimeout(look, 1);
+    else requestAnimationFrame(() => done(performance.now() - begun));
+  };
+  panel.querySelector(`button[data-bit="${bit}"]`).click();
+  look();
+})"""
+_FORETOLD = '() => document.querySelector(".vsim-edit .vsim-forecast")'
+_BIT, _ABSENT = 33, 60_000
+"""The bit that is flipped, one of an entry's destination; and an entry that is not present."""
+_FAULT = f"""len(lab.issue(__import__('vsim.state.commands', fromlist=['Msi']).Msi(0x300, *__import__(
+  'vsim.layouts.formats', fromlist=['remap_message']).remap_message({_ABSENT}))) + lab.fire(0x300))"""
 _CALM = '() => !document.querySelector(".vsim-map").parentElement.vsim.player.moving'
 _TABS = ".jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab"
 
@@ -97,7 +113,7 @@ def measure(seconds: float = SECONDS, clicks: int = CLICKS, pictures: int = PICT
                 with Notebook(server, browser, "storm.ipynb", [each.format(LARGE) for each in _CELLS]) as opened:
                     opened.run(0)
                     opened.page.evaluate(_PICTURE, 1)
-                    out |= clicked(opened, clicks)
+                    out |= clicked(opened, clicks) | foretold(opened, clicks) | jumped(opened, clicks)
                     tell(f"a storm of {RATE:,} a second for {seconds:g} s")
                     out |= stormed(opened, seconds)
         finally:
@@ -117,8 +133,32 @@ def clicked(opened: Notebook, clicks: int) -> dict[str, Any]:
     spans = []
     for _ in range(clicks):
         opened.page.wait_for_function(_CALM)
-        spans.append(opened.page.evaluate(_CLICK))
+        spans.append(opened.page.evaluate(_CLICK, "fire"))
     return {"click_ms_median": round(median(spans), 1), "click_ms_max": round(max(spans), 1)}
+
+
+def foretold(opened: Notebook, flips: int) -> dict[str, Any]:
+    """Milliseconds from a bit that is flipped in the editor of an entry to the forecast that follows."""
+    opened.page.locator(_TABS).filter(has_text="IRT").click()
+    opened.page.wait_for_function(_FORETOLD)
+    opened.page.wait_for_timeout(1000 * SETTLE)
+    spans = [opened.page.evaluate(_FLIP, _BIT) for _ in range(flips + 1 - flips % 2)]
+    opened.page.get_by_role("button", name="drop changes", exact=True).click()
+    opened.page.locator(_TABS).first.click()
+    return {"forecast_ms_median": round(median(spans), 1), "forecast_ms_max": round(max(spans), 1)}
+
+
+def jumped(opened: Notebook, jumps: int) -> dict[str, Any]:
+    """Milliseconds from a click on "◀ fault" to the first changed pixel of the map."""
+    opened.ask(_FAULT)
+    spans = []
+    for _ in range(jumps):
+        opened.ask("lab.goto(len(lab.history))")
+        opened.page.wait_for_timeout(1000 * SETTLE / 2)
+        opened.page.wait_for_function(_CALM)
+        spans.append(opened.page.evaluate(_CLICK, "◀ fault"))
+    opened.ask("lab.goto(len(lab.history))")
+    return {"fault_ms_median": round(median(spans), 1), "fault_ms_max": round(max(spans), 1)}
 
 
 def stormed(opened: Notebook, seconds: float) -> dict[str, Any]:
