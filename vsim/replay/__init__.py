@@ -9,6 +9,7 @@ In the order in which to read them; a module imports only from those above it:
     recording    files of a whole run of a real system
     taken        vectors that vCPUs took, explained
     rerun        a whole run done again, and compared
+    judged       what the checker finds in real drivers, judged
     guard        a script: no process outlives the one that wanted it
     senders      devices of QEMU that send any message
     traces       QEMU's trace lines as observations

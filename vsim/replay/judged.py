@@ -1,0 +1,39 @@
+"""What the protocol checker finds in recordings of real drivers, each finding judged by the driver's source."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Judged(NamedTuple):
+    """A kind of finding. rule: its name; times: how often, by recording; where: version, file and function;
+
+    true: the driver breaks the rule; else our recording or another program is the reason. why: harmless or not.
+    """
+
+    rule: str
+    times: dict[str, int]
+    where: str
+    true: bool
+    why: str
+
+
+SMALL, DEBIAN = "linux-6.12-8cpu", "linux-6.12-debian-8cpu"
+"""The recordings: a small configuration of Linux 6.12.117, and Debian's kernel 6.12.95."""
+
+JUDGED = (
+    Judged("torn-entry", {SMALL: 31, DEBIAN: 34}, "Linux, drivers/iommu/intel/irq_remapping.c, modify_irte", True,
+           "A new entry in the remapped format is written by two stores of 8 bytes, the half with P first; only posted "
+           "ones are exchanged by 16. Between the two it is present with SVT 0. The device that owns it is not "
+           "programmed yet; another one could raise the vector in that moment. A move changes the low half alone, "
+           "so it is not torn."),
+    Judged("source-check", {SMALL: 31, DEBIAN: 34}, "Linux, drivers/iommu/intel/irq_remapping.c, modify_irte", True,
+           "The same moment seen from the other side: the half that is there first checks nobody. It ends with the "
+           "next store."),
+    Judged("gcmd-read", {SMALL: 5}, "Linux, drivers/iommu/intel/debugfs.c, the file iommu_regset", True,
+           "Once for each time that somebody reads the file, which lists GCMD among the registers. Nothing is made of "
+           "the value: the driver keeps the state of its own. In Debian's run nobody did."),
+    Judged("apic-enabled", {SMALL: 1, DEBIAN: 1}, "before the kernel: the fourth line of the recording", False,
+           "A message with vector 0 before the firmware has switched on any local APIC. Who sent it is not recorded."),
+)
+"""The findings, most frequent first."""
