@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason
 
 AXE = find_spec("axe_playwright_python")
 LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
-TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events"]
+LIVE = ("00", "01", "09", "16")
+"""Notebooks that are opened each time; all are run without a page (tests/notebooks), and opened under `-m soak`."""
+TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events", "QEMU"]
 NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
 ASKED = """from widgets.map.scene import scene
 from widgets.map.tally import Tally
@@ -655,7 +657,8 @@ def test_a_name_is_not_typeset_as_mathematics(server, browser):
 # --- the lessons ---
 
 
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name.startswith(LIVE) else pytest.mark.soak) for name in LESSONS])
 def test_a_notebook_opens_runs_and_shows_no_error(server, browser, name):
     with opened(server, browser, name) as session:
         assert session.run() == []
