@@ -18,7 +18,7 @@ memory = 64
 viommu = "type=vtd,intremap=1,x2apic=1"
 pci = ["03:00.0"]
 """
-STORED = ROOT / "notebooks" / "data" / "two_machines.jsonl"
+STORED = ROOT / "notebooks" / "data" / "two_machines.attached"
 
 
 @pytest.fixture
