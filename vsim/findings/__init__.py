@@ -21,5 +21,6 @@ In the order in which to read them; a module imports only from those above it:
     dump_faults  what Linux and Xen log of faults
     dump_qemu    QEMU's info lapic, info pic
     dump_xen     Xen's debug key V
+    dump_xen_irqs  Xen's debug keys M, i, z
     dumps        what real tools would print of a machine, all kinds by name
 """

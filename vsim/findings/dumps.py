@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units, dump_xen
+from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units, dump_xen, dump_xen_irqs
 from vsim.findings.subject import Subject
 
 
@@ -28,6 +28,9 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Kind("info lapic", "QEMU's monitor: info lapic, of every vCPU", dump_qemu.info_lapic),
     Kind("info pic", "QEMU's monitor: info pic, the I/O APICs", dump_qemu.info_pic),
     Kind("V", "Xen: xl debug-keys V, the remapping tables", dump_xen.key_v),
+    Kind("M", "Xen: xl debug-keys M, the messages", dump_xen_irqs.key_m),
+    Kind("i", "Xen: xl debug-keys i, the interrupts", dump_xen_irqs.key_i),
+    Kind("z", "Xen: xl debug-keys z, the I/O APICs", dump_xen_irqs.key_z),
 )}
 """Every kind of dump by its name."""
 
