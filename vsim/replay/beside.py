@@ -13,7 +13,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
@@ -43,7 +43,7 @@ AT_ONCE = 400
 """Commands that are done again in one go."""
 OLDER = (((8, 0), "qemu7.F1"),)
 """Quirks that QEMU has before a release (seen in 7.2, gone in 10.0; the release between them is from its changes)."""
-BACK, SEARCHES = 128, 200
+BACK = {128: 200, 4096: 20}
 """Commands before a difference in which its cause is looked for, and how often one is looked for so far back."""
 FORMAT = 1
 """Version of a stored run."""
@@ -271,7 +271,8 @@ class Beside:
         self.states, self.more = bytearray(), 0
         self._differences: dict[int, Difference] = {}
         self._lost: list[int] = []              # positions from which on the machines are not alike
-        self._searches = 0
+        self._searched = dict.fromkeys(BACK, 0)
+        self._known: dict[tuple[c.Command, str, str], Difference] = {}     # looked into, until the past changes
 
     def _imitated(self) -> Profile:
         """The profile that imitates this QEMU: that of QEMU 10, with what is known of this one."""
@@ -314,6 +315,7 @@ class Beside:
         del self.states[position:], self._marks[position + 1:]
         self._twin.goto(self._marks[position])
         self._lost = [at for at in self._lost if at < position]
+        self._known.clear()
         for at in [at for at in self._differences if at >= position]:
             del self._differences[at]
 
@@ -337,8 +339,9 @@ class Beside:
         here, imitated = there.seen(events), there.seen(made)
         found = None
         if rows != here or rows != imitated:
-            found = self._explain(command, way.commands, here, rows, imitated, past)
-        return self._note(State.EQUAL if rows == here else State.DIFFERENT, "", found, rows != here)
+            found = self._look_into(command, way.commands, here, rows, imitated, past)
+        lost = rows != here and not isinstance(command, c.MmioRead)     # a read changes nothing
+        return self._note(State.EQUAL if rows == here else State.DIFFERENT, "", found, lost)
 
     def _run(self, commands: tuple[c.Command, ...]) -> Rows:
         if self._source_at != len(self.states):
@@ -369,6 +372,20 @@ class Beside:
 
     # --- explaining -------------------------------------------------------------------------------------------
 
+    def _look_into(self, command: c.Command, sent: tuple[c.Command, ...], here: Rows, rows: Rows, imitated: Rows,
+                   past: Past) -> Difference:
+        """What explains a difference; the same again has the same explanation."""
+        key = (command, str(here), str(rows))
+        if key in self._known:
+            found = self._known[key]
+            if found.kind == "unknown":
+                return replace(found, position=len(self.states), kind="follows", cause=found.position)
+            return replace(found, position=len(self.states))
+        found = self._explain(command, sent, here, rows, imitated, past)
+        if len(self._known) < KEPT:
+            self._known[key] = found
+        return found
+
     def _explain(self, command: c.Command, sent: tuple[c.Command, ...], here: Rows, rows: Rows, imitated: Rows,
                  past: Past) -> Difference:
         """Which of the kinds of `Difference` it is."""
@@ -378,9 +395,11 @@ class Beside:
             machine_before, _ = past(0)
             why = explain(machine_before, (), (command,), tried, rows) or explain(
                 self._twin_before(), (), sent, between(self.imitated, self.profile), here)
-            if not why and not self._lost and self._searches < SEARCHES:
-                self._searches += 1
-                machine_before, commands = past(BACK)
+            for back, most in BACK.items():
+                if why or self._lost or self._searched[back] == most:
+                    break
+                self._searched[back] += 1
+                machine_before, commands = past(back)
                 why = explain(machine_before, commands, (command,), tried, rows)
             if why:
                 return Difference(at, command, here, rows, "known", why)

@@ -21,7 +21,7 @@ from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
 from vsim.state.profile import QUIRKS, Profile
 
 _SHAPE = {"ioapic_pins", "apic_id_step"}
-"""Options that are the shape of a machine: they cannot be switched while it runs."""
+"""Options that are the shape of a machine: they cannot be switched at will while it runs."""
 OPTIONS = tuple(sorted(set(CHOICES) - _SHAPE))
 """Options that are tried."""
 
@@ -42,6 +42,9 @@ def between(mine: Profile, other: Profile) -> tuple[Deviation, ...]:
         here, there_ = getattr(mine.options, name), getattr(other.options, name)
         if here != there_:
             out.append(_option(name, here, there_))
+    pins = mine.options.ioapic_pins, other.options.ioapic_pins
+    if pins[0] > pins[1]:       # pins can be left out of a machine that runs; there are none to add
+        out.append(_option("ioapic_pins", *pins))
     if mine.capabilities != other.capabilities and mine.capabilities.shape[:2] == other.capabilities.shape[:2]:
         out.append(Deviation("capabilities", f"CAP {mine.capabilities.cap:#x} here, {other.capabilities.cap:#x} there; "
                              f"ECAP {mine.capabilities.ecap:#x} here, {other.capabilities.ecap:#x} there",

@@ -13,6 +13,7 @@ from vsim.history.log import History
 from vsim.replay import beside, compare, recorded
 from vsim.replay.beside import Beside, Live, State, Stored
 from vsim.replay.cases import CaseError
+from vsim.replay.deviations import explain
 from vsim.replay.qtest import UNIT, Ended
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -111,7 +112,8 @@ def test_what_cannot_be_done_there_says_why():
     ((*ON, entry(1, 0x410001, 2 << 18 | 0x0105), ask(1, 0x0318)), ("qemu.D2",)),
     ((c.Mmio(UNIT + 0x90, 8, 0x200000), c.MmioRead(UNIT + 0x90, 8)), ("qemu.D17",)),
     ((*ON, entry(1, 0x410001), ask(1), entry(1, 0x420001), ask(1)), ("option cache",)),
-    ((c.MmioRead(UNIT + 8, 8),), ("capabilities",))])
+    ((c.MmioRead(UNIT + 8, 8),), ("capabilities",)),
+    ((c.Mmio(0xFEC00000, 4, 1), c.MmioRead(0xFEC00010, 4)), ("option ioapic_pins",))])
 def test_a_difference_has_the_name_of_what_explains_it(commands, names):
     bench = Bench(Scripted("qemu-10"), "spec")
     last = bench.do(*commands)[-1]
@@ -139,6 +141,33 @@ def test_a_cause_that_shows_later_is_found_by_going_back():
     assert str(found[-1].difference) == "qemu.D11"
 
 
+FULL = (*ON, *[ask(index) for index in (1, 2, 3)])      # faults of one requester: merged there, an overflow here
+
+
+def test_a_read_that_differs_is_the_cause_of_nothing():
+    bench = Bench(Scripted("qemu-10"))
+    found = bench.do(c.MmioRead(UNIT + 8, 8), *FULL, c.MmioRead(FSTS, 4))
+    assert (str(found[0].difference), str(found[-1].difference)) == ("capabilities", "option merge_faults")
+
+
+def test_a_cause_is_found_a_thousand_commands_back():
+    bench = Bench(Scripted("qemu-10"))
+    found = bench.do(*FULL, *[c.MmioRead(UNIT + 0x1C, 4)] * 1000, c.MmioRead(FSTS, 4))
+    assert str(found[-1].difference) == "option merge_faults"
+
+
+def test_the_same_difference_again_is_not_looked_into_again(monkeypatch):
+    looked = []
+    monkeypatch.setattr(beside, "explain", lambda *given: looked.append(given) or explain(*given))
+    bench = Bench(Scripted("qemu-10"))
+    bench.do(*FULL, c.MmioRead(FSTS, 4))
+    once = len(looked)
+    again = bench.do(*[c.MmioRead(FSTS, 4)] * 20)
+    assert len(looked) == once
+    assert {str(each.difference) for each in again} == {"option merge_faults"}
+    assert [each.difference.position for each in again] == list(range(len(FULL) + 1, len(FULL) + 21))
+
+
 def test_what_nobody_knows_is_kept_and_what_follows_from_it_says_so():
     class Odd(Scripted):
         def run(self, commands, past):
@@ -146,10 +175,10 @@ def test_what_nobody_knows_is_kept_and_what_follows_from_it_says_so():
             return [["M", 9, 9, 9, 9, 9, 9]] if isinstance(commands[0], c.Msi) else rows
 
     bench = Bench(Odd("qemu-10"), "qemu-10")
-    first, second = bench.do(ask(1), ask(2))
+    first, second, third = bench.do(ask(1), ask(2), ask(1))
     assert str(first.difference) == "unknown: keep this"
     assert first.difference.there == [["M", 9, 9, 9, 9, 9, 9]]
-    assert str(second.difference) == "follows from command 0"
+    assert str(second.difference) == str(third.difference) == "follows from command 0"
 
 
 def test_a_deviation_that_a_qemu_has_no_more_is_told_though_both_do_the_same():
