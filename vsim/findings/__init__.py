@@ -18,6 +18,7 @@ In the order in which to read them; a module imports only from those above it:
     past         what only a machine's past knows: interrupts taken, faults read
     dump_units   Linux's dumps of the remapping units: tables, registers
     dump_linux   Linux's /proc/interrupts
+    dump_debugfs  Linux's debugfs irq
     dump_faults  what Linux and Xen log of faults
     dump_qemu    QEMU's info lapic, info pic
     dump_xen     Xen's debug key V

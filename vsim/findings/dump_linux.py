@@ -77,3 +77,18 @@ def row(width: int, number: int, counts: Iterable[int], chip: str, hwirq: int, t
     """One row. width: of the numbers of interrupts, 3 on all but the largest machines."""
     told = f"{number:>{width}}:{''.join(f' {count:>10}' for count in counts)}  {chip:>8} {hwirq:>{width}}-{trigger:<8}"
     return f"{told}  {', '.join(names)}" if names else told
+
+
+def runs(cpus: list[int]) -> str:
+    """CPUs as a list of runs.
+
+    >>> runs([0, 1, 2, 5])
+    '0-2,5'
+    """
+    found: list[list[int]] = []
+    for cpu in cpus:
+        if found and found[-1][1] + 1 == cpu:
+            found[-1][1] = cpu
+        else:
+            found.append([cpu, cpu])
+    return ",".join(f"{low}-{high}" if high > low else str(low) for low, high in found)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vsim.devices import vioapic
-from vsim.findings.dump_linux import Interrupt, interrupts
+from vsim.findings.dump_linux import Interrupt, interrupts, runs
 from vsim.findings.subject import Subject
 from vsim.guest.kernel import Guest
 from vsim.layouts.bits import get
@@ -109,7 +109,7 @@ def key_i(subject: Subject) -> str:
     """Every interrupt with its CPUs and whose it is, then the pins of those that have one."""
     guest = subject.booted
     found = interrupts(subject, guest)
-    everybody = _cpus(sorted(guest.online))
+    everybody = runs(sorted(guest.online))
     rows, pins = ["IRQ information:"], ["IO-APIC interrupt information:"]
     for each in found:
         way, source = _way(subject, guest, each), each.source
@@ -121,21 +121,6 @@ def key_i(subject: Subject) -> str:
         owner = f"in-flight=0 d0:{each.number:3}(---)" if source else _FAULT_HANDLER
         rows.append(irq_row(each.number, way.vector, kind, _GUEST if source else 0, everybody, str(cpu), owner))
     return _text([*rows, "Direct vector information:", *pins])
-
-
-def _cpus(cpus: list[int]) -> str:
-    """CPUs as a list of runs.
-
-    >>> _cpus([0, 1, 2, 5])
-    '0-2,5'
-    """
-    runs: list[list[int]] = []
-    for cpu in cpus:
-        if runs and runs[-1][1] + 1 == cpu:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(f"{low}-{high}" if high > low else str(low) for low, high in runs)
 
 
 def irq_row(irq: int, vector: int, kind: str, status: int, affinity: str, cpus: str, owner: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vsim.findings import dump_faults, dump_linux, dump_qemu, dump_units, dump_xen, dump_xen_irqs
+from vsim.findings import dump_debugfs, dump_faults, dump_linux, dump_qemu, dump_units, dump_xen, dump_xen_irqs
 from vsim.findings.subject import Subject
 
 
@@ -23,6 +23,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
          dump_units.ir_translation_struct),
     Kind("iommu_regset", "Linux: /sys/kernel/debug/iommu/intel/iommu_regset", dump_units.iommu_regset),
     Kind("/proc/interrupts", "Linux: /proc/interrupts", dump_linux.proc_interrupts),
+    Kind("debugfs irq", "Linux: /sys/kernel/debug/irq/irqs, a heading before each file", dump_debugfs.debugfs_irq),
     Kind("linux faults", "Linux: dmesg -t, the lines of faults", dump_faults.linux_faults),
     Kind("xen faults", "Xen: xl dmesg, the lines of faults", dump_faults.xen_faults),
     Kind("info lapic", "QEMU's monitor: info lapic, of every vCPU", dump_qemu.info_lapic),

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.vsim.findings.booted import Booted, lab_file, lived, read_back
+from vsim.findings import dump_linux
 from vsim.findings import dump_xen_irqs as dumps
 from vsim.findings.dump_linux import interrupts
 from vsim.findings.dump_xen_irqs import Way
@@ -99,7 +100,7 @@ def test_messages_of_our_own_run_are_written_as_they_were_read():
 
 
 def runs(cpus):
-    return dumps._cpus([cpu for low, high in cpus for cpu in range(low, high + 1)])
+    return dump_linux.runs([cpu for low, high in cpus for cpu in range(low, high + 1)])
 
 
 def test_interrupts_of_our_own_run_are_written_as_they_were_read():
