@@ -11,6 +11,7 @@ In the order in which to read them; a module imports only from those above it:
     run        `vsim run`
     rerun      what `vsim replay` tells of a whole run
     replay     `vsim replay`
+    record     `vsim record`
     decode     `vsim decode`
     sweep      `vsim sweep`
     size       `vsim size`

@@ -47,6 +47,7 @@ class BuiltIn(NamedTuple):
 BUILT_IN = {
     "run": BuiltIn("vsim.cli.run", "build the domain of an xl.cfg and interrupt every vCPU"),
     "replay": BuiltIn("vsim.cli.replay", "run recorded cases of real machines and compare"),
+    "record": BuiltIn("vsim.cli.record", "boot a real kernel in QEMU and record what it does to its interrupts"),
     "decode": BuiltIn("vsim.cli.decode", "tell one thing: a message, an entry, a register, a fault line"),
     "size": BuiltIn("vsim.cli.size", "tell which limit bites first when a domain grows"),
     "race": BuiltIn("vsim.cli.race", "let a device fire between any two writes of a change"),

@@ -17,4 +17,10 @@ In the order in which to read them; a module imports only from those above it:
     there        a command in the terms of QEMU's machine
     deviations   which of them explain a difference
     beside       a live QEMU beside a machine
+    trace_rows   QEMU's trace as the rows of a recording
+    inferred     what a guest wrote to memory, where nothing tells
+    taps         the plugin that tells it
+    initramfs    the guest: a kernel, and a file system in memory
+    qemu         QEMU as a child process
+    boot         a kernel booted in QEMU, its trace read as it runs
 """

@@ -1,0 +1,138 @@
+"""`vsim record` with a QEMU that only writes a trace: what comes out, what is missing, what ends it."""
+
+import gzip
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.places import ROOT
+from tests.vsim.replay import fake_qemu
+from vsim.cli.main import main
+from vsim.cli.record import line_of
+from vsim.replay import boot, recording, rerun
+from vsim.replay.boot import Progress
+
+FAKE = Path(fake_qemu.__file__)
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Runs `vsim record` in a mode of the fake: status and place of the recording."""
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / "vmlinuz-6.1-x").write_bytes(b"kernel")
+    (tmp_path / "busybox").write_bytes(b"static")
+    monkeypatch.setattr(boot, "compiled", lambda version: Path("taps.so"))
+
+    def record(mode, *more):
+        place = tmp_path / "run.jsonl.gz"
+        return main(["record", "-o", str(place), *arguments(tmp_path, mode), *more]), place
+    return record
+
+
+def arguments(folder, mode):
+    return ["--kernel", str(folder), "--busybox", str(folder / "busybox"), "--cpus", "2",
+            "--qemu", f"{sys.executable} {FAKE} {mode}"]
+
+
+def test_a_boot_is_recorded_and_replays(made, capsys):
+    status, place = made("boot")
+    assert status == 0 and "powered off" in capsys.readouterr().out
+    found = recording.load(place)
+    assert (found.vcpus, found.made["kernel"], found.made["ended"]) == (2, "6.1-x", "powered off")
+    assert found.made["qemu"] == "QEMU emulator version 10.0.2 (x)" and found.made["memory writes"] == "seen"
+    assert found.profile.capabilities.cap == 0xD2008C222F0606
+    assert found.console[0][1] == "[    0.1] Linux version 6 <b>"
+    assert found.dumps == {"proc-interrupts-boot": "  0: 1 <b>\n"}
+    outcome = rerun.run(found)
+    assert outcome.same and outcome.tallies["M"].equal == 1 and outcome.taken["equal"] == 1
+    assert next(one.command.requester for one in found.moments if hasattr(one.command, "requester")) == 0x18
+
+
+@pytest.mark.parametrize("mode, more, why", [("old", (), "7.2.0 has no plugin interface 4"),
+                                             ("boot", ("--no-plugin",), "it was not wanted")])
+def test_without_the_plugin_writes_are_inferred_and_the_recording_says_so(made, monkeypatch, capsys, mode, more, why):
+    monkeypatch.undo()
+    status, place = made(mode, *more)
+    assert status == 0 and why in capsys.readouterr().out
+    found = recording.load(place)
+    assert why in found.made["memory writes"]
+    outcome = rerun.run(found)
+    assert outcome.same and outcome.tallies["I"].equal == 1 and outcome.tallies["D"].equal == 1
+
+
+@pytest.mark.parametrize("more, ended", [
+    (("--megabytes", "1"), "1 MiB of recording"), (("--seconds", "1"), "after 1 s")])
+def test_a_trace_without_end_is_bounded(made, capsys, more, ended):
+    status, place = made("flood", *more)
+    assert status == 1 and ended in capsys.readouterr().out
+    assert recording.load(place).made["ended"].endswith(ended)
+    assert len(gzip.decompress(place.read_bytes())) < 250 << 20
+
+
+@pytest.mark.parametrize("mode, said", [("broken", "ended at once: no such accelerator \\x1b[31m"),
+                                        ("other", "found 'a poem\\n'; expected QEMU's version")])
+def test_what_is_no_qemu_is_told(made, capsys, mode, said):
+    status, place = made(mode)
+    assert status == 2 and said in capsys.readouterr().err and not place.exists()
+
+
+@pytest.mark.parametrize("missing, said", [
+    (["--qemu", "no-such-qemu"], "no-such-qemu: not found; Debian's package is qemu-system-x86"),
+    (["--kernel", "no-such-kernel"], "no-such-kernel: no such kernel"),
+    (["--busybox", "no-such-busybox"], "no busybox: install Debian's package busybox-static")])
+def test_what_is_missing_is_told_with_where_to_get_it(made, capsys, missing, said):
+    assert made("boot", *missing)[0] == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--cpus", "0"], ["--cpus", "289"], ["--devices", "gpu"], ["--moves", "-1"]])
+def test_what_cannot_be_is_refused(made, wrong):
+    with pytest.raises(SystemExit, match="2"):
+        made("boot", *wrong)
+
+
+def test_interrupted_it_leaves_what_there_is_and_no_process(made, tmp_path):
+    place = tmp_path / "run.jsonl"
+    process = subprocess.Popen([sys.executable, "-m", "vsim", "record", "-o", str(place), "--no-plugin",
+                                *arguments(tmp_path, "wait")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        if "off" in line or "devices" in line or "kernel" in line:
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    found = recording.load(place)
+    assert found.made["ended"] == "interrupted" and found.moments
+    assert stat.S_IMODE(place.stat().st_mode) & 0o400
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_progress_is_told_in_a_line():
+    now = Progress("traffic", 0.5, 30, 1234)
+    assert line_of(now) == "[############............]  50%  traffic: 30 s, 30 s left, 1,234 moments"
+    assert "left" not in line_of(Progress())
+    now.read("[   3.1] vsim: stage 5 of 8: forbidden messages")
+    assert now.stage == "forbidden messages" and now.share == 0.8
+    now.read("vsim: stage 99 of 8: x")
+    assert now.share == 0.8
+
+
+@pytest.mark.soak
+def test_a_real_kernel_boots_and_replays(tmp_path):
+    """VSIM_KERNEL names an image or an unpacked package, VSIM_BUSYBOX a static busybox; QEMU is on the path."""
+    if not os.environ.get("VSIM_KERNEL") or not os.environ.get("VSIM_BUSYBOX"):
+        pytest.skip("VSIM_KERNEL and VSIM_BUSYBOX are not set")
+    begun = time.monotonic()
+    place = tmp_path / "run.jsonl.gz"
+    assert main(["record", "-o", str(place), "--kernel", os.environ["VSIM_KERNEL"], "--busybox",
+                 os.environ["VSIM_BUSYBOX"], "--small"]) == 0
+    outcome = rerun.run(recording.load(place))
+    assert outcome.same and outcome.tallies["M"].equal > 100 and time.monotonic() > begun

@@ -1,0 +1,200 @@
+"""`vsim record`: boot a real kernel in QEMU and write down what it does to its interrupt hardware."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from vsim.cli.entry import INTERRUPTED
+from vsim.cli.main import Unavailable
+from vsim.layouts.registers import OFFSET
+from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, UNIT, Boot, Machine, Progress
+from vsim.replay.boot import INTERRUPTED as STOPPED
+from vsim.replay.inferred import with_writes
+from vsim.replay.initramfs import Kernel, MissingPart, find_busybox, find_kernel, modules_of, pack
+from vsim.replay.qemu import NoQemu
+from vsim.replay.recording import VERSION
+
+BAR = 24
+"""Characters of the bar."""
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `vsim record`."""
+    parser.description = (
+        "Boot a kernel in QEMU with a small guest that loads drivers, makes traffic, moves every interrupt, takes a "
+        "CPU off and on and sends forbidden messages; write what it did to its interrupt hardware, and what QEMU did "
+        "at each moment, as one recording for `vsim replay`. Ctrl-C ends it; what there is by then can be read.")
+    parser.epilog = "Exit status: 0 the guest powered off, 1 it was ended before, 2 something is missing, 130 Ctrl-C."
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the recording; packed if it ends in .gz")
+    parser.add_argument("--kernel", metavar="PATH", help="a kernel image, or a folder into which Debian's package "
+                        "linux-image-amd64 was unpacked (default: the newest /boot/vmlinuz-*)")
+    parser.add_argument("--busybox", metavar="FILE", help="a busybox without shared libraries (default: on the path)")
+    parser.add_argument("--cpus", metavar="N", type=_between(1, MAX_CPUS), default=4, help="processors (default: 4)")
+    parser.add_argument("--memory", metavar="MIB", type=_between(256, 65536), default=1024,
+                        help="memory in MiB (default: 1024)")
+    parser.add_argument("--devices", metavar="NAME,...", type=_devices, default=("nvme", "e1000e", "edu"),
+                        help=f"of {', '.join(DEVICES)} (default: nvme,e1000e,edu; nvme is always there)")
+    parser.add_argument("--append", metavar="ARGUMENTS", default="", help="kernel arguments")
+    parser.add_argument("--moves", metavar="N", type=_between(0, 100), default=1,
+                        help="rounds in which every interrupt moves to another CPU (default: 1)")
+    parser.add_argument("--cpu", metavar="MODEL", default="qemu64,+x2apic", help="QEMU's CPU (default: qemu64,+x2apic)")
+    parser.add_argument("--qemu", metavar="PROGRAM", default="qemu-system-x86_64", help="QEMU's program")
+    parser.add_argument("--no-plugin", action="store_true", help="trace alone: writes to memory are inferred")
+    parser.add_argument("--small", action="store_true",
+                        help="leave out the ticks of timers, and pins that do not change")
+    parser.add_argument("--seconds", metavar="S", type=_between(1, 86400), default=900,
+                        help="end it then (default: 900)")
+    parser.add_argument("--megabytes", metavar="N", type=_between(1, 250), default=200,
+                        help="end it when the recording, unpacked, is so large (default: 200)")
+    parser.set_defaults(func=_main)
+
+
+def _between(low: int, high: int) -> Any:
+    def number(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not {low} to {high}")
+        return value
+    return number
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    if not set(names) <= set(DEVICES):
+        raise argparse.ArgumentTypeError(f"{text}: allowed are {', '.join(DEVICES)}")
+    return names
+
+
+def _main(args: argparse.Namespace) -> int:
+    try:
+        kernel = find_kernel(args.kernel)
+        initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
+    except MissingPart as missing:
+        raise Unavailable(f"vsim record: {missing}") from None
+    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline vsim.faults".strip()
+    machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
+                      qemu=tuple(args.qemu.split()))
+    boot = Boot(machine, args.seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())
+    with tempfile.TemporaryFile("w+", prefix="vsim-") as spool:
+        try:
+            _spool(boot, spool)
+        except NoQemu as missing:
+            raise Unavailable(f"vsim record: {missing}") from None
+        except KeyboardInterrupt:
+            boot.ended = STOPPED
+        _clear()
+        size = _write(Path(args.output), boot, kernel, spool)
+    print(f"{args.output}: {boot.progress.rows:,} moments, {size:,} bytes; {boot.ended}"
+          + (f"; no plugin: {boot.without}" if boot.without else ""))
+    return INTERRUPTED if boot.ended == STOPPED else int(boot.ended != OFF)
+
+
+def _spool(boot: Boot, spool: IO[str]) -> None:
+    """Keep the rows on disk while the guest runs; without the plugin in memory, until its writes can be inferred."""
+    rows = boot.rows()
+    kept: list[list[Any]] = []
+    try:
+        for row in rows:
+            if boot.plugin:
+                spool.write(_compact(row) + "\n")
+            else:
+                kept.append(row)
+    finally:
+        rows.close()  # type: ignore[attr-defined]
+        spool.writelines(_compact(row) + "\n" for row in with_writes(kept, UNIT))
+
+
+def _write(place: Path, boot: Boot, kernel: Kernel, spool: IO[str]) -> int:
+    """Put the recording together, whole or not at all; its bytes."""
+    spool.seek(0)
+    head = {"vsim-recording": VERSION, "vcpus": boot.machine.cpus, "ram": _ram(boot.machine.memory), "unit": UNIT,
+            "profile": "qemu-10", **_capabilities(spool), "made": _made(boot, kernel)}
+    unfinished = place.with_name(place.name + ".part")
+    try:
+        with open(unfinished, "wb") as raw:
+            packed = gzip.GzipFile("", "wb", 9, raw, 0) if place.suffix == ".gz" else raw
+            packed.write(f"{_compact(head)}\n".encode())
+            spool.seek(0)
+            for line in spool:
+                packed.write(line.encode())
+            for name, text in boot.dumps.items():
+                packed.write(f"{_compact({'dump': name, 'text': text})}\n".encode())
+            if packed is not raw:
+                packed.close()
+        os.replace(unfinished, place)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    return place.stat().st_size
+
+
+def _ram(megabytes: int) -> int:
+    """Bytes up to the last address of memory: what is over 2 GiB lies above 4 GiB."""
+    size = megabytes << 20
+    return size if size <= 2 << 30 else size + (2 << 30)
+
+
+def _made(boot: Boot, kernel: Kernel) -> dict[str, str]:
+    machine = boot.machine
+    made = {"kernel": kernel.version or kernel.image.name, "qemu": boot.version_text, "cpu": machine.cpu,
+            "devices": ", ".join(machine.devices), "arguments": machine.arguments, "ended": boot.ended,
+            "memory writes": f"inferred from what the unit read: {boot.without}" if boot.without else "seen"}
+    if boot.small:
+        made["left out"] = "ticks of timers, pins that do not change"
+    return made
+
+
+def _capabilities(lines: Iterable[str]) -> dict[str, str]:
+    """CAP and ECAP, as the guest read them first."""
+    found: dict[str, str] = {}
+    places = {UNIT + OFFSET["CAP"]: "cap", UNIT + OFFSET["ECAP"]: "ecap"}
+    for line in lines:
+        if line.startswith('[["read"'):
+            command, did = json.loads(line)[:2]
+            if command[1] in places and command[2] == 8 and did:
+                found.setdefault(places[command[1]], hex(did[0][1]))
+                if len(found) == 2:
+                    return found
+    return {}
+
+
+# --- what is told meanwhile ---
+
+
+def _teller() -> Any:
+    """Shows progress: a bar on a terminal, elsewhere a line for each stage."""
+    terminal = sys.stderr.isatty()
+    last: list[Any] = ["", -1.0]
+
+    def tell(now: Progress) -> None:
+        if terminal and now.seconds - last[1] >= 0.2:
+            last[1] = now.seconds
+            print("\r" + line_of(now) + "\x1b[K", end="", file=sys.stderr, flush=True)
+        elif not terminal and now.stage != last[0]:
+            print(line_of(now), file=sys.stderr, flush=True)
+        last[0] = now.stage
+    return tell
+
+
+def line_of(now: Progress) -> str:
+    """Progress in a line: bar, stage, time and time left, rows."""
+    full = round(BAR * now.share)
+    left = f", {now.left:.0f} s left" if now.left is not None else ""
+    return (f"[{'#' * full}{'.' * (BAR - full)}] {now.share:4.0%}  {now.stage}: {now.seconds:.0f} s{left}, "
+            f"{now.rows:,} moments")
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,250 @@
+"""A kernel booted in QEMU, and its trace read as it runs: nothing is stored but the recording.
+
+QEMU runs without a way out (its network has no connections), as a process group of its own that is ended whatever
+happens. Its trace comes through a named pipe in a private folder, so no disk fills; what is kept of it is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vsim.replay.qemu import NoQemu, asked, end, first_line, started, version
+from vsim.replay.taps import NoPlugin, compiled
+from vsim.replay.trace_rows import EVENTS, READS, TraceRows
+
+UNIT = 0xFED90000
+DISK_BYTES, DUMPS_AT = 16 << 20, 8 << 20
+"""The guest's disk, and where on it the dumps begin."""
+MOST_LINE = 1 << 16
+"""Characters of a line of the trace that are kept."""
+QUIET = 0.2
+"""Seconds to wait for the trace before looking whether QEMU still runs."""
+DEVICES = ("nvme", "e1000e", "virtio-net", "igb", "edu")
+"""What a guest may have; nvme is its disk, edu sends what it is told to."""
+MAX_CPUS = 288
+STAGES = ("firmware", "kernel", "devices", "traffic", "affinity changes", "a CPU off and on", "forbidden messages",
+          "a driver unbound", "dumps", "off")
+SHARES = (0.0, 0.04, 0.5, 0.62, 0.66, 0.74, 0.8, 0.93, 0.96, 0.99)
+"""The stages of a run, and how much of its time has passed when each begins: of eight boots of Linux 6.12."""
+KERNEL_LINES = 370
+"""Lines of the console until the first program runs, about."""
+OFF, ENDED, INTERRUPTED = "powered off", "QEMU ended", "interrupted"
+"""How a run ends: by the guest, by itself, by Ctrl-C; or for a limit."""
+_STAGE = re.compile(r"vsim: stage (\d+) of \d+: (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is booted: kernel and file system, processors, memory in MiB, devices, arguments."""
+
+    kernel: Path
+    initramfs: bytes
+    cpus: int = 4
+    memory: int = 1024
+    devices: tuple[str, ...] = ("nvme", "e1000e", "edu")
+    arguments: str = ""
+    cpu: str = "qemu64,+x2apic"
+    qemu: tuple[str, ...] = ("qemu-system-x86_64",)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: its stage, the part of its time that has passed (0 to 1), seconds since it began, rows."""
+
+    stage: str = STAGES[0]
+    share: float = 0.0
+    seconds: float = 0.0
+    rows: int = 0
+    lines: int = 0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left, as far as can be told; None at the beginning."""
+        return self.seconds / self.share * (1 - self.share) if self.share > 0.05 else None
+
+    def read(self, text: str) -> None:
+        """A line of the console."""
+        self.lines += 1
+        found = _STAGE.search(text)
+        if found and int(found[1]) + 1 < len(STAGES):
+            self.stage = STAGES[int(found[1]) + 1]
+            self.share = max(self.share, SHARES[int(found[1]) + 1])
+        elif self.stage in STAGES[:2]:
+            self.stage = STAGES[1]
+            share = SHARES[1] + (SHARES[2] - SHARES[1]) * min(1.0, self.lines / KERNEL_LINES)
+            self.share = max(self.share, share)
+
+
+@dataclass(slots=True)
+class Boot:
+    """A run of a machine; `rows` gives what happened as rows of a recording.
+
+    seconds, bytes: after so much time, or so much of the recording, it is ended. plugin: whether to use one; `without`
+    then says why there is none. ended: how the run ended.
+    """
+
+    machine: Machine
+    seconds: float = 900.0
+    most_bytes: int = 200 << 20
+    plugin: bool = True
+    small: bool = False
+    tell: Callable[[Progress], None] = lambda progress: None
+    version: tuple[int, ...] = ()
+    version_text: str = ""
+    without: str = ""
+    ended: str = ""
+    said: str = ""
+    progress: Progress = field(default_factory=Progress)
+    dumps: dict[str, str] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[list[Any]]:
+        """What happens, while it happens; QEMU is ended with the iterator. NoQemu when it does not start."""
+        self._look()
+        with tempfile.TemporaryDirectory(prefix="vsim-") as name:
+            folder = Path(name)
+            pipe = folder / "trace"
+            os.mkfifo(pipe, stat.S_IRUSR | stat.S_IWUSR)
+            with started(self._command(folder)) as (process, said):
+                try:
+                    yield from self._read(pipe, process)
+                finally:
+                    end(process)
+                    self.said = said()
+            self.dumps = dumps_of(folder / "disk")
+        if not self.progress.rows and self.ended == ENDED:
+            raise NoQemu(f"{self.machine.qemu[0]} ended at once: {first_line(self.said)}")
+
+    # --- before ---
+
+    def _look(self) -> None:
+        self.version, self.version_text = version(self.machine.qemu)
+        if not self.plugin:
+            self.without = "it was not wanted"
+
+    def _plugin(self) -> Path | None:
+        if not self.plugin:
+            return None
+        try:
+            return compiled(self.version)
+        except NoPlugin as missing:
+            self.plugin, self.without = False, str(missing)
+            return None
+
+    def _command(self, folder: Path) -> list[str]:
+        machine = self.machine
+        (folder / "initramfs").write_bytes(machine.initramfs)
+        with open(folder / "disk", "wb") as disk:
+            disk.truncate(DISK_BYTES)
+        plugin = self._plugin()
+        (folder / "events").write_text("".join(f"{event}\n" for event in (*EVENTS, *(() if plugin else (READS,)))))
+        arguments = f"console=ttyS0,115200 panic=-1 no_timer_check {machine.arguments}".strip()
+        return [*machine.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
+                "-accel", "tcg,thread=multi", "-cpu", machine.cpu, "-m", f"{machine.memory}M", "-smp",
+                str(machine.cpus), "-device", "intel-iommu,intremap=on,eim=on", *self._devices(folder),
+                "-kernel", str(machine.kernel), "-initrd", str(folder / "initramfs"), "-append", arguments,
+                "-serial", "null", "-no-reboot",
+                "-D", str(folder / "trace"), "-msg", "timestamp=on", "-trace", f"events={folder / 'events'}",
+                *(("-d", "plugin", "-plugin", f"{plugin},unit={UNIT:#x}") if plugin else ())]
+
+    def _devices(self, folder: Path) -> list[str]:
+        has = asked(self.machine.qemu, "-device", "help")
+        wanted = [name for name in DEVICES if name in (*self.machine.devices, "nvme")]
+        out: list[str] = []
+        for number, name in enumerate(wanted):
+            model = "virtio-net-pci" if name == "virtio-net" else name
+            if f'"{model}"' not in has:
+                continue
+            slot = f"bus=pcie.0,addr={DEVICES.index(name) + 3}.0"
+            if name == "nvme":
+                out += ["-drive", f"if=none,id=disk,file={folder / 'disk'},format=raw,cache=unsafe", "-device",
+                        f"nvme,serial=vsim,drive=disk,max_ioqpairs={min(64, self.machine.cpus)},{slot}"]
+                continue
+            if name == "edu":
+                out += ["-device", f"edu,{slot}"]
+                continue
+            more = "iommu_platform=on,disable-legacy=on,romfile=," if name == "virtio-net" else ""
+            if name == "igb":
+                out += ["-device", f"pcie-root-port,id=port,chassis=1,slot=1,{slot}"]
+                slot = "bus=port,addr=0.0"
+            out += ["-netdev", f"user,id=net{number},restrict=on", "-device",
+                    f"{model},netdev=net{number},mac=52:54:00:00:00:{number:02x},{more}{slot}"]
+        return out
+
+    # --- during ---
+
+    def _read(self, pipe: Path, process: subprocess.Popen[bytes]) -> Iterator[list[Any]]:
+        trace = TraceRows(UNIT, self.small)
+        begun, rest, kept = time.monotonic(), b"", 0
+        source = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            while not self.ended:
+                try:
+                    *lines, rest = (rest + self._chunk(source, process)).split(b"\n")
+                    rest = rest if len(rest) <= MOST_LINE else b""
+                    for line in lines:
+                        trace.feed(line[:MOST_LINE].decode(errors="replace"))
+                    self.progress.seconds = time.monotonic() - begun
+                    self.tell(self.progress)
+                except KeyboardInterrupt:
+                    self.ended = INTERRUPTED
+                for row in trace.ready():
+                    kept += self._took(row)
+                    yield row
+                if not self.ended and self.progress.seconds > self.seconds:
+                    self.ended = f"ended after {self.seconds:.0f} s"
+                elif not self.ended and kept > self.most_bytes:
+                    self.ended = f"ended after {self.most_bytes >> 20} MiB of recording"
+            for row in trace.ready(all_of_them=True):
+                self._took(row)
+                yield row
+            if self.ended == ENDED and self.progress.stage == STAGES[-1]:
+                self.ended = OFF
+        finally:
+            os.close(source)
+
+    def _chunk(self, source: int, process: subprocess.Popen[bytes]) -> bytes:
+        """What has come of the trace; nothing when QEMU has ended, which then is noted."""
+        ready = select.select([source], [], [], QUIET)[0]
+        chunk = os.read(source, 1 << 18) if ready else b""
+        if not chunk:
+            if process.poll() is not None:
+                self.ended = ENDED
+            elif ready:
+                time.sleep(QUIET)           # nobody writes yet
+        return chunk
+
+    def _took(self, row: list[Any]) -> int:
+        """Note a row; about how many bytes it has."""
+        self.progress.rows += 1
+        size = 40
+        for one in row[1]:
+            size += 30
+            if one[0] == "K":
+                size += len(one[1])
+                self.progress.read(one[1])
+        return size
+
+
+# --- after ---
+
+
+def dumps_of(disk: Path) -> dict[str, str]:
+    """The texts that a guest left on its disk, by name; none from a run that was ended before."""
+    try:
+        with open(disk, "rb") as stream:
+            stream.seek(DUMPS_AT)
+            text = stream.read(DISK_BYTES - DUMPS_AT).rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return {}
+    parts = re.split(r"^=== (.*)\n", text, flags=re.MULTILINE)
+    return {name[:100]: body for name, body in zip(parts[1::2], parts[2::2], strict=True) if name != "end" and body}
