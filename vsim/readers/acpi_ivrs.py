@@ -1,5 +1,7 @@
 """The ACPI table IVRS: which IOMMUs an AMD machine has, what sits behind each, what each can do (AMD 48882, 5.2).
 
+The section numbers of AMD's specification are from memory: unverified.
+
 As in `acpi_dmar`, the declarations below are all there is to know of the format. An I/O APIC and the HPET have no
 place in PCI of their own: a special entry gives the requester id that their interrupts carry.
 """

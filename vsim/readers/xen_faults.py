@@ -8,8 +8,8 @@ The forms (xen/drivers/passthrough/vtd/iommu.c, iommu_page_fault_do_one):
     since       INTR-REMAP: Request device [0000:02:00.0] fault index b0 [, iommu reg = ...] \\n
                 INTR-REMAP: reason 22 - Present field in the IRTE entry is clear
 
-The first and the last were read in source, the one between was not. All numbers are hexadecimal. Before a fault Xen
-tells the bits of FSTS in words.
+All three were read in copies of that file; which release the one between is of was not settled (unverified). All
+numbers are hexadecimal. Before a fault Xen tells the bits of FSTS in words.
 """
 
 from __future__ import annotations
