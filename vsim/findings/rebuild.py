@@ -9,6 +9,7 @@ What no text says is assumed, and told in `assumed`; a machine is made once as a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from vsim.devices import viommu, vlapic
@@ -18,7 +19,7 @@ from vsim.findings.picture import Picture, Unit
 from vsim.guest.cpu import Cpu
 from vsim.guest.irq import Interrupts
 from vsim.layouts.bits import bdf_text
-from vsim.layouts.formats import IRTE, RTE_REMAP, Reason, remap_message
+from vsim.layouts.formats import IRTE, RTE, RTE_REMAP, Reason, remap_message
 from vsim.layouts.registers import ECAP, GCMD, IRTA, OFFSET
 from vsim.machine import step
 from vsim.readers.debugfs_irq import Interrupt
@@ -28,13 +29,17 @@ from vsim.state import commands as c
 from vsim.state.arrays import MAX_VCPUS, Apic, Machine
 from vsim.state.pci import Bus
 from vsim.state.pci_function import MAX_NAME, Function
-from vsim.state.profile import MAX_UNITS, Capabilities, Options, Profile
+from vsim.state.profile import IOAPIC_WINDOW, MAX_UNITS, MOST_IOAPICS, Capabilities, Options, Profile
 from vsim.state.trace import Act, Event
 
 PAGE, TABLE, FIRST_TABLE = 4096, 1 << 20, 2 << 20
 """Bytes of a register page and of the room for a table; where the first table is put."""
 BASE = 0xFED90000
 MAX_FUNCTIONS = 4096
+MOST_PINS, PINS = 240, 24
+"""Pins of all I/O APICs together; how many one is taken to have when nothing says it."""
+FIRST_PIN, IOAPIC_DATA = 0x10, 0x10
+"""Index of the first redirection entry, and where the register behind an index is (82093AA 3.1)."""
 
 
 @dataclass
@@ -184,9 +189,41 @@ def _profile(p: Picture, units: list[Unit], ids: tuple[int, ...], assumed: list[
         sid = next((entry.fields["sid"] for entry in pins if entry), None)
     if sid is None:
         assumed.append("requester id of the I/O APIC")
-    options = Options(apic_ids=ids, cache="none", max_units=max(1, len(units)), ioapic_pins=240,
-                      ioapic_sid=Options().ioapic_sid if sid is None or sid < 0 else sid)
+    rows = _ioapics(p, Options().ioapic_sid if sid is None or sid < 0 else sid, assumed)
+    hpet = next((rid for (kind, _), (rid, _) in sorted(p.requesters.items()) if kind == "hpet" and rid >= 0), None)
+    if hpet is not None:
+        assumed.append("timers of the HPET: 3")
+    options = Options(apic_ids=ids, cache="none", max_units=max(1, len(units)), ioapic_pins=rows[0][2],
+                      ioapic_sid=rows[0][3], more_ioapics=tuple(rows[1:]), hpet_timers=0 if hpet is None else 3,
+                      hpet_sid=Options().hpet_sid if hpet is None else hpet)
     return Profile("spec", base, options).with_units(*words)
+
+
+def _order(p: Picture) -> list[int]:
+    """Ids of the I/O APICs that are rebuilt, by their first lines. Without lines that fit, the first one alone."""
+    known = sorted((each.gsi, each.id) for each in p.ioapics.values())
+    gsis = [gsi for gsi, _ in known]
+    fits = gsis[:1] == [0] and len(set(gsis)) == len(gsis)
+    return [each for gsi, each in known if gsi < MOST_PINS][:MOST_IOAPICS] if fits else []
+
+
+def _ioapics(p: Picture, sid: int, assumed: list[str]) -> list[tuple[int, int, int, int]]:
+    """(window, first GSI, pins, requester id) of each I/O APIC, the first at its usual place."""
+    order = _order(p)
+    if len(order) < len(p.ioapics):
+        assumed.append(f"of {len(p.ioapics)} I/O APICs {max(1, len(order))} (their lines overlap, or do not fit)")
+    if len(order) < 2:
+        return [(IOAPIC_WINDOW, 0, MOST_PINS, sid)]
+    rows = []
+    gsis = [p.ioapics[each].gsi for each in order]
+    for place, (number, gsi) in enumerate(zip(order, gsis, strict=True)):
+        end = gsis[place + 1] if place + 1 < len(order) else min(MOST_PINS, gsi + PINS)
+        rid = p.requesters.get(("ioapic", number), (-1, None))[0]
+        if rid < 0:
+            assumed.append(f"requester id of I/O APIC {number}")
+        rows.append((IOAPIC_WINDOW + PAGE * place, gsi, end - gsi, sid if rid < 0 else rid))
+    assumed.append(f"windows of {len(order)} I/O APICs, and the pins of the last: {rows[-1][2]}")
+    return rows
 
 
 def _scope(p: Picture, units: list[Unit], bus: Bus) -> dict[int, int]:
@@ -263,8 +300,8 @@ def _program(built: Rebuilt, p: Picture) -> None:
     messages: dict[int, dict[int, tuple[int, int]]] = {}
     unsaid = 0
     for each in live(p):
-        if each.pin is not None and each.entry is not None and each.pin[1] < 240:
-            interrupts.write_pin(each.pin[1], RTE_REMAP.make(handle=each.entry, format=1, vector=each.vector or 0,
+        if each.pin is not None and each.entry is not None and (at := _place(p, machine, each.pin)) is not None:
+            _write_pin(issue, *at, RTE_REMAP.make(handle=each.entry, format=1, vector=each.vector or 0,
                                                              tm=int("IRQD_LEVEL" in each.flags)))
         elif each.rid and each.rid[0] == 0 and (index := index_of(each)) is not None:
             said = each.address is not None
@@ -275,6 +312,25 @@ def _program(built: Rebuilt, p: Picture) -> None:
         _messages(interrupts, bus, bdf, found)
     if unsaid:
         built.assumed.append(f"{unsaid} messages: that they ask for the entries of their interrupts")
+
+
+def _place(p: Picture, m: Machine, pin: tuple[int, int]) -> tuple[int, int] | None:
+    """Window and pin of an (I/O APIC, pin) of the dump; None for one that the machine has not.
+
+    Where there is only one, all pins are its own.
+    """
+    ioapics, order = m.profile.options.ioapics, _order(p)
+    if len(ioapics) > 1 and pin[0] not in order:
+        return None
+    own = ioapics[order.index(pin[0]) if len(ioapics) > 1 else 0]
+    return (own.window, pin[1]) if pin[1] < own.pins else None
+
+
+def _write_pin(issue: Callable[[c.Command], list[Event]], window: int, pin: int, entry: int) -> None:
+    """Write a redirection entry: masked, high half, low half."""
+    for half, value in ((0, entry & 0xFFFFFFFF | RTE.mask.mask), (1, entry >> 32), (0, entry & 0xFFFFFFFF)):
+        issue(c.Mmio(window, 4, FIRST_PIN + 2 * pin + half))
+        issue(c.Mmio(window + IOAPIC_DATA, 4, value))
 
 
 def _messages(interrupts: Interrupts, bus: Bus, bdf: int, found: dict[int, tuple[int, int]]) -> None:

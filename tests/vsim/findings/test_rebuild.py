@@ -3,11 +3,11 @@
 import pytest
 
 from tests.places import real_files
-from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, NIC, machine, madt
+from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, NIC, irq, machine, madt
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild, replay
-from vsim.layouts.formats import IRTE
+from vsim.layouts.formats import IRTE, RTE_REMAP
 from vsim.machine import step
 from vsim.readers import acpi_dmar
 from vsim.state import commands as c
@@ -106,3 +106,21 @@ def test_a_large_host_has_all_its_units_processors_and_functions():
     m = found.run()
     assert (len(found.units), m.units, m.vcpus, len(m.bus.functions)) == (16, 16, 144, 400)
     assert {m.unit_of(m.bus.requester(f.bdf)) for f in m.bus.functions if not f.bridge} == set(range(16))
+
+
+def test_all_io_apics_and_the_hpet_are_there_and_a_pin_is_on_its_own():
+    log = ("[    0.1] IOAPIC[0]: apic_id 8, version 32, address 0xfec00000, GSI 0-23\n"
+           "[    0.1] IOAPIC[1]: apic_id 9, version 32, address 0xfec01000, GSI 24-47\n")
+    pin = irq(30, 5, 0, 40).replace("IR-PCI-MSIX-0000:01:00.0-12", "IO-APIC-9").replace("0000:01:00.0", "(null)")
+    picture = examine([("log", log), ("irq", pin.replace(" hwirq:   0x5\n", " hwirq:   0x3\n"))]).picture
+    assert sorted(picture.ioapics) == [8, 9] and [each.pin for each in picture.interrupts] == [(9, 3)]
+    picture.requesters["hpet", 0] = 0xF0F9, next(iter(picture.ioapics.values())).side
+    picture.requesters["ioapic", 9] = 0xF1F8, next(iter(picture.ioapics.values())).side
+    found = rebuild(picture)
+    m = found.run()
+    assert [(each.gsi, each.pins) for each in m.profile.options.ioapics] == [(0, 24), (24, 24)]
+    assert m.profile.options.ioapics[1].sid == 0xF1F8
+    assert (m.profile.options.hpet_timers, m.profile.options.hpet_sid) == (3, 0xF0F9)
+    programmed = [place for place, word in enumerate(m.rte) if RTE_REMAP.split(word)["format"]]
+    assert programmed == [24 + 3] and RTE_REMAP.split(m.rte[27])["handle"] == 5
+    assert "requester id of I/O APIC 8" in found.assumed and "timers of the HPET: 3" in found.assumed
