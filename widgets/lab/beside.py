@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets as W
 
+from vsim.layouts.formats import DLM_NAMES
 from vsim.replay.beside import State
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
@@ -17,10 +20,30 @@ MOST = 40
 LIGHTS = {State.EQUAL: ("good", "\u25cf"), State.DIFFERENT: ("warn", "\u25b2"), State.NOT_THERE: ("muted", "\u25cb")}
 """Style and shape of a light, so that it is told apart without colours."""
 
-SEEN = {"V": "reads", "M": "message", "I": "entry read", "B": "blocked", "F": "fault", "E": "unit's own message",
-        "D": "descriptor", "C": "cache invalidated", "W": "status written", "P": "passed unchanged",
-        "R+": "remote IRR set", "R-": "remote IRR cleared"}
-"""What a row of the comparison is, by its tag."""
+SEEN: dict[str, Callable[..., str]] = {
+    "V": lambda value: f"reads {value}",
+    "M": lambda to, logical, hint, level, mode, vector: (
+        f"message to {'logical' if logical else 'APIC ID'} {to:#x}, {DLM_NAMES[mode]}, vector {vector:#x}, "
+        f"{'level' if level else 'edge'}{', redirection hint' if hint else ''}"),
+    "I": lambda index, high, low: f"reads entry {index}: {high} {low}",
+    "B": lambda: "blocked, no message",
+    "F": lambda record, high, low: f"fault record {record}: {high} {low}",
+    "E": lambda address, data: f"the unit's own message: {address} {data}",
+    "D": lambda kind, high, low: f"descriptor {kind}: {high} {low}",
+    "C": lambda one, index, mask: f"entry cache emptied: {f'from {index}, mask {mask}' if one else 'all of it'}",
+    "W": lambda address, data: f"status {data} written at {address}",
+    "R-": lambda pin: f"remote IRR of pin {pin} cleared"}
+"""What a row of the comparison says, by its tag (`vsim.replay.recorded.observe`)."""
+
+
+def told(row: Sequence[Any] | None) -> str:
+    """A row of the comparison in words; one of another form, which a stored run may hold, as it is."""
+    if row is None:
+        return "nothing more"
+    try:
+        return SEEN[row[0]](*row[1:])
+    except (KeyError, TypeError, ValueError):
+        return " ".join(map(str, row))
 
 
 class BesidePanel(Panel):
@@ -29,8 +52,10 @@ class BesidePanel(Panel):
     title = "QEMU"
     css = """
 .vsim-beside td:first-child{white-space:nowrap}
-.vsim-beside td:nth-child(3){font-variant-numeric:tabular-nums;white-space:nowrap}
-.vsim-beside code{overflow-wrap:anywhere}
+.vsim-beside table{width:100%}
+.vsim-beside tr:has(+.vsim-more){border-bottom:0}
+.vsim-beside .vsim-more td{color:var(--vsim-muted);overflow-wrap:anywhere}
+.vsim-beside .vsim-more b{color:var(--vsim-text)}
 """
 
     def build(self) -> tuple[W.Widget, ...]:
@@ -61,26 +86,30 @@ class BesidePanel(Panel):
             return
         self.about.value = line(f"{attached!r}", "bad" if attached.beside is None else "")
         body = "".join(_row(each) for each in attached.lights(MOST))
-        head = "".join(f'<th scope="col">{name}</th>' for name in ("QEMU", "gesture", "commands", "what differs first"))
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("QEMU", "gesture", "commands"))
         self.rows.value = scrolling(f'<table aria-label="Gestures here and in QEMU"><thead><tr>{head}</tr></thead>'
-                                    f"<tbody>{body}</tbody></table>", "Gestures here and in QEMU", 420) if body else ""
+                                    f"{body}</table>", "Gestures here and in QEMU", 420) if body else ""
 
 
 def _row(light: Light) -> str:
+    """A gesture: its light, its name, how many commands; below it what differs first, and what explains that."""
     style, shape = LIGHTS[light.state]
     counts = [f"{count} {word}" for count, word in ((light.equal, "equal"), (light.different, "different"),
                                                     (light.elsewhere, "not there")) if count]
     said = f'<span aria-hidden="true">{shape} </span>{escape(str(light))}'
-    return (f'<tr><td><span class="vsim-{style}">{said}</span></td>'
-            f"<td>{escape(light.name)}</td><td>{'<br>'.join(counts)}</td><td>{_first(light)}</td></tr>")
+    return (f'<tbody><tr><td><span class="vsim-{style}">{said}</span></td>'
+            f"<td>{escape(light.name)}</td><td>{', '.join(counts)}</td></tr>{_first(light)}</tbody>")
 
 
 def _first(light: Light) -> str:
-    """The first rows that differ, and what explains it; where nothing went there, why."""
-    if light.first is None:
-        return escape(light.why) if light.state == State.NOT_THERE else ""
-    here, there = (" ".join([SEEN.get(row[0], row[0]), *map(str, row[1:])]) if row else "nothing"
-                   for row in light.first.first)
-    whys = "<br>".join(escape(each.what) for each in light.first.why)
-    return (f"here <code>{escape(here)}</code><br>QEMU <code>{escape(there)}</code><br>"
-            f"<b>{escape(str(light.first))}</b>{f'<br>{whys}' if whys else ''}")
+    """The first rows that differ, and what explains them; where nothing went there, why."""
+    if light.first is not None:
+        here, there = map(told, light.first.first)
+        whys = "".join(f"<br>{escape(each.what)}" for each in light.first.why)
+        said = (f"here: {escape(here)}<br>QEMU: {escape(there)}" if here != there else f"both: {escape(here)}")
+        said += f"<br><b>{escape(str(light.first))}</b>{whys}"
+    elif light.state == State.NOT_THERE:
+        said = escape(light.why)
+    else:
+        return ""
+    return f'<tr class="vsim-more"><td></td><td colspan="2">{said}</td></tr>'

@@ -8,9 +8,11 @@ from tests.places import ROOT
 from tests.qemu import bad, children_of, gone, needs_qemu
 from vsim.replay.beside import State
 from vsim.replay.cases import CaseError
+from vsim.replay.there import seen
 from vsim.state import commands as c
+from vsim.state.trace import Act, Event
 from widgets.lab import Lab
-from widgets.lab.beside import BesidePanel
+from widgets.lab.beside import SEEN, BesidePanel, told
 
 CONFIG = """name = "host"
 vcpus = 4
@@ -105,6 +107,23 @@ def test_the_panel_says_what_differs_as_text(lab):
     panel.go.click()
     assert "<b>" not in panel.about.value and "&lt;b&gt;" in panel.about.value
     panel.close()
+
+
+@pytest.mark.parametrize("row, words", [
+    (None, "nothing more"), (["V", "0x1"], "reads 0x1"), (["B"], "blocked, no message"),
+    (["M", 2, 0, 0, 0, 0, 0x41], "message to APIC ID 0x2, fixed, vector 0x41, edge"),
+    (["M", 2, 1, 1, 1, 3, 0x41], "message to logical 0x2, reserved, vector 0x41, level, redirection hint"),
+    (["C", 1, 5, 0], "entry cache emptied: from 5, mask 0"), (["R-", 4], "remote IRR of pin 4 cleared"),
+    (["M", "x"], "M x"), (["M", *"<b>abc"], "M < b > a b c"), (["?"], "?")])
+def test_what_was_seen_is_told_in_words(row, words):
+    assert told(row) == words
+
+
+def test_every_row_that_is_observed_has_words():
+    """An event of each act, with numbers that make it one that is compared."""
+    rows = seen([Event(0, 0, 0, act, 0, 0, 1, 0) for act in Act])
+    assert {row[0] for row in rows} == SEEN.keys()
+    assert all(told(row) != " ".join(map(str, row)) for row in rows)
 
 
 @needs_qemu
