@@ -7,6 +7,7 @@ import pytest
 
 from tests.jupyter_host import PATIENCE, Server, Session, lessons, notebook, opened
 from tests.places import ROOT
+from tests.qemu import REAL, children_of, gone, needs_qemu
 from vsim.state.profile import PROFILES
 from widgets.bench.browser import ARGUMENTS, chromium
 from widgets.bench.person import Person
@@ -470,6 +471,30 @@ def test_a_name_with_markup_shows_as_text(bench):
     assert bench.page.locator(".t-lab b", has_text="card").count() == 0
 
 
+@needs_qemu
+def test_attached_by_a_click_a_qemu_gives_each_gesture_a_light(bench):
+    """What was done before, what is done then, and what is taken back and done another way."""
+    booted(bench)
+    front(bench, "QEMU")
+    bench.do("lab.selection.device = 0x300")
+    press(bench, "attach")
+    lights = part(bench, ".vsim-beside tbody")
+    expect(lights.first).to_contain_text("fire 03:00.0 message 0")
+    press(bench, "fire")
+    settled(bench)
+    expect(lights).to_have_count(bench.ask("len(lab.attached.lights(40))"))
+    assert [row.split("\t")[0] for row in lights.all_inner_texts()][:2] == ["\u25cf equal"] * 2
+    press(bench, "undo")
+    bench.do("lab.issue(commands.Msi(0x300, 0xFEE02000, 0x41), name='<b>compatibility</b>')")
+    settled(bench)
+    expect(lights.first).to_contain_text("\u25b2 different")
+    expect(lights.first).to_contain_text("<b>compatibility</b>")
+    expect(lights.first).to_contain_text("qemu.D1")
+    press(bench, "detach")
+    expect(part(bench, ".vsim-panel:visible")).to_contain_text(["it is not wanted any more"])
+    bench.do("lab.attached = None")
+
+
 def test_the_second_lab_is_untouched(bench):
     booted(bench)
     bench.do("lab.storm(100, 0.1)")
@@ -509,8 +534,11 @@ def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, brow
     with opened(server, browser, "narrow.ipynb") as session:
         assert session.run() == []
         part(session, ".vsim-map").wait_for()
+        guard = session.ask("lab.attach().beside.source._qemu._process.pid") if REAL else 0
+        started = [guard, *children_of(guard)] if guard else []
         session.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         session.until("'lab' not in globals()")
+        gone(started)
         panel = part(session, ".vsim-panel").first
         session.page.wait_for_function("""(each) => getComputedStyle(each, "::before").content
           .includes("run this cell again")""", arg=panel.element_handle())
