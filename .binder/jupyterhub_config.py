@@ -1,4 +1,4 @@
-"""A hub for a class on one machine: each attendee a server, a folder and limits of their own.
+"""A hub for a class on one machine: each attendee a server, a folder and a name of their own.
 
     python -m pip install "jupyterhub>=5" -e .          # in an environment that the class uses
     npm install -g configurable-http-proxy
