@@ -193,6 +193,9 @@ class Boot:
                     rest = rest if len(rest) <= MOST_LINE else b""
                     for line in lines:
                         trace.feed(line[:MOST_LINE].decode(errors="replace"))
+                    for text in trace.console:
+                        self.progress.read(text)
+                    trace.console.clear()
                     self.progress.seconds = time.monotonic() - begun
                     self.tell(self.progress)
                 except KeyboardInterrupt:
@@ -207,6 +210,8 @@ class Boot:
             for row in trace.ready(all_of_them=True):
                 self._took(row)
                 yield row
+            for text in trace.console:
+                self.progress.read(text)
             if self.ended == ENDED and self.progress.stage == STAGES[-1]:
                 self.ended = OFF
         finally:
@@ -226,13 +231,7 @@ class Boot:
     def _took(self, row: list[Any]) -> int:
         """Note a row; about how many bytes it has."""
         self.progress.rows += 1
-        size = 40
-        for one in row[1]:
-            size += 30
-            if one[0] == "K":
-                size += len(one[1])
-                self.progress.read(one[1])
-        return size
+        return 40 + sum(30 + (len(one[1]) if one[0] == "K" else 0) for one in row[1])
 
 
 # --- after ---

@@ -96,17 +96,21 @@ class _Request:
 
 
 class TraceRows:
-    """Turns lines into rows. unit: where the registers are. small: leave out what does not bear on remapping."""
+    """Turns lines into rows. unit: where the registers are. small: leave out what does not bear on remapping.
+
+    console: lines of the console as they end, for whoever follows the run; who has seen them, clears it.
+    """
 
     def __init__(self, unit: int, small: bool = False) -> None:
         self.unit, self.small = unit, small
         self.rows: deque[Row] = deque()
         self.senders = Senders()
+        self.console: list[str] = []
         self.us, self._start = 0, -1
         self.vcpu: dict[str, int] = {}              # of a thread: the vCPU that it runs
         self._here: dict[str, Row] = {}             # of a thread: the row that what follows belongs to
         self._asked: dict[str, _Request] = {}
-        self._console, self._latch = "", 0
+        self._begun, self._latch = "", 0
         self._levels: dict[int, int] = {}
         self._timer: dict[int, int] = {}
         self._last: dict[int, Row] = {}
@@ -207,13 +211,14 @@ class TraceRows:
             letter = chr(value & 0xFF)
             if letter == "\n":
                 self._end_of_line()
-            elif len(self._console) < MOST_TEXT:
-                self._console += letter
+            elif len(self._begun) < MOST_TEXT:
+                self._begun += letter
 
     def _end_of_line(self) -> None:
-        text, self._console = self._console.strip("\r"), ""
+        text, self._begun = self._begun.strip("\r"), ""
         if text:
             self._add(None, -1, [["K", text]])
+            self.console.append(text)
 
     def _pci(self, thread: str, rest: str) -> None:
         found = _CONFIG.match(rest)
