@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsim.replay.qemu import NoQemu, asked, end, first_line, started, version
+from vsim.replay.qemu import NoQemu, asked, end, last_line, started, version
 from vsim.replay.taps import NoPlugin, compiled
 from vsim.replay.trace_rows import EVENTS, READS, TraceRows
 
@@ -38,6 +38,8 @@ SHARES = (0.0, 0.04, 0.5, 0.62, 0.66, 0.74, 0.8, 0.93, 0.96, 0.99)
 """The stages of a run, and how much of its time has passed when each begins: of eight boots of Linux 6.12."""
 KERNEL_LINES = 370
 """Lines of the console until the first program runs, about."""
+X2APIC = (9, 0)
+"""The first QEMU whose emulated CPUs have an x2APIC; before, destinations have 8 bits."""
 OFF, ENDED, INTERRUPTED = "powered off", "QEMU ended", "interrupted"
 """How a run ends: by the guest, by itself, by Ctrl-C; or for a limit."""
 _STAGE = re.compile(r"vsim: stage (\d+) of \d+: (.*)")
@@ -122,7 +124,7 @@ class Boot:
                     self.said = said()
             self.dumps = dumps_of(folder / "disk")
         if not self.progress.rows and self.ended == ENDED:
-            raise NoQemu(f"{self.machine.qemu[0]} ended at once: {first_line(self.said)}")
+            raise NoQemu(f"{self.machine.qemu[0]} ended at once: {last_line(self.said)}")
 
     # --- before ---
 
@@ -146,11 +148,14 @@ class Boot:
         with open(folder / "disk", "wb") as disk:
             disk.truncate(DISK_BYTES)
         plugin = self._plugin()
+        cpu, eim = machine.cpu, "on"
+        if self.version < X2APIC:
+            cpu, eim = cpu.replace(",+x2apic", ""), "off"
         (folder / "events").write_text("".join(f"{event}\n" for event in (*EVENTS, *(() if plugin else (READS,)))))
         arguments = f"console=ttyS0,115200 panic=-1 no_timer_check {machine.arguments}".strip()
         return [*machine.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
-                "-accel", "tcg,thread=multi", "-cpu", machine.cpu, "-m", f"{machine.memory}M", "-smp",
-                str(machine.cpus), "-device", "intel-iommu,intremap=on,eim=on", *self._devices(folder),
+                "-accel", "tcg,thread=multi", "-cpu", cpu, "-m", f"{machine.memory}M", "-smp",
+                str(machine.cpus), "-device", f"intel-iommu,intremap=on,eim={eim}", *self._devices(folder),
                 "-kernel", str(machine.kernel), "-initrd", str(folder / "initramfs"), "-append", arguments,
                 "-serial", "null", "-no-reboot",
                 "-D", str(folder / "trace"), "-msg", "timestamp=on", "-trace", f"events={folder / 'events'}",
@@ -172,12 +177,12 @@ class Boot:
             if name == "edu":
                 out += ["-device", f"edu,{slot}"]
                 continue
-            more = "iommu_platform=on,disable-legacy=on,romfile=," if name == "virtio-net" else ""
+            more = "iommu_platform=on,disable-legacy=on," if name == "virtio-net" else ""
             if name == "igb":
-                out += ["-device", f"pcie-root-port,id=port,chassis=1,slot=1,{slot}"]
-                slot = "bus=port,addr=0.0"
+                out += ["-device", f"pcie-root-port,id=root,chassis=1,slot=1,{slot}"]
+                slot = "bus=root,addr=0.0"
             out += ["-netdev", f"user,id=net{number},restrict=on", "-device",
-                    f"{model},netdev=net{number},mac=52:54:00:00:00:{number:02x},{more}{slot}"]
+                    f"{model},netdev=net{number},romfile=,mac=52:54:00:00:00:{number:02x},{more}{slot}"]
         return out
 
     # --- during ---

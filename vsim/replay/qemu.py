@@ -94,3 +94,8 @@ def asked(qemu: Sequence[str], *arguments: str) -> str:
 def first_line(text: str) -> str:
     """The first line that says something."""
     return next((line.strip()[:200] for line in text.splitlines() if line.strip()), "it said nothing")
+
+
+def last_line(text: str) -> str:
+    """The last line that says something: why it ended comes after its warnings."""
+    return first_line("\n".join(reversed(text.splitlines())))

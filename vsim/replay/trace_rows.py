@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 EVENTS = ("vtd_inv_desc", "vtd_inv_desc_iec", "vtd_inv_desc_wait_sw", "vtd_ir_irte_get", "vtd_ir_remap",
-          "vtd_ir_remap_type", "vtd_ir_remap_msi", "vtd_ir_remap_msi_req", "vtd_frr_new", "apic_register_write",
-          "cpu_set_apic_base", "ioapic_set_irq", "ioapic_clear_remote_irr", "pci_cfg_write", "memory_region_ops_write")
-"""What QEMU is asked to trace."""
+          "vtd_ir_remap_type", "vtd_ir_remap_msi", "vtd_ir_remap_msi_req", "vtd_frr_new",
+          "apic_register_write", "apic_mem_writel", "cpu_set_apic_base", "ioapic_set_irq", "ioapic_clear_remote_irr",
+          "pci_cfg_write", "memory_region_ops_write")
+"""What QEMU is asked to trace. Writes to local APICs have the second of these names before 9.0, the first since."""
 READS = "memory_region_ops_read"
 """And this where no plugin tells of reads."""
 WINDOW = 2_000
@@ -316,10 +317,19 @@ class TraceRows:
     def _register(self, thread: str, rest: str) -> None:
         """A write to a local APIC, however it came there."""
         numbers = _numbers(rest)
+        if len(numbers) == 2:
+            self._written(thread, *numbers)
+
+    def _window(self, thread: str, rest: str) -> None:
+        """The same where QEMU tells the address in the window."""
+        numbers = _numbers(rest)
+        if len(numbers) == 2 and numbers[0] <= PAGE:
+            self._written(thread, numbers[0] >> 4, numbers[1])
+
+    def _written(self, thread: str, register: int, value: int) -> None:
         vcpu = self.vcpu.get(thread)
-        if vcpu is None or len(numbers) != 2:
+        if vcpu is None:
             return
-        register, value = numbers
         if register == EOI and self._tick_ends(vcpu):
             return
         if register == TIMER:
@@ -346,4 +356,4 @@ class TraceRows:
         "pci_cfg_write": _pci, "ioapic_set_irq": _pin, "vtd_ir_remap_msi_req": _asks, "vtd_ir_irte_get": _entry,
         "vtd_ir_remap": _remapped, "vtd_ir_remap_type": _kind, "vtd_ir_remap_msi": _sent, "vtd_frr_new": _fault,
         "vtd_inv_desc": _descriptor, "vtd_inv_desc_iec": _cache, "vtd_inv_desc_wait_sw": _status,
-        "apic_register_write": _register, "cpu_set_apic_base": _base}
+        "apic_register_write": _register, "apic_mem_writel": _window, "cpu_set_apic_base": _base}

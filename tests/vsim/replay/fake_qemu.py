@@ -75,7 +75,8 @@ def main():
     if argument("-device") == "help":
         print('name "nvme", bus PCI\nname "edu", bus PCI\nname "e1000e", bus PCI')
         return 0
-    if mode == "broken":
+    if mode == "broken" or (mode == "old" and ("eim=on" in str(sys.argv) or "x2apic" in argument("-cpu"))):
+        print("warning: a feature is not there", file=sys.stderr)
         print("no such accelerator \x1b[31m", file=sys.stderr)
         return 1
     disk = next(word for word in sys.argv if word.startswith("if=none")).split("file=")[1].split(",")[0]

@@ -51,6 +51,11 @@ def test_the_console_is_what_the_serial_line_was_given():
         [None, [["K", "<i>hi</i>"]], -1, 0], [None, [["K", "x" * 500]], -1, 0]]
 
 
+def test_an_older_qemu_tells_the_address_of_a_local_apics_register():
+    assert rows_of("V 1 2", "2@7.0:apic_mem_writel 0xf0 = 0x000001ff", "2@7.0:apic_mem_writel 0x10f0 = 0x00000001") == [
+        [["lapic", 1, 0x0F, 0x1FF], [], 1, 0]]
+
+
 def test_a_small_recording_leaves_out_ticks_and_pins_that_stay():
     lines = ["V 0 1", "1@7.0:apic_register_write register 0x32 = 0xec", "1@7.0:apic_register_write register 0x38 = 0x9",
              "T 0 236", "1@7.0:apic_register_write register 0x0b = 0x0", "T 0 65",

@@ -76,7 +76,7 @@ fi
 
 stage 5 of 8: forbidden messages
 E=$(grep -l 0x11e8 /sys/bus/pci/devices/*/device | head -1); E=${E%/device}
-put() { printf "$(printf %08x $2 | sed 's/\(..\)\(..\)\(..\)\(..\)/\\x\4\\x\3\\x\2\\x\1/')" | dd of=$E/config bs=1 seek=$(($1)) conv=notrunc; }
+put() { printf "$(printf %08x $2 | sed 's/\(..\)\(..\)\(..\)\(..\)/\\x\4\\x\3\\x\2\\x\1/')" | dd of=$E/config bs=4 seek=$(($1 / 4)) conv=notrunc; }
 fire() { # handle: the educational device has no driver; it sends what it is told to
   put 0x44 $((0xFEE00010 | ($1 & 0x7FFF) << 5 | ($1 >> 15 & 1) << 2)); put 0x48 0; put 0x4c 0; put 0x40 0x00810005
   devmem $((BAR + 0x60)) 32 1; devmem $((BAR + 0x64)) 32 1; sleep 0.3
