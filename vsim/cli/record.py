@@ -16,12 +16,12 @@ from typing import IO, Any
 from vsim.cli.entry import INTERRUPTED
 from vsim.cli.main import Unavailable
 from vsim.layouts.registers import OFFSET
-from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, UNIT, Boot, Machine, Progress
+from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
 from vsim.replay.boot import INTERRUPTED as STOPPED
 from vsim.replay.inferred import with_writes
 from vsim.replay.initramfs import Kernel, MissingPart, find_busybox, find_kernel, modules_of, pack
 from vsim.replay.qemu import NoQemu
-from vsim.replay.recording import VERSION
+from vsim.replay.recording import UNIT, VERSION
 
 BAR = 24
 """Characters of the bar."""

@@ -9,7 +9,18 @@ from __future__ import annotations
 from vsim.devices import routes, timer, vlapic
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import Dlm
-from vsim.layouts.registers import APIC, APIC_BASE, APIC_BASE_MSR, APIC_OFFSET, APIC_VERSION, ESR, ICR, SVR, TPR
+from vsim.layouts.registers import (
+    APIC,
+    APIC_BASE,
+    APIC_BASE_MSR,
+    APIC_OFFSET,
+    APIC_VERSION,
+    ESR,
+    ICR,
+    SVR,
+    TPR,
+    X2APIC_MSR,
+)
 from vsim.state import xen_quirks
 from vsim.state.arrays import LVTS, Apic, Machine
 from vsim.state.profile import LOWEST_IPI_SENT, LVT_KEPT
@@ -151,7 +162,7 @@ def read_msr(m: Machine, vcpu: int, index: int) -> int | None:
         return m.apic_base[vcpu]
     if index == timer.TSC_DEADLINE_MSR and m.profile.options.tsc_deadline:
         return timer.read_deadline(m, vcpu)
-    offset = index - 0x800 << 4
+    offset = index - X2APIC_MSR << 4
     if m.apic_mode[vcpu] != Apic.X2APIC or "R" not in _X2APIC_ACCESS.get(offset, "") or absent(m, offset):
         return None
     return read(m, vcpu, offset)
@@ -166,7 +177,7 @@ def write_msr(m: Machine, vcpu: int, index: int, value: int) -> int:
         m.emit(node(Kind.VLAPIC, vcpu), Act.WRITTEN, index, value, 8)
         timer.write_deadline(m, vcpu, value)
         return -1
-    offset = index - 0x800 << 4
+    offset = index - X2APIC_MSR << 4
     access = _X2APIC_ACCESS.get(offset, "")
     known = m.apic_mode[vcpu] == Apic.X2APIC and "W" in access and not absent(m, offset)
     if not known or value & ~_x2_mask(m, _NAMES[offset]):

@@ -230,7 +230,9 @@ MSR = 0x800 + offset / 16."""
 
 APIC_OFFSET = {name: offset for offset, name, _, _, _ in APIC}
 """Offset of each local APIC register by name."""
-APIC_MSR = {name: 0x800 + offset // 16 for name, offset in APIC_OFFSET.items()}
+X2APIC_MSR = 0x800
+"""The first MSR of an x2APIC, that of offset 0 (SDM 11.12.1.2)."""
+APIC_MSR = {name: X2APIC_MSR + offset // 16 for name, offset in APIC_OFFSET.items()}
 """MSR of each local APIC register by name, in x2APIC mode (SDM 11.12.1.2)."""
 APIC_BASE_MSR = 0x1B
 """IA32_APIC_BASE (SDM 11.4.4)."""

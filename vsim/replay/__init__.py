@@ -11,6 +11,7 @@ In the order in which to read them; a module imports only from those above it:
     rerun        a whole run done again, and compared
     judged       what the checker finds in real drivers, judged
     guard        a script: no process outlives the one that wanted it
+    qemu         QEMU as a child process
     senders      devices of QEMU that send any message
     traces       QEMU's trace lines as observations
     qtest        a QEMU that is driven from here
@@ -21,6 +22,5 @@ In the order in which to read them; a module imports only from those above it:
     inferred     what a guest wrote to memory, where nothing tells
     taps         the plugin that tells it
     initramfs    the guest: a kernel, and a file system in memory
-    qemu         QEMU as a child process
     boot         a kernel booted in QEMU, its trace read as it runs
 """

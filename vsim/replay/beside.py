@@ -25,7 +25,8 @@ from vsim.history.log import History
 from vsim.replay import there, traces
 from vsim.replay.cases import MAX_BYTES, CaseError, number_of, read_rows
 from vsim.replay.deviations import Deviation, between, explain
-from vsim.replay.qtest import PATIENCE, UNIT, Ended, Qemu
+from vsim.replay.qtest import PATIENCE, Ended, Qemu
+from vsim.replay.recording import UNIT
 from vsim.replay.senders import MOST as MOST_SENDERS
 from vsim.state import commands as c
 from vsim.state.arrays import Machine

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from vsim.replay.qemu import NoQemu, asked, end, last_line, started, version
+from vsim.replay.recording import UNIT
 from vsim.replay.taps import NoPlugin, compiled
 from vsim.replay.trace_rows import EVENTS, READS, TraceRows
 
-UNIT = 0xFED90000
 DISK_BYTES, DUMPS_AT = 16 << 20, 8 << 20
 """The guest's disk, and where on it the dumps begin."""
 MOST_LINE = 1 << 16

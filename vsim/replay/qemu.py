@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+
+from vsim.readers.source import shown
+from vsim.replay.guard import die_with_parent
 
 MOST_SAID = 1 << 16
 """Characters of what QEMU says that are kept."""
-ANSWER = 30
+ANSWER = 20
 """Seconds that it may take to tell its version and its devices."""
-_PDEATHSIG = 1
 
 
 class NoQemu(ValueError):
@@ -41,7 +43,7 @@ def started(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], C
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE, start_new_session=True,
-                                   preexec_fn=_dies_with_us)
+                                   preexec_fn=die_with_parent)
     except OSError as error:
         raise NoQemu(f"{command[0]}: {error.strerror or error}") from None
     said = bytearray()
@@ -65,11 +67,6 @@ def started(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], C
             end(process)
 
 
-def _dies_with_us() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
-
-
 def end(process: subprocess.Popen[bytes]) -> None:
     """End QEMU and its children: asked first, then not."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -82,13 +79,28 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def asked(qemu: Sequence[str], *arguments: str) -> str:
-    """What it answers to these arguments."""
+    """What it prints for these arguments, up to `MOST_SAID` characters within `ANSWER` seconds; it is ended then."""
     try:
-        done = subprocess.run([*qemu, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER,
-                              check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoQemu(f"{qemu[0]} {' '.join(arguments)}: {error}") from None
-    return done.stdout.decode(errors="replace")[:MOST_SAID * 8]
+        process = subprocess.Popen([*qemu, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, process_group=0)
+    except OSError as error:
+        raise NoQemu(f"{shown(qemu[0])} cannot be started: {error.strerror or error}") from None
+    assert process.stdout is not None
+    out, ends = b"", time.monotonic() + ANSWER
+    try:
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(process.stdout, selectors.EVENT_READ)
+            while len(out) < MOST_SAID and waiting.select(max(0.0, ends - time.monotonic())):
+                more = os.read(process.stdout.fileno(), 4096)
+                if not more:
+                    break
+                out += more
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        process.wait()
+    return out.decode(errors="replace")
 
 
 def first_line(text: str) -> str:

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsim.readers.source import shown
-from vsim.replay import guard, senders, traces
+from vsim.replay import guard, qemu, senders, traces
+from vsim.replay.recording import UNIT
 
 OLDEST = (7, 0)
 """The oldest release that is tried: 7.2 was, and its neighbours have the same trace events."""
@@ -37,8 +38,6 @@ MOST = 8 << 20
 """Bytes of answers, and of traces, that one call may bring."""
 LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM = 0xB0000000, 0x80000000, 512 << 30
 """q35 has memory below 4 GiB up to the first, or up to the second when there is more; most bytes that are given."""
-UNIT, IOAPIC = 0xFED90000, 0xFEC00000
-"""Where q35 has the registers of its remapping unit and of its I/O APIC."""
 RESET = "outb 0xcf9 0x6"
 """The order that asks for a reset of the platform: the reset control register of the ICH9, SYS_RST and RST_CPU."""
 _LAST_WORDS = 2000
@@ -55,7 +54,10 @@ def release(path: str) -> tuple[tuple[int, int], str]:
         raise Ended(f"{shown(path)} is not there; Debian's package is qemu-system-x86, Fedora's qemu-system-x86-core")
     if not hasattr(socket, "AF_UNIX") or os.name != "posix":
         raise Ended("this system has no Unix sockets and process groups, over which QEMU is driven")
-    text = _said([found, "--version"])
+    try:
+        text = qemu.asked([found], "--version")
+    except qemu.NoQemu as error:
+        raise Ended(str(error)) from None
     match = re.search(r"version (\d{1,3})\.(\d{1,3})(\.\d{1,3})?( \([^()\n]{1,80}\))?", text)
     if match is None:
         raise Ended(f"{shown(path)} answers --version with {shown(text)}; expected QEMU's version")
@@ -63,31 +65,6 @@ def release(path: str) -> tuple[tuple[int, int], str]:
     if number < OLDEST:
         raise Ended(f"QEMU {match[1]}.{match[2]} is too old; allowed: {OLDEST[0]}.{OLDEST[1]} or later")
     return number, match[0].removeprefix("version ")
-
-
-def _said(command: list[str]) -> str:
-    """The first 4,096 bytes that a command prints, within `PATIENCE`."""
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, process_group=0)
-    except OSError as error:
-        raise Ended(f"{shown(command[0])} cannot be started: {error.strerror}") from None
-    assert process.stdout is not None
-    out, ends = b"", time.monotonic() + PATIENCE
-    try:
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(process.stdout, selectors.EVENT_READ)
-            while len(out) < 4096 and waiting.select(max(0.0, ends - time.monotonic())):
-                more = os.read(process.stdout.fileno(), 4096)
-                if not more:
-                    break
-                out += more
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        process.stdout.close()
-        process.wait()
-    return out.decode("ascii", "replace")
 
 
 def command_line(qemu: str, number: tuple[int, int], ram: int, places: Sequence[int], folder: str) -> list[str]:

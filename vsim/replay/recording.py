@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vsim.layouts.registers import APIC_BASE, APIC_BASE_MSR
+from vsim.layouts.registers import APIC_BASE, APIC_BASE_MSR, X2APIC_MSR
 from vsim.readers.source import TextError, shown
 from vsim.replay.cases import number_of, unpacked
 from vsim.state import commands as c
@@ -34,9 +34,7 @@ MAX_BYTES, MAX_LINES, MAX_SEEN, MAX_LINE = 256 << 20, 2_000_000, 1 << 16, 1 << 2
 MOST_TEXT, MOST_DUMPS, MOST_MADE, MOST_RAM = 2_000, 200, 40, 1 << 46
 """Characters of a console line or of a word about the run, dumps, words about the run, bytes of memory."""
 UNIT, RAM = 0xFED90000, 2 << 30
-"""Where the unit's registers are, and how much memory there is, when nothing else is said."""
-X2APIC_MSR = 0x800
-"""The first MSR of an x2APIC: that of register 0."""
+"""Where the unit's registers are (q35 has them there), and how much memory there is, when nothing else is said."""
 
 
 class RecordingError(TextError):

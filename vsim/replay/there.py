@@ -15,9 +15,11 @@ from vsim import machine
 from vsim.devices import hpet, vioapic
 from vsim.layouts.registers import UNIT as REGISTERS
 from vsim.replay import recorded, senders
-from vsim.replay.qtest import IOAPIC, LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM, UNIT
+from vsim.replay.qtest import LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM
+from vsim.replay.recording import UNIT
 from vsim.state import commands as c
 from vsim.state.arrays import Latch, Machine
+from vsim.state.profile import IOAPIC_WINDOW as IOAPIC
 from vsim.state.ram import HOLE_END
 from vsim.state.trace import Act, Event, Kind
 

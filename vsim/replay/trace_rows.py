@@ -11,6 +11,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+from vsim.layouts.registers import APIC_MSR, X2APIC_MSR
+
 EVENTS = ("vtd_inv_desc", "vtd_inv_desc_iec", "vtd_inv_desc_wait_sw", "vtd_ir_irte_get", "vtd_ir_remap",
           "vtd_ir_remap_type", "vtd_ir_remap_msi", "vtd_ir_remap_msi_req", "vtd_frr_new",
           "apic_register_write", "apic_mem_writel", "cpu_set_apic_base", "ioapic_set_irq", "ioapic_clear_remote_irr",
@@ -19,11 +21,11 @@ EVENTS = ("vtd_inv_desc", "vtd_inv_desc_iec", "vtd_inv_desc_wait_sw", "vtd_ir_ir
 READS = "memory_region_ops_read"
 """And this where no plugin tells of reads."""
 WINDOW = 2_000
-IOAPIC, PAGE = 0xFEC00000, 0xFFF
+PAGE = 0xFFF
 MOST_TEXT = 500
 """Characters of a line of the console that are kept."""
 UNKNOWN_SENDER = 0xFFFF
-EOI, TIMER, TIMER_COUNT = 0x0B, 0x32, 0x38
+EOI, TIMER, TIMER_COUNT = (APIC_MSR[name] - X2APIC_MSR for name in ("EOI", "LVT_TIMER", "TIMER_INITIAL"))
 """Registers of a local APIC by their number, MSR less 0x800."""
 
 Row = list[Any]

@@ -8,7 +8,7 @@ from html import escape
 import ipywidgets as W
 
 from vsim.devices import vlapic
-from vsim.layouts.registers import APIC_OFFSET
+from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.state import commands
 from vsim.state.arrays import Apic, Machine
 from vsim.state.trace import Event
@@ -150,7 +150,7 @@ class VlapicsPanel(Panel):
     def _write(self, name: str, value: int) -> None:
         vcpu, offset = self.vcpu.value, APIC_OFFSET[name]
         if self.lab.machine.apic_mode[vcpu] == Apic.X2APIC:
-            self.lab.issue(commands.Msr(vcpu, 0x800 + (offset >> 4), value), name=f"vCPU {vcpu} writes {name}")
+            self.lab.issue(commands.Msr(vcpu, APIC_MSR[name], value), name=f"vCPU {vcpu} writes {name}")
         else:
             self.lab.issue(commands.ApicWrite(vcpu, offset, value), name=f"vCPU {vcpu} writes {name}")
 

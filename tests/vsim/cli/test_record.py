@@ -76,6 +76,7 @@ def test_a_trace_without_end_is_bounded(made, capsys, more, ended):
 
 
 @pytest.mark.parametrize("mode, said", [("broken", "ended at once: no such accelerator \\x1b[31m"),
+                                        ("endless", "expected QEMU's version"),
                                         ("other", "found 'a poem\\n'; expected QEMU's version")])
 def test_what_is_no_qemu_is_told(made, capsys, mode, said):
     status, place = made(mode)

@@ -1,7 +1,7 @@
 """A QEMU that does as a test wants: `python fake_qemu.py MODE ARGUMENTS`. No machine runs; a trace is written.
 
 Modes: boot (powers off), old (the same, as version 7.2), wait (never ends by itself), flood (writes without end),
-broken (ends at once, with a word), other (something else of that name).
+broken (ends at once, with a word), other (something else of that name), endless (says its version for ever).
 """
 
 import sys
@@ -70,6 +70,8 @@ def main():
     """Answer, or run."""
     mode = sys.argv.pop(1)
     if "--version" in sys.argv:
+        while mode == "endless":
+            print("x" * 4096)
         print({"other": "a poem", "old": "QEMU emulator version 7.2.0"}.get(mode, "QEMU emulator version 10.0.2 (x)"))
         return 0
     if argument("-device") == "help":

@@ -14,7 +14,8 @@ from vsim.replay import beside, compare, recorded
 from vsim.replay.beside import Beside, Live, State, Stored
 from vsim.replay.cases import CaseError
 from vsim.replay.deviations import explain
-from vsim.replay.qtest import UNIT, Ended
+from vsim.replay.qtest import Ended
+from vsim.replay.recording import UNIT
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import PROFILES, profile

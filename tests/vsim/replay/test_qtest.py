@@ -11,7 +11,8 @@ import pytest
 from tests.places import ROOT
 from tests.qemu import REAL, alive, bad, children_of, gone, needs_qemu
 from vsim.replay import qtest, traces
-from vsim.replay.qtest import UNIT, Ended, Qemu
+from vsim.replay.qtest import Ended, Qemu
+from vsim.replay.recording import UNIT
 
 GCMD = f"writel {UNIT + 0x18:#x} 0x1000000"
 

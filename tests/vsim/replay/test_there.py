@@ -5,10 +5,11 @@ import pytest
 from vsim import machine
 from vsim.devices import viommu
 from vsim.replay import there
-from vsim.replay.qtest import IOAPIC, UNIT
+from vsim.replay.recording import UNIT
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
+from vsim.state.profile import IOAPIC_WINDOW as IOAPIC
 from vsim.state.profile import profile
 
 BASE = 0xFEB00000
