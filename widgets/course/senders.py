@@ -81,27 +81,34 @@ def _draw_bridge(dice: random.Random) -> Numbers:
             "above_text": bdf_text(above)}
 
 
-def _behind(numbers: Numbers) -> Made:
-    bridge = Bridge(KINDS[numbers["words"]], numbers["bus"], numbers["bus"])
-    return Made([Function(numbers["above"], "bridge", bridge=bridge),
-                 Function(numbers["own"], "device", msi_count=1, conventional=True)], IDS)
+def behind(kind: str, above: int, own: int) -> Made:
+    """A machine with a device of conventional PCI (requester id `own`) behind a bridge of a kind (`above`)."""
+    bridge = Bridge(kind, own >> 8, own >> 8)
+    return Made([Function(above, "bridge", bridge=bridge),
+                 Function(own, "device", msi_count=1, conventional=True)], IDS)
+
+
+def let_in(made: Made, own: int, answer: int) -> Judged:
+    """The answer is put into the entry of a device as its sid: does the device get through?"""
+    if not 0 <= answer <= 0xFFFF:
+        return Judged(False, said="A requester id has 16 bits.")
+    made.change(own, svt=1, sq=0, sid=answer)
+    journey = made.signal(own)
+    if made.took:
+        return Judged(True, shown=journey.told())
+    return Judged(False, "M14" if answer == own else "", f"With that sid it is {journey.verdict}.", journey.told())
+
+
+def _bridged(numbers: Numbers) -> Made:
+    return behind(KINDS[numbers["words"]], numbers["above"], numbers["own"])
 
 
 def _sid(numbers: Numbers, answer: int) -> Judged:
-    """The answer is put into the entry: does the device get through?"""
-    if not 0 <= answer <= 0xFFFF:
-        return Judged(False, said="A requester id has 16 bits.")
-    made = _behind(numbers)
-    made.change(numbers["own"], svt=1, sq=0, sid=answer)
-    journey = made.signal(numbers["own"])
-    if made.took:
-        return Judged(True, shown=journey.told())
-    return Judged(False, "M14" if answer == numbers["own"] else "", f"With that sid it is {journey.verdict}.",
-                  journey.told())
+    return let_in(_bridged(numbers), numbers["own"], answer)
 
 
 def _arrives(numbers: Numbers) -> Told:
-    return _behind(numbers).signal(numbers["own"]).told()
+    return _bridged(numbers).signal(numbers["own"]).told()
 
 
 def _draw_range(dice: random.Random) -> Numbers:

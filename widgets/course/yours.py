@@ -6,7 +6,8 @@ import random
 
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE, msi_message, remap_message
-from vsim.state.pci import Bridge, Function
+from vsim.state.pci import Function
+from widgets.course.senders import behind, let_in
 from widgets.course.task import Judged, Numbers, Task, one_of
 from widgets.lesson.made import Made
 from widgets.tables import Told
@@ -30,23 +31,17 @@ def _draw_bridge(dice: random.Random) -> Numbers:
             "up_digit": up}
 
 
-def _behind(numbers: Numbers) -> Made:
-    bridge = Bridge("pcie-to-pci", numbers["bus"], numbers["bus"])
-    return Made([Function(numbers["up"], "bridge", bridge=bridge),
-                 Function(numbers["own"], "card", msi_count=1, conventional=True)], IDS)
+def _bridged(numbers: Numbers) -> Made:
+    return behind("pcie-to-pci", numbers["up"], numbers["own"])
 
 
 def _sid(numbers: Numbers, answer: int) -> Judged:
-    if not 0 <= answer <= 0xFFFF:
-        return Judged(False, said="A source id has 16 bits.")
-    made = _behind(numbers)
-    made.change(numbers["own"], svt=1, sq=0, sid=answer)
-    journey = made.signal(numbers["own"])
-    return Judged(bool(made.took), "M14" if answer == numbers["own"] else "", f"With that sid: {journey.verdict}.")
+    judged = let_in(_bridged(numbers), numbers["own"], answer)
+    return judged._replace(shown=None)      # the whole way is the scene's, behind the guess
 
 
 def _arrives(numbers: Numbers) -> Told:
-    return Told([_behind(numbers).signal(numbers["own"]).told().sentences[0]])
+    return Told([_bridged(numbers).signal(numbers["own"]).told().sentences[0]])
 
 
 # --- what stands in it? ---

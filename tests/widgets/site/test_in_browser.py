@@ -8,7 +8,7 @@ import pytest
 
 from tests.places import DATA, GOLDEN, ROOT
 from tests.vsim.test_same_everywhere import DIGEST, own
-from tests.widgets.site.places import Visit, built, launched, served
+from tests.widgets.site.places import Visit, built
 from vsim.history.link import Link, parse, text
 from widgets.lab import Lab
 from widgets.lab.copylink import line
@@ -79,15 +79,9 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(site):
-    with served(site) as found:
-        yield f"{found}bench.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
+def address(address):
+    """The bench alone."""
+    return f"{address}bench.html"
 
 
 @pytest.fixture(scope="module")

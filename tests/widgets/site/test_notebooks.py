@@ -6,7 +6,7 @@ import pytest
 
 from tests.jupyter_host import _ERRORS, _NOT_SHOWN, _READY
 from tests.places import LESSONS
-from tests.widgets.site.places import Visit, built, launched, served
+from tests.widgets.site.places import Visit, built
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
@@ -19,23 +19,11 @@ def site(tmp_path_factory):
     return built(tmp_path_factory.mktemp("site") / "made", bench=False)
 
 
-@pytest.fixture(scope="module")
-def address(site):
-    with served(site) as found:
-        yield found
-
-
 def test_a_site_has_at_most_fifty_megabytes_and_names_no_registry(site):
     files = [each for each in site.rglob("*") if each.is_file()]
     assert sum(each.stat().st_size for each in files) <= 50_000_000
     named = re.compile(rb"pypi\.org|pythonhosted|registry\.npmjs")
     assert [each for each in files if named.search(each.read_bytes())] == []  # a wheel's own words are packed
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
 
 
 def test_a_bench_in_a_notebook_knows_the_page(browser, address):
