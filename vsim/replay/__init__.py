@@ -16,6 +16,7 @@ In the order in which to read them; a module imports only from those above it:
     traces       QEMU's trace lines as observations
     qtest        a QEMU that is driven from here
     there        a command in the terms of QEMU's machine
+    sources      a QEMU that runs, or a run that was stored
     deviations   which of them explain a difference
     beside       a live QEMU beside a machine
     trace_rows   QEMU's trace as the rows of a recording

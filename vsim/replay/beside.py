@@ -9,47 +9,36 @@ QEMU may end at any time (`Ended`); what was found until then stays.
 
 from __future__ import annotations
 
-import json
-import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vsim import machine
 from vsim.devices import viommu
 from vsim.history.log import History
-from vsim.replay import there, traces
-from vsim.replay.cases import MAX_BYTES, CaseError, number_of, read_rows
+from vsim.replay import there
 from vsim.replay.deviations import Deviation, between, explain
-from vsim.replay.qtest import PATIENCE, Ended, Qemu
+from vsim.replay.qtest import Ended
 from vsim.replay.recording import UNIT
-from vsim.replay.senders import MOST as MOST_SENDERS
+from vsim.replay.sources import Rows, Source
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import Capabilities, Profile, profile
 from vsim.state.trace import Act, Event, Stop
 
-Rows = list[list[Any]]
 Past = Callable[[int], tuple[Machine, Sequence[c.Command]]]
 """Gives a machine as it was up to so many commands ago, and those commands: (machine, commands since)."""
 IMITATES = "qemu-10"
 """The profile that imitates QEMU."""
 KEPT = 10_000
 """Differences that are kept; those behind them are counted."""
-AT_ONCE = 400
-"""Commands that are done again in one go."""
 OLDER = (((8, 0), "qemu7.F1"),)
 """Quirks that QEMU has before a release (seen in 7.2, gone in 10.0; the release between them is from its changes)."""
 BACK = {128: 200, 4096: 20}
 """Commands before a difference in which its cause is looked for, and how often one is looked for so far back."""
-FORMAT = 1
-"""Version of a stored run."""
-MOST_ROWS = 100_000
-"""Commands of a stored run."""
 
 
 class State(IntEnum):
@@ -110,147 +99,6 @@ class Found:
     state: State
     why: str = ""
     difference: Difference | None = None
-
-
-class Source(Protocol):
-    """A QEMU that does commands: live, or as it was stored."""
-
-    version: str
-    number: tuple[int, int]
-    cap: int
-    ecap: int
-
-    @property
-    def why(self) -> str:
-        """Why it does nothing any more; "" while it does."""
-
-    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
-        """Do commands; what was seen. past: all groups that were done before, for one who has to begin anew."""
-
-    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
-        """Begin anew and do these, without looking."""
-
-    def end(self, why: str = "") -> None:
-        """It is not needed any more."""
-
-
-class Live:
-    """A running QEMU. Ended: it cannot be had. places: devices and functions (5 and 3 bits) of the first requesters."""
-
-    def __init__(self, path: str, ram: int, places: Iterable[int] = (), patience: float = PATIENCE) -> None:
-        self.path, self.ram, self.patience = path, ram, patience
-        self._start(list(islice(dict.fromkeys(places), MOST_SENDERS)) or [0])
-        self.version, self.number = self._qemu.version, self._qemu.number
-        self.cap, self.ecap = self._qemu.cap, self._qemu.ecap
-
-    def _start(self, places: Sequence[int]) -> None:
-        self._qemu = Qemu(self.path, self.ram, places, self.patience)
-
-    @property
-    def why(self) -> str:
-        """Why it has ended."""
-        return self._qemu.why
-
-    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
-        """Do commands. Ended, as every call of it."""
-        missing = {each.requester & 0xFF for each in commands if isinstance(each, c.Msi)} - {*self._qemu.places}
-        if missing:
-            self._qemu.end("another sender is needed")
-            self._start([*self._qemu.places, *sorted(missing)][-MOST_SENDERS:])
-            self._do_all(past())
-        return self._do(commands)
-
-    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
-        """From power-on."""
-        self._qemu.end("another past")
-        self._start(self._qemu.places)
-        self._do_all(past)
-
-    def _do_all(self, past: Iterable[tuple[c.Command, ...]]) -> None:
-        flat = (each for group in past for each in group)
-        while part := list(islice(flat, AT_ONCE)):
-            self._do(part)
-
-    def _do(self, commands: Sequence[c.Command]) -> Rows:
-        out, words = Rows(), list[str]()
-        for command in commands:
-            if isinstance(command, c.Reset):
-                out += self._asked(words)
-                words = []
-                self._qemu.reset()
-            else:
-                words += there.orders(command, self._qemu.send)
-        return out + self._asked(words)
-
-    def _asked(self, words: list[str]) -> Rows:
-        if not words:
-            return []
-        answers, lines = self._qemu.ask(words)
-        read = [answer for order, answer in zip(words, answers, strict=True) if order.startswith("read")]
-        return traces.observed(lines) + [["V", hex(int(answer, 16))] for answer in read]
-
-    def end(self, why: str = "it is not wanted any more") -> None:
-        """End the process."""
-        self._qemu.end(why)
-
-
-class Stored:
-    """A run that was stored: it does what was done then, in the same order. CaseError for a file that is none."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        file = str(path)
-        self._runs: list[tuple[tuple[c.Command, ...], Rows]] = []
-        self.why, self._at = "", 0
-        for line, row in islice(read_rows(Path(path)), MOST_ROWS + 2):
-            try:
-                if not self._runs and "qemu" in row:
-                    self._head(row)
-                else:
-                    self._runs.append((tuple(c.from_row(each) for each in row["do"]), _rows(row["saw"])))
-            except KeyError as error:
-                raise CaseError(file, line, 1, f"found a line without {error}") from None
-            except (ValueError, TypeError) as error:
-                raise CaseError(file, line, 1, f"found {str(error)[:200]}") from None
-        if not hasattr(self, "version") or len(self._runs) > MOST_ROWS:
-            raise CaseError(file, 1, 1, f"found no run of up to {MOST_ROWS} commands; expected a first line with qemu")
-
-    def _head(self, row: dict[str, Any]) -> None:
-        if row["attached"] != FORMAT or not isinstance(row["qemu"], str) or len(row["qemu"]) > 120:
-            raise ValueError(f"attached {str(row['attached'])[:20]}; this kit reads {FORMAT}, with a version's text")
-        self.version, (major, minor) = row["qemu"], row["number"]
-        self.number = (number_of(major), number_of(minor))
-        self.cap, self.ecap = number_of(row["cap"]), number_of(row["ecap"])
-
-    def run(self, commands: Sequence[c.Command], past: Callable[[], Iterable[tuple[c.Command, ...]]]) -> Rows:
-        """What was seen of them then. Ended: something else was done then."""
-        if self.why:
-            raise Ended(self.why)
-        if self._at == len(self._runs) or self._runs[self._at][0] != tuple(commands):
-            self.why = f"the stored run goes another way after {self._at} commands"
-            raise Ended(self.why)
-        self._at += 1
-        return self._runs[self._at - 1][1]
-
-    def again(self, past: Iterable[tuple[c.Command, ...]]) -> None:
-        """To where these have been done."""
-        self.why, self._at = "", 0
-        for group in past:
-            self.run(group, lambda: ())
-
-    def end(self, why: str = "it is not wanted any more") -> None:
-        """Nothing more is asked of it."""
-        self.why = self.why or why
-
-
-def _rows(found: Any) -> Rows:
-    """Rows of a file: lists of a tag and up to seven ints or short texts. ValueError for others."""
-    if not isinstance(found, list) or len(found) > 1 << 16:
-        raise ValueError("saw that is no list of rows")
-    for row in found:
-        if not isinstance(row, list) or not 1 <= len(row) <= 8 or not isinstance(row[0], str) or any(
-                type(each) is not int and not (isinstance(each, str) and len(each) <= 40) for each in row):
-            raise ValueError(f"row {str(row)[:60]}")
-    return found
 
 
 class Beside:
@@ -415,23 +263,3 @@ class Beside:
 
     def _twin_before(self) -> Machine:
         return self._twin.machine_at(self._marks[-1])
-
-
-# --- stored runs ---
-
-
-def save(beside: Beside, rows: Iterable[Rows], place: str | os.PathLike[str]) -> None:
-    """Write a run as JSON Lines. rows: what QEMU was seen to do for each of `beside.groups()`.
-
-    ValueError, and nothing written, when it is more than `Stored` takes.
-    """
-    source = beside.source
-    out = [json.dumps({"attached": FORMAT, "qemu": source.version, "number": source.number, "cap": hex(source.cap),
-                       "ecap": hex(source.ecap)})]
-    for group, saw in zip(beside.groups(), rows, strict=True):
-        out.append(json.dumps({"do": [c.to_row(each) for each in group], "saw": saw}, separators=(",", ":")))
-    text = "\n".join([*out, ""])
-    if len(out) > MOST_ROWS + 1 or len(text) > MAX_BYTES:
-        raise ValueError(f"the run has {len(out) - 1} commands and {len(text)} bytes; the limits are {MOST_ROWS} and "
-                         f"{MAX_BYTES}")
-    Path(place).write_text(text)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from vsim.machine import step
-from vsim.replay.beside import KEPT, Beside, Difference, Live, Rows, State, Stored, save
+from vsim.replay.beside import KEPT, Beside, Difference, State
 from vsim.replay.qtest import Ended
+from vsim.replay.sources import Live, Rows, Stored, save
 from vsim.state.arrays import Machine
 from vsim.state.commands import Command
 
@@ -163,7 +164,7 @@ class Attached:
             if self.beside is None or not isinstance(self.beside.source, _Noted):
                 raise ValueError("there is no run of a QEMU to store")
             groups = sum(1 for _ in self.beside.groups())
-            save(self.beside, self.beside.source.rows[:groups], place)
+            save(self.beside.source, self.beside.groups(), self.beside.source.rows[:groups], place)
 
     def end(self) -> None:
         """End QEMU; what was found stays."""

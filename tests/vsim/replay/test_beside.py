@@ -10,12 +10,13 @@ from tests.qemu import REAL, needs_qemu
 from vsim import machine
 from vsim.devices import viommu
 from vsim.history.log import History
-from vsim.replay import beside, compare, recorded
-from vsim.replay.beside import Beside, Live, State, Stored
+from vsim.replay import beside, compare, recorded, sources
+from vsim.replay.beside import Beside, State
 from vsim.replay.cases import CaseError
 from vsim.replay.deviations import explain
 from vsim.replay.qtest import Ended
 from vsim.replay.recording import UNIT
+from vsim.replay.sources import Live, Stored
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import PROFILES, profile
@@ -250,7 +251,7 @@ def run(tmp_path):
     source, real = bench.beside.source, bench.beside.source.run
     source.run = lambda commands, past: seen.append(real(commands, past)) or seen[-1]
     bench.do(*ON, entry(1, 0x8000 | 0x410001), c.Acknowledge(0), ask(1), ask(1))
-    beside.save(bench.beside, seen, tmp_path / "run.jsonl")
+    sources.save(source, bench.beside.groups(), seen, tmp_path / "run.jsonl")
     return tmp_path / "run.jsonl"
 
 
