@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from vsim.readers.source import TextError, shown
+from vsim.readers.source import TextError, json_line, shown
 from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, from_row, to_row
 from vsim.state.pci import Bus
@@ -161,8 +161,8 @@ def _opened(given: str) -> dict[str, Any]:
     if not stream.eof or stream.unused_data:
         raise _wrong("it is cut off, or larger than a link may be", len(given))
     try:
-        found = json.loads(plain)
-    except (ValueError, RecursionError):
+        found = json_line(plain.decode("utf-8"))
+    except ValueError:
         raise _wrong("what it holds is not JSON", head.end() + 1) from None
     if not isinstance(found, dict) or not _NEEDED <= found.keys() <= {*Link._fields}:
         raise _wrong(f"it has to hold {', '.join(n for n in Link._fields if n in _NEEDED)}, and may hold "

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, cast, overload
 
 from vsim.devices import remap
 from vsim.history import whole
-from vsim.readers.source import TextError, read
+from vsim.readers.source import JsonError, TextError, json_line, read
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import COMMANDS, Command, from_row, to_row
 from vsim.state.trace import ACTS, Act
@@ -184,11 +184,9 @@ def parse(content: str, file: str = "session") -> Session:
 
 def _value(line: str, file: str, number: int) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise SessionError(file, number, error.colno, f"not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise SessionError(file, number, 1, f"not JSON that can be read: {str(error)[:80]}") from None
+        return json_line(line)
+    except JsonError as error:
+        raise SessionError(file, number, error.column, str(error)) from None
 
 
 def _command(line: str, file: str, number: int) -> Command:

@@ -26,7 +26,7 @@ from vsim.protocol.delivery import Delivery, delivery, passed, using
 from vsim.protocol.facts import Fact, Requested
 from vsim.protocol.observer import Observer
 from vsim.protocol.rules import RULES, SEVERITIES, UNWISE, Rule, broken
-from vsim.readers.source import TextError, read
+from vsim.readers.source import JsonError, TextError, json_line, read
 from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, Latch, Machine
 from vsim.state.commands import ApicWrite, Command, Domctl, MmioRead, Msr, from_row, to_row
 from vsim.state.profile import profile
@@ -248,10 +248,10 @@ def parse(text: str, file: str = "log") -> Recorded:
 
 def _command(line: str, file: str, number: int) -> Command:
     try:
-        return from_row(json.loads(line))
-    except json.JSONDecodeError as error:
-        raise LogError(file, number, error.colno, f"not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
+        return from_row(json_line(line))
+    except JsonError as error:
+        raise LogError(file, number, error.column, str(error)) from None
+    except ValueError as error:
         raise LogError(file, number, 1, str(error)[:200]) from None
 
 

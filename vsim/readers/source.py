@@ -6,10 +6,17 @@ characters. Sizes are bounded here, before anything is read out of a text.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from bisect import bisect_right
 from codecs import BOM_UTF8
+from typing import Any
+
+# A value within a value within ...: more than any row has, and fewer than make a parser of any Python give up.
+MAX_NESTED = 100
+
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
 
 
 class TextError(ValueError):
@@ -69,6 +76,34 @@ def read(path: str | os.PathLike[str], mistake: type[TextError], limit: int) -> 
 def _place_of_byte(before: bytes) -> tuple[int, int]:
     text = before.decode("utf-8")
     return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+class JsonError(ValueError):
+    """A line that is no JSON, or none that can be used; column: where, from 1."""
+
+    def __init__(self, column: int, message: str) -> None:
+        super().__init__(f"not JSON: {message}")
+        self.column = column
+
+
+def json_line(line: str) -> Any:
+    """The value of one line of JSON. JsonError for anything else, the same one on every version of Python."""
+    if line.count("[") + line.count("{") > MAX_NESTED:
+        _bound_depth(line)
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise JsonError(error.colno, error.msg) from None
+    except ValueError as error:     # a number of more digits than Python reads
+        raise JsonError(1, str(error)[:80]) from None
+
+
+def _bound_depth(line: str) -> None:
+    depth = 0
+    for found in re.finditer(r"[][{}]", _JSON_STRING.sub(lambda text: " " * len(text.group()), line)):
+        depth += 1 if found.group() in "[{" else -1
+        if depth > MAX_NESTED:
+            raise JsonError(found.start() + 1, f"more than {MAX_NESTED} values within each other; no more are allowed")
 
 
 def shown(text: str) -> str:

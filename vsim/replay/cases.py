@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vsim.readers.source import TextError, shown
+from vsim.readers.source import JsonError, TextError, json_line, shown
 
 MAX_BYTES, MAX_CASES, MAX_STEPS = 64 << 20, 200_000, 20_000
 """Bytes of a file when unpacked, cases of a file, steps of a case."""
@@ -93,11 +92,9 @@ def rows_of(text: str, file: str = "<text>") -> Iterator[tuple[int, dict[str, An
 
 def _object(line: str, file: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CaseError(file, number, error.colno, f"found no JSON: {error.msg}") from None
-    except (RecursionError, ValueError) as error:
-        raise CaseError(file, number, 1, f"found no usable JSON: {error}") from None
+        row = json_line(line)
+    except JsonError as error:
+        raise CaseError(file, number, error.column, str(error)) from None
     if not isinstance(row, dict):
         raise CaseError(file, number, 1, f"found {shown(line)}; expected an object in braces")
     return row

@@ -14,7 +14,6 @@ guest's: {"dump": its name, "text": ...}.
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsim.layouts.registers import APIC_BASE, APIC_BASE_MSR, X2APIC_MSR
-from vsim.readers.source import TextError, shown
+from vsim.readers.source import JsonError, TextError, json_line, shown
 from vsim.replay.cases import number_of, unpacked
 from vsim.state import commands as c
 from vsim.state.arrays import MAX_VCPUS
@@ -220,11 +219,9 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, Any]]:
             raise RecordingError(file, number, 1, f"found more than {MAX_LINES} lines, or one of more than {MAX_LINE} "
                                                   f"characters; no more is allowed")
         try:
-            row = json.loads(text[start:end])
-        except json.JSONDecodeError as error:
-            raise RecordingError(file, number, error.colno, f"found no JSON: {error.msg}") from None
-        except (RecursionError, ValueError) as error:
-            raise RecordingError(file, number, 1, f"found no usable JSON: {error}") from None
+            row = json_line(text[start:end])
+        except JsonError as error:
+            raise RecordingError(file, number, error.column, str(error)) from None
         yield number, row
         start = end + 1
     if not number:

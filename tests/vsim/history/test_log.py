@@ -304,8 +304,8 @@ def with_line(number, line):
 @pytest.mark.parametrize("text, line, column, message", [
     ("", 1, 1, "not JSON: Expecting value"), ("{}\n", 1, 1, "not a session of version 1"),
     ("[]\n", 1, 1, "not a session"), ("{", 1, 2, "cut off"), ("{\n", 1, 2, "not JSON: Expecting property name"),
-    ("[" * 100_000 + "\n", 1, 1, "not JSON"),
-    ("9" * 5000 + "\n", 1, 1, "not JSON that can be read"),
+    ("[" * 100_000 + "\n", 1, 101, "not JSON: more than 100"),
+    ("9" * 5000 + "\n", 1, 1, "not JSON: Exceeds the limit"),
     (changed(**{"vsim-session": 2}), 1, 1, "not a session of version 1"),
     (changed(more=1), 1, None, "'more' is not known here"),
     (changed(cursor=-1), 1, 1, "cursor is '-1'"), (changed(cursor=10**6), 1, 1, f"allowed are 0 to {len(START)}"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.readers.source import Source, TextError, read, shown
+from vsim.readers.source import MAX_NESTED, JsonError, Source, TextError, json_line, read, shown
 
 
 @given(st.text(alphabet="ab\n\r\t\u00e9"), st.data())
@@ -56,3 +56,22 @@ def test_a_file_that_cannot_be_opened_is_a_mistake_of_its_first_character(tmp_pa
 def test_what_is_shown_of_a_text_is_one_short_line_of_ascii(text):
     assert shown(text).isascii() and shown(text).isprintable()
     assert len(shown(text)) <= 2 + 40 * len("\\U00012345")
+
+
+@pytest.mark.parametrize("line", [
+    "[" * MAX_NESTED + "]" * MAX_NESTED, "[" + "[],{}," * 200 + "0]", '["' + "[{" * 5000 + '\\""]',
+])
+def test_values_within_values_are_counted_by_depth_and_not_in_strings(line):
+    json_line(line)
+
+
+@pytest.mark.parametrize("line, column, message", [
+    ("[" * 5000, 101, "more than 100 values within each other"),
+    ("[" + '{"[":' * 100 + "0", 1 + 5 * 99 + 1, "more than 100"),
+    ('"' + "[" * 5000, 1, "Unterminated string"),
+    ("", 1, "Expecting value"), ('[1, "a" 2]', 9, "Expecting ',' delimiter"), ("9" * 5000, 1, "Exceeds the limit"),
+])
+def test_a_line_that_is_no_json_is_the_same_mistake_on_every_python(line, column, message):
+    with pytest.raises(JsonError, match=message) as caught:
+        json_line(line)
+    assert caught.value.column == column

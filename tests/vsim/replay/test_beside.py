@@ -288,7 +288,7 @@ HEAD = json.dumps({"attached": 1, "qemu": "10.0.2", "number": [10, 0], "cap": he
     (HEAD + '\n{"do": [], "saw": {}}', "2:1: found saw that is no list"),
     (HEAD + '\n{"do": [], "saw": [["M", 1.5]]}', "2:1: found row"),
     (HEAD + '\n{"do": [], "saw": [["M", "' + "x" * 100 + '"]]}', "2:1: found row"),
-    (HEAD + '\n{"do": []}', "2:1: found a line without 'saw'"), (HEAD + "\n{", "2:2: found no JSON"),
+    (HEAD + '\n{"do": []}', "2:1: found a line without 'saw'"), (HEAD + "\n{", "2:2: not JSON"),
     (HEAD.replace('[10, 0]', "5"), "1:1: found"), ('{"do": [], "saw": []}', "1:1: found no run")])
 def test_a_file_that_is_no_run_is_refused_with_its_place(tmp_path, text, said):
     (tmp_path / "bad.jsonl").write_text(text)

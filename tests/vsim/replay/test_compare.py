@@ -206,9 +206,9 @@ def test_plain_and_packed_files_read_alike(tmp_path):
     [
         ("", "1:1", "found nothing"),
         ("\n\n", "1:1", "found nothing"),
-        ("{", "1:2", "no JSON"),
+        ("{", "1:2", "not JSON"),
         (text(HEAD, "[1]"), "2:1", "expected an object"),
-        (text(HEAD, CASE, '{"s": }'), "3:7", "no JSON"),
+        (text(HEAD, CASE, '{"s": }'), "3:7", "not JSON"),
         ("{}", "1:1", "expected cap, ecap and ram"),
         (text(HEAD | {"cap": "pig"}), "1:1", "not a number"),
         (text(HEAD | {"cap": "0xffffffffffffffff"}), "1:1", "impossible machine"),

@@ -44,8 +44,8 @@ def test_time_never_goes_back():
 
 @pytest.mark.parametrize("rows, line, column, found", [
     ((), 1, 1, "found nothing"),
-    (("{",), 1, 2, "no JSON"),
-    (("[" * 5000,), 1, 1, "JSON"),
+    (("{",), 1, 2, "not JSON"),
+    (("[" * 5000,), 1, 101, "more than 100 values within each other"),
     (("7",), 1, 1, "expected [command, [seen, ...], vCPU, microseconds]"),
     (([["ack", 0], [], 0],), 1, 1, "expected [command"),
     ((ROWS[0], [["open", "/etc"], [], 0, 0]), 2, 1, "not a command"),
