@@ -63,7 +63,8 @@ class Operand(NamedTuple):
 class CheckRow(NamedTuple):
     """One check on one request. outcome: passed, failed, delivered or not reached; reason: of the fault, or PASS.
 
-    moot: nothing can end at it on this unit, since it belongs to a quirk or an option that is off.
+    section: of which document, "VT-d 5.1.3". moot: nothing can end at it on this unit, since it belongs to a quirk or
+    an option that is off.
     """
 
     name: str
@@ -102,7 +103,7 @@ def _row(name: str, outcome: str, values: dict[str, int]) -> CheckRow:
                 OPERANDS[operand][1] if operand in OPERANDS else RAW[operand])
         for operand in operand_names(row.condition) if operand in _CODE)
     moot = any(bool(values["mode"] & MODE_BIT[choice]) != wanted for choice, wanted in _NEEDS[name])
-    return CheckRow(name, outcome, operands, row.condition, row.outcome, row.section, row.sentence, moot)
+    return CheckRow(name, outcome, operands, row.condition, row.outcome, f"VT-d {row.section}", row.sentence, moot)
 
 
 def ending(rows: Iterable[CheckRow]) -> CheckRow | None:
@@ -200,7 +201,7 @@ def explain(events: Iterable[Event], before: Machine, serial: int) -> Explanatio
     end = ending(checks)
     told = [sentence for event in mine for sentence in _told(before, event, mine, end)]
     told += _silence(before, mine)
-    read = [*(section(event) for event in mine), end.section and f"VT-d {end.section}" if end else ""]
+    read = [*(section(event) for event in mine), end.section if end else ""]
     return Explanation(serial, _verdict(mine, before), tuple(told), checks, tuple(dict.fromkeys(s for s in read if s)))
 
 
@@ -227,7 +228,7 @@ def _sent_checks(before: Machine, unit: int, sent: Event, words: Words | None) -
 def _told(before: Machine, event: Event, mine: list[Event], end: CheckRow | None) -> Iterator[str]:
     """The sentences about one event: with the check that ended the request, staleness, and what 8 bits cannot name."""
     if end and event.node >> 24 == Kind.VIOMMU and event.act in (Act.BLOCKED, Act.PASSED):
-        yield f"Check {end.name} (VT-d {end.section}): {end.sentence}"
+        yield f"Check {end.name} ({end.section}): {end.sentence}"
     yield say(before, event)
     if event.act == Act.HIT:
         yield from _stale(before, event, mine)

@@ -209,8 +209,8 @@ MARKS = {explain.PASSED: "✓ passed", explain.FAILED: "✗ failed", explain.DEL
 def checks_table(rows: tuple[CheckRow, ...]) -> str:
     """The ordered checks with their operands, folded away."""
     lines = [(MARKS[row.outcome], row.name, row.sentence,
-              " ".join(f"{o.name}={o.value:#x}" for o in row.operands if o.value is not None),
-              f"VT-d {row.section}") for row in rows]
+              " ".join(f"{o.name}={o.value:#x}" for o in row.operands if o.value is not None), row.section)
+             for row in rows]
     body = table(("outcome", "check", "it fails when", "operands", "section"), lines, "The checks in order")
     end = explain.ending(rows)
     title = escape(f"The checks, in order: {'all passed' if end is None else f'ended by {end.name}'}")

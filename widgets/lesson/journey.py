@@ -84,8 +84,8 @@ class Journey:
 
     def why(self) -> Table:
         """The why-panel: every check in order, what it looked at, how it came out."""
-        rows = [(_MARKS.get(row.outcome, "not reached"), row.name, _values(row), row.sentence,
-                 f"VT-d {row.section}" if row.section else "") for row in self.checks]
+        rows = [(_MARKS.get(row.outcome, "not reached"), row.name, _values(row), row.sentence, row.section)
+                for row in self.checks]
         ends = [number for number, row in enumerate(self.checks) if row.outcome in (FAILED, DELIVERED)]
         caption = self.verdict if rows else f"{self.verdict}. No remapping unit took part: nothing was checked."
         return Table(("outcome", "check", "looked at", "stops here when", "section"), rows, caption, ends)

@@ -104,5 +104,5 @@ def _checked(journey: Journey) -> str:
     end = ending(journey.checks)
     said = f"The vIOMMU made these checks, in this order, and they passed: {', '.join(passed)}." if passed else ""
     if end is not None:
-        said += f" Then it stopped at {end.name} (VT-d {end.section}): {end.sentence}"
+        said += f" Then it stopped at {end.name} ({end.section}): {end.sentence}"
     return said.strip() or "No remapping unit took part: nothing was checked."

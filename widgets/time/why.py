@@ -70,7 +70,7 @@ def _check(row: CheckRow) -> str:
     rest = " class=\"rest\"" if row.outcome == NOT_REACHED else ""
     return (f'<li{rest}><span class="vsim-{kind}">{escape(MARKS[row.outcome])}</span> {escape(row.name)} '
             f'<code>{escape(looked)}</code><br><span class="vsim-muted">{escape(row.sentence)} '
-            f'VT-d {escape(row.section)}.</span></li>')
+            f'{escape(row.section)}.</span></li>')
 
 
 class Why(Reader):

@@ -86,7 +86,7 @@ def test_a_failing_check_is_shown_with_its_operands(name, raw, operands):
     assert row.outcome == ("delivered" if row.reason == -1 else "failed")
     assert {o.name: o.value for o in row.operands} == operands
     assert all(o.meaning for o in row.operands)
-    assert (row.section, row.sentence) == (CHECKS[name].section, CHECKS[name].sentence)
+    assert (row.section, row.sentence) == (f"VT-d {CHECKS[name].section}", CHECKS[name].sentence)
     place = rows.index(row)
     assert {r.outcome for r in rows[:place]} <= {"passed"}
     assert {r.outcome for r in rows[place + 1:]} <= {"not reached"}
