@@ -19,12 +19,12 @@ settings.load_profile("vsim-ci" if os.environ.get("CI") else "vsim")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """The whole suite runs on all processors, a part of it in this process; `-n` says otherwise."""
+    """The whole suite keeps all processors busy, a part of it runs in this process; `-n` says otherwise."""
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     if hasattr(config, "workerinput") or os.environ.get("PYTEST_XDIST_WORKER"):
         return      # a process of such a run starts none of its own
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
-        config.option.numprocesses = "logical"
+        config.option.numprocesses = (os.cpu_count() or 1) + 1      # there is always one that waits for a page
 
 
 @pytest.hookimpl(optionalhook=True)
