@@ -33,7 +33,9 @@ JUDGED = (
     Judged("gcmd-read", {SMALL: 5}, "Linux, drivers/iommu/intel/debugfs.c, the file iommu_regset", True,
            "Once for each time that somebody reads the file, which lists GCMD among the registers. Nothing is made of "
            "the value: the driver keeps the state of its own. In Debian's run nobody did."),
-    Judged("apic-enabled", {SMALL: 1, DEBIAN: 1}, "before the kernel: the fourth line of the recording", False,
-           "A message with vector 0 before the firmware has switched on any local APIC. Who sent it is not recorded."),
+    Judged("apic-enabled", {SMALL: 1, DEBIAN: 2}, "before the kernel: the fourth line of the recording", False,
+           "A message with vector 0 before the firmware has switched on any local APIC. Who sent it is not recorded. "
+           "Debian's second is the kernel's own, at power off: stop_this_cpu (arch/x86/kernel/process.c) has switched "
+           "all local APICs off, and a network card sends once more. Nobody waits for it."),
 )
 """The findings, most frequent first."""

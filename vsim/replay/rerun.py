@@ -34,6 +34,9 @@ KINDS = {"M": "messages sent on", "P": "messages passed unchanged", "I": "entrie
          "V": "register reads"}
 """What is compared at each moment, by the tag of `recording.SEEN`."""
 
+PLATFORM = ("apic_id_step", "apic_ids", "ioapic_pins", "ioapic_sid", "more_ioapics")
+"""Options that are facts of the recorded machine, whatever its unit does."""
+
 
 def _message(event: Event) -> tuple[Any, ...]:
     destination, logical, mode, _, level, vector, _ = vlapic.arrival(event.low & 0xFFFFFFFF, event.low >> 32,
@@ -123,10 +126,13 @@ def run(recording: Recording) -> Outcome:
 def findings(outcome: Outcome) -> tuple[Finding, ...]:
     """What the protocol checker has to say of the software that was recorded, on a unit as the specification has it.
 
-    `step` of a finding counts the outcome's commands; `Outcome.lines` has the line of the recording of each.
+    `step` of a finding counts the outcome's commands; `Outcome.lines` has the line of the recording of each. APIC IDs
+    and I/O APICs are those of the recorded machine.
     """
-    recording = outcome.recording
-    ideal = profile("spec").with_capabilities(recording.profile.capabilities)
+    recording, ideal = outcome.recording, profile("spec")
+    platform = {name: getattr(recording.profile.options, name) for name in PLATFORM}
+    ideal = replace(ideal, options=replace(ideal.options, **platform))
+    ideal = ideal.with_capabilities(recording.profile.capabilities)
     return check(outcome.commands, start(replace(recording, profile=ideal)), every=True)
 
 

@@ -115,6 +115,13 @@ def test_the_checker_judges_the_software_on_a_correct_unit():
     assert names(torn) - names(ROWS) >= {("torn-entry", 10)}
 
 
+def test_the_checker_s_vcpus_have_the_recorded_apic_ids():
+    on_2 = [[["msr", 2, 0x1B, 0xFEE00C00], [], 2, 59], [["lapic", 2, 0x0F, 0x1FF], [], 2, 59]]
+    off_1, to_2 = [["lapic", 1, 0x0F, 0xFF], [], 1, 60], [["lapic", 0, 0x30, 2 << 32 | 0x41], [], 0, 61]
+    outcome = run_of([*ROWS, X2APIC_0, ON_0, *on_2, off_1, to_2])
+    assert "apic-enabled" not in {one.rule.name for one in rerun.findings(outcome)}
+
+
 # --- real boots ---
 
 COMPARED = {"linux-6.12-8cpu": {"M": 732, "P": 1, "I": 740, "B": 8, "F": 8, "D": 536, "C": 200, "W": 268, "V": 2679},
