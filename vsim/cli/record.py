@@ -32,8 +32,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim record`."""
     parser.description = (
         "Boot a kernel in QEMU with a small guest that loads drivers, makes traffic, moves every interrupt, takes a "
-        "CPU off and on and sends forbidden messages; write what it did to its interrupt hardware, and what QEMU did "
-        "at each moment, as one recording for `vsim replay`. Ctrl-C ends it; what there is by then can be read.")
+        "CPU off and on, suspends and resumes, and sends forbidden messages; write what it did to its interrupt "
+        "hardware, and what QEMU did at each moment, as one recording for `vsim replay`. Ctrl-C ends it; what there "
+        "is by then can be read.")
     parser.epilog = "Exit status: 0 the guest powered off, 1 it was ended before, 2 something is missing, 130 Ctrl-C."
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the recording; packed if it ends in .gz")
     parser.add_argument("--kernel", metavar="PATH", help="a kernel image, or a folder into which Debian's package "
@@ -81,7 +82,7 @@ def _main(args: argparse.Namespace) -> int:
         initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
     except MissingPart as missing:
         raise Unavailable(f"vsim record: {missing}") from None
-    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline vsim.faults".strip()
+    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline vsim.suspend vsim.faults".strip()
     machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
                       qemu=tuple(args.qemu.split()))
     boot = Boot(machine, args.seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())

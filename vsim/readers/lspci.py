@@ -55,7 +55,7 @@ class HostFunction:
     pcie_type: as lspci names it, None for conventional PCI. bridge: (primary, secondary, subordinate) bus.
     assumed: the capabilities were not to be seen; those given here are the usual ones. shown: what the text shows of
     it (NOTHING, DENIED, FLAGS, ALL, SILENT). irq: as the text has it, -1 for none. message: address and data of its MSI
-    when that is enabled. line: of its head.
+    when that is enabled. driver: in use, as -k tells it. line: of its head.
     """
 
     bdf: int
@@ -73,6 +73,7 @@ class HostFunction:
     shown: str = field(default=ALL, compare=False)
     irq: int = field(default=-1, compare=False)
     message: tuple[int, int] | None = field(default=None, compare=False)
+    driver: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
     @property
@@ -226,6 +227,8 @@ _DUMP = re.compile(r"[ \t]*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})[ \t]*")
 _NAMES_ONLY = ("Subsystem:", "DeviceName:", "Kernel driver", "Kernel modules", "Physical Slot:", "NUMA node:",
                "IOMMU group:", "Memory behind", "I/O behind")
 """Lines of lspci -k and the like, which show nothing of what a function can do."""
+_FACTS = ("Capabilities:", "Interrupt:", "Bus:", "Flags:", "Address:", "!!! Unknown header", "Kernel driver in use:")
+"""How lines begin that may have a fact."""
 
 
 class _Reader:
@@ -337,7 +340,7 @@ class _Reader:
         if not text.startswith(_NAMES_ONLY):
             block.detailed = True
         self.unfinished = ""
-        if not text.startswith(("Capabilities:", "Interrupt:", "Bus:", "Flags:", "Address:", "!!! Unknown header")):
+        if not text.startswith(_FACTS):
             return
         for pattern, change in _DETAILS:
             if match := pattern.match(text):
@@ -415,6 +418,10 @@ def _number(function: HostFunction, match: re.Match[str]) -> HostFunction:
     return function
 
 
+def _driver(function: HostFunction, match: re.Match[str]) -> HostFunction:
+    return replace(function, driver=match[1])
+
+
 def _denied(function: HostFunction, _: re.Match[str]) -> HostFunction:
     return replace(function, shown=DENIED)
 
@@ -434,6 +441,7 @@ _DETAILS: tuple[tuple[re.Pattern[str], _Change], ...] = tuple(
         (r"Address: ([0-9a-f]{8,16})  Data: ([0-9a-f]{4})", _address),
         (r"CAP #([0-9a-f]{2}) \[([0-9a-f]{4})\]", _number),
         (r"!!! Unknown header type 7f", _silent),
+        (r"Kernel driver in use: ([\w.-]{1,60})$", _driver),
         (r"Bus: primary=([0-9a-f]{2}), secondary=([0-9a-f]{2}), subordinate=([0-9a-f]{2})", _bridge),
         (r"CAP MSI: .* Count=\d+/(?P<count>\d{1,4}) Maskable(?P<mask>[+-]) 64bit(?P<wide>[+-])", _msi),
         (r"CAP MSI: Mask(?P<mask>[+-]) 64bit(?P<wide>[+-]) Count=\d+/(?P<count>\d{1,4})", _msi),

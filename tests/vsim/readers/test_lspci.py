@@ -55,6 +55,12 @@ def test_headers_of_every_form(header, function):
     assert one(header=header) == function
 
 
+def test_the_driver_in_use_is_known_and_says_nothing_of_what_a_function_can_do():
+    function = one("Kernel driver in use: e1000e", "Kernel modules: e1000e, other")
+    assert (function.driver, function.shown) == ("e1000e", "nothing")
+    assert one("Kernel driver in use: <b> x").driver == ""
+
+
 @pytest.mark.parametrize(
     "line, count, wide, maskable",
     [

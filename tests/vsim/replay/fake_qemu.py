@@ -62,8 +62,8 @@ def boot(plugin):
     yield from message()
     yield from ("T 1 65",) if plugin else ()
     yield "2@7.000300:apic_register_write register 0x0b = 0x0"
-    for number in range(1, 9):
-        yield from console(f"vsim: stage {number} of 8: x")
+    for number in range(1, 10):
+        yield from console(f"vsim: stage {number} of 9: x")
 
 
 def main():

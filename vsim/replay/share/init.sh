@@ -1,9 +1,9 @@
 #!/bin/busybox sh
 # The first and only program of a recorded guest: loads the devices, makes traffic, moves every interrupt, takes a CPU
-# off and on, sends messages that nobody allowed, tells what the kernel knows at each stage, and powers off.
+# off and on, suspends, sends messages that nobody allowed, tells what the kernel knows at each stage, and powers off.
 #
-# Kernel arguments: vsim.moves=N rounds of affinity changes, vsim.offline, vsim.faults. Stages are told on the console,
-# dumps go to the disk behind its first 8 MiB.
+# Kernel arguments: vsim.moves=N rounds of affinity changes, vsim.offline, vsim.suspend, vsim.faults. Stages are told on
+# the console, dumps go to the disk behind its first 8 MiB.
 B=/bin/busybox
 $B mkdir -p /sbin /usr/bin /usr/sbin /proc /sys /dev
 $B --install -s
@@ -27,6 +27,21 @@ dumps() {
     [ -f /sys/kernel/debug/iommu/intel/$f ] && dump $f-$1 /sys/kernel/debug/iommu/intel/$f
   done
 }
+functions() { # as lspci -k -xxx tells them
+  for d in /sys/bus/pci/devices/*; do
+    read class <$d/class; read vendor <$d/vendor; read device <$d/device
+    case $class in
+      0x0108*) is="Non-Volatile memory controller" ;; 0x0200*) is="Ethernet controller" ;; 0x0106*) is="SATA controller" ;;
+      0x0600*) is="Host bridge" ;; 0x0601*) is="ISA bridge" ;; 0x0604*) is="PCI bridge" ;; 0x0c05*) is="SMBus" ;;
+      *) is="Class" ;;
+    esac
+    n=${d##*/}
+    echo "${n#0000:} $is: Device ${vendor#0x}:${device#0x}"
+    [ -e $d/driver ] && n=$(readlink $d/driver) && printf '\tKernel driver in use: %s\n' ${n##*/}
+    head -c 256 $d/config | hexdump -v -e '"%02_ax:" 16/1 " %02x" "\n"'
+    echo
+  done
+}
 traffic() {
   dd if=/dev/nvme0n1 of=/dev/null bs=64k count=4 iflag=direct
   for i in /sys/class/net/eth*; do
@@ -35,7 +50,7 @@ traffic() {
   done
 }
 
-stage 1 of 8: devices
+stage 1 of 9: devices
 for m in $(cat /modules 2>/dev/null); do insmod /mod/$m; done
 n=0; while [ $n -lt 100 ] && ! [ -b /dev/nvme0n1 ]; do sleep 0.1; n=$((n + 1)); done
 for i in /sys/class/net/eth*; do ip link set ${i##*/} up; done
@@ -43,9 +58,10 @@ sleep 1
 CPUS=$(grep -c ^processor /proc/cpuinfo)
 dump version /proc/version
 dump cmdline /proc/cmdline
+echo "=== lspci" >&9; functions >&9
 dumps boot
 
-stage 2 of 8: traffic
+stage 2 of 9: traffic
 c=0; every=1; [ $CPUS -gt 16 ] && every=$((CPUS / 16))
 while [ $c -lt $CPUS ]; do
   taskset $(printf %x $((1 << (c % 60)))) dd if=/dev/nvme0n1 of=/dev/null bs=64k count=2 iflag=direct
@@ -54,7 +70,7 @@ done
 traffic
 dumps traffic
 
-stage 3 of 8: affinity changes
+stage 3 of 9: affinity changes
 echo "=== affinity-changes" >&9
 rounds=$(sed -n 's/.*vsim.moves=\([0-9]*\).*/\1/p' /proc/cmdline); t=0; r=0
 while [ $r -lt ${rounds:-1} ]; do
@@ -67,14 +83,22 @@ while [ $r -lt ${rounds:-1} ]; do
 done
 dumps moved
 
-stage 4 of 8: a CPU off and on
+stage 4 of 9: a CPU off and on
 if asked vsim.offline && [ $CPUS -gt 1 ]; then
   last=/sys/devices/system/cpu/cpu$((CPUS - 1))/online
   echo 0 >$last; traffic; echo 1 >$last; traffic
   dumps replugged
 fi
 
-stage 5 of 8: forbidden messages
+stage 5 of 9: a suspend and a resume
+# pm_test: everything is put to sleep and woken, but for the power itself
+if asked vsim.suspend && echo core >/sys/power/pm_test; then
+  echo 0 >/sys/module/suspend/parameters/pm_test_delay
+  echo mem >/sys/power/state; traffic
+  dumps resumed
+fi
+
+stage 6 of 9: forbidden messages
 E=$(grep -l 0x11e8 /sys/bus/pci/devices/*/device | head -1); E=${E%/device}
 put() { printf "$(printf %08x $2 | sed 's/\(..\)\(..\)\(..\)\(..\)/\\x\4\\x\3\\x\2\\x\1/')" | dd of=$E/config bs=4 seek=$(($1 / 4)) conv=notrunc; }
 fire() { # handle: the educational device has no driver; it sends what it is told to
@@ -89,14 +113,14 @@ if asked vsim.faults && [ -n "$E" ]; then
   dumps faults
 fi
 
-stage 6 of 8: a driver unbound
+stage 7 of 9: a driver unbound
 for d in /sys/bus/pci/drivers/e1000e/0000*; do [ -e "$d" ] && echo ${d##*/} >/sys/bus/pci/drivers/e1000e/unbind; done
 dumps end
 
-stage 7 of 8: dumps
+stage 8 of 9: dumps
 echo "=== dmesg" >&9; dmesg >&9
 echo "=== end" >&9
 exec 9>&-
 dd if=/dumps of=/dev/nvme0n1 bs=1M seek=8 conv=fsync
-stage 8 of 8: off
+stage 9 of 9: off
 poweroff -f
