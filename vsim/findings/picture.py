@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vsim.domain.acpi import Dmar, Madt
 from vsim.findings.paste import Pasted
 from vsim.layouts.bits import get
-from vsim.layouts.registers import ECAP, GSTS
+from vsim.layouts.registers import ECAP, GSTS, HPET_ID
 from vsim.readers import (
     acpi_madt,
     debugfs_irq,
@@ -88,11 +88,16 @@ class Entry:
 
 
 class IoApic(NamedTuple):
-    """An I/O APIC by the id that tables and logs give it. gsi: its first line, -1 for not said."""
+    """An I/O APIC by the id that tables and logs give it. gsi: its first line; address: of its window; pins: how many.
+
+    -1 for what no text says.
+    """
 
     id: int
     gsi: int
     side: Side
+    address: int = -1
+    pins: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,9 @@ class Count:
 class Picture:
     """Everything that a paste shows. cpus: APIC IDs that some text gives to an enabled processor; by_number: APIC ID by
     the operating system's number; tables: units whose table was printed; requesters: ids of I/O APICs and HPETs by
-    (kind, id), kinds "ioapic" and "hpet"; irqs: place in `interrupts` by Linux's number."""
+    (kind, id), kinds "ioapic" and "hpet", -1 where a text has them without saying which; behind: register base of the
+    unit that they are in the scope of; timers: how many the HPET has; irqs: place in `interrupts` by Linux's number.
+    ivrs: AMD's units, which are told and not simulated."""
 
     pasted: Pasted
     units: list[Unit] = field(default_factory=list)
@@ -117,6 +124,8 @@ class Picture:
     counts: list[Count] = field(default_factory=list)
     ioapics: dict[int, IoApic] = field(default_factory=dict)
     requesters: dict[tuple[str, int], tuple[int, Side]] = field(default_factory=dict)
+    behind: dict[tuple[str, int], int] = field(default_factory=dict)
+    timers: int | None = None
     functions: lspci.Host | None = None
     functions_file: str = ""
     entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
@@ -218,6 +227,7 @@ def _dmar(p: Picture, record: Any) -> None:
             if kind:
                 text = f"the scope of {kind} {scope['enumeration']} in unit {number} of the DMAR table"
                 p.requesters.setdefault((kind, scope["enumeration"]), (scope.source, side._replace(text=text)))
+                p.behind.setdefault((kind, scope["enumeration"]), drhd.base)
 
 
 def _madt(p: Picture, record: Any) -> None:
@@ -228,8 +238,15 @@ def _madt(p: Picture, record: Any) -> None:
         p.cpus.setdefault(apic_id, side)
     p.counts.append(Count("the MADT", len(ids), side._replace(text=f"the MADT has {len(ids)} enabled processors")))
     for each in table.ioapics:
-        p.ioapics.setdefault(each["id"], IoApic(each["id"], each["gsi"], side._replace(
-            text=f"the MADT has I/O APIC {each['id']} at {each['address']:#x}")))
+        _ioapic(p, IoApic(each["id"], each["gsi"], side._replace(
+            text=f"the MADT has I/O APIC {each['id']} at {each['address']:#x}"), each["address"]))
+
+
+def _ioapic(p: Picture, said: IoApic) -> None:
+    """An I/O APIC; what a text before said of it stays."""
+    old = p.ioapics.setdefault(said.id, said)
+    p.ioapics[said.id] = old._replace(**{name: value for name, value in said._asdict().items()
+                                         if getattr(old, name) == -1})
 
 
 def _cpuid(p: Picture, record: Any) -> None:
@@ -319,12 +336,26 @@ def _boot(p: Picture, record: Any) -> None:
         if not record.answers:
             unit.sides["dead"] = Side(record.file, record.line, f"the unit at {record.base:#x} reads as ones")
     elif isinstance(record, linux_boot.IoApic):
-        p.ioapics.setdefault(record.id, IoApic(record.id, record.gsis[0], Side(
-            record.file, record.line, f"Linux found I/O APIC {record.id} at {record.address:#x}")))
+        _logged(p, record, "Linux")
+    elif isinstance(record, linux_boot.Under):
+        p.behind.setdefault((record.kind, record.id), record.base)
+    elif isinstance(record, linux_boot.Hpet):
+        _timers(p, get(record.id, HPET_ID.last) + 1)
     elif isinstance(record, linux_boot.Cpu):
         _boot_cpu(p, record)
     elif isinstance(record, linux_boot.Fact):
         _boot_fact(p, record)
+
+
+def _logged(p: Picture, record: linux_boot.IoApic, who: str) -> None:
+    """An I/O APIC as a log has it: with its last line."""
+    first, last = record.gsis
+    side = Side(record.file, record.line, f"{who} found I/O APIC {record.id} at {record.address:#x}")
+    _ioapic(p, IoApic(record.id, first, side, record.address, last - first + 1 if last >= first else -1))
+
+
+def _timers(p: Picture, timers: int) -> None:
+    p.timers = timers if p.timers is None else p.timers
 
 
 def _boot_cpu(p: Picture, record: linux_boot.Cpu) -> None:
@@ -340,6 +371,8 @@ def _boot_fact(p: Picture, record: linux_boot.Fact) -> None:
         text = "Linux says that it remaps interrupts" if record.name == "remapping" else \
             "Linux says that it does not remap interrupts"
         p.modes.append((record.name == "remapping", Side(record.file, record.line, text)))
+    if record.name == "hpet timers":
+        _timers(p, int(record.value))
     if record.name in ("cpus up", "cpus activated"):
         p.counts.append(Count("Linux's log", int(record.value), Side(record.file, record.line,
                                                                      f"{record.value} processors are up")))
@@ -352,14 +385,26 @@ def _xen_boot(p: Picture, record: Any) -> None:
         unit.sides.setdefault("log", Side(record.file, record.line, f"Xen names a unit at {record.base:#x}"))
         if not record.answers:
             unit.sides["dead"] = Side(record.file, record.line, f"the unit at {record.base:#x} reads as ones")
+        _xen_scopes(p, record)
     elif isinstance(record, linux_boot.IoApic):
-        p.ioapics.setdefault(record.id, IoApic(record.id, record.gsis[0], Side(
-            record.file, record.line, f"Xen found I/O APIC {record.id}")))
+        _logged(p, record, "Xen")
+    elif isinstance(record, linux_boot.Hpet):
+        _timers(p, get(record.id, HPET_ID.last) + 1)
     elif isinstance(record, xen_boot.Feature) and record.name == "Interrupt Remapping":
         p.modes.append((record.on, Side(record.file, record.line,
                                         f"Xen says that interrupt remapping is {'on' if record.on else 'off'}")))
     elif isinstance(record, xen_boot.Cpu) and record.enabled:
         p.cpus.setdefault(record.apic_id, Side(record.file, record.line, f"a processor has ID {record.apic_id:#x}"))
+
+
+def _xen_scopes(p: Picture, drhd: xen_boot.Drhd) -> None:
+    """I/O APICs and HPETs behind a unit. Xen does not print their ids: the only HPET is 0, an I/O APIC is any."""
+    for scope in drhd.scopes:
+        if scope.kind in ("ioapic", "hpet") and scope.segment == 0:
+            side = Side(scope.file, scope.line, f"the scope of an {scope.kind} in Xen's unit at {drhd.base:#x}")
+            key = scope.kind, 0 if scope.kind == "hpet" else -1
+            p.requesters.setdefault(key, (scope.rid, side))
+            p.behind.setdefault(key, drhd.base)
 
 
 def _vectors(p: Picture, record: Any) -> None:

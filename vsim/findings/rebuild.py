@@ -1,20 +1,25 @@
 """A machine on the bench from what was dumped: processors, units, functions, entries, pins and messages.
 
     built = rebuild(picture)
-    built.machine, built.commands, built.assumed
+    built.machine, built.commands, built.assumed, built.left
     replay(built, fault)        # a fault line sent again
 
-What no text says is assumed, and told in `assumed`; a machine is made once as after power-on, all else are commands.
+What no text says is assumed, and told in `assumed` for each element; what the texts show and the machine has not is
+told in `left`. A machine is made once as after power-on, all else are commands.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from vsim.devices import viommu, vlapic
 from vsim.domain.buses import bridge_function
-from vsim.findings.chain import destinations, entry_of, index_of, live
+from vsim.findings.assumed import Assumed, device, vcpus
+from vsim.findings.assumed import units as unit_nodes
+from vsim.findings.chain import destinations, index_of, live, side_of
+from vsim.findings.chips import Chip, chips, hpet
 from vsim.findings.picture import Picture, Unit
 from vsim.guest.cpu import Cpu
 from vsim.guest.irq import Interrupts
@@ -25,19 +30,20 @@ from vsim.machine import step
 from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.linux_faults import Fault
 from vsim.readers.lspci import Host
+from vsim.readers.pieces import Remark
 from vsim.state import commands as c
 from vsim.state.arrays import MAX_VCPUS, Apic, Machine
 from vsim.state.pci import Bus
 from vsim.state.pci_function import MAX_NAME, Function
-from vsim.state.profile import IOAPIC_WINDOW, MAX_UNITS, MOST_IOAPICS, Capabilities, Options, Profile
+from vsim.state.profile import MAX_UNITS, Capabilities, Options, Profile
 from vsim.state.trace import Act, Event
 
 PAGE, TABLE, FIRST_TABLE = 4096, 1 << 20, 2 << 20
 """Bytes of a register page and of the room for a table; where the first table is put."""
 BASE = 0xFED90000
 MAX_FUNCTIONS = 4096
-MOST_PINS, PINS = 240, 24
-"""Pins of all I/O APICs together; how many one is taken to have when nothing says it."""
+XAPIC_BROADCAST = 0xFF
+"""Destination of 8 bits that is no processor's."""
 FIRST_PIN, IOAPIC_DATA = 0x10, 0x10
 """Index of the first redirection entry, and where the register behind an index is (82093AA 3.1)."""
 
@@ -46,14 +52,16 @@ FIRST_PIN, IOAPIC_DATA = 0x10, 0x10
 class Rebuilt:
     """A machine as after power-on, and the commands that bring it to the dumped state.
 
-    units: the unit of the picture that each vIOMMU stands for; assumed: what no text says; tables: address of each
-    unit's table in memory.
+    units: the unit of the picture that each vIOMMU stands for; chips: the I/O APICs; assumed: what no text says, by
+    element; left: what the texts show and the machine has not; tables: address of each unit's table in memory.
     """
 
     machine: Machine
     commands: list[c.Command] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
-    assumed: list[str] = field(default_factory=list)
+    chips: list[Chip] = field(default_factory=list)
+    assumed: Assumed = field(default_factory=Assumed)
+    left: list[Remark] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
 
     def run(self) -> Machine:
@@ -68,17 +76,21 @@ def rebuild(picture: Picture) -> Rebuilt:
     """The machine that a picture shows. ValueError when it shows neither a processor nor a unit nor a function."""
     if not (picture.cpus or picture.counts or picture.units or picture.entries or picture.functions or picture.faults):
         raise ValueError("the texts show no processor, unit, entry, function or fault: there is no machine to build")
-    assumed: list[str] = []
-    units = _units(picture, assumed)
+    assumed, left = Assumed(), list[Remark]()
+    units = _units(picture, left)
     ids = _apic_ids(picture, assumed)
-    bus = Bus(sorted(_functions(picture, assumed).values(), key=lambda function: function.bdf))
-    profile = _profile(picture, units, ids, assumed)
+    functions = _functions(picture, assumed, left)
+    bus = Bus(sorted(functions.values(), key=lambda function: function.bdf))
+    found = chips(picture, assumed, left)
+    profile = _profile(picture, units, ids, found, assumed)
     machine = Machine(profile, len(ids), FIRST_TABLE + TABLE * (len(units) + 1), bus)
     for vcpu in range(len(ids)):
         machine.svr[vcpu] |= 0x100
         vlapic.set_mode(machine, vcpu, Apic.X2APIC)
-    built = Rebuilt(machine, units=units, assumed=assumed)
-    machine.scope = _scope(picture, units, bus)
+    if not any(picture.eime(unit.name) for unit in units):
+        assumed.add("x2APIC mode", vcpus(len(ids)))
+    built = Rebuilt(machine, units=units, chips=found, assumed=assumed, left=left)
+    machine.scope = _scope(built, picture, bus)
     _create(built, picture)
     _program(built, picture)
     return built
@@ -87,19 +99,32 @@ def rebuild(picture: Picture) -> Rebuilt:
 # --- what there is ---
 
 
-def _units(p: Picture, assumed: list[str]) -> list[Unit]:
+def _units(p: Picture, left: list[Remark]) -> list[Unit]:
     """The units that answer, the one that takes all others last."""
-    alive = [unit for unit in p.units if not unit.dead and "dead" not in unit.sides]
-    bases = {unit.base for unit in alive if unit.name}
-    alive = [unit for unit in alive if unit.name or unit.base not in bases]
-    if len(alive) < len(p.units):
-        assumed.append(f"{len(p.units) - len(alive)} units that do not answer are left out")
+    bases = {unit.base for unit in p.units if unit.name and not _dead(unit)}
+    alive = []
+    for unit in p.units:
+        if _dead(unit):
+            left.append(_remark(unit, "it does not answer"))
+        elif unit.name or unit.base not in bases:
+            alive.append(unit)
     if not alive and (p.entries or p.faults):
         alive = [Unit("")]
+    left += [_remark(unit, f"a machine has at most {MAX_UNITS} units") for unit in alive[MAX_UNITS:]]
     return sorted(alive[:MAX_UNITS], key=lambda unit: bool(unit.all))
 
 
-def _apic_ids(p: Picture, assumed: list[str]) -> tuple[int, ...]:
+def _dead(unit: Unit) -> bool:
+    return unit.dead or "dead" in unit.sides
+
+
+def _remark(unit: Unit, why: str) -> Remark:
+    side = next(iter(unit.sides.values()), None)
+    return Remark(side.file if side else "texts", side.line if side else 1, 1,
+                  f"left out of the machine: {unit.label}: {why}")
+
+
+def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
     """The processors' APIC IDs by the operating system's number, as far as that is known."""
     ids = [p.by_number[number] for number in sorted(p.by_number)] if p.all_cpus else []
     ids += [apic_id for apic_id in sorted(p.cpus) if apic_id not in ids]
@@ -109,15 +134,18 @@ def _apic_ids(p: Picture, assumed: list[str]) -> tuple[int, ...]:
         named = set[int]().union(*(destinations(p, entry) or () for entry in p.entries.values()))
         ids += sorted(each for each in named if each not in ids and each < 1 << 20)[:MAX_VCPUS]
         ids += [number for number in range(wanted) if number not in ids][:max(0, wanted - len(ids))]
-        assumed.append(f"APIC IDs of {len(ids)} processors (neither MADT nor CPUID is given)")
-    return tuple(ids[:MAX_VCPUS]) or (0,)
+    found = tuple(ids[:MAX_VCPUS]) or (0,)
+    if not p.all_cpus:
+        assumed.add("its APIC ID (neither MADT nor CPUID is given)", vcpus(len(found)))
+    return found
 
 
-def _functions(p: Picture, assumed: list[str]) -> dict[int, Function]:
+def _functions(p: Picture, assumed: Assumed, left: list[Remark]) -> dict[int, Function]:
     """The functions of segment 0: from lspci, else as interrupts name them."""
     found: dict[int, Function] = {}
     host = p.functions or Host(())
     others = sum(each.segment != 0 for each in host.functions)
+    named = list[int]()
     buses: set[int] = set()
     for each in host.functions[:MAX_FUNCTIONS]:
         if each.segment or each.bdf in found:
@@ -129,29 +157,33 @@ def _functions(p: Picture, assumed: list[str]) -> dict[int, Function]:
             name = f"{each.class_name}: {each.name}" if each.name else each.class_name
             found[each.bdf] = Function(each.bdf, _clean(name), False, each.msi_count, each.msi_64, each.msi_maskable,
                                        each.msix_count, each.pin, conventional=each.pcie_type is None)
+        if each.assumed:
+            assumed.add("what it can send (lspci does not show its capabilities)", [device(each.bdf)])
     if others:
-        assumed.append(f"{others} functions of other segments are left out: the machine has one")
+        left.append(Remark(p.functions_file, 1, 1, f"left out of the machine: {others} functions of other segments: "
+                                                   "it has one segment"))
     for interrupt in p.interrupts:
         if interrupt.rid and interrupt.rid[0] == 0 and interrupt.rid[1] not in found:
             messages = 1 + max(_number(one) for one in p.interrupts if one.rid == interrupt.rid)
             found[interrupt.rid[1]] = Function(interrupt.rid[1], "named by its interrupt",
                                                msix_count=min(messages, 2048))
-    if p.functions is None and found:
-        assumed.append(f"{len(found)} functions as their interrupts name them (no lspci is given): MSI-X, no bridges")
+            named.append(device(interrupt.rid[1]))
+    assumed.add("what it is and where (lspci does not show it): MSI-X, no bridge above", named)
     return _fitting(found, assumed)
 
 
-def _fitting(found: dict[int, Function], assumed: list[str]) -> dict[int, Function]:
+def _fitting(found: dict[int, Function], assumed: Assumed) -> dict[int, Function]:
     """Functions with as many MSI-X tables as the window of addresses has room for."""
     try:
         Bus(sorted(found.values(), key=lambda function: function.bdf))
     except ValueError as error:
-        assumed.append(f"MSI-X tables are cut to 8 entries each: {error}")
+        assumed.add(f"its MSI-X table is cut to 8 entries ({error})",
+                    [device(bdf) for bdf, each in found.items() if each.msix_count > 8])
         found = {bdf: replace(each, msix_count=min(each.msix_count, 8)) for bdf, each in found.items()}
         try:
             Bus(sorted(found.values(), key=lambda function: function.bdf))
         except ValueError as second:
-            assumed.append(f"functions have neither tables nor bridges: {second}")
+            assumed.add(f"it has neither an MSI-X table nor a bridge above it ({second})", map(device, found))
             found = {bdf: replace(each, msix_count=0, bridge=None) for bdf, each in found.items()}
     return found
 
@@ -165,69 +197,40 @@ def _number(interrupt: Interrupt) -> int:
     return interrupt.levels[0].hwirq % 2048 if interrupt.levels else 0
 
 
-def _profile(p: Picture, units: list[Unit], ids: tuple[int, ...], assumed: list[str]) -> Profile:
+def _profile(p: Picture, units: list[Unit], ids: tuple[int, ...], found: list[Chip], assumed: Assumed) -> Profile:
     """The specification's machine with these units and processors, and no entry cache: the dump is what counts."""
-    words = []
-    for unit in units:
-        if unit.cap is None or unit.ecap is None:
-            assumed.append(f"CAP and ECAP of {unit.label}")
-            words.append(Capabilities())
-            continue
-        try:
-            words.append(Capabilities(unit.cap, unit.ecap | ECAP.ir.mask | ECAP.qi.mask))
-        except ValueError as error:
-            assumed.append(f"CAP and ECAP of {unit.label}: {error}")
-            words.append(Capabilities())
+    words = [_capabilities(unit, number, assumed) for number, unit in enumerate(units)]
     base = words[0] if words else Capabilities()
     for place, each in enumerate(words):
         if each.shape != base.shape:
-            assumed.append(f"fault records of {units[place].label} are where those of {units[0].label} are")
+            assumed.add(f"its fault records are where those of {units[0].label} are", unit_nodes([place]))
             words[place] = base
-    sid = next((rid for (kind, _), (rid, _) in p.requesters.items() if kind == "ioapic"), None)
-    if sid is None:
-        pins = (entry_of(p, each, each.entry) for each in p.interrupts if each.pin and each.entry is not None)
-        sid = next((entry.fields["sid"] for entry in pins if entry), None)
-    if sid is None:
-        assumed.append("requester id of the I/O APIC")
-    rows = _ioapics(p, Options().ioapic_sid if sid is None or sid < 0 else sid, assumed)
-    hpet = next((rid for (kind, _), (rid, _) in sorted(p.requesters.items()) if kind == "hpet" and rid >= 0), None)
-    if hpet is not None:
-        assumed.append("timers of the HPET: 3")
-    options = Options(apic_ids=ids, cache="none", max_units=max(1, len(units)), ioapic_pins=rows[0][2],
-                      ioapic_sid=rows[0][3], more_ioapics=tuple(rows[1:]), hpet_timers=0 if hpet is None else 3,
-                      hpet_sid=Options().hpet_sid if hpet is None else hpet)
+    timers, sid = hpet(p, assumed)
+    first, *more = found
+    options = Options(apic_ids=ids, cache="none", max_units=max(1, len(units)), ioapic_pins=first.pins,
+                      ioapic_sid=first.sid, more_ioapics=tuple(each.row for each in more), hpet_timers=timers,
+                      hpet_sid=sid)
     return Profile("spec", base, options).with_units(*words)
 
 
-def _order(p: Picture) -> list[int]:
-    """Ids of the I/O APICs that are rebuilt, by their first lines. Without lines that fit, the first one alone."""
-    known = sorted((each.gsi, each.id) for each in p.ioapics.values())
-    gsis = [gsi for gsi, _ in known]
-    fits = gsis[:1] == [0] and len(set(gsis)) == len(gsis)
-    return [each for gsi, each in known if gsi < MOST_PINS][:MOST_IOAPICS] if fits else []
+def _capabilities(unit: Unit, number: int, assumed: Assumed) -> Capabilities:
+    """What a unit can do; one that says it cannot remap does it all the same, else there is nothing to see."""
+    if unit.cap is None or unit.ecap is None:
+        assumed.add("its CAP and ECAP", unit_nodes([number]))
+        return Capabilities()
+    wanted = unit.ecap | ECAP.ir.mask | ECAP.qi.mask
+    if wanted != unit.ecap:
+        assumed.add(f"it can remap interrupts (its ECAP says {unit.ecap:#x})", unit_nodes([number]))
+    try:
+        return Capabilities(unit.cap, wanted)
+    except ValueError as error:
+        assumed.add(f"its CAP and ECAP ({error})", unit_nodes([number]))
+        return Capabilities()
 
 
-def _ioapics(p: Picture, sid: int, assumed: list[str]) -> list[tuple[int, int, int, int]]:
-    """(window, first GSI, pins, requester id) of each I/O APIC, the first at its usual place."""
-    order = _order(p)
-    if len(order) < len(p.ioapics):
-        assumed.append(f"of {len(p.ioapics)} I/O APICs {max(1, len(order))} (their lines overlap, or do not fit)")
-    if len(order) < 2:
-        return [(IOAPIC_WINDOW, 0, MOST_PINS, sid)]
-    rows = []
-    gsis = [p.ioapics[each].gsi for each in order]
-    for place, (number, gsi) in enumerate(zip(order, gsis, strict=True)):
-        end = gsis[place + 1] if place + 1 < len(order) else min(MOST_PINS, gsi + PINS)
-        rid = p.requesters.get(("ioapic", number), (-1, None))[0]
-        if rid < 0:
-            assumed.append(f"requester id of I/O APIC {number}")
-        rows.append((IOAPIC_WINDOW + PAGE * place, gsi, end - gsi, sid if rid < 0 else rid))
-    assumed.append(f"windows of {len(order)} I/O APICs, and the pins of the last: {rows[-1][2]}")
-    return rows
-
-
-def _scope(p: Picture, units: list[Unit], bus: Bus) -> dict[int, int]:
+def _scope(built: Rebuilt, p: Picture, bus: Bus) -> dict[int, int]:
     """Which unit each requester goes to: as the DMAR table has it, else as the entries have it."""
+    units = built.units
     if len(units) < 2:
         return {}
     scope = {-1: len(units) - 1}
@@ -244,6 +247,15 @@ def _scope(p: Picture, units: list[Unit], bus: Bus) -> dict[int, int]:
     for each in p.interrupts:
         if each.unit is not None and each.rid and each.rid[0] == 0 and f"dmar{each.unit}" in numbers:
             scope[bus.requester(each.rid[1])] = numbers[f"dmar{each.unit}"]
+    options = built.machine.profile.options
+    own = [(("ioapic", each.id), each.sid) for each in built.chips]
+    for key, sid in [*own, *([(("hpet", 0), options.hpet_sid)] if options.hpet_timers else [])]:
+        if (base := p.behind.get(key)) in places:
+            scope[sid] = places[base]
+    if not units[-1].all:
+        built.assumed.add(f"it is behind vIOMMU {len(units) - 1}", [
+            device(function.bdf) for function in bus.functions
+            if not function.bridge and bus.requester(function.bdf) not in scope])
     return scope
 
 
@@ -259,7 +271,7 @@ def _create(built: Rebuilt, p: Picture) -> None:
         create = c.Domctl(viommu.create_op(base, version=machine.profile.options.interface))
         if base in taken or unit.base is None or _refused(machine.copy(), create):
             base = next(place for place in range(BASE, BASE + 512 * PAGE, PAGE) if place not in taken)
-            built.assumed.append(f"registers of {unit.label} are at {base:#x}")
+            built.assumed.add(f"its registers are at {base:#x}", unit_nodes([number]))
             create = c.Domctl(viommu.create_op(base, version=machine.profile.options.interface))
         taken.add(base)
         step(machine, create)
@@ -273,14 +285,18 @@ def _create(built: Rebuilt, p: Picture) -> None:
         size = (unit.size or 1 << 16).bit_length() - 2
         eime = p.eime(unit.name)
         if eime is None:
-            built.assumed.append(f"32-bit destinations in {unit.label}")
+            built.assumed.add("its destinations have 32 bits", unit_nodes([number]))
+        if unit.size is None:
+            built.assumed.add("its table has 65,536 entries", unit_nodes([number]))
+        if unit.on is None and True not in {on for on, _ in p.modes}:
+            built.assumed.add("it remaps", unit_nodes([number]))
         latch = IRTA.make(base=table // PAGE, eime=int(eime is not False), s=size)
         built.commands += [c.RamWrite(table, bytes(image)), c.Mmio(base + OFFSET["IRTA"], 8, latch),
                            c.Mmio(base + OFFSET["GCMD"], 4, GCMD.make(sirtp=1))]
         if unit.on is not False:
             built.commands.append(c.Mmio(base + OFFSET["GCMD"], 4, GCMD.make(ire=1)))
-    if built.units:
-        built.assumed.append("where the tables are in memory; that no entry is cached")
+    built.assumed.add("where its table is in memory; that it has no copy of an entry",
+                      unit_nodes(range(len(built.units))))
 
 
 def _refused(machine: Machine, create: c.Domctl) -> bool:
@@ -298,32 +314,57 @@ def _program(built: Rebuilt, p: Picture) -> None:
 
     interrupts = Interrupts(Cpu(issue), bus)
     messages: dict[int, dict[int, tuple[int, int]]] = {}
-    unsaid = 0
+    unsaid: Counter[int] = Counter()
     for each in live(p):
-        if each.pin is not None and each.entry is not None and (at := _place(p, machine, each.pin)) is not None:
-            _write_pin(issue, *at, RTE_REMAP.make(handle=each.entry, format=1, vector=each.vector or 0,
-                                                             tm=int("IRQD_LEVEL" in each.flags)))
-        elif each.rid and each.rid[0] == 0 and (index := index_of(each)) is not None:
+        if each.pin is not None:
+            _pin(built, machine, each, issue)
+        elif each.rid and (index := index_of(each)) is not None:
+            if (why := _no_message(bus, each)):
+                built.left.append(Remark(each.file, each.line, 1, f"left out of the machine: {side_of(each).text}: "
+                                                                  f"{why}"))
+                continue
             said = each.address is not None
             address, data = (each.address, each.data or 0) if said else remap_message(index)
-            unsaid += not said
+            unsaid[each.rid[1]] += not said
             messages.setdefault(each.rid[1], {})[_number(each)] = int(address or 0), data
     for bdf, found in messages.items():
         _messages(interrupts, bus, bdf, found)
-    if unsaid:
-        built.assumed.append(f"{unsaid} messages: that they ask for the entries of their interrupts")
+    for bdf, count in unsaid.items():
+        built.assumed.add(f"{count} of its messages: that they ask for the entries of their interrupts",
+                          [device(bdf)] if count else [])
 
 
-def _place(p: Picture, m: Machine, pin: tuple[int, int]) -> tuple[int, int] | None:
-    """Window and pin of an (I/O APIC, pin) of the dump; None for one that the machine has not.
+def _no_message(bus: Bus, each: Interrupt) -> str:
+    """Why a message of the dump is none of the machine; "" where it is."""
+    assert each.rid
+    if each.rid[0]:
+        return "the machine has one segment"
+    place = bus.place(each.rid[1])
+    if place < 0:
+        return f"it has no function {bdf_text(each.rid[1])}"
+    messages = bus.functions[place].msix_count or bus.functions[place].msi_count
+    return "" if _number(each) < messages else f"it has {messages} messages"
 
-    Where there is only one, all pins are its own.
-    """
-    ioapics, order = m.profile.options.ioapics, _order(p)
-    if len(ioapics) > 1 and pin[0] not in order:
-        return None
-    own = ioapics[order.index(pin[0]) if len(ioapics) > 1 else 0]
-    return (own.window, pin[1]) if pin[1] < own.pins else None
+
+def _pin(built: Rebuilt, m: Machine, each: Interrupt, issue: Callable[[c.Command], list[Event]]) -> None:
+    """Write the redirection entry of an interrupt; it is told where the machine has no such pin."""
+    number, pin = each.pin or (-1, 0)
+    own = next((one for one in built.chips if one.id == number), None)
+    level = int("IRQD_LEVEL" in each.flags)
+    if own is None:
+        why = f"the machine has no I/O APIC {number}"
+    elif pin >= own.pins:
+        why = f"{own.name} has {own.pins} pins"
+    elif each.entry is not None:
+        word = RTE_REMAP.make(handle=each.entry, format=1, vector=each.vector or 0, tm=level)
+        return _write_pin(issue, own.window, pin, word)
+    elif each.vector is None or each.cpu is None or each.cpu >= m.vcpus or m.apic_id[each.cpu] >= XAPIC_BROADCAST:
+        why = "the text does not say where it goes"
+    else:
+        return _write_pin(issue, own.window, pin, RTE.make(vector=each.vector, dest=m.apic_id[each.cpu], tm=level))
+    built.left.append(Remark(each.file, each.line, 1, f"left out of the machine: pin {pin} of I/O APIC {number} "
+                                                      f"(irq {each.irq}): {why}"))
+    return None
 
 
 def _write_pin(issue: Callable[[c.Command], list[Event]], window: int, pin: int, entry: int) -> None:
@@ -355,7 +396,7 @@ class Replayed:
     """What became of a fault's request on the rebuilt machine. reason, index, source: as recorded, -1: it passed.
 
     same: as the line says. note: why not, or what stands in its place. cure: commands that let it pass, as `change`
-    says; none where no setting does.
+    says; none where no setting does. assumed: what no text says of the elements that the request met.
     """
 
     reason: int
@@ -365,6 +406,7 @@ class Replayed:
     note: str
     change: str = ""
     cure: tuple[c.Command, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def request_of(fault: Fault) -> c.Msi:
@@ -381,15 +423,16 @@ def replay(built: Rebuilt, fault: Fault, machine: Machine | None = None) -> Repl
     if machine.events is None:
         machine.events = []
     events = step(machine, request_of(fault))
+    met = built.assumed.along(events)
     blocked = next((event for event in events if event.act == Act.BLOCKED), None)
     if blocked is None:
-        return Replayed(-1, -1, -1, False, "it passes: what refused it is no longer so in these texts")
+        return Replayed(-1, -1, -1, False, "it passes: what refused it is no longer so in these texts", assumed=met)
     index = blocked.low if fault.reason != Reason.COMPATIBILITY else fault.index or 0
     same = (blocked.index, blocked.high) == (fault.reason, fault.rid) and (fault.index is None or index == fault.index)
     note = "the same reason, index and source" if same else \
         f"it is refused with {blocked.index:#x}, the line says {fault.reason:#x}"
     change, cure = _cure(built, machine, fault, blocked.index)
-    return Replayed(blocked.index, index, blocked.high, same, note, change, cure)
+    return Replayed(blocked.index, index, blocked.high, same, note, change, cure, met)
 
 
 def _cure(built: Rebuilt, m: Machine, fault: Fault, reason: int) -> tuple[str, tuple[c.Command, ...]]:

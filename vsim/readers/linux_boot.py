@@ -154,6 +154,7 @@ FACTS: tuple[tuple[str, str, str], ...] = (
      "the mode of the local APICs"),
     ("routing", r"(?:Setting APIC routing to|Switched APIC routing to:?) ([\w\x20]{1,30})", "Linux's APIC driver"),
     ("timer", r"\.\.TIMER: vector=0x([0-9A-Fa-f]{1,2}) apic1=(-?\d{1,3}) pin1=(-?\d{1,4})", "the pin of the timer"),
+    ("hpet timers", r"hpet0: (\d{1,2}) comparators", "how many timers the HPET has"),
     ("cpus allowed", r"Allowing (\d{1,6}) (?:present )?CPUs,? (?:plus )?(\d{1,6}) hotplug CPUs",
      "processors that are there, and that may come"),
     ("cpus", r"nr_cpu_ids:(\d{1,6})", "numbers of processors"),

@@ -20,7 +20,7 @@ from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, remap_message
 from vsim.state import commands
 from vsim.state.arrays import Machine
-from vsim.state.trace import Drop, Event
+from vsim.state.trace import Drop, Event, Kind, node
 from widgets.editors.entries import (
     BY_DEVICE,
     BY_INDEX,
@@ -407,5 +407,5 @@ class IrtPanel(Panel):
         if self.drafts:
             several = ", ".join(map(str, sorted(self.drafts)[:8]))
             head += line(f"Changed and not written yet: entry {several}.", "warn")
-        self.head.value = head
+        self.head.value = head + self.assumed(node(Kind.VIOMMU, self.unit))
         self._foretell()

@@ -12,7 +12,7 @@ from vsim.layouts.formats import FRCD
 from vsim.layouts.registers import GCMD, ONE_SHOT, UNIT
 from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
-from vsim.state.trace import ACTS, Act, Event
+from vsim.state.trace import ACTS, Act, Event, Kind, node
 from widgets.editors import fields, foresee
 from widgets.editors.faults import Faults, told
 from widgets.editors.fields import whole_text
@@ -245,7 +245,7 @@ class RegistersPanel(Panel):
             return line("There is no vIOMMU: create one with a domctl.", "warn")
         base = m.latch[LATCH_WORDS * self.unit + Latch.MMIO_BASE]
         return line(f"{register.name} at {base + register.offset:#x}, {8 * register.width} bits, "
-                    f"{register.layout.section}", "muted")
+                    f"{register.layout.section}", "muted") + self.assumed(node(Kind.VIOMMU, self.unit))
 
 
 def _shortly(register: Register, value: int) -> str:

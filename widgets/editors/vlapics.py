@@ -11,7 +11,7 @@ from vsim.devices import vlapic
 from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.state import commands
 from vsim.state.arrays import Apic, Machine
-from vsim.state.trace import Event
+from vsim.state.trace import Event, Kind, node
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
@@ -170,7 +170,8 @@ class VlapicsPanel(Panel):
         for kind, words in (("irr", m.irr), ("isr", m.isr), ("tmr", m.tmr)):
             self.grids[kind].value = grid(kind, vectors(words, vcpu))
         self.facts.value = table(tuple(name for name, _ in facts(m, vcpu)),
-                                 [tuple(value for _, value in facts(m, vcpu))], f"Local APIC of vCPU {vcpu}")
+                                 [tuple(value for _, value in facts(m, vcpu))], f"Local APIC of vCPU {vcpu}"
+                                 ) + self.assumed(node(Kind.VLAPIC, vcpu))
         order = pending_order(m, vcpu)
         self.order.value = table(("vector", "class", "when"), order, "Pending, in order") if order else line(
             "Nothing is requested.", "muted")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipywidgets as W
 
 from vsim.explain.sentences import MASKED, masked
+from vsim.findings.assumed import WORD, device
 from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci import Function
@@ -47,7 +48,7 @@ class Controls(Panel):
         """One line that breaks where the width asks for it."""
         self.add_class("vsim-controls")
         senders = [f for f in self.lab.machine.bus.functions if not f.bridge]
-        self.device = W.Dropdown(options=[(_label(f), f.bdf) for f in senders], description="device",
+        self.device = W.Dropdown(options=[(self._label(f), f.bdf) for f in senders], description="device",
                                  layout=W.Layout(width="260px"), style={"description_width": "46px"},
                                  tooltip="who raises an interrupt", disabled=not senders)
         self.number = W.BoundedIntText(min=0, max=2047, description="message", layout=W.Layout(width="128px"),
@@ -87,6 +88,10 @@ class Controls(Panel):
     def _folded(self) -> None:
         self.fold.description = f"{self.rate.value:,}/s, {self.seconds.value:g} s ▾"
         (self._numbers.remove_class if self.fold.value else self._numbers.add_class)("vsim-folded")
+
+    def _label(self, function: Function) -> str:
+        mark = f", {WORD}" if self.lab.assumed.of(device(function.bdf)) else ""
+        return f"{_label(function)[:-1]}{mark})"
 
     def _chosen(self) -> None:
         if self.device.value is not None:

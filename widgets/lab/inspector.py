@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipywidgets as W
 
 from vsim.findings import tell
+from vsim.findings.assumed import WORD
 from vsim.findings.catalogue import Examined, examine
 from vsim.findings.clean import clean
 from vsim.findings.rebuild import Replayed, replay
@@ -129,12 +130,11 @@ class Inspector(Panel):
         """Show what becomes of the chosen fault's request."""
         told = self.replayed()
         kind = "good" if told.same or told.reason < 0 else "warn"
-        lab = self.lab_of()
-        assumed = [f"assumed: {each}" for each in lab.dumped.rebuilt.assumed] if lab.dumped else []
+        met = [f"{WORD}: {each}" for each in told.assumed]
         what = "it passes" if told.reason < 0 else (f"refused with {told.reason:#x}, entry {told.index:#x}, "
                                                     f"requester {bdf_text(told.source)}")
         self.told.value = (line(f"{what}: {told.note}", kind) + (line(f"change: {told.change}") if told.change else "")
-                           + "".join(line(each, "muted") for each in assumed))
+                           + "".join(line(each, "muted") for each in met))
         self.cure.disabled = not told.cure
 
     def apply(self) -> None:

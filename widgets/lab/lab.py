@@ -27,6 +27,7 @@ from typing import IO, Any, NamedTuple
 from traitlets import HasTraits, Int
 
 from vsim.domain import builder as domain
+from vsim.findings.assumed import Assumed
 from vsim.findings.catalogue import Examined, examine
 from vsim.findings.dumps import dump
 from vsim.findings.paste import gather
@@ -77,7 +78,8 @@ class Dumped(NamedTuple):
 class Lab:
     """A machine on the bench. `machine` is copied: the Lab's own changes only by commands and by moving the cursor.
 
-    title: the domain's name. notes: what was assumed when it was built. kernel: the small guest on it.
+    title: the domain's name. notes: what was assumed when it was built; assumed: the same by element.
+    kernel: the small guest on it.
     """
 
     def __init__(self, machine: Machine | None = None, *, history: History | None = None, title: str = "",
@@ -94,6 +96,7 @@ class Lab:
         self.history, self.title, self.notes = history, title or "unnamed", notes
         self.selection = Selection()
         self.dumped: Dumped | None = None
+        self.assumed = Assumed()
         self.attached: Attached | None = None
         self.recorded: Outcome | None = None
         self.last: list[Event] = []
@@ -132,14 +135,16 @@ class Lab:
     def from_machine(cls, *sources: str | os.PathLike[str] | tuple[str, bytes | str]) -> Lab:
         """A machine as dumps and logs show it: files, folders, texts (anything with a line break), (name, content).
 
-        What no text says is assumed and stands in `notes`; `dumped` has what was read and found. Making it is its first
-        gesture. PieceError for a file that cannot be read, ValueError when the texts show no machine.
+        What no text says is assumed, and marked at each element wherever it is shown (`assumed`, `notes`); `dumped` has
+        what was read and found. Making it is its first gesture. PieceError for a file that cannot be read, ValueError
+        when the texts show no machine.
         """
         examined = examine(gather(sources))
         rebuilt = rebuild(examined.picture)
         title = f"as dumped, {len(rebuilt.assumed)} assumed" if rebuilt.assumed else "as dumped"
-        lab = cls(rebuilt.machine, title=title, notes=tuple(f"assumed: {each}" for each in rebuilt.assumed))
-        lab.dumped = Dumped(examined, rebuilt)
+        lab = cls(rebuilt.machine, title=title, notes=(*(f"assumed: {each}" for each in rebuilt.assumed),
+                                                       *map(str, rebuilt.left)))
+        lab.dumped, lab.assumed = Dumped(examined, rebuilt), rebuilt.assumed
         if rebuilt.commands:
             with lab.gesture(name="as dumped"):
                 lab.issue(*rebuilt.commands)

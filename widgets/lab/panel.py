@@ -169,6 +169,10 @@ class Panel(W.VBox):
                 return True
             return False
 
+    def assumed(self, *elements: int) -> str:
+        """What no dump says of some elements of the machine (nodes of the events), as HTML; "" where all is known."""
+        return "".join(line(words, "muted") for each in elements if (words := self.lab.assumed.words(each)))
+
     def say(self, text: str, kind: str = "") -> None:
         """One sentence in the panel's own line; "" empties it."""
         self.status.value = f'<div role="status">{line(text[:2000], kind)}</div>' if text else ""

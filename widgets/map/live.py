@@ -20,6 +20,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+from vsim.findings.assumed import Assumed
 from vsim.history import whole
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
@@ -62,13 +63,13 @@ class LiveMap(anywidget.AnyWidget):
 
     def __init__(self, machine: Machine, events: Sequence[Event] = (), name: str = "",
                  layout: Mapping[int, Sequence[float]] | None = None, like: LiveMap | None = None,
-                 **traits: Any) -> None:
-        """events: what has happened so far. name: the domain's. layout: as for `scene.scene`.
+                 assumed: Assumed | None = None, **traits: Any) -> None:
+        """events: what has happened so far. name: the domain's. layout, assumed: as for `scene.scene`.
 
         like: another map of the same machine, which knows what has happened: it is asked instead of events.
         """
         self._lock = threading.RLock()
-        self._name, self._layout, self._machine = name, layout, machine
+        self._name, self._layout, self._machine, self._assumed = name, layout, machine, assumed
         self._steps: list[Callable[[int], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at, self._sent_pending, self._sent_table = 0.0, b"", b""
@@ -95,7 +96,7 @@ class LiveMap(anywidget.AnyWidget):
 
     def _look(self, m: Machine) -> None:
         """The machine's scene, with empty counts; the page begins anew with what it gets next."""
-        self._scene, self._shape = scene(m, self._name, self._layout), tally.shape(m)
+        self._scene, self._shape = scene(m, self._name, self._layout, self._assumed), tally.shape(m)
         self._tally, self._places = Tally(self._scene), Places(self._scene)
         self._stamp = getattr(self, "_stamp", 0) + 1
 
@@ -319,7 +320,7 @@ class Map(LiveMap):
             other = next((view for view in map(_view_of, lab.observers) if isinstance(view, Map)), None)
             # A long history takes long to go through again; an open map has done so.
             events = lab.history.events() if other is None else ()
-            super().__init__(lab.machine, events, lab.title, like=other)
+            super().__init__(lab.machine, events, lab.title, like=other, assumed=lab.assumed)
             self._links = [t.link((lab.selection, name), (self, name)) for name in ("device", "unit", "irte", "vlapic")]
             lab.selection.observe(self._chosen, "serial")
             lab.observe(self._changed)

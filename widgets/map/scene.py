@@ -8,6 +8,7 @@ A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the 
 - `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
   table, entries that one cell stands for, cells, first entry] of the part that is used (`table.window`).
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
+- `assumed`: what no dump says of a place (as tokens number them: devices, routers, units, vLAPICs), in words.
 - `wide`, `tall`, `compact`: arrangements (`arrange`), of the last one for each size of box; with a layout of the
   caller's they are all the same `free` one.
 
@@ -22,6 +23,7 @@ from typing import Any
 
 from vsim.explain import topology
 from vsim.explain.sentences import MASKED
+from vsim.findings.assumed import Assumed, named
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
@@ -42,8 +44,9 @@ WORDED = 20.0  #: side of a slot from which on words stand in it
 CURVE = 10  #: straight pieces of a curve between columns
 
 
-def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | None = None) -> Scene:
-    """The scene of a machine. name: of its domain.
+def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | None = None,
+          assumed: Assumed | None = None) -> Scene:
+    """The scene of a machine. name: of its domain. assumed: what no dump says of it, where it is made from one.
 
     layout: a position for every node of `topology.graph(m)`, y upwards, as networkx's layouts give them; by default
     everything stands as in `arrange`. ValueError for a layout that leaves a node out.
@@ -58,6 +61,7 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
         "masked": {str(int(why)): text for why, text in MASKED.items()},
         "ids": [ids[vcpu] for vcpu in range(m.vcpus)], "reach": list(table.reach(m)),
         "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles}
+    out["assumed"] = _assumed(m, out, assumed) if assumed else {}
     if layout is not None:
         nodes = [[node(Kind.DEVICE, row[0]) for row in devices], [topology.VIOAPIC, topology.VMSI],
                  [node(Kind.VIOMMU, unit) for unit in range(m.units)],
@@ -68,6 +72,19 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
     counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
     shapes = {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts), "slim": arrange.slim(*counts)}
     return out | shapes | {"compact": arrange.compact(*counts)}
+
+
+def _assumed(m: Machine, drawn: Scene, assumed: Assumed) -> dict[str, str]:
+    """Words by place. The I/O APICs are drawn as one: what is assumed of the others is told with their first pins."""
+    places = Places(drawn)
+    pins = [node(Kind.VIOAPIC, each.first) for each in m.profile.options.ioapics]
+    of = {place: [node(Kind.DEVICE, row[0])] for place, row in enumerate(drawn["devices"])} | {places.ioapic: pins}
+    of |= {places.unit + unit: [node(Kind.VIOMMU, unit)] for unit in range(m.units)}
+    of |= {places.vlapic + vcpu: [node(Kind.VLAPIC, vcpu)] for vcpu in range(m.vcpus)}
+    said = {place: [each for each in nodes if assumed.of(each)] for place, nodes in of.items()}
+    return {str(place): assumed.words(nodes[0]) if len(of[place]) == 1 else
+            "; ".join(f"{named([each])} {assumed.words(each)}" for each in nodes)
+            for place, nodes in said.items() if nodes}
 
 
 def _position(layout: Mapping[int, Sequence[float]], each: int) -> Point:

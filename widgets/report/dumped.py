@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vsim.findings.assumed import WORD
 from vsim.findings.catalogue import Examined, examine
 from vsim.findings.clean import clean
 from vsim.findings.paste import gather
@@ -61,12 +62,14 @@ def _faults(found: Examined) -> list[Part]:
     state, rows = built.run(), list[tuple[Cell, ...]]()
     for fault in faults:
         told = replay(built, fault, state)
-        rows.append((f"{fault.file}:{fault.line}", f"{bdf_text(fault.rid)}, reason {fault.reason:#x}", told.note,
-                     told.change))
+        rows.append((f"{fault.file}:{fault.line}", f"{bdf_text(fault.rid)}, reason {fault.reason:#x}",
+                     (told.note, *(f"{WORD}: {each}" for each in told.assumed)), told.change))
     return [Heading(2, "Faults sent again", "faults"),
             grid("Each request on the machine as dumped", ("Line", "Fault", "What became of it", "What lets it pass"),
                  rows, (2, 2, 3, 3)),
-            Words("Assumed, since no text says it:", "aside"), Points(tuple(built.assumed) or ("nothing",))]
+            Words("Assumed, since no text says it:", "aside"), Points(tuple(built.assumed) or ("nothing",)),
+            *((Words("What the texts show and the machine has not:", "aside"), Points(tuple(map(str, built.left))))
+              if built.left else ())]
 
 
 def _remarks(found: Examined) -> list[Part]:

@@ -20,7 +20,7 @@ CHUNK = 256
 def figure(lab: Lab, theme: str = "light", shape: str = "wide") -> Any:
     """The map as a matplotlib figure, or as a `pen.Drawing`. theme: "light" or "dark"; shape: "wide" or "tall"."""
     with lab.lock:
-        drawn = scene(lab.machine, lab.title)
+        drawn = scene(lab.machine, lab.title, assumed=lab.assumed)
         past = list(fold(drawn, lab.last, lab.machine.clock))
     return figures.still(drawn, past[-1] if past else None, past, theme, shape)
 
@@ -41,7 +41,7 @@ def animate(lab: Lab, path: str | os.PathLike[str], last: int, **options: Any) -
 
     film_file.kind(path)
     with lab.lock:
-        drawn = scene(lab.machine, lab.title)
+        drawn = scene(lab.machine, lab.title, assumed=lab.assumed)
         past, before = recorded(lab, drawn, last)
     made = Film(drawn, past, before=before, **options)
     with progress.bar("film", made.count) as told:

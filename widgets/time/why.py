@@ -18,6 +18,7 @@ from vsim.explain.interrupt import (
     explain_in,
     summary,
 )
+from vsim.findings.assumed import WORD
 from vsim.state.arrays import Machine
 from vsim.state.trace import Event
 from widgets.editors.entries import MARKS
@@ -114,4 +115,10 @@ class Why(Reader):
             self._shown_now = serial, undone
             told = explain_in(self.lab.history, serial)
             later = line("It is undone: the cursor stands before it.", "warn") if undone else ""
-            self.text.value = f"<h3>Interrupt {serial}: {escape(told.verdict)}</h3>{later}{reasons(told)}"
+            head = f"<h3>Interrupt {serial}: {escape(told.verdict)}</h3>"
+            self.text.value = f"{head}{later}{reasons(told)}{self._assumed(serial)}"
+
+    def _assumed(self, serial: int) -> str:
+        """What no dump says of the elements that it passed."""
+        along = self.lab.assumed.along(self.lab.history.events_of(serial))
+        return "".join(line(f"{WORD}: {each}", "muted") for each in along)

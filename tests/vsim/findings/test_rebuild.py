@@ -3,15 +3,15 @@
 import pytest
 
 from tests.places import real_files
-from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, NIC, irq, machine, madt
+from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, machine, madt
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild, replay
-from vsim.layouts.formats import IRTE, RTE_REMAP
+from vsim.layouts.formats import IRTE, RTE, RTE_REMAP
 from vsim.machine import step
 from vsim.readers import acpi_dmar
 from vsim.state import commands as c
-from vsim.state.trace import Act
+from vsim.state.trace import Act, Kind, node
 
 
 def built(changed: dict[str, str | None] | None = None) -> tuple[Rebuilt, list]:
@@ -29,7 +29,9 @@ def test_processors_units_functions_and_entries_are_as_dumped():
     for _, entry, cpu, vector in INTERRUPTS:
         fields = IRTE.split(int.from_bytes(m.ram.read(found.tables[0] + 16 * entry, 16), "little"))
         assert (fields["p"], fields["vector"], fields["dst"], fields["sid"]) == (1, vector, CPUS[cpu], NIC)
-    assert found.assumed == ["where the tables are in memory; that no entry is cached"]
+    assert list(found.assumed) == ["I/O APIC of pin 0: its last pin is 23",
+                                   "vIOMMU 0: where its table is in memory; that it has no copy of an entry"]
+    assert found.left == [] and found.machine.profile.options.ioapic_sid == IOAPIC_RID
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -67,9 +69,14 @@ def test_a_fault_whose_entry_was_written_since_passes_and_says_so():
 def test_what_no_text_says_is_assumed_and_told():
     found, _ = built({"cpuid": None, "madt": None, "registers": None, "dmar": None, "lspci": None, "log": None})
     text = "; ".join(found.assumed)
-    for word in ("APIC IDs of 4 processors", "1 functions as their interrupts name them", "CAP and ECAP of dmar0",
-                 "registers of dmar0", "32-bit destinations in dmar0", "requester id of the I/O APIC"):
+    for word in ("vCPU 0-3: its APIC ID", "device 01:00.0: what it is and where", "vIOMMU 0: its CAP and ECAP",
+                 "vIOMMU 0: its registers are at", "vIOMMU 0: its destinations have 32 bits",
+                 "I/O APIC of pin 0: that it is there", "I/O APIC of pin 0: its requester id"):
         assert word in text
+    assert found.assumed.elements == (node(Kind.DEVICE, NIC), node(Kind.VIOAPIC, 0), node(Kind.VIOMMU, 0),
+                                      *(node(Kind.VLAPIC, vcpu) for vcpu in range(4)))
+    assert found.assumed.words(node(Kind.VLAPIC, 3)).startswith("assumed: its APIC ID")
+    assert found.assumed.words(node(Kind.VLAPIC, 4)) == ""
     with pytest.raises(ValueError, match="there is no machine to build"):
         rebuild(examine([("a", "nothing")]).picture)
 
@@ -108,19 +115,103 @@ def test_a_large_host_has_all_its_units_processors_and_functions():
     assert {m.unit_of(m.bus.requester(f.bdf)) for f in m.bus.functions if not f.bridge} == set(range(16))
 
 
-def test_all_io_apics_and_the_hpet_are_there_and_a_pin_is_on_its_own():
-    log = ("[    0.1] IOAPIC[0]: apic_id 8, version 32, address 0xfec00000, GSI 0-23\n"
-           "[    0.1] IOAPIC[1]: apic_id 9, version 32, address 0xfec01000, GSI 24-47\n")
-    pin = irq(30, 5, 0, 40).replace("IR-PCI-MSIX-0000:01:00.0-12", "IO-APIC-9").replace("0000:01:00.0", "(null)")
-    picture = examine([("log", log), ("irq", pin.replace(" hwirq:   0x5\n", " hwirq:   0x3\n"))]).picture
-    assert sorted(picture.ioapics) == [8, 9] and [each.pin for each in picture.interrupts] == [(9, 3)]
-    picture.requesters["hpet", 0] = 0xF0F9, next(iter(picture.ioapics.values())).side
-    picture.requesters["ioapic", 9] = 0xF1F8, next(iter(picture.ioapics.values())).side
-    found = rebuild(picture)
+def pin_of(ioapic: int, pin: int, number: int = 30, entry: int = 5) -> str:
+    """debugfs' words on a pin that is remapped."""
+    text = irq(number, entry, 0, 40).replace("IR-PCI-MSIX-0000:01:00.0-12", f"IO-APIC-{ioapic}")
+    return text.replace("0000:01:00.0", "(null)").replace(f" hwirq:   {entry:#x}\n", f" hwirq:   {pin:#x}\n")
+
+
+def log_of(*ioapics: tuple[int, int, int, int]) -> str:
+    """Linux's log of I/O APICs: (id, address, first line, last line)."""
+    return "".join(f"[    0.1] IOAPIC[{place}]: apic_id {number}, version 32, address {address:#x}, GSI {low}-{high}\n"
+                   for place, (number, address, low, high) in enumerate(ioapics))
+
+
+def from_log(*texts: str) -> Rebuilt:
+    return rebuild(examine([(f"text{number}", text) for number, text in enumerate(texts)]).picture)
+
+
+def test_all_io_apics_are_there_as_the_log_has_them_and_a_pin_is_on_its_own():
+    log = log_of((8, 0xFEC00000, 0, 23), (9, 0xFEC08000, 24, 47))
+    found = from_log(log + XEN_SCOPES, pin_of(9, 3))
     m = found.run()
-    assert [(each.gsi, each.pins) for each in m.profile.options.ioapics] == [(0, 24), (24, 24)]
-    assert m.profile.options.ioapics[1].sid == 0xF1F8
-    assert (m.profile.options.hpet_timers, m.profile.options.hpet_sid) == (3, 0xF0F9)
+    options = m.profile.options
+    assert [(each.window, each.gsi, each.pins) for each in options.ioapics] == [
+        (0xFEC00000, 0, 24), (0xFEC08000, 24, 24)]
     programmed = [place for place, word in enumerate(m.rte) if RTE_REMAP.split(word)["format"]]
     assert programmed == [24 + 3] and RTE_REMAP.split(m.rte[27])["handle"] == 5
-    assert "requester id of I/O APIC 8" in found.assumed and "timers of the HPET: 3" in found.assumed
+    assert found.assumed.of(node(Kind.VIOAPIC, 24)) == ("its requester id",)
+    assert not found.left
+
+
+XEN_SCOPES = """(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = 0xfed90000
+(XEN) [VT-D] MSI HPET: 0000:f0:0f.0
+"""
+
+
+@pytest.mark.parametrize("log, timers, sid", [
+    (XEN_SCOPES, 3, 0xF078), (XEN_SCOPES + "[    0.1] ACPI: HPET id: 0x8086a701 base: 0xfed00000\n", 8, 0xF078),
+    ("[    0.1] DMAR-IR: HPET id 0 under DRHD base 0xfed91000\n[    0.4] hpet0: 8 comparators, 64-bit\n", 8, None)])
+def test_the_hpet_is_as_the_log_has_it(log, timers, sid):
+    found = from_log(log + log_of((8, 0xFEC00000, 0, 23)), pin_of(8, 3))
+    options = found.machine.profile.options
+    assert options.hpet_timers == timers
+    assert sid is None or options.hpet_sid == sid
+    said = found.assumed.of(node(Kind.DEVICE, options.hpet_sid))
+    assert said == (() if timers == 8 and sid else ("the HPET has 3 timers",) if sid else
+                    ("the requester id of the HPET",))
+
+
+def test_a_machine_without_a_word_on_an_hpet_has_none():
+    assert from_log(log_of((8, 0xFEC00000, 0, 23)), pin_of(8, 3)).machine.profile.options.hpet_timers == 0
+
+
+def test_seventeen_io_apics_are_all_there():
+    rows = [(8 + place, 0xFEC00000 + 0x8000 * place, 14 * place, 14 * place + 13) for place in range(17)]
+    found = from_log(log_of(*rows), pin_of(24, 13))
+    m = found.run()
+    assert [(each.window, each.gsi, each.pins) for each in m.profile.options.ioapics] == [
+        (window, low, 14) for _, window, low, _ in rows]
+    assert RTE_REMAP.split(m.rte[16 * 14 + 13])["handle"] == 5 and not found.left
+
+
+def test_what_finds_no_room_is_left_out_with_both_sides():
+    rows = [(8 + place, 0xFEC00000 + 0x1000 * place, 12 * place, 12 * place + 11) for place in range(18)]
+    found = from_log(log_of(*rows), pin_of(25, 3))
+    assert len(found.chips) == 17
+    assert [str(each) for each in found.left] == [
+        "text0:18:1: left out of the machine: I/O APIC 25: a machine has 17 I/O APICs with 240 pins at most",
+        "text1:2:1: left out of the machine: pin 3 of I/O APIC 25 (irq 30): the machine has no I/O APIC 25"]
+
+
+def test_lines_that_overlap_leave_the_later_one_out_and_say_so():
+    found = from_log(log_of((8, 0xFEC00000, 0, 31), (9, 0xFEC01000, 24, 47), (10, 0xFEC02000, 48, 55)), pin_of(9, 3))
+    assert [each.id for each in found.chips] == [8, 10]
+    assert [str(each) for each in found.left] == [
+        "text0:2:1: left out of the machine: I/O APIC 9: its lines begin with 24, and I/O APIC 8 has 0 to 31 (text0:1)",
+        "text1:2:1: left out of the machine: pin 3 of I/O APIC 9 (irq 30): the machine has no I/O APIC 9"]
+
+
+def test_a_window_where_none_can_be_is_told():
+    found = from_log(log_of((8, 0xFED00000, 0, 23)), pin_of(8, 30))
+    assert [str(each) for each in found.left] == [
+        "text0:1:1: I/O APIC 8 is at 0xfed00000 there, and at 0xfec00000 in the machine: the first is at 0xfec00000, "
+        "others are behind it",
+        "text1:2:1: left out of the machine: pin 30 of I/O APIC 8 (irq 30): I/O APIC 8 has 24 pins"]
+    assert found.assumed.of(node(Kind.VIOAPIC, 0)) == ("its registers are at 0xfec00000", "its requester id")
+
+
+def test_a_pin_that_is_not_remapped_is_written_as_it_is():
+    text = irq(30, 5, 2, 40, address=0xFEE04000).replace("PCI-MSIX-0000:01:00.0-12", "IO-APIC-2")
+    found = built({"irq": text.replace("0000:01:00.0", "(null)").replace(" hwirq:   0x5\n", " hwirq:   0x4\n")})[0]
+    word = RTE.split(found.run().rte[4])
+    assert (word["vector"], word["dest"], word["mask"], word["format"]) == (40, CPUS[2], 0, 0)
+
+
+@pytest.mark.parametrize("path", real_files("acpi/*/apic.bin"))
+def test_the_io_apics_of_real_tables_are_where_the_table_has_them(path):
+    picture = examine([("apic", path.read_bytes())]).picture
+    found = rebuild(picture)
+    rows = [(each["id"], each["address"], each["gsi"]) for each in picture.madt[0].ioapics]
+    assert [(each.id, each.window, each.gsi) for each in found.chips] == rows and not found.left

@@ -17,14 +17,40 @@ FAULTS = ("faults", FAULT.format("01:00.0", 0x33, *ABSENT) + FAULT.format("00:1c
 def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
     lab = Lab.from_machine(*TEXTS)
     assert tuple(lab.machine.apic_id) == CPUS and lab.device("01:00.0").bdf == NIC
-    assert lab.notes == ("assumed: where the tables are in memory; that no entry is cached",)
-    assert lab.dumped.examined.findings == () and lab.title == "as dumped, 1 assumed"
+    assert lab.notes == ("assumed: I/O APIC of pin 0: its last pin is 23",
+                         "assumed: vIOMMU 0: where its table is in memory; that it has no copy of an entry")
+    assert lab.dumped.examined.findings == () and lab.title == "as dumped, 2 assumed"
     assert any(event.act == Act.ACCEPTED for event in lab.fire("01:00.0", 1))
     lab.undo(), lab.undo()
     assert lab.position == 0
     for name, text in TEXTS:
         (tmp_path / name).write_text(text)
     assert Lab.from_machine(tmp_path).machine == Lab.from_machine(*TEXTS).machine
+
+
+def test_what_no_dump_says_is_marked_beside_each_element():
+    """In map, editors, the chooser of devices, and the sentences on an interrupt: one declaration, asked everywhere."""
+    lab = Lab.from_machine(*(each for each in TEXTS if each[0] not in ("cpuid", "madt", "lspci")), FAULTS)
+    assert lab.assumed is lab.dumped.rebuilt.assumed
+    view, scene = lab.map, lab.map.scene
+    devices, routers, units = len(scene["devices"]), 2, 1
+    said = scene["assumed"]
+    assert set(said) == {"0", "1", *map(str, range(devices + routers, devices + routers + units + 4))}
+    assert "what it is and where" in said["0"] and "that it is there: no text names" in said["1"]
+    assert "its APIC ID" in said[str(devices + routers + units)]
+    assert '"assumed": {"0"' in view.to_html() or '"assumed":{"0"' in view.to_html()
+    assert "assumed: where its table is" in lab.view("irt").head.value
+    assert "assumed: where its table is" in lab.view("registers").head.value
+    assert "assumed: its APIC ID" in lab.view("vlapics").facts.value
+    assert lab.view("controls").device.options[0][0].endswith(" MSI-X, assumed)")
+    lab.fire("01:00.0", 1)
+    lab.selection.serial = max(event.serial for event in lab.last)
+    assert "assumed: vCPU 2: its APIC ID" in lab.view("why").text.value
+    panel = lab.view("paste")
+    panel.again.click()
+    assert "assumed: vIOMMU 0: where its table is" in panel.told.value
+    assert "vCPU" not in panel.told.value
+    assert Lab.from_machine(*TEXTS).map.scene["assumed"].keys() == {"2", "4"}
 
 
 def test_what_is_no_machine_is_refused():

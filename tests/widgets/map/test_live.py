@@ -9,6 +9,7 @@ from traitlets import HasTraits, Int, TraitError
 from tests.rig import Rig
 from tests.widgets.map.test_scene import BUS, NIC
 from vsim.explain import topology
+from vsim.findings.assumed import Assumed
 from vsim.layouts.formats import remap_message
 from vsim.state import commands as c
 from widgets.lab import Lab
@@ -300,7 +301,7 @@ def test_another_map_of_a_lab_asks_an_open_one_what_has_happened(rig, monkeypatc
 
 def test_the_map_of_a_lab_follows_it(rig):
     watchers = []
-    lab = SimpleNamespace(lock=RLock(), machine=rig.m, title="big", selection=Selection(),
+    lab = SimpleNamespace(lock=RLock(), machine=rig.m, title="big", assumed=Assumed(), selection=Selection(),
                           history=SimpleNamespace(events=lambda: [], events_of=lambda serial: rig.msi(5, NIC)),
                           observe=watchers.append, unobserve=watchers.remove, observers=())
     made = live.Map(lab)

@@ -13,7 +13,7 @@ def test_the_report_of_the_lessons_dumps_has_its_findings_and_its_fault(tmp_path
     assert main(["report", "--dumps", str(DATA / "pasted.txt"), "-o", str(out)]) == 0
     text = out.read_text()
     for words in ("What was recognised", "the message arrives as 02:00.0, 03:00.0", "the same reason, index and source",
-                  "entry 0x5 allows 03:00.0 in", "pasted.txt:10", "where the tables are in memory"):
+                  "entry 0x5 allows 03:00.0 in", "pasted.txt:10", "where its table is in memory"):
         assert words in text
     assert "9 pieces, 2 findings" in capsys.readouterr().out
     first = out.read_bytes()

@@ -2,7 +2,7 @@
 // are not told of.
 
 import { make, say } from "./elements.js";
-import { drawCorner, drawHatch, drawMark } from "./marks.js";
+import { drawAssumed, drawCorner, drawHatch, drawMark } from "./marks.js";
 import { count } from "./notation.js";
 import { BLOCKED, DIRECT, LOST, OUTCOMES, SPURIOUS } from "./tokens.js";
 
@@ -25,6 +25,7 @@ const MARKS = {
   lost: ["entry sent to nobody", (box, painter, pen) => drawCorner(painter, box, "lost", true, false, pen)],
   stale: ["cached copy is stale", (box, painter, pen) => drawCorner(painter, box, "stale", false, true, pen)],
   spurious: ["spurious", (box, painter, pen) => drawCorner(painter, box, "muted", false, false, pen)],
+  assumed: ["assumed in part: point at it", (box, painter, pen) => drawAssumed(painter, box, pen)],
   far: ["no device reaches it", ([x, y, w, h], painter, pen) => drawHatch(painter, pen, x, y, w, h)],
 };
 
@@ -67,6 +68,7 @@ export class Legend {
     const there = { selected: pointer.chosen().length, pending: tally.pending.includes(1),
       refused: tally.total[BLOCKED], lost: tally.total[LOST], spurious: tally.total[SPURIOUS],
       stale: table.rows.some((rows) => [...rows.values()].some((row) => row.stale)),
+      assumed: Object.keys(scene.assumed ?? {}).length,
       far: scene.ids.some((id) => id > tally.reach[0]) };
     for (const [name, row] of Object.entries(this.marks)) row.hidden = !there[name];
     if (there.far) say(this.marks.far.lastChild, `no device reaches it: ${tally.reach[1]}`);

@@ -1,5 +1,5 @@
 // Marks: one shape an outcome, and what is put on a slot or an entry: pending, refused, lost, stale, spurious, out of
-// reach, chosen.
+// reach, assumed, chosen.
 
 import { OUTCOMES } from "./tokens.js";
 
@@ -97,6 +97,15 @@ export function drawCorner(painter, [x, y, w, h], colour, right, top, pen = pain
 export function drawHatch(painter, pen, x, y, w, h) {
   pen.fillStyle = painter.hatch;
   pen.fillRect(x, y, w, h);
+}
+
+/** The border of something of which no dump says all: dotted. */
+export function drawAssumed(painter, [x, y, w, h], pen = painter.base) {
+  pen.strokeStyle = painter.colour.text;
+  pen.lineWidth = 1;
+  pen.setLineDash([1, 2]);
+  pen.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
+  pen.setLineDash([]);
 }
 
 /** A ring around a box of the scene: chosen, pointed at, or in the keyboard's focus, as the colour says. */

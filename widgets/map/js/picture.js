@@ -4,6 +4,7 @@ import { many, range } from "./notation.js";
 import { drawRoads } from "./roads.js";
 import { Senders } from "./senders.js";
 import { cellOf } from "./table.js";
+import { Places } from "./tokens.js";
 import { Units } from "./units.js";
 import { Wall, magnify } from "./wall.js";
 import { Ways } from "./ways.js";
@@ -49,6 +50,12 @@ export class Picture {
       if (n >= 0) return [what, n];
     }
     return null;
+  }
+
+  /** The place, as tokens number them, whose box a point is in though nothing can be chosen there; -1 for none. */
+  frameAt(x, y) {
+    const places = new Places(this.scene), router = this.senders.routerAt(x, y), unit = this.units.unitAt(x, y);
+    return router >= 0 ? places.router + router : unit >= 0 ? places.unit + unit : -1;
   }
 
   /** The box of a place, null where it is out of the picture. */

@@ -49,7 +49,9 @@ export class Pointer {
   point(event) {
     const { words, stage } = this.view;
     if (event !== undefined) this.hover = event && this.at(event);
+    const frame = event && !this.hover ? this.view.picture.frameAt(...this.pointOf(event)) : -1;
     if (this.hover) words.about(this.hover);
+    else if (frame >= 0) words.aboutFrame(frame);
     else words.rest();
     stage.style.cursor = this.hover ? "pointer" : "";
     this.view.refresh();

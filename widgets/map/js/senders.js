@@ -1,6 +1,8 @@
 // The senders: PCI devices and the routers that their messages and pins lead to. Where they stand is the scene's say.
 
+import { drawAssumed } from "./marks.js";
 import { bdf } from "./notation.js";
+import { Places } from "./tokens.js";
 
 const COLUMN_FULL = 64;   // devices beyond which their squares are smaller
 const NAMED = 66;         // px that a name needs at least
@@ -23,6 +25,11 @@ export class Senders {
     return this.where.chips.findIndex(([cx, cy]) => x >= cx - 9 && x < cx + 9 && y >= cy - 9 && y < cy + 9);
   }
 
+  /** The router at a point, -1 for none. */
+  routerAt(x, y) {
+    return this.where.routers.findIndex(([left, top, w, h]) => x >= left && x < left + w && y >= top && y < top + h);
+  }
+
   drawDevices(painter) {
     const { scene, where } = this, s = painter.scale, pen = painter.base, right = where.flow === "right";
     const [across, along] = right ? [0, 1] : [1, 0], { chips, free } = where, n = chips.length;
@@ -33,6 +40,7 @@ export class Senders {
       const [id, name] = scene.devices[k];
       pen.fillStyle = painter.colour.muted;
       pen.fillRect(x * s - side / 2, y * s - side / 2, side, side);
+      if (scene.assumed?.[k]) drawAssumed(painter, [x * s - side / 2 - 3, y * s - side / 2 - 3, side + 6, side + 6]);
       if (!single || k % every) return;
       if (right && !free) this.drawName(painter, [bdf(id), name], x * s - 10, y * s + 4, pitch * every);
       else painter.words(bdf(id), x * s, y * s - 9, { align: "center", room: Math.max(50, pitch * every) - 2 });
@@ -51,8 +59,10 @@ export class Senders {
 
   drawRouters(painter) {
     const { scene, where } = this, s = painter.scale;
+    const first = new Places(scene).router;
     where.routers.forEach((box, n) => {
       painter.box(box);
+      if (scene.assumed?.[first + n]) drawAssumed(painter, box.map((each) => each * s));
       const name = scene.routers[n], [x, y, w, h] = box;
       if (where.free) painter.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center",
           room: w * s + 20 });

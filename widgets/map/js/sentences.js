@@ -71,7 +71,8 @@ export class Sentences {
     const { scene } = this;
     if (what === "device") {
       const [id, name, gsi, , messages] = scene.devices[n], pin = gsi >= 0 ? `, GSI ${gsi}` : "";
-      return `${`${bdf(id)} ${name}`.trim()} · ${many(messages, "message")}${pin} · ${count(tally.sent[n])} sent`;
+      return [`${bdf(id)} ${name}`.trim(), `${many(messages, "message")}${pin}`, `${count(tally.sent[n])} sent`]
+        .join(" · ") + this.places.assumed(n);
     }
     if (what === "irte") {
       const [unit, cell] = cellOf(n), window = this.table.windows[unit], { each } = window;
@@ -80,13 +81,14 @@ export class Sentences {
       const of = (what_) => tally.ofCell(what_, unit, window, cell);
       const lost = of("lost") ? ` · ${count(of("lost"))} lost` : "";
       const letIn = `${count(of("used"))} remapped or posted`, refused = `${count(of("refused"))} refused`;
-      return `${name}${this.user(n)} · ${letIn} · ${refused}${lost}`;
+      return `${name}${this.user(n)} · ${letIn} · ${refused}${lost}${this.places.assumed(this.places.unit + unit)}`;
     }
     const id = scene.ids[n], place = `APIC ID ${hex(id)}: cluster ${hex(id >> 4)}, slot ${hex(id & 15)}`;
     const pending = tally.pending[n] ? " · pending now" : "", far = id > tally.reach[0] ? ` · ${tally.reach[1]}` : "";
     const more = [["direct", "sent directly"], ["spurious", "spurious"]].map(([name, text]) =>
       (tally[name][n] ? ` · ${count(tally[name][n])} ${text}` : "")).join("");
-    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${more}${pending}${far}`;
+    return `vLAPIC ${n} · ${place} · ${count(tally.delivered[n])} delivered${more}${pending}${far}`
+      + this.places.assumed(this.places.vlapic + n);
   }
 
   /** All counts in a line. */

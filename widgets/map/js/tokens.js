@@ -53,4 +53,10 @@ export class Places {
   unitOf(src) {
     return src < this.router ? Math.max(0, this.scene.devices[src][3]) : 0;
   }
+
+  /** What no dump says of a place, behind what is said of it; "" where all is known. */
+  assumed(place) {
+    const words = this.scene.assumed?.[place];
+    return words ? ` \u00b7 ${words}` : "";
+  }
 }

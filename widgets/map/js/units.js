@@ -1,8 +1,9 @@
 // The vIOMMUs and their tables: where an entry stands (as in widgets/map/scene.py), what is at a point, how they look.
 
-import { drawCorner } from "./marks.js";
+import { drawAssumed, drawCorner } from "./marks.js";
 import { bdf, count } from "./notation.js";
 import { placeOf } from "./table.js";
+import { Places } from "./tokens.js";
 
 const STRIP = 12;         // room of the strip that stands for a whole table
 const OWN = 30;           // from a unit to the spine where what is told below it has a line of its own
@@ -11,6 +12,7 @@ export class Units {
   constructor(scene, where, table) {
     Object.assign(this, { scene, where, table });
     this.right = where.flow === "right";
+    this.first = new Places(scene).unit;
     this.grids = where.free ? [] : scene.units.map((_, unit) => gridOf(table.windows[unit].cells, this.field(unit)));
   }
 
@@ -53,6 +55,11 @@ export class Units {
     return [unit, Math.max(0, Math.min(entries - 1, Math.floor(part * entries)))];
   }
 
+  /** The unit whose box a point is in, -1 for none. */
+  unitAt(x, y) {
+    return this.where.units.findIndex(([left, top, w, h]) => x >= left && x < left + w && y >= top && y < top + h);
+  }
+
   /** The place of the cell at a point, -1 for none. */
   at(x, y) {
     if (this.where.free) return -1;
@@ -93,6 +100,7 @@ export class Units {
     const { each, cells, first } = this.table.windows[unit], last = first + each * cells - 1;
     const s = painter.scale, { right } = this;
     painter.box(box, entries < 0 ? { dash: [3, 3] } : {});
+    if (this.scene.assumed?.[this.first + unit]) drawAssumed(painter, box.map((n) => n * s));
     const state = tally.states[unit], [left, top] = [right ? x * s : x * s + 60, y * s - 7],
         room = { colour: "muted", whole: true, room: w * s - (right ? 56 : 116) };
     if (state) painter.words(state, left, top, room) || painter.words(state.split(" ").at(-1), left, top, room);

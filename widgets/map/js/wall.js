@@ -1,8 +1,9 @@
 // The wall of vLAPICs: a tile for each cluster of 16 APIC IDs, a slot for each ID. Where a slot stands (as in
 // widgets/map/scene.py), what is at a point or beside a slot, how it looks, and the wall with one tile alone.
 
-import { drawCorner, drawHatch, drawPending } from "./marks.js";
+import { drawAssumed, drawCorner, drawHatch, drawPending } from "./marks.js";
 import { count, hex, range } from "./notation.js";
+import { Places } from "./tokens.js";
 
 const SIDE = 4;   // slots along a tile's side
 const WORDED = 20;  // a slot's side from which on words stand in it, and ways run below them
@@ -13,6 +14,7 @@ export class Wall {
     this.scene = scene;
     this.where = where;
     this.zoomed = zoomed;
+    this.first = new Places(scene).vlapic;
     this.slotOf = new Map();    // vCPU -> [tile, slot]
     scene.tiles.forEach((row, tile) => row.slice(1).forEach((vcpu, slot) => {
       if (vcpu >= 0) this.slotOf.set(vcpu, [tile, slot]);
@@ -136,6 +138,7 @@ export class Wall {
     painter.base.fillStyle = painter.heat[shade];
     painter.base.fillRect(x, y, w, h);
     if (this.scene.ids[vcpu] > tally.reach[0]) drawHatch(painter, painter.base, x, y, w, h);
+    if (this.scene.assumed?.[this.first + vcpu]) drawAssumed(painter, [x, y, w, h]);
     if (tally.pending[vcpu]) drawPending(painter, x, y, w, h);
     if (tally.spurious[vcpu]) drawCorner(painter, [x, y, w, h], "muted", false, false);
     if (w < 22) return;
@@ -146,7 +149,7 @@ export class Wall {
       painter.words(`vCPU ${vcpu}`, x + w / 2, y + h / 2 - 8, { ...middle, bold: true });
       painter.words(`ID ${hex(this.scene.ids[vcpu])}`, x + w / 2, y + h / 2 + 6, middle);
       painter.words(tally.pending[vcpu] ? `${told}, pending` : told, x + w / 2, y + h / 2 + 20, middle);
-    } else painter.words(String(vcpu), x + w / 2, y + h / 2 + 4, middle);
+    } else painter.words(String(vcpu), x + w / 2, y + h / 2 + 4, { ...middle, room: w - 1 });
     if (painter.painted) painter.texts.length = before;
   }
 }

@@ -59,6 +59,11 @@ export class Words {
     this.strip(this.view.sentences.about(place, this.view.tally));
   }
 
+  /** Of a place in which nothing can be chosen: a router, a unit beside its entries. */
+  aboutFrame(place) {
+    this.strip(`${this.view.sentences.name(place)}${this.view.sentences.places.assumed(place)}`);
+  }
+
   /** Of interrupts: the first, and how many more. */
   narrate(tokens) {
     if (!tokens.length) return;

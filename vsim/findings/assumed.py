@@ -1,0 +1,100 @@
+"""What no text says of a machine that was rebuilt, by the element of which it is assumed.
+
+    built.assumed.of(node(Kind.VIOMMU, 0))      # ("its registers are at 0xfed90000",)
+    list(built.assumed)                         # "vIOMMU 0: its registers are at 0xfed90000", ...
+
+This is the only place where it is kept: pictures, tables, editors, reports and sentences all ask here. An element is a
+node of the events (`vsim.state.trace`): a device by its bus address, a unit, a vCPU, an I/O APIC by its first pin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vsim.layouts.bits import bdf_text
+from vsim.readers import ranges
+from vsim.state.trace import Event, Kind, node
+
+WORD = "assumed"
+"""How it is marked wherever it is shown."""
+_NAMES = {Kind.DEVICE: "device", Kind.VIOAPIC: "I/O APIC of pin", Kind.VIOMMU: "vIOMMU", Kind.VLAPIC: "vCPU"}
+_MOST = 4
+"""Devices that a sentence names."""
+
+
+class Assumed:
+    """Sentences by element, in the order in which they were assumed."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, list[str]] = {}
+
+    def add(self, what: str, elements: Iterable[int]) -> None:
+        """Something is assumed of some elements; without any it is nothing."""
+        for each in elements:
+            self._of.setdefault(each, []).append(what)
+
+    def of(self, element: int) -> tuple[str, ...]:
+        """What is assumed of an element."""
+        return tuple(self._of.get(element, ()))
+
+    def words(self, element: int) -> str:
+        """The same as one text, "" for nothing: "assumed: this; that"."""
+        found = self.of(element)
+        return f"{WORD}: {'; '.join(found)}" if found else ""
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """The elements of which something is assumed, ascending."""
+        return tuple(sorted(self._of))
+
+    def along(self, events: Iterable[Event]) -> tuple[str, ...]:
+        """What is assumed of the elements that some events happened at, each told once with its element."""
+        nodes = dict.fromkeys(event.node for event in events)
+        return tuple(f"{named([each])}: {what}" for each in nodes for what in self.of(each))
+
+    def __iter__(self) -> Iterator[str]:
+        """Each thing once, with all elements of which it is assumed."""
+        alike: dict[str, list[int]] = {}
+        for element, sentences in self._of.items():
+            for what in sentences:
+                alike.setdefault(what, []).append(element)
+        for what, elements in alike.items():
+            yield f"{named(elements)}: {what}"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def named(elements: Iterable[int]) -> str:
+    """Elements in words: "vCPU 0-3", "devices 00:02.0, 00:03.0"."""
+    kinds: dict[int, list[int]] = {}
+    for each in sorted(elements):
+        kinds.setdefault(each >> 24, []).append(each & 0xFFFFFF)
+    return ", ".join(_named(kind, numbers) for kind, numbers in kinds.items())
+
+
+def _named(kind: int, numbers: list[int]) -> str:
+    if kind == Kind.DEVICE:
+        more = f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else ""
+        return f"device{'s' if len(numbers) > 1 else ''} {', '.join(map(bdf_text, numbers[:_MOST]))}{more}"
+    return f"{_NAMES[Kind(kind)]} " + ranges.text(ranges.of(numbers)).replace(",", ", ")
+
+
+def device(bdf: int) -> int:
+    """A function as an element."""
+    return node(Kind.DEVICE, bdf)
+
+
+def units(numbers: Iterable[int]) -> list[int]:
+    """Units as elements."""
+    return [node(Kind.VIOMMU, each) for each in numbers]
+
+
+def vcpus(count: int) -> list[int]:
+    """All vCPUs as elements."""
+    return [node(Kind.VLAPIC, each) for each in range(count)]
+
+
+def ioapic(first_pin: int) -> int:
+    """An I/O APIC, by its first pin among those of all."""
+    return node(Kind.VIOAPIC, first_pin)
