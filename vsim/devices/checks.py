@@ -11,7 +11,7 @@ numpy arrays alike. No value in it is wider than 63 bits: a 128-bit entry is the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType
@@ -247,21 +247,27 @@ def stage_rows(order: str, stage: str) -> tuple[str, ...]:
     return tuple(name for name in ORDERS[order] if late.get(name, CHECKS[name].stage) == stage)
 
 
+def definitions(expression: str, known: set[str]) -> Iterator[tuple[str, str]]:
+    """The operands that an expression rests on with the expressions of their own, each once and in order.
+
+    known: those that are there already; what is defined is added.
+    """
+    for name in operand_names(expression):
+        if name in OPERANDS and name not in known:
+            yield from definitions(OPERANDS[name][0], known)
+            known.add(name)
+            yield name, OPERANDS[name][0]
+
+
 @cache
 def _steps(order: str, stage: str) -> tuple[tuple[str, int, CodeType], ...]:
     """What `matching` evaluates, in turn: (operand, 0, its expression) or (check, its number, its condition)."""
-    out: dict[str, tuple[int, CodeType]] = {}
-
-    def define(name: str) -> None:
-        if name in OPERANDS and name not in out:
-            for other in operand_names(OPERANDS[name][0]):
-                define(other)
-            out[name] = 0, compile(OPERANDS[name][0], name, "eval")
+    out, known = list[tuple[str, int, CodeType]](), set[str]()
     for row in stage_rows(order, stage):
-        for operand in operand_names(CHECKS[row].condition):
-            define(operand)
-        out[row] = NAMES.index(row), compile(CHECKS[row].condition, row, "eval")
-    return tuple((name, *step) for name, step in out.items())
+        condition = CHECKS[row].condition
+        out += [(name, 0, compile(text, name, "eval")) for name, text in definitions(condition, known)]
+        out.append((row, NAMES.index(row), compile(condition, row, "eval")))
+    return tuple(out)
 
 
 def matching(order: str, stage: str, words: Mapping[str, Any]) -> Any:
@@ -287,14 +293,8 @@ SIGNATURE = {
 """The raw words that a stage's chain takes, in order."""
 
 
-def _define(name: str, known: set[str], out: list[str]) -> None:
-    """Assignments for an operand and what it rests on, each once."""
-    if name in known or name not in OPERANDS:
-        return
-    for other in operand_names(OPERANDS[name][0]):
-        _define(other, known, out)
-    known.add(name)
-    out.append(f"    {name} = {OPERANDS[name][0]}")
+def _assignments(expression: str, known: set[str]) -> list[str]:
+    return [f"    {name} = {text}" for name, text in definitions(expression, known)]
 
 
 def _function(order: str, stage: str) -> list[str]:
@@ -304,18 +304,16 @@ def _function(order: str, stage: str) -> list[str]:
            f'    """The first {stage} check (number in checks.NAMES) to end the request, order "{order}"; or 0."""']
     known: set[str] = set()
     for name in stage_rows(order, stage):
-        for operand in operand_names(CHECKS[name].condition):
-            _define(operand, known, out)
-        out += [f"    if {CHECKS[name].condition}:", f"        return {NAMES.index(name)}"]
+        condition = CHECKS[name].condition
+        out += [*_assignments(condition, known), f"    if {condition}:", f"        return {NAMES.index(name)}"]
     return [*out, "    return 0", "", ""]
 
 
 def _formula(name: str, arguments: str, answer: str, results: tuple[str, ...], says: str) -> list[str]:
     """The source lines of a generated function that returns operands."""
-    out, known = [f"def {name}({arguments}) -> {answer}:", f'    """{says}"""'], set[str]()
-    for result in results:
-        _define(result, known, out)
-    return [*out, f"    return {', '.join(results)}", "", ""]
+    returned = ", ".join(results)
+    head = [f"def {name}({arguments}) -> {answer}:", f'    """{says}"""']
+    return [*head, *_assignments(returned, set()), f"    return {returned}", "", ""]
 
 
 def source() -> str:
