@@ -107,7 +107,7 @@ def compiled() -> Engine:
     njit: Any = numba.njit
     overload_method(types.Integer, "bit_length")(_bit_length)
     for stage in storm_loop.STAGES:
-        jitable(stage)
+        jitable(forceinline=True)(stage)
     before, folder = config.CACHE_DIR, cache_folder(numba.__version__, bool(config.BOUNDSCHECK))
     config.CACHE_DIR = folder
     try:
