@@ -2,7 +2,8 @@
 
 Everything is measured in one run: a step (one MSI through its table entry to the local APIC that accepts it), an
 explanation, storms by every engine, undo, imports, the size of the state, and, as a yardstick, the same four stages
-written as processes of SimPy, a general simulation library, where that is installed.
+written as processes of SimPy, a general simulation library, where that is installed. The compiled loops of a storm
+have a yardstick of their own: the same in C, where there is a compiler.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from statistics import median
-from time import perf_counter, perf_counter_ns
+from time import perf_counter, perf_counter_ns, process_time_ns
 from typing import Any
 
 from vsim.cli import yardstick
@@ -29,8 +30,10 @@ from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Latch, Machine
 from vsim.state.profile import profile
-from vsim.storm.engines import NEEDS, importable, missing
+from vsim.storm import in_c
+from vsim.storm.engines import NEEDS, Engine, engine, importable, missing
 from vsim.storm.run import Source, Workload, storm
+from vsim.storm.view import View
 
 NIC = 0x0300
 SIZES = (8, 288, 1024, 4096)
@@ -39,6 +42,8 @@ STORM_VCPUS, STORM_VECTORS, STORM_MOVES = 512, 32, 4
 """A storm's machine, with a message for each vector of each vCPU, all sent once a round; affinity moves of a round."""
 ROUNDS = {"compiled": 500, "vectorised": 40, "interpreted": 10}
 """Rounds of a storm by engine: about a second each."""
+PAIRS = 200
+"""Rounds in which the compiled loops and those in C take turns."""
 TABLE, QUEUE = 0x100000, 0x80000
 FIRST_VECTOR = 0x30
 BROWSER = "vsim.bench"
@@ -121,12 +126,14 @@ def measure(effort: float = 1.0, tell: Callable[[str], None] = lambda what: None
             out.setdefault("storm_per_s", {})[name], first = stormed(name, _times(ROUNDS[name], effort))
             if name == "compiled":
                 out["compile_s"] = first
+    tell("the same loops in C")
+    out["loop_ns"], _ = beside_c(_times(PAIRS, effort))
     tell("imports")
     out["import_ms"] = imported("vsim", _times(7, effort))
     out["import_machine_ms"] = imported("vsim.machine", _times(7, effort))
     tell("the yardstick")
     out["yardstick_per_s"] = yard(_times(40000, effort))
-    return out | {"ratios": ratios(out)}
+    return out | {"ratios": ratios(out), "loop_ratio": loop_ratio(out["loop_ns"])}
 
 
 def _times(normal: int, effort: float) -> int:
@@ -240,6 +247,45 @@ def stormed(name: str, rounds: int) -> tuple[float | None, float | None]:
     return round(rounds * number / seconds), round(max(0.0, first - again), 3)
 
 
+def beside_c(pairs: int) -> tuple[dict[str, float | None], dict[str, View]]:
+    """Nanoseconds of processor time that one interrupt takes inside the loops, compiled and in C; None without one.
+
+    Requests and handlers of a round by the one, then by the other, so that whatever else the computer does meets both;
+    the best round of each counts. And the views of the two machines, which end equal.
+    """
+    number = STORM_VCPUS * STORM_VECTORS
+    workload = Workload((Source(NIC, tuple(remap_message(n) for n in range(number))),), requests=number)
+    m, best, views = busy(STORM_VCPUS, number), dict[str, float](), dict[str, View]()
+    engines = {"compiled": None if missing("compiled") else engine("compiled"),
+               "C": None if in_c.missing() else in_c.engine()}
+    there = {name: each for name, each in engines.items() if each is not None}
+    for turn in range(pairs + 1):  # the first compiles
+        for name, each in there.items():
+            if turn == 0:
+                views[name] = View(m.copy(), workload.slots, workload.wheel())
+            spent = _round(each, views[name], turn * number, number)
+            best[name] = min(spent, best[name]) if turn > 1 else spent
+    return {name: round(best[name] / number, 2) if name in best else None for name in engines}, views
+
+
+def _round(by: Engine, view: View, n: int, number: int) -> int:
+    """Nanoseconds of processor time of one round of the loops."""
+    unit, apics = view.arrays(by.wrap)
+    begin = process_time_ns()
+    by.requests(n, n + number, unit, apics)
+    by.handlers(0, 0, apics)
+    spent = process_time_ns() - begin
+    del unit, apics  # an array that is viewed cannot grow
+    view.settle()
+    return spent
+
+
+def loop_ratio(loop_ns: dict[str, float | None]) -> float | None:
+    """How many times as long as in C the compiled loops take; None without either."""
+    ours, theirs = loop_ns["compiled"], loop_ns["C"]
+    return round(ours / theirs, 2) if ours and theirs else None
+
+
 def _storm(m: Machine, source: Source, name: str, rounds: int) -> float:
     number = len(source.messages)
     workload = Workload((source,), requests=number, rounds=rounds, policy="round-robin", moves=STORM_MOVES)
@@ -280,6 +326,8 @@ UNITS = {
     "step_us": ("one traced MSI, by vLAPICs", "µs"), "step_us_untraced": ("the same, not traced", "µs"),
     "explain_us": ("one explanation", "µs"), "undo_ms": ("one undo at 4,096 vLAPICs", "ms"),
     "storm_per_s": ("interrupts of a storm", "a second"), "compile_s": ("compiling the storm", "s"),
+    "loop_ns": ("an interrupt inside the loops of a storm", "ns"),
+    "loop_ratio": ("compiled loops, as long as in C", "times"),
     "import_ms": ("import vsim", "ms"), "import_machine_ms": ("import vsim.machine", "ms"),
     "state_bytes": ("state, by vLAPICs", "bytes"),
     "yardstick_per_s": ("yardstick: the same in SimPy", "a second"),

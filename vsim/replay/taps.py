@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 from importlib.resources import files
 from pathlib import Path
 
+from vsim.storm import cc
+
 INTERFACE = (9, 2)
 """The first QEMU with version 4 of the plugin interface."""
-SECONDS = 60
-"""What the compiler may take."""
 
 
 class NoPlugin(ValueError):
@@ -32,17 +30,7 @@ def compiled(version: tuple[int, ...], folder: Path | None = None) -> Path:
     place = (folder or cache_folder()) / f"taps-{hashlib.sha256(source).hexdigest()[:16]}.so"
     if place.is_file():
         return place
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if not compiler:
-        raise NoPlugin("there is no C compiler (cc)")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
-        done = subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", str(unfinished)],
-                              input=source, capture_output=True, timeout=SECONDS, check=False)
-        if done.returncode:
-            raise NoPlugin(f"{compiler}: {done.stderr.decode(errors='replace').strip()[:200]}")
-        unfinished.replace(place)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoPlugin(f"the plugin cannot be compiled: {error}") from None
-    return place
+        return cc.compiled(source, place, "-O2")
+    except cc.NoCompiler as error:
+        raise NoPlugin(str(error)) from None

@@ -7,5 +7,7 @@ In the order in which to read them; a module imports only from those above it:
     view        a machine as dense arrays
     vectorised  the loops by numpy
     engines     which of them is there
+    cc          the system's C compiler
+    in_c        the loops in C, to measure by
     run         `storm`
 """

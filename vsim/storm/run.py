@@ -24,6 +24,7 @@ from vsim.state.arrays import Machine
 from vsim.state.quirks import QUIRKS
 from vsim.state.trace import Act
 from vsim.storm import engines as storm_engines
+from vsim.storm.engines import Engine
 from vsim.storm.loop import CHOICE, DELIVERED, FAULTS, LEAVES, LEFT, MERGES, TAKES, TALLIES
 from vsim.storm.view import View
 from vsim.storm.workload import POLICIES, Request, Source, Workload, affinity, change, commands, handler
@@ -62,11 +63,11 @@ class Result:
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
-def storm(m: Machine, workload: Workload, engine: str = "auto") -> Result:
+def storm(m: Machine, workload: Workload, engine: str | Engine = "auto") -> Result:
     """Run a workload on a machine, which ends as if every command had been stepped.
 
     engine: "compiled" (numba), "vectorised" (numpy), "interpreted", "stepped", or "auto" for the first of these that
-    is available. ValueError when the named one is not.
+    is available; or one that the caller has made. ValueError when the named one is not.
     """
     run = Run(m, workload, engine)
     for turn in range(workload.rounds):
@@ -91,10 +92,10 @@ def not_at_once(m: Machine, slots: tuple[Request, ...]) -> str:
 class Run:
     """A storm under way on machine `m`; engine as in `storm`."""
 
-    def __init__(self, m: Machine, workload: Workload, engine: str) -> None:
+    def __init__(self, m: Machine, workload: Workload, engine: str | Engine) -> None:
         lacking = [lack for name in storm_engines.NEEDS if (lack := storm_engines.missing(name))]
         self.why = ", ".join(lacking) if engine == "auto" else ""
-        self.engine = storm_engines.engine(engine)
+        self.engine = storm_engines.engine(engine) if isinstance(engine, str) else engine
         self.m, self.workload = m, workload
         self.slots, self.wheel = workload.slots, workload.wheel()
         self.view = View(m, self.slots, self.wheel)

@@ -10,6 +10,7 @@ from vsim.layouts.formats import remap_message
 from vsim.machine import step
 from vsim.state.trace import Act
 from vsim.storm import engines as storm_engines
+from vsim.storm import in_c
 
 LEAST = 1e-9
 SIZES = ["8", "288", "1024", "4096"]
@@ -57,6 +58,32 @@ def test_the_table_has_a_line_for_every_figure(figures, monkeypatch, capsys):
     assert [name for name, (what, _) in bench.UNITS.items() if what not in out] == []
     assert set(bench.UNITS) == set(figures) - {"machine"}
     assert err == "... all\n"
+
+
+def test_the_loops_in_c_have_a_figure_where_there_is_a_compiler(figures):
+    ours, theirs = figures["loop_ns"]["compiled"], figures["loop_ns"]["C"]
+    assert ours is None if storm_engines.missing("compiled") else positive(ours)
+    assert theirs is None if in_c.missing() else positive(theirs)
+    assert figures["loop_ratio"] is None if None in (ours, theirs) else positive(figures["loop_ratio"])
+
+
+@pytest.mark.skipif(bool(in_c.missing()), reason=in_c.missing() or "there")
+@pytest.mark.skipif(bool(storm_engines.missing("compiled")), reason=storm_engines.missing("compiled") or "there")
+def test_the_loops_in_c_end_like_the_compiled_ones_array_for_array():
+    _, views = bench.beside_c(2)
+    ours, theirs = views["compiled"], views["C"]
+    assert ours.m.difference(theirs.m) == [] and list(ours.m.cache) == list(theirs.m.cache)
+    for name in ("entries", "filled", "tallies", "totals", "eoi"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    number = bench.STORM_VCPUS * bench.STORM_VECTORS
+    assert sum(theirs.tallies) == 6 * number, "each interrupt of three rounds is delivered and taken"
+
+
+def test_without_a_compiler_the_figure_of_c_is_null(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr(storm_engines, "importable", lambda library: False)
+    found, _ = bench.beside_c(1)
+    assert found == {"compiled": None, "C": None} and bench.loop_ratio(found) is None
 
 
 def test_what_a_computer_has_no_library_for_is_null(monkeypatch):

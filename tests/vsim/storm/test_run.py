@@ -22,12 +22,14 @@ from vsim.state.pci import Bus, Function
 from vsim.state.quirks import QUIRKS
 from vsim.state.trace import Act
 from vsim.storm import engines as storm_engines
+from vsim.storm import in_c
 from vsim.storm import loop as storm_loop
 from vsim.storm.run import PATIENCE, POLICIES, Source, Workload, commands, storm
 
 ENGINES = [pytest.param(name, marks=pytest.mark.skipif(bool(lack := storm_engines.missing(name)), reason=lack))
            for name in storm_engines.NEEDS]
-FAST = [engine for engine in ENGINES if engine.values[0] != "stepped"]
+IN_C = pytest.param("C", marks=pytest.mark.skipif(bool(in_c.missing()), reason=in_c.missing() or "there"))
+FAST = [*(engine for engine in ENGINES if engine.values[0] != "stepped"), IN_C]
 NVME = 0x0410
 DESCRIPTOR = 0x8000
 PASSED_THROUGH = Bus([Function(NIC, passthrough=True, msix_count=4), Function(NVME, msix_count=4)])
@@ -80,7 +82,7 @@ def compare(m, workload, engine):
     """A storm beside the same commands stepped; the result of the storm."""
     other = m.copy()
     counts, faults = stepped(other, workload)
-    result = storm(m, workload, engine)
+    result = storm(m, workload, in_c.engine() if engine == "C" else engine)
     assert {name: list(getattr(result, name)) for name in counts} == counts
     assert (result.faults, result.blocked) == (faults, sum(faults.values()))
     assert m.difference(other) == []
@@ -144,7 +146,7 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [*ENGINES, IN_C])
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_every_engine_ends_where_stepping_ends(situation, engine):
     made, work, leaves = SITUATIONS[situation]
@@ -152,7 +154,7 @@ def test_every_engine_ends_where_stepping_ends(situation, engine):
     result = compare(machine(**made), workload, engine)
     if engine == "stepped":
         assert set(result.stepped) <= {storm_loop.LEAVES[storm_loop.ALL]}
-    elif engine in ("interpreted", "compiled"):
+    elif engine != "vectorised":
         assert set(result.stepped) == {storm_loop.LEAVES[number] for number in leaves if number != CHOICE}
     assert result.sent == 21
 
@@ -240,7 +242,7 @@ def test_a_level_line_that_stays_up_does_not_hold_a_storm():
         assert compare(m.copy(), Workload((NOTE,), requests=1), engine).taken[0] == storm_loop.RUNS
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [*ENGINES, IN_C])
 def test_a_dead_machine_stays_as_it_is(engine):
     m = machine([entry()])
     m.irr[2], m.dead = 2, 1
