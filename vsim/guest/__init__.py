@@ -10,4 +10,5 @@ In the order in which to read them; a module imports only from those above it:
     irq        vectors, messages and pins
     kernel     `Guest`: boot, affinity, handlers
     program    x86-64 instructions with their source
+    processor  a vCPU that runs them
 """
