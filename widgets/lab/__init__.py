@@ -13,6 +13,7 @@ In the order in which to read them; a module imports only from those above it:
     cells      a view in a notebook's cell
     attached   a QEMU beside a Lab
     recorded   a recorded run of a real system as a Lab
+    running    a program of real instructions on a Lab
     lab        `Lab`, which knows no view
     panel      what every panel has
     beside     the panel of that QEMU

@@ -33,6 +33,7 @@ from vsim.findings.dumps import dump
 from vsim.findings.paste import gather
 from vsim.findings.rebuild import Rebuilt, rebuild
 from vsim.findings.subject import Subject
+from vsim.guest.program import Program
 from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
@@ -50,6 +51,7 @@ from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture, Gestures
 from widgets.lab.kernel import Book, Kernel
 from widgets.lab.recorded import open_recording
+from widgets.lab.running import Running
 from widgets.lab.storms import Storm
 
 Observer = Callable[[str, list[Event], Machine], None]
@@ -271,6 +273,15 @@ class Lab:
     def boot(self, destination: str = "physical") -> list[str]:
         """Boot the small guest; the lines of its log. destination: "physical" or "cluster" (`vsim.guest.kernel`)."""
         return self.kernel.boot(destination)
+
+    def run(self, program: Program | bytes, *numbers: int, vcpu: int = 0) -> Running:
+        """Run x86-64 instructions on a vCPU until they wait for an interrupt or end; each access is a gesture.
+
+        numbers: what the program gets in rdi, rsi, rdx, rcx, r8 and r9. `go()` of what comes back goes on with it.
+        NoEmulator without the extra `unicorn`; ValueError for a number, vCPU or program that cannot be.
+        """
+        with self.lock:
+            return Running(self, program, numbers, vcpu)
 
     def fire(self, device: int | str, message: int = 0) -> list[Event]:
         """A device raises a message, or its pin when it has no messages; handlers of a booted guest run.
