@@ -136,6 +136,21 @@ def pending(bus: Bus, config: array[int], pba: array[int], place: int, number: i
     return bool(control & _MSI_MASKABLE) and bool(_msi_masks(config, place, control)[1] >> number & 1)
 
 
+def mask_bit(bus: Bus, config: array[int], msix: array[int], place: int, number: int) -> int:
+    """The mask bit of one message as its device has it; -1 where it has none, or its table does not answer.
+
+    For MSI-X that of the entry: the mask of the whole function is another bit.
+    """
+    _check(bus, place, number)
+    function = bus.functions[place]
+    if function.msix_count:
+        if number >= function.msix_count or not decodes(bus, config, place):
+            return -1
+        return int(msix[4 * (bus.msix_starts[place] + number) + 3] & _ENTRY_MASK)
+    control = _control(config, place, MSI_CAP if function.msi_count else 0)
+    return _msi_masks(config, place, control)[0] >> number & 1 if control & _MSI_MASKABLE else -1
+
+
 def _masks_at(place: int, control: int) -> int:
     """Where the mask bits are in `config`; the pending bits follow."""
     return CONFIG_BYTES * place + MSI_CAP + (16 if control & _MSI_WIDE else 12)

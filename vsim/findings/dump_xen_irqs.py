@@ -2,7 +2,7 @@
 
 The forms are those of prints of Xen 4.17; `readers/xen_irqs` reads them. The small kernel stands where domain 0 would:
 every interrupt is bound to it but those of the units. Xen prints remapped pins and messages as if nothing remapped:
-with the vector and destination of their entries. Vectors that Xen takes for itself are none here.
+with the vector and destination of their entries (dump_msi of xen/arch/x86/msi.c, dump_irqs of xen/arch/x86/irq.c).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vsim.devices import vioapic
+from vsim.devices import msi, vioapic
 from vsim.findings.dump_linux import Interrupt, interrupts, runs
 from vsim.findings.subject import Subject
 from vsim.guest.kernel import Guest
@@ -76,7 +76,10 @@ def _way(subject: Subject, guest: Guest, each: Interrupt) -> Way:
 
 
 def key_m(subject: Subject) -> str:
-    """Every message: of units, of MSI, of MSI-X. Nothing masks one, neither the host nor the guest."""
+    """Every message: of units, of MSI, of MSI-X, each with its device's own mask bit.
+
+    Neither the host nor the guest wants one masked: what they want is Xen's own note, and no Xen runs here.
+    """
     guest = subject.booted
     rows = ["MSI information:"]
     for each in interrupts(subject, guest):
@@ -88,11 +91,13 @@ def key_m(subject: Subject) -> str:
 def _message(subject: Subject, guest: Guest, each: Interrupt) -> str:
     source, way = each.source, _way(subject, guest, each)
     kind = "IOMMU" if source is None else source.kind.upper()
-    maskable = True
-    if source is not None and source.kind == "msi":
-        bus = subject.machine.bus
-        maskable = bus.functions[bus.place(source.bdf)].msi_maskable
-    return message_row(kind, each.number, way, maskable, "0" if source is not None and maskable else "?")
+    maskable, masked = True, -1
+    if source is not None:
+        m, bus = subject.machine, subject.machine.bus
+        place = bus.place(source.bdf)
+        maskable = source.kind != "msi" or bus.functions[place].msi_maskable
+        masked = msi.mask_bit(bus, m.config, m.msix, place, source.number)
+    return message_row(kind, each.number, way, maskable, "?" if masked < 0 else str(masked))
 
 
 def message_row(kind: str, irq: int, way: Way, maskable: bool, masked: str, wanted: str = "  ") -> str:
@@ -105,8 +110,16 @@ def message_row(kind: str, irq: int, way: Way, maskable: bool, masked: str, want
 # --- i ---
 
 
+DIRECT = (
+    (0x22, "irq_move_cleanup_interrupt"), (0xF9, "pmu_apic_interrupt"), (0xFA, "apic_timer_interrupt"),
+    (0xFB, "call_function_interrupt"), (0xFC, "event_check_interrupt"), (0xFD, "invalidate_interrupt"),
+    (0xFE, "error_interrupt"), (0xFF, "spurious_interrupt"))
+"""Vectors that Xen 4.17 takes for itself on a machine without CMCI, thermal events and posted interrupts, and who
+serves them (apic_intr_init of xen/arch/x86/apic.c, smp_intr_init; a print of our own run)."""
+
+
 def key_i(subject: Subject) -> str:
-    """Every interrupt with its CPUs and whose it is, then the pins of those that have one."""
+    """Every interrupt with its CPUs and whose it is, Xen's own vectors, the pins of those interrupts that have one."""
     guest = subject.booted
     found = interrupts(subject, guest)
     everybody = runs(sorted(guest.online))
@@ -120,7 +133,12 @@ def key_i(subject: Subject) -> str:
         cpu = source.vcpu if source else 0
         owner = f"in-flight=0 d0:{each.number:3}(---)" if source else _FAULT_HANDLER
         rows.append(irq_row(each.number, way.vector, kind, _GUEST if source else 0, everybody, str(cpu), owner))
-    return _text([*rows, "Direct vector information:", *pins])
+    return _text([*rows, "Direct vector information:", *(direct_row(*each) for each in DIRECT), *pins])
+
+
+def direct_row(vector: int, handler: str) -> str:
+    """A vector of Xen's own."""
+    return f"   {vector:#04x} -> {handler}()"
 
 
 def irq_row(irq: int, vector: int, kind: str, status: int, affinity: str, cpus: str, owner: str) -> str:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.vsim.findings.booted import Booted, lab_file, lived, read_back
+from vsim.devices import msi
 from vsim.findings import dump_linux
 from vsim.findings import dump_xen_irqs as dumps
 from vsim.findings.dump_linux import interrupts
@@ -12,7 +13,7 @@ from vsim.findings.dump_xen_irqs import Way
 from vsim.findings.dumps import dump
 from vsim.findings.subject import Subject
 from vsim.readers import ranges, xen_irqs
-from vsim.readers.xen_irqs import IoApic, Irq, Msi, Pin, Route
+from vsim.readers.xen_irqs import Direct, IoApic, Irq, Msi, Pin, Route
 
 FORMATS = pytest.mark.parametrize("eim", [1, 0, None])
 
@@ -35,6 +36,29 @@ def test_messages_come_back(eim):
     devices = {each.irq: (each.vector, each.dest) for each in found if each.kind != "IOMMU"}
     assert devices == expected(booted, {"msi", "msi-x"}) and len(devices) > 3
     assert [each.masked for each in found if each.kind == "IOMMU"] == ([None] if eim is not None else [])
+
+
+def test_a_message_has_the_mask_bit_of_its_device():
+    """As msi_get_mask_bit of xen/arch/x86/msi.c reads it: no bit, and memory that does not answer, are a "?"."""
+    booted = lived()
+    m, bus = booted.machine, booted.machine.bus
+    sources = {each.number: each.source for each in interrupts(booted.subject, booted.guest) if each.source}
+
+    def masks():
+        return {each.irq: each.masked for each in of_kind(read_back(xen_irqs, booted.dump("M")), Msi)}
+    before = masks()
+    for number, source in sources.items():
+        if source.kind == "msi-x":
+            assert before[number] is False
+            m.msix[4 * (bus.msix_starts[bus.place(source.bdf)] + source.number) + 3] |= 1
+            assert masks() == before | {number: True}
+            place = bus.place(source.bdf)
+            break
+    m.config[msi.CONFIG_BYTES * place + msi.COMMAND] &= ~2          # memory decoding off
+    assert masks()[number] is None
+    plain = [number for number, source in sources.items() if source.kind == "msi"
+             and not bus.functions[bus.place(source.bdf)].msi_maskable]
+    assert all(before[number] is None for number in plain)
 
 
 @FORMATS
@@ -113,6 +137,9 @@ def test_interrupts_of_our_own_run_are_written_as_they_were_read():
     pins = [dumps.pin_line(each.ioapic, each.pin, way(each), word(each), 8) for each in of_kind(records, Pin)]
     assert pins == [line for line in lines if "Apic 0x" in line] and len(pins) == 16
     ours = lived().dump("i").splitlines()
+    own = [f"   {each.vector:#04x} -> {each.handler}" for each in of_kind(records, Direct)]
+    assert [dumps.direct_row(*each) for each in dumps.DIRECT] == own == [line for line in lines if " -> " in line]
+    assert [f"(XEN) {each}" for each in own] == [line for line in ours if " -> " in line]
     for heading in ("IRQ information:", "Direct vector information:", "IO-APIC interrupt information:"):
         assert heading in lines and f"(XEN) {heading}" in ours
 
