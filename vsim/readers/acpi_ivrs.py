@@ -1,6 +1,7 @@
-"""The ACPI table IVRS: which IOMMUs an AMD machine has, what sits behind each, what each can do (AMD 48882, 5.2).
+"""The ACPI table IVRS: which IOMMUs an AMD machine has, what sits behind each, what each can do.
 
-The section numbers of AMD's specification are from memory: unverified.
+Each layout names the source that was read: actbl2.h of ACPICA, and what Linux reads of it (drivers/iommu/amd/init.c).
+AMD's specification 48882 was not looked up.
 
 As in `acpi_dmar`, the declarations below are all there is to know of the format. An I/O APIC and the HPET have no
 place in PCI of their own: a special entry gives the requester id that their interrupts carry.
@@ -15,21 +16,23 @@ from vsim.layouts.bits import Layout, bdf_text, get
 from vsim.readers import acpi_table
 from vsim.readers.acpi_table import HEADER, AcpiError, Family, Row, Shape, Structure, place
 
-IVRS = Layout("IVRS", 384, "AMD 48882 5.2", *HEADER,
-              place("info", 36, 4, "bit 0 EFRSup, 1 DMA remapping, 12:8 PASID, 21:15 address widths"),
+IVRS = Layout("IVRS", 384, "ACPICA actbl2.h: acpi_table_ivrs", *HEADER,
+              place("info", 36, 4, "bit 0 EFRSup, 1 remapped before; widths: guest 7:5, physical 14:8, virtual 21:15"),
               place("reserved40", 40, 8))
-HEAD = Layout("IVRS block", 32, "AMD 48882 5.2", place("type", 0, 1), place("flags", 1, 1), place("length", 2, 2))
+HEAD = Layout("IVRS block", 32, "ACPICA actbl2.h: acpi_ivrs_header",
+              place("type", 0, 1), place("flags", 1, 1), place("length", 2, 2))
 _HEAD = (place("type", 0, 1, "of the block"), place("flags", 1, 1),
          place("length", 2, 2, "with all that belongs to it"))
 _IVHD = (*_HEAD, place("device", 4, 2, "requester id of the IOMMU itself"),
          place("capability", 6, 2, "offset of its PCI capability"), place("base", 8, 8, "register base"),
          place("segment", 16, 2, "PCI segment"), place("info", 18, 2, "message number 4:0, unit 12:8"),
          place("features", 20, 4, "of type 10h: XTSup 0, NXSup 1, GTSup 2, GASup 6; else attributes"))
-IVHD_10 = Layout("IVHD 10h", 192, "AMD 48882 5.2.2", *_IVHD)
-IVHD_11 = Layout("IVHD 11h, 40h", 320, "AMD 48882 5.2.2", *_IVHD,
+IVHD_10 = Layout("IVHD 10h", 192, "Linux amd/init.c: ivhd_header", *_IVHD)
+IVHD_11 = Layout("IVHD 11h, 40h", 320, "Linux amd/init.c: ivhd_header", *_IVHD,
                  place("efr", 24, 8, "the extended feature register: `amd.EFR`"), place("efr2", 32, 8))
-IVMD = Layout("IVMD", 256, "AMD 48882 5.2.3", *_HEAD, place("device", 4, 2, "first requester id"),
-              place("auxiliary", 6, 2, "last requester id of a range"), place("reserved8", 8, 8),
+IVMD = Layout("IVMD", 256, "Linux amd/init.c: ivmd_header", *_HEAD, place("device", 4, 2, "first requester id"),
+              place("auxiliary", 6, 2, "last requester id of a range"), place("segment", 8, 2, "PCI segment"),
+              place("reserved10", 10, 6),
               place("start", 16, 8, "first byte of memory that devices use by themselves"), place("size", 24, 8))
 BLOCKS = {0x10: IVHD_10, 0x11: IVHD_11, 0x40: IVHD_11, 0x20: IVMD, 0x21: IVMD, 0x22: IVMD}
 """The blocks by type: IVHD, and IVMD for all devices, for one, for a range."""
@@ -41,11 +44,13 @@ ENTRY_TYPES = {
 VARIETIES = {1: "I/O APIC", 2: "HPET"}
 """What a special entry is of."""
 _ENTRY = (place("type", 0, 1), place("device", 1, 2, "requester id"), place("flags", 3, 1, "see `amd.DTE_FLAGS`"))
-ENTRY = Layout("device entry, 4 bytes", 32, "AMD 48882 5.2.2.1", *_ENTRY)
-ENTRY_ALIAS = Layout("device entry, alias", 64, "AMD 48882 5.2.2.2", *_ENTRY, place("reserved4", 4, 1),
-                     place("alias", 5, 2, "requester id that it is seen with"), place("reserved7", 7, 1))
-ENTRY_EXTENDED = Layout("device entry, extended", 64, "AMD 48882 5.2.2.2", *_ENTRY, place("extended", 4, 4))
-ENTRY_SPECIAL = Layout("device entry, special", 64, "AMD 48882 5.2.2.2", *_ENTRY,
+ENTRY = Layout("device entry, 4 bytes", 32, "ACPICA actbl2.h: acpi_ivrs_device4", *_ENTRY)
+ENTRY_ALIAS = Layout("device entry, alias", 64, "ACPICA actbl2.h: acpi_ivrs_device8a", *_ENTRY,
+                     place("reserved4", 4, 1), place("alias", 5, 2, "requester id that it is seen with"),
+                     place("reserved7", 7, 1))
+ENTRY_EXTENDED = Layout("device entry, extended", 64, "ACPICA actbl2.h: acpi_ivrs_device8b", *_ENTRY,
+                        place("extended", 4, 4))
+ENTRY_SPECIAL = Layout("device entry, special", 64, "ACPICA actbl2.h: acpi_ivrs_device8c", *_ENTRY,
                        place("handle", 4, 1, "I/O APIC id of the MADT, or HPET number"),
                        place("alias", 5, 2, "requester id of its interrupts"),
                        place("variety", 7, 1, "1 I/O APIC, 2 HPET"))
