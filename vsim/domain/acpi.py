@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vsim.layouts.interfaces import Caps
-from vsim.readers import acpi_dmar, acpi_madt, acpi_text
+from vsim.readers import acpi_dmar, acpi_ivrs, acpi_madt, acpi_text
 from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
 from vsim.readers.acpi_madt import Madt, madt
 from vsim.readers.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem
@@ -38,9 +38,9 @@ class Other:
         return self.data
 
 
-Table = Dmar | Madt | Other
-_READERS: dict[str, Callable[[bytes], tuple[Dmar | Madt, tuple[AcpiError, ...]]]] = {
-    "DMAR": acpi_dmar.take, "APIC": acpi_madt.take}
+Table = Dmar | Madt | acpi_ivrs.Table | Other
+_READERS: dict[str, Callable[[bytes], tuple[Dmar | Madt | acpi_ivrs.Table, tuple[AcpiError, ...]]]] = {
+    "DMAR": acpi_dmar.take, "APIC": acpi_madt.take, "IVRS": acpi_ivrs.take}
 
 
 class Read(NamedTuple):
@@ -102,7 +102,7 @@ def _text(data: bytes, file: str) -> str:
             return data.decode("utf-8", errors="replace")
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        message = f"found byte {data[error.start]:#04x}; allowed: a DMAR or APIC table, or the text of acpidump"
+        message = f"found byte {data[error.start]:#04x}; allowed: a DMAR, APIC or IVRS table, or the text of acpidump"
         raise DumpError(file, line, column, error.start, message) from None
 
 

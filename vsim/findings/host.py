@@ -38,6 +38,11 @@ def _ioapic(p: Picture) -> Iterator[Hit]:
             if ("ioapic", each.id) not in p.requesters:
                 yield f"no unit has I/O APIC {each.id} in its scope", (
                     each.side, p.dmar[1]._replace(text="the DMAR table has no scope of it"))
+    if p.ivrs is not None:
+        for each in p.ioapics.values():
+            if ("ioapic", each.id) not in p.requesters:
+                yield f"no AMD unit names I/O APIC {each.id}; Linux then remaps nothing", (
+                    each.side, p.ivrs[1]._replace(text="the IVRS table has no special entry of it"))
     for fact in p.facts("ioapic without a unit"):
         yield f"Linux finds no unit for I/O APIC {fact.value}", (
             Side(fact.file, fact.line, f"ioapic {fact.value} has no mapping iommu"),)

@@ -16,6 +16,7 @@ from vsim.findings.paste import Pasted
 from vsim.layouts.bits import get
 from vsim.layouts.registers import ECAP, GSTS, HPET_ID
 from vsim.readers import (
+    acpi_ivrs,
     acpi_madt,
     debugfs_irq,
     ir_table,
@@ -138,6 +139,7 @@ class Picture:
     lapics: list[qemu_monitor.Lapic] = field(default_factory=list)
     dmar: tuple[Dmar, Side] | None = None
     madt: tuple[Madt, Side] | None = None
+    ivrs: tuple[acpi_ivrs.Table, Side] | None = None
     modes: list[tuple[bool, Side]] = field(default_factory=list)
 
     @property
@@ -208,6 +210,8 @@ def see(pasted: Pasted) -> Picture:
             _dmar(picture, record)
         elif isinstance(record.table, Madt) and picture.madt is None:
             _madt(picture, record)
+        elif isinstance(record.table, acpi_ivrs.Table) and picture.ivrs is None:
+            _ivrs(picture, record)
     for name, take in _TAKERS.items():
         for record in pasted.of(name):
             take(picture, record)
@@ -240,6 +244,17 @@ def _madt(p: Picture, record: Any) -> None:
     for each in table.ioapics:
         _ioapic(p, IoApic(each["id"], each["gsi"], side._replace(
             text=f"the MADT has I/O APIC {each['id']} at {each['address']:#x}"), each["address"]))
+
+
+def _ivrs(p: Picture, record: Any) -> None:
+    """AMD's units: they stand beside, but the requester ids of I/O APICs and HPETs are the machine's."""
+    side = Side(record.file, record.line, "the IVRS table")
+    p.ivrs = record.table, side
+    for unit in record.table.units:
+        for each in unit.devices:
+            kind = {1: "ioapic", 2: "hpet"}.get(each["variety"]) if each.layout is acpi_ivrs.ENTRY_SPECIAL else None
+            if kind:
+                p.requesters.setdefault((kind, each["handle"]), (each["alias"], side._replace(text=each.text)))
 
 
 def _ioapic(p: Picture, said: IoApic) -> None:

@@ -77,6 +77,10 @@ def rebuild(picture: Picture) -> Rebuilt:
     if not (picture.cpus or picture.counts or picture.units or picture.entries or picture.functions or picture.faults):
         raise ValueError("the texts show no processor, unit, entry, function or fault: there is no machine to build")
     assumed, left = Assumed(), list[Remark]()
+    if picture.ivrs:
+        table, side = picture.ivrs
+        left.append(Remark(side.file, side.line, 1, f"left out of the machine: {len(table.units)} units of AMD, which "
+                                                    "are explained and not simulated"))
     units = _units(picture, left)
     ids = _apic_ids(picture, assumed)
     functions = _functions(picture, assumed, left)

@@ -75,7 +75,8 @@ READERS = (
          r"^(?:> ?)*(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
     _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU \d+:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",
-         r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|^[ \t]*0{4,8}:? +(?:44 4d 41 52|41 50 49 43|444d 4152|4150 4943)",
+         r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|"
+         r"^[ \t]*0{4,8}:? +(?:44 4d 41 52|41 50 49 43|49 56 52 53|444d 4152|4150 4943|4956 5253)",
          re.IGNORECASE),
 )
 """The readers. Beside them `paste` reads binary tables and configurations."""

@@ -8,11 +8,13 @@ from typing import Any
 from vsim.findings.catalogue import Examined
 from vsim.findings.chain import entry_of
 from vsim.findings.picture import Entry, Picture, Unit
-from vsim.layouts.bits import bdf_text
+from vsim.layouts.amd import EFR
+from vsim.layouts.bits import bdf_text, get
+from vsim.readers.acpi_ivrs import IVHD_11, Ivhd
 from vsim.readers.debugfs_irq import Interrupt
 
-MAX_REMARKS, MAX_CHAINS = 40, 100_000
-"""Remarks that the text shows, chains that JSON has."""
+MAX_REMARKS, MAX_CHAINS, MAX_SCOPES = 40, 100_000, 12
+"""Remarks that the text shows, chains that JSON has, device entries of an AMD unit that are told in words."""
 
 
 def lines(found: Examined, remarks: int = MAX_REMARKS) -> Iterator[str]:
@@ -44,10 +46,24 @@ def machine(p: Picture) -> Iterator[str]:
         yield "machine: " + ", ".join(parts)
     for unit in p.units:
         yield f"unit: {unit.label}{_facts(p, unit)}"
+    if p.ivrs:
+        yield from (f"AMD unit: {_amd(each)}" for each in p.ivrs[0].units)
+        yield "AMD's units are explained and not simulated."
     through = [each for each in p.interrupts if each.message_index is not None]
     if through:
         same = sum(each.message_index == each.entry for each in through)
         yield f"messages: {len(through)} remappable, {same} of them ask for their own entry"
+
+
+def _amd(unit: Ivhd) -> str:
+    """A unit of an IVRS table in words: place, what it can do, whom it has."""
+    place = f"{unit['segment']:04x}:{bdf_text(unit['device'])} at {unit.base:#x}"
+    word = unit["efr"] if unit.layout is IVHD_11 else None
+    can = [] if word is None else ["32-bit destinations" if get(word, EFR.x2apic) else "8-bit destinations",
+                                   "128-bit entries" if get(word, EFR.ga) else "32-bit entries"]
+    devices = [each.text for each in unit.devices]
+    more = [f"{len(devices) - MAX_SCOPES} more"] if len(devices) > MAX_SCOPES else []
+    return f"{place}: {', '.join([*can, *devices[:MAX_SCOPES], *more])}"
 
 
 def _facts(p: Picture, unit: Unit) -> str:
@@ -76,7 +92,11 @@ def to_dict(found: Examined) -> dict[str, Any]:
             "apic_ids": sorted(p.cpus), "counts": {each.what: each.count for each in p.counts},
             "units": [{"name": unit.name, "base": unit.base, "cap": unit.cap, "ecap": unit.ecap, "eime": unit.eime,
                        "remapping": unit.on, "entries": unit.size, "dead": unit.dead} for unit in p.units],
-            "ioapics": [{"id": each.id, "gsi": each.gsi} for each in p.ioapics.values()],
+            "ioapics": [{"id": each.id, "gsi": each.gsi, "address": each.address, "pins": each.pins}
+                        for each in p.ioapics.values()],
+            "amd_units": [{"segment": unit["segment"], "bdf": bdf_text(unit["device"]), "base": unit.base,
+                           "devices": [each.text for each in unit.devices]}
+                          for unit in (p.ivrs[0].units if p.ivrs else ())],
             "functions": [{"segment": f.segment, "bdf": bdf_text(f.bdf), "name": f.name} for f in
                           (p.functions.functions if p.functions else ())],
             "interrupts": [_chain(p, each) for each in p.interrupts[:MAX_CHAINS]]},

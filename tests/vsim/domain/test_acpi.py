@@ -82,7 +82,7 @@ def test_a_text_that_is_no_dump_is_refused_with_line_and_column(text, line, colu
 
 
 def test_bytes_that_are_neither_a_table_nor_text_are_refused_at_their_place():
-    with pytest.raises(DumpError, match=r"<bytes>:2:3: found byte 0xff; allowed: a DMAR or APIC table, or the text"):
+    with pytest.raises(DumpError, match=r"<bytes>:2:3: found byte 0xff; allowed: a DMAR, APIC or IVRS table, or the"):
         acpi.tables(b"a\nbb\xff")
 
 

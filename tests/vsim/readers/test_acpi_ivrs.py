@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.vsim.findings.machine_texts import dumped
+from vsim.findings.catalogue import examine
+from vsim.findings.rebuild import rebuild
+from vsim.findings.tell import lines, to_dict
 from vsim.layouts.amd import DTE_FLAGS, EFR
 from vsim.layouts.bits import get
-from vsim.readers import acpi_ivrs
+from vsim.readers import acpi_ivrs, acpi_madt
 from vsim.readers.acpi_table import XEN, AcpiError, Structure, make, make_table, sealed
 
 ALIAS = bytes.fromhex("42 0002 00 00 a000 00")
@@ -40,6 +44,28 @@ def test_a_unit_and_its_devices():
         "alias 02:00.0 seen as 00:14.0", "I/O APIC 33 sends as 00:14.0", "HPET 0 sends as 00:14.0"]
     assert unit.special(1, 33) == 0xA0 and unit.special(2, 0) == 0xA0 and unit.special(1, 34) == -1
     assert get(unit.devices[3]["flags"], DTE_FLAGS.nmi_pass) == 1 and unit.devices[6].rest[:8] == b"AMDI0020"
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_amds_units_are_part_of_a_machine_that_is_read(as_text):
+    """Explained: places, scopes, features. Not simulated: the machine that is rebuilt says what it left out."""
+    data = table(ivhd(0x11, 2, ENTRIES, efr=0x206D73EF22254ADE))
+    ivrs = dumped("IVRS", data) if as_text else data
+    table_of_cpus = dumped("APIC", bytes(acpi_madt.table([
+        acpi_madt.processor(0, 0), acpi_madt.entry(1, id=33, address=0xFEC00000),
+        acpi_madt.entry(1, id=34, address=0xFEC01000, gsi=24)])))
+    found = examine([("ivrs", ivrs), ("madt", table_of_cpus)])
+    told = "\n".join(lines(found))
+    for words in ("AMD unit: 0000:00:00.2 at 0xfeb80000: 32-bit destinations, 128-bit entries",
+                  "I/O APIC 33 sends as 00:14.0", "AMD's units are explained and not simulated.",
+                  "no AMD unit names I/O APIC 34; Linux then remaps nothing"):
+        assert words in told
+    (unit,) = to_dict(found)["machine"]["amd_units"]
+    assert (unit["bdf"], unit["base"], len(unit["devices"])) == ("00:00.2", 0xFEB80000, 7)
+    built = rebuild(found.picture)
+    assert built.machine.units == 0 or not any(built.run().live(each) for each in range(built.machine.units))
+    assert built.chips[0].sid == 0xA0
+    assert "1 units of AMD, which are explained and not simulated" in str(built.left[0])
 
 
 def test_a_unit_that_is_described_twice_is_one_unit_by_its_higher_type():
