@@ -39,7 +39,7 @@ def _values(typecode: str, number: int, length: int) -> array[int]:
 class Crowd(list[int]):
     """vCPUs in ascending order, more than `MANY`; none of them is switched off in its mode."""
 
-    __slots__ = ("_bases", "_boots", "_calm", "_marks", "_plain", "_ready", "_state", "_svr")
+    __slots__ = ("_bases", "_boots", "_calm", "_held", "_marks", "_plain", "_ready", "_state", "_svr")
 
     def __init__(self, members: Sequence[int]) -> None:
         super().__init__(members)
@@ -51,6 +51,7 @@ class Crowd(list[int]):
         self._ready: list[int] = self
         self._calm: list[int] = self
         self._marks: dict[tuple[str, int, int], int] = {}
+        self._held: dict[tuple[str, int], array[int]] = {}
 
     def ready(self, m: Machine) -> list[int]:
         """Those that take fixed interrupts: enabled by software (SDM 11.4.7.2)."""
@@ -87,6 +88,14 @@ class Crowd(list[int]):
             m.ldr[vcpu] = 0
         self._plain = m.ldr[:], m.apic_mode[:]
         return bool(changed)
+
+    def holds(self, name: str, value: int, values: array[int]) -> bool:
+        """Whether the array of this name is still what it was when every member had been given the value."""
+        return self._held.get((name, value)) == values
+
+    def given(self, name: str, value: int, values: array[int]) -> None:
+        """Every member has the value now: remembered for `holds`."""
+        self._held[name, value] = values[:]
 
     def marks(self, m: Machine, typecode: str, width: int, value: int) -> int:
         """A number with `value` in each of the `width` places that every member has in an array."""
@@ -157,19 +166,16 @@ def start(m: Machine, who: Crowd) -> None:
 def put(m: Machine, who: Crowd, name: str, width: int, value: int) -> bool:
     """Set all places that every member has in an array; whether anything changed."""
     values: array[int] = getattr(m, name)
-    code = values.typecode
-    if len(who) == m.vcpus:
-        all_ = array(code, [value]) * (width * m.vcpus)
-        changed = values != all_
-        setattr(m, name, all_ if changed else values)
-        return changed
-    before = _number(values)
+    if who.holds(name, value, values):
+        return False
+    before, code = _number(values), values.typecode
     full = who.marks(m, code, width, (1 << 8 * values.itemsize) - 1)
     after = before & ~full | (who.marks(m, code, width, value) if value else 0)
-    if after == before:
-        return False
-    setattr(m, name, _values(code, after, width * m.vcpus))
-    return True
+    if after != before:
+        values = _values(code, after, width * m.vcpus)
+        setattr(m, name, values)
+    who.given(name, value, values)
+    return after != before
 
 
 def wait_for_start(m: Machine, who: Crowd, boot: int) -> None:

@@ -173,6 +173,19 @@ def test_a_crowd_sees_that_priorities_changed():
     assert winners == [1, 2, 3, 5]
 
 
+@pytest.mark.parametrize("modes", ["x" * 70, "x2" * 70], ids=["all", "half"])
+def test_a_second_init_finds_every_array_as_the_first_left_it(monkeypatch, modes):
+    m = world(modes)
+    program(m, 0, dlm=5)
+    worked, number = [], crowd._number
+    monkeypatch.setattr(crowd, "_number", lambda values: worked.append(values) or number(values))
+    step(m, signal(), trace=False)
+    first = len(worked)
+    m.tpr[4] = 0x30
+    step(m, signal(), trace=False)
+    assert m.tpr[4] == 0 and first > 10 and len(worked) - first == 2    # and `waiting`, of which the first vCPU has 0
+
+
 def test_only_so_many_crowds_are_remembered():
     m = world("x" * 70)
     for vcpu in range(70):
