@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vsim.layouts.bits import get
 from vsim.layouts.registers import HPET_CONFIG, HPET_ROUTE
-from vsim.state.arrays import HPET_WORDS, Machine
+from vsim.state.arrays import HPET_WORDS, LAST_NS, Machine
 from vsim.state.trace import Act, Kind, node
 
 BASE, LENGTH = 0xFED00000, 0x400
@@ -80,9 +80,9 @@ def write(m: Machine, offset: int, width: int, new: int) -> None:
     bits = (1 << 8 * width) - 1 << shift
     whole = value(m, first) & ~bits | new << shift & bits
     if first == CONFIG:
-        m.hpet[_COUNTER], m.hpet[_SINCE], m.hpet[_ON] = counter(m), m.clock, whole & 1
+        m.hpet[_COUNTER], m.hpet[_SINCE], m.hpet[_ON] = counter(m), min(m.clock, LAST_NS), whole & 1
     elif first == COUNTER:
-        m.hpet[_COUNTER], m.hpet[_SINCE] = whole & _M64, m.clock
+        m.hpet[_COUNTER], m.hpet[_SINCE] = whole & _M64, min(m.clock, LAST_NS)
     else:
         _write_timer(m, *_timer(m, first), whole, new << shift & bits)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vsim.devices import vlapic
 from vsim.layouts.bits import get
 from vsim.layouts.registers import ESR, LVT_TIMER, TIMER_DIVIDE
-from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.arrays import LAST_NS, LVTS, Apic, Machine
 from vsim.state.trace import Act, Kind, Warn, node
 
 TSC_DEADLINE_MSR = 0x6E0
@@ -40,7 +40,7 @@ def write_initial(m: Machine, vcpu: int, value: int) -> None:
         m.emit(node(Kind.VLAPIC, vcpu), Act.WARNED, Warn.TIMER_MODE, value)
         return
     m.timer_initial[vcpu] = value
-    m.timer_due[vcpu] = m.clock + value * count_ns(m, vcpu) if value else 0
+    _start(m, vcpu, value)
 
 
 def write_divide(m: Machine, vcpu: int, value: int) -> None:
@@ -48,7 +48,12 @@ def write_divide(m: Machine, vcpu: int, value: int) -> None:
     left = current(m, vcpu)
     m.timer_divide[vcpu] = value & TIMER_DIVIDE.divide.mask
     if left:
-        m.timer_due[vcpu] = m.clock + left * count_ns(m, vcpu)
+        _start(m, vcpu, left)
+
+
+def _start(m: Machine, vcpu: int, count: int) -> None:
+    """Count from here; 0 lets the timer stand."""
+    m.timer_due[vcpu] = min(m.clock + count * count_ns(m, vcpu), LAST_NS) if count else 0
 
 
 def mode_changed(m: Machine, vcpu: int, before: int) -> None:
@@ -82,7 +87,7 @@ def expire(m: Machine) -> None:
         if mode(m, vcpu) == PERIODIC:
             length = m.timer_initial[vcpu] * count_ns(m, vcpu)
             periods += (now - due) // length if length else 0
-            m.timer_due[vcpu] = due + periods * length if length else 0
+            m.timer_due[vcpu] = min(due + periods * length, LAST_NS) if length else 0
         else:
             m.timer_due[vcpu] = 0
         _fire(m, vcpu, periods)

@@ -71,8 +71,8 @@ HPET_WORDS = 4
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
                 "waiting", "nmi", "in_nmi", "cmci", "timer_initial", "timer_divide", "timer_due")
 _COUNTERS = ("tick", "serials", "serial", "doomed", "created", "nobody", "handlers", "pinned")
-_MOST, _LAST_NS = 1 << 62, (1 << 64) - 1
-"""Where counters and the clock stop in a saved machine; nobody gets there by playing."""
+_MOST, LAST_NS = 1 << 62, (1 << 64) - 1
+"""Where counters stop in a saved machine, and the clock, there and in a device; nobody gets there by playing."""
 _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
@@ -268,7 +268,7 @@ class Machine:
             if isinstance(value, array):
                 state[name] = _pack(value)
             elif isinstance(value, int) and name != "quirks":     # the profile has their names
-                state[name] = min(value, _MOST if name in _COUNTERS else _LAST_NS) if name in _CLAMPED else value
+                state[name] = min(value, _MOST if name in _COUNTERS else LAST_NS) if name in _CLAMPED else value
         state["cache"] = {str(k): list(v) for k, v in self.cache.items()}
         state["pages"] = {str(k): v for k, v in self.pages.items()}
         state["bound"] = [list(bound) for bound in self.bound]

@@ -132,3 +132,11 @@ def test_the_block_is_saved_and_reset():
     assert Machine.load(rig.m.save()) == rig.m
     rig.do(c.Reset())
     assert set(rig.m.hpet) == {0}
+
+
+@pytest.mark.parametrize("offset", [0x10, 0xF0])
+def test_a_clock_at_its_end_is_no_mistake(offset):
+    rig = started()
+    rig.m.clock = (1 << 64) + 50
+    write(rig, offset, 1)
+    assert rig.m.hpet[2] == (1 << 64) - 1 and Machine.load(rig.m.save()).hpet == rig.m.hpet

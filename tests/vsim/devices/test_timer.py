@@ -10,6 +10,7 @@ from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import LVT_TIMER
 from vsim.machine import step
 from vsim.state import commands as c
+from vsim.state.arrays import Machine
 from vsim.state.trace import Act, Warn
 
 VECTOR = 0xEC
@@ -182,3 +183,19 @@ def test_an_x2apic_has_the_same_timer():
     msr(m, 1, "LVT_TIMER", VECTOR)
     msr(m, 1, "TIMER_INITIAL", 5)
     assert reached(tick(m, 1000)) == [1]
+
+
+@pytest.mark.parametrize("mode", [timer.ONE_SHOT, timer.PERIODIC])
+@pytest.mark.parametrize("clock", [(1 << 64) - 1, (1 << 64) + 5])
+def test_a_clock_at_its_end_is_no_mistake(clock, mode):
+    """A session may come with such a clock; edited costs get there, too."""
+    m = machine()
+    m.clock = clock
+    write(m, 1, "LVT_TIMER", LVT_TIMER.make(vector=VECTOR, mode=mode))
+    write(m, 1, "TIMER_INITIAL", 0xFFFFFFFF)
+    assert m.timer_due[1] == (1 << 64) - 1
+    m.clock -= 1 << 32
+    write(m, 1, "TIMER_DIVIDE", 10)
+    tick(m, 1)
+    m.clock = clock
+    assert reached(tick(m, 1)) == [1] and Machine.load(m.save()).timer_due == m.timer_due
