@@ -210,3 +210,27 @@ def test_an_xapic_of_a_mixed_machine_compares_8_bits_of_a_physical_destination(d
 def test_xens_clusters_have_no_broadcast_and_are_compared_with_the_low_8_bits(dest, wanted):
     m = world("xxx", ldrs=(0x11, 0x12, 0x21), cluster=True, matching="xen")
     assert routes.match(m, dest, 1, 0) == wanted
+
+
+def slow_xen_match(m, dest):
+    """Unit by unit: an x2APIC compares cluster and bits, an xAPIC the low 8 bits by its own model."""
+    out = []
+    for vcpu, mode in enumerate(m.apic_mode):
+        mine, small = m.ldr[vcpu] >> 24, dest & 0xFF
+        if mode == Apic.X2APIC:
+            found = m.ldr[vcpu] >> 16 == dest >> 16 and m.ldr[vcpu] & dest & 0xFFFF
+        elif m.dfr[vcpu] >> 28 == 15:
+            found = mine & small
+        else:
+            found = mine // 16 == small // 16 and mine % 16 & small % 16
+        out += [vcpu] if found and mode != Apic.DISABLED else []
+    return out
+
+
+@pytest.mark.parametrize("modes", ["x" * 24, "x2" * 12, "x-2x" * 6])
+@pytest.mark.parametrize("cluster", [False, True])
+def test_every_logical_destination_by_xens_rules(modes, cluster):
+    ldrs = [1 << n % 8 if not cluster else n // 4 % 16 << 4 | 1 << n % 4 for n in range(24)]
+    m = world(modes, ldrs=ldrs, cluster=cluster, matching="xen")
+    for dest in (*range(0x200), *range(0x10000, 0x10200), 0xFFFF, 0x1FFFF, 0xFFFFFFFF):
+        assert routes.match(m, dest, 1, 0) == slow_xen_match(m, dest), hex(dest)

@@ -185,9 +185,9 @@ def test_an_entry_that_becomes_unmasked_and_level_sends_if_the_line_is_up():
     assert reached(entry(m, PIN, vector=0x61, **LEVEL)) == []
 
 
-@pytest.mark.parametrize("pin", [48, 255])
-def test_a_pin_that_does_not_exist_does_nothing(pin):
-    assert drops(line(machine(), pin, 1)) == [Drop.NO_PIN]
+@pytest.mark.parametrize("pins, pin", [(24, 24), (24, 255), (48, 48), (1, 1)])
+def test_a_pin_that_does_not_exist_does_nothing(pins, pin):
+    assert drops(line(machine(ioapic_pins=pins), pin, 1)) == [Drop.NO_PIN]
 
 
 def test_a_line_is_up_while_any_wire_holds_it():

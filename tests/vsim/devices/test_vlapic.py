@@ -293,3 +293,4 @@ def test_a_unit_that_is_off_offers_nothing_whatever_its_irr_holds():
     vlapic.set_mode(m, 1, Apic.DISABLED)
     m.irr[8 + 3] = 1
     assert cpus.acknowledge(m, 1) is None and m.irr[8 + 3] == 1
+    assert (vlapic.acknowledge(m, 1), vlapic.acknowledge(m, 0)) == (-1, -1)
