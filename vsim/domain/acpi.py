@@ -1,9 +1,9 @@
 """The ACPI tables of a domain, and tables of real machines (V 8, X 6.3, 6.4): what the kit makes of them and reads.
 
     tables = load("dmar.bin")           # or a text of acpidump, with any number of tables
-    dmar_of(machine), madt_of(machine)  # what the toolstack would hand to its guest
+    dmar_of(machine), madt_of(machine), hpet_of(machine)    # what the toolstack would hand to its guest
 
-The formats are in `acpi_dmar` and `acpi_madt`; names that most callers need are here as well.
+The formats are in `acpi_dmar`, `acpi_madt` and `acpi_hpet`; names that most callers need are here as well.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vsim.devices import hpet
 from vsim.layouts.interfaces import Caps
-from vsim.readers import acpi_dmar, acpi_ivrs, acpi_madt, acpi_text
+from vsim.readers import acpi_dmar, acpi_hpet, acpi_ivrs, acpi_madt, acpi_text
 from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
+from vsim.readers.acpi_hpet import Hpet
 from vsim.readers.acpi_madt import Madt, madt
 from vsim.readers.acpi_table import MAX_DUMP, XEN, AcpiError, DumpError, Oem
 from vsim.readers.pieces import Remark, few
 from vsim.state import xen_quirks
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 
-__all__ = ["INTR_REMAP", "IOAPIC_ID", "X2APIC_OPT_OUT", "XEN", "AcpiError", "Coverage", "Dmar", "DumpError", "Madt",
-           "Oem", "Other", "Read", "Scope", "Unit", "dmar", "dmar_of", "load", "load_all", "madt", "madt_of",
-           "of_block", "parse", "read", "tables"]
+__all__ = ["INTR_REMAP", "IOAPIC_ID", "X2APIC_OPT_OUT", "XEN", "AcpiError", "Coverage", "Dmar", "DumpError", "Hpet",
+           "Madt", "Oem", "Other", "Read", "Scope", "Unit", "dmar", "dmar_of", "hpet_of",
+           "load", "load_all", "madt", "madt_of", "of_block", "parse", "read", "tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,12 @@ class Other:
         return self.data
 
 
-Table = Dmar | Madt | acpi_ivrs.Table | Other
-_READERS: dict[str, Callable[[bytes], tuple[Dmar | Madt | acpi_ivrs.Table, tuple[AcpiError, ...]]]] = {
-    "DMAR": acpi_dmar.take, "APIC": acpi_madt.take, "IVRS": acpi_ivrs.take}
+Told = Dmar | Madt | acpi_ivrs.Table | Hpet
+Table = Told | Other
+_READERS: dict[str, Callable[[bytes], tuple[Told, tuple[AcpiError, ...]]]] = {
+    "DMAR": acpi_dmar.take, "APIC": acpi_madt.take, "IVRS": acpi_ivrs.take, "HPET": acpi_hpet.take}
+SIGNATURES = tuple(signature.encode() for signature in _READERS)
+"""How the bytes of a table begin that is read."""
 
 
 class Read(NamedTuple):
@@ -102,7 +107,8 @@ def _text(data: bytes, file: str) -> str:
             return data.decode("utf-8", errors="replace")
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        message = f"found byte {data[error.start]:#04x}; allowed: a DMAR, APIC or IVRS table, or the text of acpidump"
+        allowed = "a DMAR, APIC, IVRS or HPET table, or the text of acpidump"
+        message = f"found byte {data[error.start]:#04x}; allowed: {allowed}"
         raise DumpError(file, line, column, error.start, message) from None
 
 
@@ -130,9 +136,10 @@ def load_all(path: str | os.PathLike[str]) -> Read:
 def dmar_of(m: Machine, opt_out: bool = False) -> bytes:
     """The DMAR of a machine: its units in order, each with what sits behind it; no bytes where there is none.
 
-    The unit that takes everybody whom no other names comes last; the I/O APIC is listed in its unit, since software
-    learns its requester id nowhere else (V 8.1). opt_out: X2APIC_OPT_OUT. Under quirk xen.D38 an HVM domain without
-    a unit has a table all the same: made of a configuration that is all zeros, so that the width is 0 - 1 (X 6.3).
+    The unit that takes everybody whom no other names comes last; I/O APICs and an HPET that sends messages are listed
+    in theirs, since software learns their requester ids nowhere else (V 8.1). opt_out: X2APIC_OPT_OUT. Under quirk
+    xen.D38 an HVM domain without a unit has a table all the same: made of a configuration that is all zeros, so that
+    the width is 0 - 1 (X 6.3).
     """
     live = [unit for unit in range(m.units) if m.live(unit)]
     if not live:
@@ -145,6 +152,8 @@ def dmar_of(m: Machine, opt_out: bool = False) -> bytes:
     return bytes(acpi_dmar.table((_unit(m, unit, unit == rest) for unit in order), m.profile.capabilities.width, flags))
 
 
+HPET_NUMBER = 0
+"""Number of the only HPET, in its table and in its scope."""
 _NOBODY = -1
 
 
@@ -155,11 +164,18 @@ def _empty() -> bytes:
 
 
 def _unit(m: Machine, unit: int, rest: bool) -> Unit:
-    sid = m.profile.options.ioapic_sid
     scopes = [] if rest else list(_scopes(m, unit))
-    if m.unit_of(sid) == unit:
-        scopes.append(acpi_dmar.scope_of(acpi_dmar.SCOPE_IOAPIC, sid, IOAPIC_ID))
+    scopes += (scope for scope in _platform(m) if m.unit_of(scope.source) == unit)
     return acpi_dmar.unit(m.latch[LATCH_WORDS * unit + Latch.MMIO_BASE], scopes, rest)
+
+
+def _platform(m: Machine) -> Iterator[Scope]:
+    """The requesters that are no functions: I/O APICs by the ids of the MADT, an HPET by the number of its table."""
+    options = m.profile.options
+    for enumeration, each in enumerate(options.ioapics, IOAPIC_ID):
+        yield acpi_dmar.scope_of(acpi_dmar.SCOPE_IOAPIC, each.sid, enumeration)
+    if options.hpet_timers:
+        yield acpi_dmar.scope_of(acpi_dmar.SCOPE_HPET, options.hpet_sid, HPET_NUMBER)
 
 
 def _scopes(m: Machine, unit: int) -> Iterator[Scope]:
@@ -189,11 +205,19 @@ def _path(m: Machine, bdf: int) -> tuple[int, list[tuple[int, int]]]:
 
 
 def madt_of(m: Machine) -> bytes:
-    """The MADT of a machine: all its vCPUs, and its I/O APIC. Under quirk xen.D42 APIC IDs are cut to 8 bits.
+    """The MADT of a machine: all its vCPUs, and its I/O APICs with their first GSIs.
 
-    Larger IDs get entries of type 9 otherwise. The tables of the series have the revision that Xen's tools write.
+    APIC IDs of more than 8 bits get entries of type 9; under quirk xen.D42 they are cut. The tables of the series have
+    the revision that Xen's tools write.
     """
     series = m.profile.options.model != "vtd"
     ids = [m.profile.options.apic_id(vcpu) for vcpu in range(m.vcpus)]
     revision = acpi_madt.XEN_REVISION if series else acpi_madt.REVISION
-    return madt(ids, bool(m.quirks & xen_quirks.MADT_U8), revision)
+    chips = [(each.window, each.gsi) for each in m.profile.options.ioapics]
+    return madt(ids, bool(m.quirks & xen_quirks.MADT_U8), revision, chips)
+
+
+def hpet_of(m: Machine) -> bytes:
+    """The HPET table of a machine; no bytes where no timer sends messages of its own."""
+    timers = m.profile.options.hpet_timers
+    return bytes(acpi_hpet.table(hpet.BASE, timers, HPET_NUMBER)) if timers else b""

@@ -117,7 +117,7 @@ class _Reader:
     def source(self, name: str, data: bytes | str) -> None:
         """One file, or one text."""
         if isinstance(data, bytes):
-            if data[:4] in (b"DMAR", b"APIC", b"IVRS") and _NOT_TEXT.search(data[:48]):
+            if data[:4] in acpi.SIGNATURES and _NOT_TEXT.search(data[:48]):
                 return self.binary(name, data)
             data, remarks = text_of(data, name)
             self.remarks += remarks

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from vsim.domain.acpi import Dmar, Madt
+from vsim.domain.acpi import Dmar, Hpet, Madt
 from vsim.findings.paste import Pasted
 from vsim.layouts.bits import get
 from vsim.layouts.registers import ECAP, GSTS, HPET_ID
@@ -212,6 +212,8 @@ def see(pasted: Pasted) -> Picture:
             _madt(picture, record)
         elif isinstance(record.table, acpi_ivrs.Table) and picture.ivrs is None:
             _ivrs(picture, record)
+        elif isinstance(record.table, Hpet):
+            _timers(picture, record.table.timers)
     for name, take in _TAKERS.items():
         for record in pasted.of(name):
             take(picture, record)

@@ -38,6 +38,7 @@ In the order in which to read them; a module imports only from those above it:
     acpi_text           the same in texts: acpidump, iasl, dumps of bytes
     acpi_dmar           the table DMAR: units and what sits behind each
     acpi_madt           the table MADT: processors and I/O APICs
+    acpi_hpet           the table HPET: event timers
     acpi_ivrs           the table IVRS: AMD's IOMMUs and what sits behind each
     amd_log             what Linux and Xen log of AMD's IOMMUs
     amd_tables          remapping tables of AMD's IOMMUs

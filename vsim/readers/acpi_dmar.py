@@ -66,7 +66,7 @@ SCOPES = {SCOPE_ENDPOINT: "PCI endpoint", SCOPE_BRIDGE: "PCI sub-hierarchy", SCO
           SCOPE_HPET: "HPET", SCOPE_NAMESPACE: "ACPI namespace device"}
 """What a device scope can name."""
 IOAPIC_ID = 1
-"""Id of the only I/O APIC of a domain, as the MADT gives it (X 6.4)."""
+"""Id of the first I/O APIC of a domain, as the MADT gives it (X 6.4); others count on from it."""
 
 
 class Scope(Structure):

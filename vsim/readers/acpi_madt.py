@@ -143,13 +143,15 @@ def wrapped(uid: int, apic_id: int) -> Structure:
     return entry(0, uid=uid & 0xFF, id=apic_id & 0xFF, flags=ENABLED)
 
 
-def madt(apic_ids: Sequence[int], wraps: bool = False, revision: int = REVISION) -> bytes:
-    """The table of a domain, in Xen's order: overrides, the I/O APIC, the processors (X 6.4).
+def madt(apic_ids: Sequence[int], wraps: bool = False, revision: int = REVISION,
+         ioapics: Iterable[tuple[int, int]] = ((IOAPIC_ADDRESS, 0),)) -> bytes:
+    """The table of a domain, in Xen's order: overrides, the I/O APICs, the processors (X 6.4).
 
-    apic_ids: APIC ID of each vCPU. wraps: IDs are cut to 8 bits (quirk xen.D42). ValueError for an ID over 32 bits.
+    apic_ids: APIC ID of each vCPU. wraps: IDs are cut to 8 bits (quirk xen.D42). ioapics: (address, first GSI) of each;
+    their ids count from `IOAPIC_ID`. ValueError for an ID over 32 bits.
     """
     overrides = [entry(2, source=0, gsi=2), *(entry(2, source=irq, gsi=irq, flags=LOW_LEVEL) for irq in PCI_ISA_IRQS)]
-    ioapic = entry(1, id=IOAPIC_ID, address=IOAPIC_ADDRESS)
+    chips = (entry(1, id=id_, address=address, gsi=gsi) for id_, (address, gsi) in enumerate(ioapics, IOAPIC_ID))
     make_one = wrapped if wraps else processor
     processors = (make_one(number, apic_id) for number, apic_id in enumerate(apic_ids))
-    return bytes(table([*overrides, ioapic, *processors], revision))
+    return bytes(table([*overrides, *chips, *processors], revision))

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.domain.acpi import AcpiError, Dmar, DumpError, Madt, Other
-from vsim.machine import step
-from vsim.readers import acpi_dmar, acpi_madt, acpi_text
+from vsim.findings import catalogue
+from vsim.machine import read, step
+from vsim.readers import acpi_dmar, acpi_hpet, acpi_madt, acpi_text
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
@@ -82,7 +83,7 @@ def test_a_text_that_is_no_dump_is_refused_with_line_and_column(text, line, colu
 
 
 def test_bytes_that_are_neither_a_table_nor_text_are_refused_at_their_place():
-    with pytest.raises(DumpError, match=r"<bytes>:2:3: found byte 0xff; allowed: a DMAR, APIC or IVRS table, or the"):
+    with pytest.raises(DumpError, match=r"<bytes>:2:3: found byte 0xff; allowed: a DMAR, APIC, IVRS or HPET table, "):
         acpi.tables(b"a\nbb\xff")
 
 
@@ -229,6 +230,57 @@ def test_a_guest_that_renames_its_local_apics_does_not_change_the_table():
     assert acpi.madt_of(m) == before
 
 
+# Three I/O APICs, GSIs 0 to 23, 24 to 31 and 64 to 79, and an HPET: requesters that no lspci shows.
+MORE = ((0xFEC01000, 24, 8, 0xF01F), (0xFEC01400, 64, 16, 0x2088))
+PLATFORM = {"ioapic_pins": 24, "more_ioapics": MORE, "hpet_timers": 8, "hpet_sid": 0xF00F}
+SENDERS = {("ioapic", 1): 0xFF00, ("ioapic", 2): 0xF01F, ("ioapic", 3): 0x2088, ("hpet", 0): 0xF00F}
+
+
+@pytest.mark.parametrize("scope", [{}, {0xFF00: 0, 0xF01F: 1, 0x2088: 0, 0xF00F: 1, -1: 2},
+                                   {0xFF00: 2, 0xF01F: 2, 0x2088: 1, 0xF00F: 0, -1: 2}])
+def test_every_io_apic_and_the_hpet_are_in_the_scope_of_the_unit_that_they_ask(scope):
+    m = machine(units=3 if scope else 1, scope=scope, **PLATFORM)
+    units = acpi.parse(acpi.dmar_of(m)).units
+    kinds = {"ioapic": acpi_dmar.SCOPE_IOAPIC, "hpet": acpi_dmar.SCOPE_HPET}
+    found = {(each["type"], each["enumeration"]): (each.source, unit.base) for unit in units for each in unit.scopes}
+    assert found == {(kinds[kind], number): (sid, 0xFED90000 + 4096 * m.unit_of(sid))
+                     for (kind, number), sid in SENDERS.items()}
+
+
+def test_the_madt_has_every_io_apic_with_its_first_gsi():
+    table = acpi_madt.parse(acpi.madt_of(machine(**PLATFORM)))
+    assert [(each["id"], each["address"], each["gsi"]) for each in table.ioapics] == [
+        (1, 0xFEC00000, 0), (2, 0xFEC01000, 24), (3, 0xFEC01400, 64)]
+    assert [table.pin_of(gsi) for gsi in (23, 24, 79)] == [(0, 23), (1, 0), (2, 15)]
+
+
+def test_the_hpet_table_says_where_the_timers_are_and_how_many():
+    assert acpi.hpet_of(machine()) == b""
+    m = machine(**PLATFORM)
+    table = acpi_hpet.parse(acpi.hpet_of(m))
+    assert (table["address"], table.timers, table["number"], len(table)) == (0xFED00000, 8, 0, 56)
+    assert table["id"] == read(m, 0xFED00000, 4), "as the block's own register has it"
+
+
+@pytest.mark.parametrize("form", ["text", "bytes"])
+def test_what_a_machine_has_is_read_back_without_a_remark(form):
+    """DMAR, MADT and HPET by way of `vsim read`: I/O APICs, their GSIs and who sends for them, timers; no finding."""
+    m = machine(units=2, scope={0x2088: 0, -1: 1}, vcpus=300, **PLATFORM)
+    made = {"DMAR": acpi.dmar_of(m), "APIC": acpi.madt_of(m), "HPET": acpi.hpet_of(m)}
+    if form == "text":
+        sources = [("tables.txt", dump(*made.items()).encode())]
+    else:
+        sources = [(f"{name}.bin", data) for name, data in made.items()]
+    seen = catalogue.examine(sources)
+    assert (list(seen.pasted.remarks), list(seen.findings)) == ([], [])
+    picture = seen.picture
+    assert {key: rid for key, (rid, _) in picture.requesters.items()} == SENDERS
+    assert {key: base for key, base in picture.behind.items() if base == 0xFED90000} == {("ioapic", 3): 0xFED90000}
+    assert {each.id: (each.address, each.gsi) for each in picture.ioapics.values()} == {
+        1: (0xFEC00000, 0), 2: (0xFEC01000, 24), 3: (0xFEC01400, 64)}
+    assert (picture.timers, len(picture.cpus)) == (8, 300)
+
+
 def test_the_declarations_print_as_documentation():
-    for layout in (*acpi_dmar.STRUCTURES.values(), acpi_dmar.SCOPE, *acpi_madt.ENTRIES.values()):
+    for layout in (*acpi_dmar.STRUCTURES.values(), acpi_dmar.SCOPE, *acpi_madt.ENTRIES.values(), acpi_hpet.HPET):
         assert layout.section and layout.rows()
