@@ -269,7 +269,7 @@ def listed(text: str, file: str = "listing") -> Program:
 
 def shipped(name: str) -> Program:
     """A program that comes with the kit: "driver". ValueError for another."""
-    place = files("vsim.guest") / "share"
+    place = files("vsim.guest")
     known = sorted(each.name[:-4] for each in place.iterdir() if each.name.endswith(".lst"))
     if name not in known:
         raise ValueError(f"no program {name[:40]!r}; programs are {', '.join(known)}")
