@@ -20,7 +20,7 @@ def own() -> Iterator[tuple[str, bytes]]:
         for path in sorted((CHECKOUT / tree).rglob("*")):
             place = path.relative_to(CHECKOUT)
             skipped = {"__pycache__", "share", "_notebooks"} & {*place.parts} or place.parts[:2] == ("widgets", "site")
-            if path.is_file() and not skipped and path.suffix in (".py", ".js", ".css"):
+            if path.is_file() and not skipped and path.suffix in (".py", ".js", ".css", ".lst", ".runs"):
                 yield place.as_posix(), path.read_bytes()
 
 
