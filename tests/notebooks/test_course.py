@@ -9,6 +9,7 @@ from tests.notebooks.test_all import FOLDER, cells
 from tests.places import ROOT
 from tests.widgets.course import (
     test_caches,
+    test_driver,
     test_lessons,
     test_moving,
     test_priority,
@@ -27,7 +28,8 @@ STUDENTS = ("Ada", "Grace", "Edsger")
 BY_HAND = {"04_the_local_apic": test_priority, "05_edge_level_eoi": test_trigger,
            "07_messages_and_senders": test_senders, "13_caches_lie": test_caches,
            "14_moving_and_running_out": test_moving, "15_sizing_a_huge_vm": test_sizing,
-           "16_a_real_linux": test_real_linux, "17_two_machines": test_two_machines}
+           "16_a_real_linux": test_real_linux, "17_two_machines": test_two_machines,
+           "18_write_the_driver": test_driver}
 
 
 def right(notebook, name, numbers):

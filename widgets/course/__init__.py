@@ -23,5 +23,6 @@ In the order in which to read them; a module imports only from those above it:
     sizing          exercises of notebook 15
     real_linux      exercises of notebook 16
     two_machines    exercises of notebook 17
+    driver          a driver of real instructions, and exercises of notebook 18
     quiz            `Quiz`: the exercises of a notebook for one student
 """

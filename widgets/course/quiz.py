@@ -49,6 +49,7 @@ LESSONS: dict[str, str] = {
     "15_sizing_a_huge_vm": "widgets.course.sizing",
     "16_a_real_linux": "widgets.course.real_linux",
     "17_two_machines": "widgets.course.two_machines",
+    "18_write_the_driver": "widgets.course.driver",
 }
 """The module with the exercises of each notebook, as its `TASKS`."""
 GUEST = "guest"
