@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsim.devices import dma, faults, hpet, msi, queue, remap, timer, vioapic, viommu, vlapic, vlapic_regs, vvtd
+from vsim.devices import (
+    dma,
+    faults,
+    hpet,
+    lint,
+    msi,
+    queue,
+    remap,
+    timer,
+    vioapic,
+    viommu,
+    vlapic,
+    vlapic_regs,
+    vpic,
+    vvtd,
+)
 from vsim.devices.checks import DROP, MODE_BIT, PASS
 from vsim.devices.faults import Message
 from vsim.layouts.bits import get, put
@@ -26,6 +41,8 @@ from vsim.xen import paths as xen_paths
 from vsim.xen import queue as xen_queue
 from vsim.xen import vvtd as xen_vvtd
 
+TIMER_GSI = 2
+"""Where IRQ 0 is wired to at the I/O APIC (A 7.3)."""
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24
 _VMSI, _KIND = node(Kind.VMSI), 0xFF << 24
@@ -464,6 +481,59 @@ def _pin(m: Machine, command: c.Pin) -> None:
         _send_pins(m, vioapic.set_line(m, pin, command.level))
 
 
+def _isa(m: Machine, command: c.Isa) -> None:
+    """A line of the mainboard: first to the 8259 pair, then to the I/O APIC's pin, by one wire."""
+    m.new_serial()
+    before = m.intr
+    if vpic.answers(m):
+        vpic.line(m, command.irq, command.level)
+        lint.follow(m, before)
+    pin = m.profile.options.pin_of(command.irq or TIMER_GSI)
+    if command.irq == vpic.CASCADE or pin < 0 or m.direct[pin] == command.level:
+        return
+    sent = _send_pins(m, vioapic.set_line(m, pin, command.level))
+    if sent and m.intr > before and lint.listeners(m):
+        m.emit(_VIOAPIC | pin, Act.WARNED, Warn.BOTH_WAYS, m.rte[pin], command.irq)
+
+
+def _port_write(m: Machine, command: c.PortWrite) -> None:
+    if not _port_answers(m, command.port, command.byte):
+        return
+    before = m.intr
+    vpic.write(m, command.port, command.byte)
+    _follow_intr(m, before)
+
+
+def _port_read(m: Machine, command: c.PortRead) -> None:
+    """Ports that nothing answers at read all ones."""
+    answers = _port_answers(m, command.port, 0xFF)
+    value, before = vpic.value(m, command.port) if answers else 0xFF, m.intr
+    m.emit(node(Kind.VPIC, command.port >> 7 & 1), Act.READ, command.port, value, 1)
+    if answers:
+        vpic.after_read(m, command.port)
+        _follow_intr(m, before)
+
+
+def _port_answers(m: Machine, port: int, value: int) -> bool:
+    if port in vpic.PORTS and vpic.answers(m):
+        return True
+    m.emit(node(Kind.QEMU), Act.DROPPED, Drop.UNCLAIMED, port, value)
+    return False
+
+
+def _follow_intr(m: Machine, before: int) -> None:
+    """What a port access made of INTR: an interrupt, when it rose."""
+    if m.intr > before:
+        m.new_serial()
+    lint.follow(m, before)
+
+
+def _lint(m: Machine, command: c.Lint) -> None:
+    if _known_vcpu(m, command.vcpu) and m.lint[2 * command.vcpu + command.pin] != command.level:
+        m.new_serial()
+        lint.drive(m, command.vcpu, command.pin, command.level)
+
+
 def _intx(m: Machine, command: c.Intx) -> None:
     place = m.bus.place(command.bdf)
     pin = m.profile.options.pin_of(m.bus.gsi(command.bdf)) if place >= 0 else -1
@@ -511,7 +581,9 @@ def _iret(m: Machine, command: c.Iret) -> None:
 
 
 def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
-    if _known_vcpu(m, command.vcpu):
+    if not _known_vcpu(m, command.vcpu):
+        return
+    if not ((m.intr or m.extint[command.vcpu]) and lint.acknowledge(m, command.vcpu)):
         vlapic.acknowledge(m, command.vcpu)
 
 
@@ -570,7 +642,8 @@ def _reset(m: Machine, command: c.Reset) -> None:
 
 _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Domctl: _domctl, c.Mmio: _mmio, c.MmioRead: _mmio_read, c.RamWrite: _ram, c.ConfigWrite: _config, c.Msi: _msi,
-    c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.ApicWrite: _apic_write, c.Msr: _msr,
+    c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.Isa: _isa, c.PortWrite: _port_write,
+    c.PortRead: _port_read, c.Lint: _lint, c.ApicWrite: _apic_write, c.Msr: _msr,
     c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Bind: _bind, c.HostIrq: _host_irq, c.Tick: _tick,
     c.OutOfMemory: _out_of_memory, c.DeviceError: _device_error, c.Dma: _dma, c.Reset: _reset}
 

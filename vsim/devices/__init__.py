@@ -11,8 +11,10 @@ In the order in which to read them; a module imports only from those above it:
     hpet         timers that send messages
     vioapic      the I/O APIC
     crowd        many local APICs at once
+    vpic         the pair of 8259 interrupt controllers
     routes       which local APICs a destination names
     vlapic       local APICs: accept, take, end
+    lint         the pins of a local APIC, and ExtINT
     timer        the local APIC's timer
     vlapic_regs  local APICs as software sees them: registers, modes, IPIs
     faults       fault records and fault events

@@ -147,10 +147,9 @@ def noted(m: Machine, who: Crowd, bit: int) -> bool:
     return True
 
 
-def interrupt_all(m: Machine, who: Crowd) -> None:
-    """An NMI for every member."""
-    m.nmi = _values("B", _number(m.nmi) | who.marks(m, "B", 1, 1), m.vcpus)
-    m.unseen(Act.SIGNALLED, len(who))
+def interrupt_all(m: Machine, who: Crowd, name: str) -> None:
+    """An NMI, or ExtINT, for every member. name: of the array that notes it."""
+    setattr(m, name, _values("B", _number(getattr(m, name)) | who.marks(m, "B", 1, 1), m.vcpus))
 
 
 def start(m: Machine, who: Crowd) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from vsim.devices import crowd, routes
+from vsim.devices import crowd, routes, vpic
 from vsim.devices.crowd import Crowd
 from vsim.layouts.formats import Dlm
-from vsim.layouts.registers import APIC_BASE, ESR, SVR
+from vsim.layouts.registers import APIC_BASE, ESR, LVT_LINT, SVR
 from vsim.state import xen_quirks
-from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.arrays import LVT_LINT0, LVTS, Apic, Machine
 from vsim.state.profile import DISABLED_TAKES, LOW_VECTORS_TAKEN, LOWEST_IS_FIRST, RH_IGNORED
 from vsim.state.trace import Act, Drop, Kind
 
@@ -24,6 +24,7 @@ NMI_VECTOR = 2
 """Exception vector of an NMI; its own vector field is ignored (SDM 11.8.4)."""
 LVT_ERROR_PLACE = 5
 """Place of the error entry among a unit's local vector table entries."""
+_PIN_IRR = LVT_LINT.irr.mask
 _SVR_ENABLE, _SVR_SUPPRESS = SVR.enable.mask, SVR.suppress.mask
 _VLAPIC = int(Kind.VLAPIC) << 24
 # As plain ints: members of an enumeration are slow to look up, and this is done for every interrupt.
@@ -230,18 +231,27 @@ def signal(m: Machine, vcpu: int, mode: int, vector: int, destination: int) -> N
         m.waiting[vcpu] = int(not m.apic_base[vcpu] & APIC_BASE.bsp.mask)
     elif mode == Dlm.SIPI:
         m.waiting[vcpu] = 0
+    elif mode == Dlm.EXTINT and _fetches(m):
+        m.extint[vcpu] = 1
+
+
+def _fetches(m: Machine) -> bool:
+    """Whether a message of ExtINT makes a vCPU fetch its vector: from an 8259 that was set up; emulators ignore it."""
+    return vpic.ready(m) and m.profile.options.pic == "datasheet"
 
 
 def _signalled_together(m: Machine, who: Crowd, mode: int) -> None:
     """NMI, SMI, INIT, SIPI or ExtINT at every member while nobody looks."""
     if mode == Dlm.SIPI:
         crowd.start(m, who)
+        return
+    m.unseen(Act.SIGNALLED, len(who))
+    if mode == Dlm.INIT:
+        _reset_together(m, who)
     elif mode == Dlm.NMI:
-        crowd.interrupt_all(m, who)
-    else:
-        m.unseen(Act.SIGNALLED, len(who))
-        if mode == Dlm.INIT:
-            _reset_together(m, who)
+        crowd.interrupt_all(m, who, "nmi")
+    elif mode == Dlm.EXTINT and _fetches(m):
+        crowd.interrupt_all(m, who, "extint")
 
 
 def error(m: Machine, vcpu: int, bit: int, about: int) -> None:
@@ -320,9 +330,39 @@ def end(m: Machine, vcpu: int) -> int:
     if vector < 0:
         return -1
     clear(m.isr, vcpu, vector)
-    broadcast = is_set(m.tmr, vcpu, vector) and not m.svr[vcpu] & _SVR_SUPPRESS
+    level = is_set(m.tmr, vcpu, vector)
+    broadcast = level and not m.svr[vcpu] & _SVR_SUPPRESS
     m.emit(_VLAPIC | vcpu, Act.ENDED, vector, int(broadcast))
+    if level:
+        _end_pins(m, vcpu, vector)
     return vector if broadcast else -1
+
+
+# --- level-triggered LINT pins; what else pins do is in `lint` ---
+
+
+def pin_up(m: Machine, vcpu: int, pin: int) -> bool:
+    """Whether a LINT pin is up: by what is wired to it, or LINT0 by the 8259 pair's INTR (not so in Xen)."""
+    return bool(m.lint[2 * vcpu + pin] or (pin == 0 and m.intr and m.profile.options.pic != "xen"))
+
+
+def pin_sends(m: Machine, vcpu: int, pin: int) -> None:
+    """A pin of fixed, level-triggered mode is up: it sets remote IRR and is accepted, unless remote IRR is set."""
+    at = LVTS * vcpu + LVT_LINT0 + pin
+    if not m.lvt[at] & _PIN_IRR:
+        m.lvt[at] |= _PIN_IRR
+        take_in(m, vcpu, m.lvt[at] & LVT_LINT.vector.mask, 1, m.apic_id[vcpu])
+
+
+def _end_pins(m: Machine, vcpu: int, vector: int) -> None:
+    """An EOI ends what a pin sent by level; a pin that is still up sends again (SDM 11.5.1)."""
+    for pin in (0, 1):
+        own = m.lvt[LVTS * vcpu + LVT_LINT0 + pin]
+        if own & _PIN_IRR and own & LVT_LINT.vector.mask == vector:
+            m.lvt[LVTS * vcpu + LVT_LINT0 + pin] = own & ~_PIN_IRR
+            if pin_up(m, vcpu, pin) and not own & LVT_LINT.mask.mask and own & LVT_LINT.tm.mask:
+                m.new_serial()
+                pin_sends(m, vcpu, pin)
 
 
 def _reset_values(m: Machine) -> tuple[tuple[str, int, int], ...]:
@@ -332,7 +372,7 @@ def _reset_values(m: Machine) -> tuple[tuple[str, int, int], ...]:
 
 
 _RESET = (("irr", 8, 0), ("isr", 8, 0), ("tmr", 8, 0), ("lvt", LVTS, 0x10000), ("dfr", 1, 0xFFFFFFFF), ("svr", 1, 0xFF),
-          *((name, 1, 0) for name in ("tpr", "esr", "esr_pending", "icr_low", "icr_high", "nmi", "in_nmi",
+          *((name, 1, 0) for name in ("tpr", "esr", "esr_pending", "icr_low", "icr_high", "nmi", "in_nmi", "extint",
                                       "timer_initial", "timer_divide", "timer_due")))
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from vsim.devices import routes, timer, vlapic
+from vsim.devices import lint, routes, timer, vlapic
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import (
@@ -31,6 +31,7 @@ _XAPIC_ACCESS = {offset: access for offset, _, access, _, _ in APIC}
 _X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}
 _LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_LINT0": 3, "LVT_LINT1": 4, "LVT_ERROR": 5}
 _LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name[:3] == "LVT"}
+_LINTS = ("LVT_LINT0", "LVT_LINT1")
 _LOWEST_SENT = LOWEST_IPI_SENT | xen_quirks.LOWEST_IPI
 SELF, OTHERS = 1, 3
 """Shorthands of an ICR: the sender alone; all others. 2 is all of them."""
@@ -145,6 +146,8 @@ def _write_lvt(m: Machine, vcpu: int, name: str, value: int) -> None:
     before = timer.mode(m, vcpu)
     m.lvt[at] = _stored_lvt(m, vcpu, name, value, m.lvt[at])
     timer.mode_changed(m, vcpu, before)
+    if name in _LINTS:
+        lint.written(m, vcpu, _LINTS.index(name))
 
 
 def _stored_lvt(m: Machine, vcpu: int, name: str, value: int, before: int) -> int:

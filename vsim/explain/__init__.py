@@ -4,6 +4,7 @@ In the order in which to read them; a module imports only from those above it:
 
     warned     what a machine warns of
     sentences  events as sentences
+    wired      the checks on a line to the 8259
     interrupt  what became of one interrupt, and which check decided
     told       one thing told: words by their fields, ways to read it, what ends it
     ends       which check ends a message or an entry, in which states of the unit

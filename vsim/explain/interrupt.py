@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from vsim.devices import chain
 from vsim.devices.checks import CHECKS, CHOSEN, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
 from vsim.devices.remap import Words, posts
+from vsim.explain import wired
 from vsim.explain.sentences import apic_text, entry_text, message_text, number, say, section, words_of
 from vsim.layouts.formats import REASON_TEXT, Reason
 from vsim.layouts.registers import FSTS, OFFSET
@@ -214,10 +215,27 @@ def _checks_of(mine: list[Event], before: Machine) -> tuple[CheckRow, ...]:
     sent = _find(mine, Act.SENT)
     decided = _find((e for e in mine if e.node >> 24 == Kind.VIOMMU),
                     Act.REMAPPED, Act.PASSED, Act.POSTED, Act.BLOCKED)
+    if line := _rise(mine):
+        return _wired_checks(before, line.index)
     if sent is None or decided is None:
         return ()
     seen = _find(mine, Act.FETCHED, Act.HIT)
     return _sent_checks(before, number(decided), sent, words_of(seen) if seen else None)
+
+
+def _rise(mine: list[Event]) -> Event | None:
+    """The line that rose at the 8259 pair, if that is how the interrupt began."""
+    return next((e for e in mine if e.act == Act.LINE and e.node >> 24 == Kind.VPIC and e.low), None)
+
+
+def _wired_checks(before: Machine, irq: int) -> tuple[CheckRow, ...]:
+    rows, ended = list[CheckRow](), False
+    for name, holds, operands, condition, read, sentence in wired.checks(before, irq):
+        outcome = NOT_REACHED if ended else PASSED if holds else FAILED
+        looked = tuple(Operand(each, None if ended else value, meaning) for each, value, meaning in operands)
+        rows.append(CheckRow(name, outcome, looked, condition, PASS, read, sentence))
+        ended = ended or not holds
+    return tuple(rows)
 
 
 def _sent_checks(before: Machine, unit: int, sent: Event, words: Words | None) -> tuple[CheckRow, ...]:
@@ -227,7 +245,8 @@ def _sent_checks(before: Machine, unit: int, sent: Event, words: Words | None) -
 
 def _told(before: Machine, event: Event, mine: list[Event], end: CheckRow | None) -> Iterator[str]:
     """The sentences about one event: with the check that ended the request, staleness, and what 8 bits cannot name."""
-    if end and event.node >> 24 == Kind.VIOMMU and event.act in (Act.BLOCKED, Act.PASSED):
+    at_unit = event.node >> 24 == Kind.VIOMMU and event.act in (Act.BLOCKED, Act.PASSED)
+    if end and (at_unit or event is _rise(mine)):
         yield f"Check {end.name} ({end.section}): {end.sentence}"
     yield say(before, event)
     if event.act == Act.HIT:
@@ -273,6 +292,8 @@ def _verdict(mine: list[Event], before: Machine) -> str:
         return f"blocked, fault reason {blocked.index:#x}: {REASON_TEXT[Reason(blocked.index)]}"
     if _find(mine, Act.POSTED):
         return "posted"
+    if line := _rise(mine):
+        return _wired_verdict(mine, before, line)
     taken = [event for event in mine if event.act in _WORD]
     if taken:
         words = " and ".join(dict.fromkeys(_WORD[Act(event.act)] for event in taken))
@@ -281,6 +302,15 @@ def _verdict(mine: list[Event], before: Machine) -> str:
     if lost is not None:
         return f"dropped: {say(before, lost).rstrip('.')}"
     return "pending" if _find(mine, Act.PENDED) else "sent"
+
+
+def _wired_verdict(mine: list[Event], before: Machine, line: Event) -> str:
+    """What became of a line at the 8259 pair."""
+    end = ending(_wired_checks(before, line.index))
+    if end is not None:
+        return f"held back: {end.name}"
+    heard = [number(event) for event in mine if event.act == Act.LINT]
+    return f"asked of vCPU {heard[0]} by LINT0" if heard else f"IRQ {line.index} waits at the 8259"
 
 
 # --- what a message cannot name ---

@@ -23,11 +23,12 @@ from vsim.layouts.formats import (
     REMAP_ADDRESS,
     REMAP_DATA,
     TM_NAMES,
+    Dlm,
 )
 from vsim.layouts.interfaces import Errno
-from vsim.layouts.registers import CCMD, ESR, ICR
+from vsim.layouts.registers import CCMD, ESR, ICR, LVT_LINT
 from vsim.machine import remapping_on
-from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.arrays import LATCH_WORDS, Apic, Latch, Machine
 from vsim.state.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
 from vsim.xen.paths import signed
 
@@ -154,6 +155,51 @@ def _accepted(m: Machine, e: Event) -> str:
 
 def _merged(m: Machine, e: Event) -> str:
     return f"{apic_text(m, number(e))} merges vector {e.index:#x}: it was in IRR already, two interrupts become one."
+
+
+def _taken(m: Machine, e: Event) -> str:
+    if e.low == Dlm.EXTINT:
+        return (f"vCPU {number(e)} begins the handler of vector {e.index:#x}, which the 8259 gave it; its EOI belongs "
+                "to the 8259, the local APIC knows nothing of it.")
+    return f"vCPU {number(e)} begins the handler of " + ("an NMI." if e.low else f"vector {e.index:#x}: IRR to ISR.")
+
+
+def _intr(m: Machine, e: Event) -> str:
+    if not e.index:
+        return "The 8259 pair has nothing to ask for: INTR falls."
+    what = f"for IRQ {e.low}" if e.low < 16 else "for a request that has gone"
+    who = "no vCPU takes it as ExtINT" if not e.high else f"vCPUs that take it as ExtINT: {e.high}"
+    return f"The 8259 pair raises INTR {what}, at LINT0 of every local APIC; {who}."
+
+
+_PIN_DOES = {Dlm.FIXED: "it is an interrupt of its vector", Dlm.EXTINT: "the vCPU is asked to fetch a vector from the "
+             "8259 (INTA)"}
+
+
+def _lint(m: Machine, e: Event) -> str:
+    what = f"LINT{e.index} of {apic_text(m, number(e))} {'rises' if e.low else 'falls'}"
+    if not e.low:
+        return f"{what}."
+    if m.apic_mode[number(e)] == Apic.DISABLED:
+        return f"{what}: the local APIC is off, so the pin is the processor's own {'NMI' if e.index else 'INTR'}."
+    mode = get(e.high, LVT_LINT.dlm)
+    does = "its entry is masked, and nothing comes of it" if get(e.high, LVT_LINT.mask) else \
+        _PIN_DOES.get(mode, "that goes to the vCPU at once")
+    return f"{what}, programmed as {DLM_NAMES[mode]}: {does}."
+
+
+def _inta(m: Machine, e: Event) -> str:
+    if e.high:
+        return (f"INTA: the request has gone, and the 8259 answers as if IRQ {e.low} had been there: vector "
+                f"{e.index:#x}, spurious, not in service.")
+    return f"INTA: the 8259 takes IRQ {e.low} into service and gives vector {e.index:#x}, its base and its input."
+
+
+def _line(m: Machine, e: Event) -> str:
+    goes = "up" if e.low else "down"
+    if e.node >> 24 == Kind.VPIC:
+        return f"The line of IRQ {e.index} goes {goes} at {node_text(e.node)}."
+    return f"The line of pin {e.index} goes {goes}."
 
 
 def _signalled(m: Machine, e: Event) -> str:
@@ -286,6 +332,13 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.DMA_BLOCKED: (lambda m, e: f"The DMA request is blocked, reason {e.index:#x}: {DMA_REASON_TEXT[e.index]}.",
                       "VT-d 7.1.3"),
     Act.TIMER: (_timer, "SDM 11.5.4"),
+    Act.TAKEN: (_taken, "SDM 11.8.4"),
+    Act.LINE: (_line, ""),
+    Act.INTR: (_intr, "MP 3.6.2.2"),
+    Act.LINT: (_lint, "SDM 11.5.1"),
+    Act.INTA: (_inta, "8259A interrupt sequence"),
+    Act.PIC_ENDED: (lambda m, e: f"EOI at {node_text(e.node)}: IRQ {e.index} is no longer in service there.",
+                    "8259A OCW2"),
     Act.UNSHOWN: (lambda m, e: f"{e.low} more events of this command happened; only the first are kept.", ""),
 }
 """How each act on the way of an interrupt is told, and where to read about it."""

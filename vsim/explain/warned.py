@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vsim.layouts.bits import get
 from vsim.layouts.formats import RTE
-from vsim.layouts.registers import ICR
+from vsim.layouts.registers import ICR, LVT_LINT
 from vsim.state.trace import Warn
 
 
@@ -51,6 +51,12 @@ WARNINGS: dict[Warn, tuple[Callable[[int, int], str], str]] = {
                           "VT-d 6.5.1"),
     Warn.TIMER_MODE: (_constant("The timer does not use this register in its mode: the write is ignored."),
                       "SDM 11.5.4.1"),
+    Warn.SECOND_EXTINT: (lambda value, more: f"LINT{more} takes ExtINT ({LVT_LINT.text(value)}), and so does another "
+                                             "pin: which vCPU fetches the vector is open.", "SDM 11.5.1"),
+    Warn.LINT1_LEVEL: (lambda value, more: f"LINT1 is fixed and level-triggered ({LVT_LINT.text(value)}): that is for "
+                                           "LINT0 alone.", "SDM 11.5.1"),
+    Warn.BOTH_WAYS: (lambda value, more: f"IRQ {more} interrupts twice: by the 8259, and by its pin of the I/O APIC.",
+                     "MP 3.6.2.3"),
     Warn.NO_PAGES: (_constant("The invalidation names pages, and CAP.PSI is 0: the unit has no page-selective one."),
                     "VT-d 6.5.2.3"),
 }

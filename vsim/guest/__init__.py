@@ -3,6 +3,7 @@ and programs of one's own.
 
 In the order in which to read them; a module imports only from those above it:
 
+    firmware   the 8259 pair in virtual wire mode, before any kernel
     cpu        the accesses of a kernel, and its duties
     ways       where an interrupt can go, and by which message
     iommu      the driver of a remapping unit

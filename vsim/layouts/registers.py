@@ -268,6 +268,24 @@ HPET_ID = Layout("HPET event timer block ID", 32, "IA-PC HPET 1.0a, 3.2.4", Fiel
                  flag("legacy", 15, "can replace the 8254 and the RTC"), reserved(14, 1), flag("wide", 13, "64 bits"),
                  Field("last", 8, 5, "timers minus 1", form="dec"), Field("revision", 0, 8, "hardware revision"))
 
+# --- the 8259A interrupt controller (its data sheet: initialization and operation command words) ---
+
+PIC_COMMANDS = {0: "rotate with automatic EOI off", 1: "non-specific EOI", 2: "nothing", 3: "specific EOI",
+                4: "rotate with automatic EOI on", 5: "non-specific EOI and rotate", 6: "set priority",
+                7: "specific EOI and rotate"}
+ICW1 = Layout("ICW1", 8, "8259A ICW1", reserved(5, 3), flag("init", 4, "1 begins the initialization"),
+              flag("ltim", 3, "1 level-triggered inputs"), flag("adi", 2, "for other processors"),
+              flag("sngl", 1, "1 one controller, no ICW3"), flag("ic4", 0, "1 ICW4 follows"))
+ICW2 = Layout("ICW2", 8, "8259A ICW2", Field("base", 3, 5, "bits 7:3 of the vectors"), reserved(0, 3))
+ICW4 = Layout("ICW4", 8, "8259A ICW4", reserved(5, 3), flag("sfnm", 4, "special fully nested mode"),
+              Field("buffered", 2, 2, "buffered mode"), flag("aeoi", 1, "automatic EOI"), flag("upm", 0, "1 8086"))
+OCW2 = Layout("OCW2", 8, "8259A OCW2", Field("command", 5, 3, "what is done", names=PIC_COMMANDS), reserved(3, 2),
+              Field("irq", 0, 3, "the input that a specific command is for", form="dec"))
+OCW3 = Layout("OCW3", 8, "8259A OCW3", reserved(7, 1), flag("esmm", 6, "smm is set"),
+              flag("smm", 5, "special mask mode"), Field("kind", 3, 2, "1: this is OCW3", form="dec"),
+              flag("poll", 2, "the next read acknowledges"), flag("rr", 1, "ris is set"),
+              flag("ris", 0, "reads show ISR, else IRR"))
+
 # --- PCI capabilities (PCI 6.8; A 8, 9) ---
 
 MSI_CONTROL = Layout(

@@ -226,6 +226,13 @@ class NotEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftInService(Fact):
+    """At the end: a vCPU took an IRQ from the 8259 pair and never ended it there."""
+
+    irq: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessageChanged(Fact):
     """A message changed while it could be sent."""
 

@@ -8,14 +8,24 @@ from dataclasses import dataclass, field
 
 from vsim.devices import chain, msi, vlapic
 from vsim.devices.vioapic import message as pin_message
+from vsim.devices.vpic import CASCADE
 from vsim.guest.ways import SHORT_ID
 from vsim.layouts.bits import bdf_text, get
-from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm
+from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE
 from vsim.layouts.registers import ECAP
 from vsim.protocol.conduct import Conduct
-from vsim.protocol.facts import Fact, LeftFaults, MessageChanged, NotEnded, NotTaken, PinDisagrees, WideId
+from vsim.protocol.facts import (
+    Fact,
+    LeftFaults,
+    LeftInService,
+    MessageChanged,
+    NotEnded,
+    NotTaken,
+    PinDisagrees,
+    WideId,
+)
 from vsim.state import commands as c
-from vsim.state.arrays import Apic, Machine
+from vsim.state.arrays import PIC_BYTES, Apic, Machine, Pic
 from vsim.state.trace import Act, Drop, Event, Kind
 
 Units = dict[int, Conduct]
@@ -92,7 +102,7 @@ class IrqObserver:
 
     in_service: when (vCPU, vector) was taken. notices: the units' own events that wait at (vCPU, vector): unit, and 0
     for a fault, 1 for a completion. faults: when the fault event of a unit with records in use was taken.
-    completions: units whose completion event was taken by the command.
+    completions: units whose completion event was taken by the command. fetched: when an IRQ was taken from the 8259.
     """
 
     m: Machine
@@ -102,6 +112,7 @@ class IrqObserver:
     faults: dict[int, int] = field(default_factory=dict)
     notices: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     completions: list[int] = field(default_factory=list)
+    fetched: dict[int, int] = field(default_factory=dict)
     _notice: tuple[int, int] | None = None
     _messages: list[tuple[int, int, int, int]] = field(default_factory=list)
     _modes: tuple[int, int] = (-1, 0)
@@ -171,7 +182,7 @@ class IrqObserver:
 
     def _event(self, event: Event, sent: Event | None, time: int, units: Units) -> Iterator[Fact]:
         number = event.node & _NUMBER
-        if event.act == Act.TAKEN and event.low != Dlm.NMI:
+        if event.act == Act.TAKEN and not event.low:
             self.in_service[number, event.index] = time
             self._taken(self.notices.pop((number, event.index), None), time, units)
         elif event.act == Act.ENDED:
@@ -180,6 +191,8 @@ class IrqObserver:
                 pin.ended = pin.ended or (time if pin.delivered & _VECTOR == event.index else 0)
         elif event.act == Act.DROPPED and event.node >> 24 == Kind.VLAPIC and event.index == Drop.DISABLED:
             yield NotTaken(time, number, event.high)
+        elif event.act == Act.INTA and not event.high:
+            self.fetched[event.low] = time
         elif event.act == Act.NOTIFIED:
             self._notice = number, event.index
         elif event.act in (Act.ACCEPTED, Act.MERGED) and self._notice:
@@ -222,6 +235,10 @@ class IrqObserver:
         for (vcpu, vector), time in self.in_service.items():
             if vlapic.is_set(self.m.isr, vcpu, vector):
                 yield NotEnded(time, vcpu, vector)
+        for irq, time in self.fetched.items():
+            behind = irq > 7 and self.m.pic[Pic.ISR] >> CASCADE & 1
+            if behind or self.m.pic[PIC_BYTES * (irq >> 3) + Pic.ISR] >> (irq & 7) & 1:
+                yield LeftInService(time, irq)
         for number, time in self.faults.items():
             if _has_records(units, number):
                 yield LeftFaults(time, units[number], units[number].records[0], 0)

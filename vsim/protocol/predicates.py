@@ -16,6 +16,7 @@ from vsim.protocol.facts import (
     EntryChanged,
     LeftDeviceError,
     LeftFaults,
+    LeftInService,
     LeftUnflushed,
     MessageChanged,
     NotEnded,
@@ -342,6 +343,27 @@ def signal_to_self(f: Warned) -> str:
 def timer_mode(f: Warned) -> str:
     """A timer register that the mode does not use."""
     return f"vCPU {f.node & 0xFFFFFF} writes {f.value:#x}, which is ignored" if f.what == Warn.TIMER_MODE else ""
+
+
+def second_extint(f: Warned) -> str:
+    """A second pin that takes ExtINT."""
+    who = f"LINT{f.more} of vCPU {f.node & 0xFFFFFF}"
+    return f"{who} takes ExtINT beside another" if f.what == Warn.SECOND_EXTINT else ""
+
+
+def lint1_level(f: Warned) -> str:
+    """LINT1 by level."""
+    return f"vCPU {f.node & 0xFFFFFF} writes {f.value:#x} to LINT1" if f.what == Warn.LINT1_LEVEL else ""
+
+
+def both_ways(f: Warned) -> str:
+    """One edge, two interrupts."""
+    return f"IRQ {f.more} came by the 8259 and by pin {f.node & 0xFFFFFF}" if f.what == Warn.BOTH_WAYS else ""
+
+
+def left_in_service(f: LeftInService) -> str:
+    """The log ends without the 8259's EOI."""
+    return f"IRQ {f.irq} is still in service at the 8259"
 
 
 def not_ended(f: NotEnded) -> str:

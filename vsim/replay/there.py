@@ -29,6 +29,7 @@ MOST_SENT = 4096
 """Commands of QEMU that one command here may become."""
 VCPUS = "vCPUs do not run there"
 DEVICE = "the device is ours alone; what it sends goes there"
+PORTS = "the 8259 is not sent to"
 XEN = "QEMU has nothing of the hypervisor's"
 OTHER_UNIT = "QEMU has one unit, which every requester goes through"
 WIDE = "8 bytes to a 32-bit register end QEMU: never sent"
@@ -142,6 +143,7 @@ _DIRECT: dict[type[c.Command], Callable[[Machine, Any, Machine], Way]] = {
 _WHY: dict[type[c.Command], str] = {
     c.ConfigWrite: DEVICE, c.Signal: DEVICE, c.Burst: DEVICE, c.Intx: DEVICE, c.Msi: DEVICE,
     c.ApicWrite: VCPUS, c.Msr: VCPUS, c.Cr8: VCPUS, c.Acknowledge: VCPUS, c.Iret: VCPUS,
+    c.Isa: PORTS, c.PortWrite: PORTS, c.PortRead: PORTS, c.Lint: VCPUS,
     c.Bind: XEN, c.HostIrq: XEN, c.OutOfMemory: XEN, c.Tick: "time stands still there",
     c.Dma: "our requesters do no DMA there", c.DeviceError: "QEMU's devices do not fail on demand"}
 """Why nothing goes to QEMU when a command of a class sent nothing."""
@@ -154,7 +156,7 @@ def _by_events(m: Machine, command: c.Command, events: Sequence[Event], twin: Ma
             if why := _unsent(m, event):
                 return Way(why=why, lost=m.unit_of(event.index) == 0)
             out.append(c.Msi(event.index, event.low, event.high))
-        elif event.act == Act.LINE and event.index < PINS:
+        elif event.act == Act.LINE and event.node >> 24 == Kind.VIOAPIC and event.index < PINS:
             if levels.get(event.index, int(twin.lines[event.index] > 0)) != event.low:
                 levels[event.index] = event.low
                 out.append(c.Pin(event.index, event.low))

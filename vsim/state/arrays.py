@@ -65,18 +65,42 @@ class Apic(IntEnum):
 
 # LVT registers by their place in `lvt[LVTS * vcpu + place]`.
 LVTS = 6
+LVT_LINT0 = 3
+"""Place of LINT0; LINT1 is the next one."""
+
+
+class Pic(IntEnum):
+    """Bytes of one 8259: `pic[PIC_BYTES * chip + Pic.X]`."""
+
+    STEP = 0        # 0 before the first ICW1; 2, 3, 4: that ICW is awaited; `PIC_READY`
+    BASE = 1        # bits 7:3 of its vectors (ICW2)
+    IMR = 2
+    IRR = 3
+    ISR = 4
+    LINES = 5       # its inputs as they are
+    ICW1 = 6
+    ICW4 = 7
+    LOWEST = 8      # the input of lowest priority, 7 unless rotated
+    SHOWN = 9       # what a read of the even port shows: 0 IRR, 1 ISR, 2 and 3: acknowledges first (poll)
+    SPECIAL = 10    # special mask mode
+    ROTATES = 11    # automatic EOI rotates
+    OUT = 12        # its INT output
+
+
+PIC_BYTES, PIC_READY = 13, 8
 HPET_WORDS = 4
 """Words of `hpet` for each timer, behind three of the block: on, counter, when that was."""
 
 _APIC_ARRAYS = ("apic_mode", "apic_id", "ldr", "dfr", "tpr", "svr", "esr", "esr_pending", "icr_low", "icr_high",
-                "waiting", "nmi", "in_nmi", "cmci", "timer_initial", "timer_divide", "timer_due")
+                "waiting", "nmi", "in_nmi", "cmci", "timer_initial", "timer_divide", "timer_due", "extint")
 _COUNTERS = ("tick", "serials", "serial", "doomed", "created", "nobody", "handlers", "pinned")
 _MOST, LAST_NS = 1 << 62, (1 << 64) - 1
 """Where counters stop in a saved machine, and the clock, there and in a device; nobody gets there by playing."""
 _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
-LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots", "hpet"}
+LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots", "hpet", "extint", "lint",
+         "pic", "intr"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
 
@@ -101,9 +125,9 @@ class Machine:
 
     __slots__ = (*_APIC_ARRAYS, "_routes", "apic_base", "awaiting", "bound", "bus", "cache", "clock", "config",
                  "costs", "created", "dead", "device_error", "direct", "doomed", "events", "handlers", "hpet",
-                 "ioapic", "irr", "isr", "latch", "lines", "lvt", "msix", "nobody", "pages", "pba", "pinned",
-                 "posting", "profile", "quirks", "ram", "regs", "roots", "rte", "scope", "seen", "serial", "serials",
-                 "tick", "tmr", "unshown", "vcpus", "winner", "wires")
+                 "intr", "ioapic", "irr", "isr", "latch", "lines", "lint", "lvt", "msix", "nobody", "pages", "pba",
+                 "pic", "pinned", "posting", "profile", "quirks", "ram", "regs", "roots", "rte", "scope", "seen",
+                 "serial", "serials", "tick", "tmr", "unshown", "vcpus", "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
@@ -139,6 +163,7 @@ class Machine:
         self.wires = array("B", bytes(max(1, len(self.bus.functions))))
         self.hpet = array("Q", bytes(8 * (3 + HPET_WORDS * self.profile.options.hpet_timers)))
         self.ioapic = array("I", [0, 0]) * len(ioapics)
+        self.pic, self.intr = array("B", bytes(2 * PIC_BYTES)), 0
         self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
         self.apic_id = array("I", map(self.profile.options.apic_id, range(n)))
         self.apic_mode = array("B", [Apic.XAPIC]) * n
@@ -152,7 +177,8 @@ class Machine:
         self.apic_base = array("Q", [0xFEE00800]) * n
         self.apic_base[0] |= 0x100
         self.waiting = array("B", [1]) * n
-        self.nmi, self.in_nmi = array("B", bytes(n)), array("B", bytes(n))
+        self.nmi, self.in_nmi, self.extint = (array("B", bytes(n)) for _ in range(3))
+        self.lint = array("B", bytes(2 * n))
         self.waiting[0] = 0
         self.winner = 0
         self.config, self.msix, self.pba = self.bus.reset()
@@ -335,6 +361,10 @@ class Machine:
         records = self.profile.capabilities.fault_records
         if any(self.latch[at + Latch.NEXT_RECORD] >= records for at in range(0, len(self.latch), LATCH_WORDS)):
             raise ValueError(f"saved machine: a next fault record is not below {records}")
+        if max(*self.extint, *self.lint, self.intr, *self.pic[Pic.OUT::PIC_BYTES]) > 1:
+            raise ValueError("saved machine: a line to a local APIC is neither up nor down")
+        if max(self.pic[Pic.LOWEST::PIC_BYTES]) > 7 or not {*self.pic[Pic.STEP::PIC_BYTES]} <= {0, 2, 3, 4, PIC_READY}:
+            raise ValueError("saved machine: an 8259 is in no state that there is")
         up = [int(wire) for wire in self.direct]
         for function, wire in zip(self.bus.functions, self.wires, strict=False):
             pin = self.profile.options.pin_of(self.bus.gsi(function.bdf))

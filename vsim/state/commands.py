@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
            "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
-           "handlers": 1, "place": 6, "how": 2, "read": 1}
+           "handlers": 1, "place": 6, "how": 2, "read": 1, "irq": 4, "port": 16, "byte": 8, "pin": 1}
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
 
@@ -143,6 +143,48 @@ class Intx(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Isa(Command):
+    """A device of the mainboard raises (level 1) or lowers (0) its line: to the 8259 pair and to the I/O APIC's pin.
+
+    IRQ 0, the timer, is wired to GSI 2 there; IRQ 2 is the cascade of the pair, and no device has it.
+    """
+
+    name: ClassVar[str] = "isa"
+    irq: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortWrite(Command):
+    """A vCPU writes a byte to an I/O port: 0x20 and 0x21 are the first 8259, 0xA0 and 0xA1 the second."""
+
+    name: ClassVar[str] = "out"
+    port: int
+    byte: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortRead(Command):
+    """A vCPU reads a byte from an I/O port; the value is in the READ event."""
+
+    name: ClassVar[str] = "in"
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lint(Command):
+    """Something wired to a vCPU's LINT0 (pin 0) or LINT1 (pin 1) raises (level 1) or lowers (0) it.
+
+    The 8259 pair is at LINT0 of every vCPU beside it; an NMI button would be at LINT1.
+    """
+
+    name: ClassVar[str] = "lint"
+    vcpu: int
+    pin: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApicWrite(Command):
     """A vCPU writes a register of its xAPIC window; `register` is the byte offset."""
 
@@ -256,7 +298,8 @@ class Reset(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
-    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, ApicWrite, Msr, Cr8, Acknowledge,
+    Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, Isa, PortWrite, PortRead,
+    Lint, ApicWrite, Msr, Cr8, Acknowledge,
     Iret, Bind, HostIrq, Tick, OutOfMemory, DeviceError, Dma, Reset)}
 """All commands by their tag."""
 

@@ -173,7 +173,8 @@ class Options:
     local APIC's timer before division. tsc_deadline: it has TSC-deadline mode. iqa_width: IQA.DW is kept as written,
     offered or not. placement: where the unit is emulated, "xen", "qemu" (beside Xen), or "emulator" (the whole
     machine is one emulator's). interface: version of the domctl. domain_type: "hvm", "pvh" or "pv". boot_viommu: Xen
-    was booted with the `viommu` option. max_units: vIOMMUs of one domain. gcmd_order: in which order several changed
+    was booted with the `viommu` option. pic: whose 8259 pair it has (`devices.vpic`, `devices.lint`): "datasheet", or
+    as "qemu" or "xen" model it. max_units: vIOMMUs of one domain. gcmd_order: in which order several changed
     command bits act.
     """
 
@@ -210,6 +211,7 @@ class Options:
     tsc_deadline: bool = True
     suppress_eoi: bool = False
     placement: str = "xen"
+    pic: str = "datasheet"
     interface: str = "v1-corrected"
     domain_type: str = "hvm"
     boot_viommu: bool = True
@@ -227,6 +229,7 @@ class Options:
         _one_of("matching", self.matching, ("architecture", "xen", "everybody", "nobody"))
         _one_of("placement", self.placement, ("xen", "qemu", "emulator"))
         _one_of("interface", self.interface, INTERFACES)
+        _one_of("pic", self.pic, ("datasheet", "qemu", "xen"))
         _one_of("cmci", self.cmci, ("absent", "present", "silent"))
         _one_of("domain_type", self.domain_type, ("hvm", "pvh", "pv"))
         _one_of("apic_id_step", self.apic_id_step, (1, 2))
@@ -441,12 +444,12 @@ PROFILES: dict[str, Profile] = {
         Options(order="reserved-first", merge_faults=True, cache="none", iec_any_mask=True,
                 iqercd=False, event_upper=False, iqa_width=False, tsc_deadline=False,
                 eime_reads_back=True, iedata_bits=32, alias_ids=True,
-                ioapic_pins=24, rte_reserved=True, apic_id_step=1, placement="emulator"),
+                ioapic_pins=24, rte_reserved=True, apic_id_step=1, placement="emulator", pic="qemu"),
         frozenset(id_ for id_ in QUIRKS if id_.startswith("qemu."))),
     **{f"xen-{version}": Profile(
         f"xen-{version}", Capabilities(cap, ecap),
         Options(model=f"xen-{version}", cache="none", ioapic_version=0x11, iqercd=False,
-                matching="xen", cmci="silent", interface=version),
+                matching="xen", cmci="silent", pic="xen", interface=version),
         xen_quirks.of_version(version))
         for version, cap, ecap in (("v1", 0xC22260206, 0x1A), ("v3", 0x22260206, 0x1A), ("v4", 0xC260206, 0xF0001A))},
 }

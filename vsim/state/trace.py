@@ -23,6 +23,7 @@ class Kind(IntEnum):
     XEN = 6         # number: 0
     RAM = 7         # number: 0
     QEMU = 8        # number: 0
+    VPIC = 9        # number: 0 the first 8259, 1 the second
 
 
 def node(kind: int, number: int = 0) -> int:
@@ -36,8 +37,9 @@ def node_text(value: int) -> str:
     if kind == Kind.DEVICE:
         return f"device {number >> 8:02x}:{number >> 3 & 31:02x}.{number & 7}"
     name = {Kind.VIOAPIC: "vIOAPIC pin", Kind.VMSI: "vMSI", Kind.VIOMMU: "vIOMMU", Kind.VLAPIC: "vLAPIC",
-            Kind.XEN: "Xen", Kind.RAM: "RAM", Kind.QEMU: "QEMU"}.get(Kind(kind) if 1 <= kind <= 8 else Kind.XEN, "?")
-    return f"{name} {number}" if kind in (Kind.VIOAPIC, Kind.VIOMMU, Kind.VLAPIC) else name
+            Kind.XEN: "Xen", Kind.RAM: "RAM", Kind.QEMU: "QEMU", Kind.VPIC: "8259"}.get(
+                Kind(kind) if 1 <= kind <= len(Kind) else Kind.XEN, "?")
+    return f"{name} {number}" if kind in (Kind.VIOAPIC, Kind.VIOMMU, Kind.VLAPIC, Kind.VPIC) else name
 
 
 class Act(IntEnum):
@@ -96,6 +98,10 @@ class Act(IntEnum):
     DMA_BLOCKED = 51
     FLUSHED = 52
     HPET = 53
+    INTR = 54
+    LINT = 55
+    INTA = 56
+    PIC_ENDED = 57
 
 
 class Meaning(NamedTuple):
@@ -131,7 +137,7 @@ ACTS: dict[Act, Meaning] = {
     Act.HELD: Meaning("0 fault, 1 completion", "0", "0", 0, _ASSUMED),
     Act.ACCEPTED: Meaning("vector", "trigger mode", "destination", 100, _ASSUMED),
     Act.MERGED: Meaning("vector", "trigger mode", "destination", 50, _ASSUMED),
-    Act.TAKEN: Meaning("vector", "0", "0", 1000, _ASSUMED),
+    Act.TAKEN: Meaning("vector", "delivery mode", "0", 1000, _ASSUMED),
     Act.ENDED: Meaning("vector", "EOI broadcast", "0", 200, _ASSUMED),
     Act.SIGNALLED: Meaning("delivery mode", "vector", "destination", 100, _ASSUMED),
     Act.IRR_SET: Meaning("pin", "entry", "0", 0, _ASSUMED),
@@ -161,6 +167,10 @@ ACTS: dict[Act, Meaning] = {
     Act.DMA: Meaning("requester", "address", "1: a read", 100, _ASSUMED),
     Act.DMA_BLOCKED: Meaning("fault reason", "address", "requester", 50, _ASSUMED),
     Act.TIMER: Meaning("vector", "periods that ended", "1: masked", 0, _ASSUMED),
+    Act.INTR: Meaning("level", "IRQ that is first, 16 for none", "vCPUs that take it as ExtINT", 0, _ASSUMED),
+    Act.LINT: Meaning("pin", "level", "entry", 0, _ASSUMED),
+    Act.INTA: Meaning("vector", "IRQ", "1: spurious", 500, _ASSUMED),
+    Act.PIC_ENDED: Meaning("IRQ", "in service after it", "0", 0, _ASSUMED),
     Act.UNSHOWN: Meaning("0", "events of the command that are not kept", "0", 0, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
@@ -227,6 +237,9 @@ class Warn(IntEnum):
     NO_PAGES = 14           # page-selective IOTLB invalidation of a unit that has none
     TIMER_MODE = 15         # a timer register written that its mode does not use
     REGISTER_FLUSH = 16     # register-based invalidation while the queue is on
+    SECOND_EXTINT = 17      # a second vCPU has LINT0 or LINT1 unmasked as ExtINT
+    LINT1_LEVEL = 18        # LINT1 unmasked as fixed, level-triggered
+    BOTH_WAYS = 19          # one edge of a line came by the 8259 and by the I/O APIC
 
 
 class Event(NamedTuple):

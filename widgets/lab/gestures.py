@@ -84,6 +84,8 @@ class Gestures:
 _WORDS = {"domctl": "hypercall", "mmio": "write {address:#x}", "read": "read {address:#x}",
           "ram": "write memory {address:#x}", "config": "configure {bdf}", "msi": "message from {requester}",
           "signal": "{bdf} raises message {message}", "pin": "pin {gsi} {level}", "intx": "pin of {bdf} {level}",
+          "isa": "IRQ {irq} {level}", "out": "write port {port:#x}", "in": "read port {port:#x}",
+          "lint": "LINT{pin} of vCPU {vcpu} {level}",
           "apic": "vCPU {vcpu} writes APIC register {register:#x}", "msr": "vCPU {vcpu} writes MSR {index:#x}",
           "ack": "vCPU {vcpu} takes an interrupt", "burst": "burst of {messages}", "tick": "time goes on",
           "bind": "bind a message", "hostirq": "host interrupt {place}"}

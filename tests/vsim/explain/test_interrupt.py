@@ -386,4 +386,4 @@ def test_results_and_crashes_of_the_series_are_sentences(act, index, low, says):
 def test_every_warning_has_a_sentence_and_a_section(what):
     event = Event(1, 1, node(Kind.VIOMMU), Act.WARNED, what, 0x40D00, 0, 0)
     assert re.fullmatch(r"[A-Z].*\.", say(Machine(profile("spec")), event))
-    assert section(event).partition(" ")[0] in ("VT-d", "SDM")
+    assert section(event).partition(" ")[0] in ("VT-d", "SDM", "MP")

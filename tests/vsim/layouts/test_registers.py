@@ -29,6 +29,11 @@ PLACES = [
     ("V 3.5", "HPET_CONFIG", "63:32 pins r, 31:16 -, 15 fsb_cap r, 14 fsb_en w, 13:9 pin w, 8 narrow w, 7 -, "
                               "6 val_set w, 5 size_cap r, 4 per_cap r, 3 periodic w, 2 enabled w, 1 level w, 0 -"),
     ("V 3.5", "HPET_ROUTE", "63:32 address w, 31:0 data w"),
+    ("8259A ICW1", "ICW1", "7:5 -, 4 init w, 3 ltim w, 2 adi w, 1 sngl w, 0 ic4 w"),
+    ("8259A ICW2", "ICW2", "7:3 base w, 2:0 -"),
+    ("8259A ICW4", "ICW4", "7:5 -, 4 sfnm w, 3:2 buffered w, 1 aeoi w, 0 upm w"),
+    ("8259A OCW2", "OCW2", "7:5 command w, 4:3 -, 2:0 irq w"),
+    ("8259A OCW3", "OCW3", "7 -, 6 esmm w, 5 smm w, 4:3 kind w, 2 poll w, 1 rr w, 0 ris w"),
     ("A 1", "APIC_ID", "31:24 id w, 23:0 -"),
     ("A 1", "X2APIC_ID", "31:0 id r"),
     ("A 1", "APIC_VERSION", "31:25 -, 24 suppress r, 23:16 last r, 15:8 -, 7:0 version r"),

@@ -11,6 +11,7 @@ from tests.vsim.guest.test_kernel import FUNCTIONS, PIN, Setup, fire
 from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.domain.platform import Platform
+from vsim.guest import firmware
 from vsim.guest.irq import IOAPIC, IOAPIC_EOI, IOAPIC_WINDOW
 from vsim.guest.kernel import DUTIES, MIB, Guest
 from vsim.history.log import History
@@ -48,6 +49,12 @@ def faulting(count=1):
     for each in range(count):
         log.msi(0x100 + each)
     return log
+
+
+def wired(*between, irq=4):
+    """A line that the 8259 pair hands on to vCPU 0, raised after some more commands."""
+    return Log(*firmware.controllers(irqs=(irq,)), c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(0, 0x360, 0x400),
+               *between, c.Isa(irq, 1))
 
 
 def msix(log, address, data, mask, number=0):
@@ -215,6 +222,14 @@ CASES = {
     "timer-mode": (
         Log().add(c.ApicWrite(0, 0x320, 0x20040), c.ApicWrite(0, 0x380, 5)),
         Log().add(c.ApicWrite(0, 0x320, 0x40040), c.ApicWrite(0, 0x380, 5)), -1, {}),
+    "one-extint": (
+        Log(c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(1, 0x350, 0x10700)),
+        Log(c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(1, 0x350, 0x700)), -1, {}),
+    "lint1-edge": (Log(c.ApicWrite(0, 0x360, 0x41)), Log(c.ApicWrite(0, 0x360, 0x8041)), -1, {}),
+    "one-way": (wired(), wired(c.Mmio(IOAPIC, 4, 0x18), c.Mmio(IOAPIC + 0x10, 4, 0x31)), 14, {}),
+    "pic-eoi": (
+        wired(irq=12).add(c.Acknowledge(0), *firmware.end(12), c.Isa(12, 0)),
+        wired(irq=12).add(c.Acknowledge(0), firmware.end(12)[1]), 13, {}),
     "eoi": (
         served(Log().up().entry(5).flush(5).msi(5)),
         Log().up().entry(5).flush(5).msi(5).add(c.Acknowledge(0)), -1, {}),
@@ -245,7 +260,7 @@ def test_the_first_step_that_breaks_a_rule_is_named(rule):
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_rule_says_what_where_and_what_may_happen(rule):
     assert rule.severity in SEVERITIES
-    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI") and rule.noted[0] in "VA"
+    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI", "MP", "8259A") and rule.noted[0] in "VA"
     assert rule.sentence.endswith(".") and rule.consequence.endswith(".") and rule.looks
 
 
