@@ -72,7 +72,8 @@ READERS = (
     _row("qemu monitor", "info lapic, info pic, info irq", "qemu_monitor",
          r"dumping local APIC state|^ioapic\d|^pic\d: irr|IRQ statistics for|^[ \t]*pin +\d+ +0x"),
     _row("lspci", "lspci in every verbosity, with bytes", "lspci",
-         r"^(?:> ?)*(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
+         r"^(?:> ?)*(?:[0-9a-f][0-9a-f:.]{3,15}/)*"
+         r"(?:[0-9a-f]{4,8}:)?(?:[0-9a-f]{2}:)?[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
     _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU \d+:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",
          r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|"

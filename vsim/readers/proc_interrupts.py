@@ -179,7 +179,7 @@ class _Reader:
         row = _made(line, label, counts, self.cpus, tail)
         if not self.cpus and (not counts or (label not in _WORDS and not row.trigger)):
             return 1  # a row of some other table
-        if self.cpus and not counts:
+        if self.cpus and (not counts or (label.isdecimal() and not row.chip and self._elsewhere(label, tail))):
             return 1
         if self.cpus and len(counts) < most and label not in ("ERR", "MIS"):
             self.tell(line, f"row {label} has {len(counts)} counts for {most} CPUs")
@@ -188,6 +188,14 @@ class _Reader:
         self.seen.add(label)
         self.records.append(row)
         return taken
+
+    def _elsewhere(self, label: str, tail: str) -> bool:
+        """Whether a number and counts without a chip are of some other table: a dump of bytes, QEMU's `info irq`.
+
+        Linux has its interrupts in their order, and the rows of words below them.
+        """
+        numbers = [int(each) for each in self.seen if each.isdecimal()]
+        return bool(tail) or len(numbers) < len(self.seen) or int(label) <= max(numbers, default=-1)
 
     def _next(self, at: int) -> str:
         """The line at a place when it can be the rest of a row, else ""."""

@@ -1,0 +1,207 @@
+"""One text of every kind, pasted together: each is recognised, and read as it is when it stands alone."""
+
+import dataclasses
+import random
+
+import pytest
+
+from tests.vsim.findings.machine_texts import COUNTS, LSPCI, MATRIX, REGISTERS, ROWS, dumped, irq, madt, table
+from tests.vsim.readers.test_acpi_ivrs import ENTRIES, ivhd
+from tests.vsim.readers.test_acpi_ivrs import table as ivrs
+from vsim.findings.paste import read
+from vsim.findings.registry import READERS
+from vsim.readers import acpi_dmar
+
+DMAR = bytes(acpi_dmar.table([acpi_dmar.unit(0xFED90000, [acpi_dmar.scope_of(3, 0xF0F8, 2)], True)]))
+
+
+def iasl(data: bytes) -> str:
+    """The last part of what iasl prints of a table."""
+    rows = (f"  {at:04X}: {data[at:at + 16].hex(' ').upper():<47}  // {'.' * len(data[at:at + 16])}"
+            for at in range(0, len(data), 16))
+    return f"Raw Table Data: Length {len(data)} (0x{len(data):X})\n\n" + "\n".join(rows) + "\n"
+
+
+def hexdump(data: bytes) -> str:
+    """A table as `hexdump -C` prints it."""
+    return "\n".join(f"{at:08x}  {data[at:at + 8].hex(' ')}  {data[at + 8:at + 16].hex(' ')}  |{'.' * 16}|"
+                     for at in range(0, len(data), 16)) + f"\n{len(data):08x}\n"
+
+
+KINDS = {
+    "fault lines of Linux, three spellings and FSTS": ("linux faults", 5, """\
+[   58.440907] DMAR: DRHD: handling fault status reg 502
+[   58.440908] DMAR: [INTR-REMAP] Request device [65:00.5] fault index 0x1600 [fault reason 0x25] Blocked a request
+[   58.440909] DMAR: INTR-REMAP: Request device [[0x64:0x00.5] fault index a00
+[   58.440909] INTR-REMAP:[fault reason 37] Blocked a compatibility format interrupt request
+[   58.440910] DMAR: [INTR-REMAP] Request device [0000:01:00.0] fault index 0x33 [fault reason 34] Present field clear
+[   58.440911] DMAR: [DMA Read NO_PASID] Request device [00:02.0] fault addr 0x7f000000 [fault reason 0x06] PTE clear
+"""),
+    "fault lines of Xen": ("xen faults", 1, """\
+(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0
+(XEN) [VT-D]INTR-REMAP: reason 22 - Present field in the IRTE entry is clear
+"""),
+    "boot log of Linux": ("linux boot", 7, """\
+[    0.100000] Linux version 6.12.1
+[    0.200001] DMAR: DRHD base: 0x000000fed91000 flags: 0x1
+[    0.200002] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c222f0606 ecap f00f5a
+[    0.200003] DMAR-IR: IOAPIC id 2 under DRHD base  0xfed91000 IOMMU 1
+[    0.200004] DMAR-IR: HPET id 0 under DRHD base 0xfed91000
+[    0.200005] IOAPIC[0]: apic_id 2, version 32, address 0xfec00000, GSI 0-119
+[    0.200006] ioapic 9 has no mapping iommu, interrupt remapping will be disabled
+[    0.300000] DMAR-IR: Enabled IRQ remapping in x2apic mode
+"""),
+    "boot log of Xen": ("xen boot", 3, """\
+(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = fed92000
+(XEN) [VT-D]  cap = d2008c40660462 ecap = f050da
+(XEN) [VT-D] IOAPIC: 0000:00:1e.7
+(XEN) [VT-D]  flags: INCLUDE_ALL
+(XEN) IOAPIC[1]: apic_id 9, version 32, address 0xfec01000, GSI 24-47
+(XEN) Intel VT-d Interrupt Remapping enabled.
+"""),
+    "debugfs irq as files": ("linux interrupts", 1, irq(24, 0, 1, 33)),
+    "debugfs irq of grep -r": ("linux interrupts", 1, "".join(
+        f"/sys/kernel/debug/irq/irqs/42:{line}\n" for line in irq(42, 1, 2, 37).splitlines()[1:])),
+    "domains of debugfs irq": ("linux vectors", 2, MATRIX),
+    "ir_translation_struct": ("linux entries", 4, table(*ROWS)),
+    "iommu_regset": ("linux registers", 1, REGISTERS),
+    "invalidation_queue": ("linux queue", 1, "Invalidation queue on IOMMU: dmar0\n Base: 0x2504000\tHead: 1\tTail: 2\n"
+                           "Index\t\tqw0\t\t\tqw1\t\t\tstatus\n"
+                           "    0\t0000000000000004\t0000000000000000\t0000000000000002\n"),
+    "dmar_translation_struct": ("linux translation", 2, """\
+IOMMU dmar1: Root Table Address: 0x866179000
+B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
+00:05.0\t0x0000000000000000:0x00000008662b7001\t0x0000000000000102:0x0000000866296001\t-1
+"""),
+    "/proc/interrupts": ("linux counts", 6, COUNTS),
+    "lspci": ("lspci", 3, LSPCI),
+    "lspci -n": ("lspci", 1, "0000:02:00.0 0200: 8086:10fb (rev 01)\n\n"),
+    "lspci -nnk": ("lspci", 1, "03:00.0 Non-Volatile memory controller [0108]: Example SSD [1234:5678]\n"
+                   "\tKernel driver in use: nvme\n\n"),
+    "lspci -PP": ("lspci", 1, "00:1c.0/04:00.0 Network controller: W\n\tControl: I/O+ Mem+\n"
+                  "\tCapabilities: [50] MSI: Enable+ Count=1/8 Maskable- 64bit+\n\n"),
+    "lspci -xxx": ("lspci", 1, "05:00.0 Class 0200: Device 1234:5678\n00: 34 12 78 56 06 00 10 00 00 00 00 02 00 00 00 00\n"
+                   "10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
+                   "30: 00 00 00 00 40 00 00 00 00 00 00 00 00 01 00 00\n40: 11 00 07 80 00 20 00 00 00 30 00 00 00 00 00 00\n\n"),
+    "ftrace of vectors": ("linux vector events", 1,
+                          "  kworker/0:2-2827    [000] d..1. 76495.343456: vector_alloc: irq=82 vector=37 reserved=1 ret=0\n"),
+    "irq_matrix events": ("linux vector events", 1, "  a-1 [007] d..1. 1.0: irq_matrix_alloc: bit=33 cpu=2 online=1 "
+                          "avl=199 alloc=3 managed=1 online_maps=8 global_avl=1587, global_rsvd=18, total_alloc=29\n"),
+    "acpidump": ("tables", 1, madt()),
+    "iasl": ("tables", 1, iasl(DMAR)),
+    "a table's bytes as text": ("tables", 1, hexdump(ivrs(ivhd(0x11, 2, ENTRIES)))),
+    "CPUID": ("cpuid", 2, "CPU 0:\n   0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x00000000\n"
+              "CPU 1:\n   0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x00000002\n"),
+    "key V": ("xen entries", 3, """\
+(XEN) iommu 1: nr_pt_levels = 4.
+(XEN)   Queued Invalidation: supported and enabled.
+(XEN)   Interrupt Remapping: supported and enabled.
+(XEN)   Interrupt remapping table (nr_entry=0x10000. Only dump P=1 entries here):
+(XEN) R means remapped format, P means posted format.
+(XEN) R:       SVT  SQ   SID  V  AVL FPD      DST DLM TM RH DM P
+(XEN) P:       SVT  SQ   SID  V  AVL FPD              PDA  URG P
+(XEN) R:  0000:  1   0  0038 e8    0   0 00000001   1  0  1  1 1
+(XEN) Redirection table of IOAPIC 0:
+(XEN)   #entry IDX FMT MASK TRIG IRR POL STAT DELI  VECTOR
+(XEN)    00:  0000   1    1   0   0   0    0    0     00
+"""),
+    "key M": ("xen interrupts", 1,
+              "(XEN) MSI information:\n(XEN)  MSI-X   25 vec=b0  fixed  edge   assert phys    cpu dest=00000000 mask=1/  /0\n"),
+    "key i": ("xen interrupts", 3, """\
+(XEN) IRQ information:
+(XEN)    IRQ:  17 vec:d8 IO-APIC-level   status=010 aff:{10}/{0-11} in-flight=2 d0: 17(P-M),d7: 17(-MM)
+(XEN) Direct vector information:
+(XEN)    0xfa -> apic_timer_interrupt()
+(XEN) IO-APIC interrupt information:
+(XEN)     IRQ 17 Vec216:
+(XEN)       Apic 0x00, Pin 17: vec=d8 delivery=Fixed dest=P status=0 polarity=1 irr=1 trig=L mask=0 dest_id:00000001
+"""),
+    "key z": ("xen interrupts", 2, """\
+(XEN) IO APIC #0......
+(XEN) .... register #00: 00000000
+(XEN) .......    : physical APIC id: 00
+(XEN) .... IRQ redirection table:
+(XEN)  NR  DestID Msk Trg IRR Pol Stat DstM DelM Vec
+(XEN)  01 00000003 0   0   0   0   0    0    0    C0
+"""),
+    "registers by Xen": ("xen registers", 1, """\
+(XEN) ---- print_iommu_regs ----
+(XEN)  drhd->address = fed90000
+(XEN)  VER = 10
+(XEN)  CAP = d2008c40660462
+(XEN)  ECAP = f050da
+"""),
+    "a guest's I/O APIC by Xen": ("xen guest", 1, """\
+*****ioapic state:*****
+ioapic 0x10.
+ioapic 0x1.
+ioapic 0xfec00000.
+ioapic redirtbl[0]:0x10000
+"""),
+    "trace lines of QEMU": ("qemu trace", 4, """\
+vtd_ir_enable enable 1
+vtd_ir_irte_get index 0 low 0x0 high 0x100d10005
+apic_deliver_irq dest 1 dest_mode 0 delivery_mode 0 vector 49 trigger_mode 0
+ioapic_set_irq vector: 2 level: 1
+"""),
+    "info lapic": ("qemu monitor", 1, "dumping local APIC state for CPU 3\n\n"
+                   "LVT0\t 0x00010700 active-hi edge  masked                      ExtINT (vec 0)\n"
+                   "SPIV\t 0x000001ff APIC enabled, focus=off, spurious vec 255\nISR\t 34 236(level)\nIRR\t (none)\n\n"
+                   "APR 0x01 TPR 0x10 DFR 0x00 LDR 0x21(cluster 2: id 1) PPR 0xe0\n"),
+    "info pic": ("qemu monitor", 2, "ioapic0: ver=0x11 id=0x00 sel=0x22 (redir[9])\n"
+                 "  pin 0  0x0000000000010000 dest=0 vec=0   active-hi edge  masked fixed  physical\n"
+                 "pic0: irr=13 imr=ff isr=00 hprio=0 irq_base=30 rr_sel=0 elcr=00 fnm=0\n"),
+    "info irq": ("qemu monitor", 2, "IRQ statistics for isa-i8259:\n 0: 17\n 4: 3\n"),
+    "boot log and events of AMD": ("amd log", 3, """\
+AMD-Vi: Extended features (0x58f77ef22294a5a, 0x0): PPR NX GT IA PC GA_vAPIC
+AMD-Vi: Interrupt remapping enabled
+iommu ivhd0: AMD-Vi: Event logged [IO_PAGE_FAULT device=00:14.0 domain=0x0000 address=0xfdf8020200 flags=0x0008]
+"""),
+    "remapping tables of AMD": ("amd entries", 2, """\
+(XEN) --- Dumping Per-dev IOMMU Interrupt Remapping Table ---
+(XEN)   0001:00:14.0:
+(XEN)     IRTE[005] 00310201
+(XEN)     IRTE[006] 0000000000000031_0000000000000201
+"""),
+}
+"""What the issue lists, each text of our own: the reader that is meant, its records, the text."""
+
+
+def what(record: object) -> object:
+    """A record without its places in the text."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return type(record), tuple(what(getattr(record, each.name)) for each in dataclasses.fields(record)
+                                   if each.name not in ("file", "line", "lines"))
+    if isinstance(record, tuple) and hasattr(record, "_fields"):
+        return type(record), tuple(what(value) for name, value in zip(record._fields, record, strict=True)
+                                   if name not in ("file", "line"))
+    return tuple(map(what, record)) if isinstance(record, tuple) else record
+
+
+def found(text: str) -> dict[str, list[object]]:
+    pasted = read([("paste", text)])
+    return {kind: [what(each) for each in pasted.of(kind)] for kind in pasted.records}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_alone_is_recognised_as_what_it_is(kind):
+    reader, count, text = KINDS[kind]
+    assert {name: len(records) for name, records in found(text).items()} == {reader: count}
+
+
+def test_every_reader_has_a_text():
+    assert {reader for reader, _, _ in KINDS.values()} == {row.name for row in READERS}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_kinds_in_one_paste_are_read_as_they_are_alone(seed):
+    order = list(KINDS.values())
+    random.Random(seed).shuffle(order)
+    alone: dict[str, list[object]] = {}
+    for reader, _, text in order:
+        alone.setdefault(reader, []).extend(found(text)[reader])
+    together = found("\n".join(text for _, _, text in order))
+    for reader, records in alone.items():
+        assert together[reader] == records, reader
+    assert together.keys() == alone.keys()
