@@ -17,7 +17,7 @@ from vsim.domain import acpi
 from vsim.findings.registry import READERS
 from vsim.readers import xl
 from vsim.readers.acpi_table import AcpiError
-from vsim.readers.pieces import PieceError, Remark, few, lines_of, load, text_of
+from vsim.readers.pieces import PieceError, Remark, few, lines_of, load, placed, text_of
 from vsim.readers.source import TextError
 
 MAX_SOURCES = 1000
@@ -123,13 +123,16 @@ class _Reader:
             self.remarks += remarks
         lines, remarks = lines_of(data, name)
         self.remarks += remarks
-        before = len(self.pieces)
+        before, told = len(self.pieces), len(self.remarks)
+        if any(mark in data for mark in "\x1b\xa0>"):
+            data = "\n".join(line.text for line in lines)
         for row in READERS:
             if row.hint.search(data):
                 reading = row.read(lines)
                 records = self.tables(reading.records) if row.name == "tables" else reading.records
                 self.remarks += reading.remarks
                 self.add(row.name, row.text, name, records)
+        self.remarks[told:] = placed(self.remarks[told:], lines)
         if _CONFIG.search(data) and len(self.pieces) == before:
             self.config(name, data)
         if len(self.pieces) == before and data.strip():

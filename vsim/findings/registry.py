@@ -34,7 +34,7 @@ def _row(name: str, text: str, module: str, hint: str, flags: int = 0) -> Reader
 
 READERS = (
     _row("linux faults", "fault lines of Linux, FSTS, queue errors", "linux_faults",
-         r"INTR-REMAP|DMAR:? ?\[|DMAR:.{0,40}\[|handling fault status|fault (?:index|reason|addr)|VT-d detected|"
+         r"INTR-REMAP|DMAR:? ?\[|DMAR:.{0,40}\[|fault\s+status\s+reg|fault (?:index|reason|addr)|VT-d detected|"
          r"QI HEAD"),
     _row("linux interrupts", "/sys/kernel/debug/irq/irqs", "debugfs_irq", r"handler: |\bhwirq:|effectiv:"),
     _row("linux vectors", "/sys/kernel/debug/irq/domains", "vector_matrix",
@@ -72,7 +72,7 @@ READERS = (
     _row("qemu monitor", "info lapic, info pic, info irq", "qemu_monitor",
          r"dumping local APIC state|^ioapic\d|^pic\d: irr|IRQ statistics for|^[ \t]*pin +\d+ +0x"),
     _row("lspci", "lspci in every verbosity, with bytes", "lspci",
-         r"^(?:> ?)*(?:[0-9a-f][0-9a-f:.]{3,15}/)*"
+         r"^[ \t]*(?:[0-9a-f][0-9a-f:.]{3,15}/)*"
          r"(?:[0-9a-f]{4,8}:)?(?:[0-9a-f]{2}:)?[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
     _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU \d+:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",

@@ -62,6 +62,8 @@ class _Block:
         return self.title or self.data[:4].decode("latin-1")
 
 
+LETTERS = 18
+"""Longest line that can be the letters of a row of bytes: 16, and what stands before them."""
 _WITHOUT_LENGTH = ("RSD PTR", "RSDP", "RSD")
 _QUOTED = re.compile(r"(?:[>|][ \t]?)*")
 _TITLE = re.compile(r"[ \t]*(\S(?:[^@\n]{0,14}\S)?)[ \t]+@[ \t]+(?:0x)?[0-9A-Fa-f]{1,16}[ \t]*")
@@ -96,8 +98,8 @@ class _Reader:
         self.full = False
 
     def take(self, line: Line) -> None:
-        if ":" not in line.text and "@" not in line.text and not line.text[:1].isdigit():
-            return self.end() if line.text.strip("> |\t") else None
+        if ":" not in line.text and "@" not in line.text and not line.text.lstrip()[:1].isdigit():
+            return self.end() if line.text.strip("> |\t") and not self.letters(line) else None
         start = _QUOTED.match(line.text).end()  # type: ignore[union-attr]
         if match := _OFFSET.match(line.text, start):
             return self.bytes_of(line, match)
@@ -107,9 +109,14 @@ class _Reader:
         elif _RAW_TABLE.fullmatch(line.text, start):
             self.end()
             self.block = _Block(line.number, "")
-        elif line.text.strip():
+        elif line.text.strip() and not self.letters(line):
             self.end()
         return None
+
+    def letters(self, line: Line) -> bool:
+        """Whether a line can be the letters of the row before, which a mail program has put below it."""
+        block = self.block
+        return block is not None and 0 < len(block.data) < block.wanted() and len(line.text.strip()) <= LETTERS
 
     def bytes_of(self, line: Line, match: re.Match[str]) -> None:
         """A line of bytes: of the block that is open, or the first of one without a title."""

@@ -29,14 +29,14 @@ class Part(NamedTuple):
     new: bool
 
 
-_GREP = re.compile(r"\S{0,200}?(?<![^/\s])(irqs/\d{1,9}|domains/\S{1,200}?)[:-](?:\d{1,6}[:-])?"
+_GREP = re.compile(r"[ \t]{0,16}\S{0,200}?(?<![^/\s])(irqs/\d{1,9}|domains/\S{1,200}?)[:-](?:\d{1,6}[:-])?"
                    r"(?=name:|handler:|device:|status:|istate:|ddepth:|wdepth:|dstate:|node:|affinity:|effectiv:|"
                    r"pending:|domain:| |Online|Global|Total|System|\*\*\*|$)")
 _BARE = re.compile(r"(\d{1,9}):(?=handler:|device:|status:|istate:|ddepth:|wdepth:|dstate:|node:|affinity:|effectiv:|"
                    r"pending:|domain:| )")
 _HEADING = re.compile(r".{0,120}?(?<![^/\s])(irqs|domains)/(\S{1,200}?)(?: *<==|[ :]*)$|"
-                      r"[-=#*> ]{0,8}(irq)[ :#]{1,2}(\d{1,9})[-=#*>: ]{0,8}$|"
-                      r"[-=#*>]{1,8} ?(domain)[ :]{1,2}(\S{1,200}?)[-=#*>: ]{0,8}$")
+                      r"[-=#*> \t]{0,8}(irq)[ :#]{1,2}(\d{1,9})[-=#*>: ]{0,8}$|"
+                      r"[ \t]{0,8}[-=#*>]{1,8} ?(domain)[ :]{1,2}(\S{1,200}?)[-=#*>: ]{0,8}$")
 
 
 def parts(lines: Sequence[Line]) -> Iterator[Part]:
@@ -45,7 +45,7 @@ def parts(lines: Sequence[Line]) -> Iterator[Part]:
     new = bare = False
     for line in lines:
         text = line.text
-        if "irqs/" in text or "domains/" in text or (text[:12].lstrip(" -=#>*[").startswith(("irq", "domain"))):
+        if "irqs/" in text or "domains/" in text or (text[:12].lstrip(" \t-=#>*[").startswith(("irq", "domain"))):
             match = _GREP.match(text)
             if match:
                 path = match[1].partition("/")

@@ -48,20 +48,19 @@ _PAIR = r"0x([0-9a-fA-F]{16}):0x([0-9a-fA-F]{16})"
 _ROW = re.compile(rf"([0-9a-fA-F]{{2}}:[0-9a-fA-F]{{2}}\.[0-7])\s+{_PAIR}\s+{_PAIR}(?:\s+(-?\d{{1,8}})\b)?")
 
 
+_BEGIN = re.compile(r"[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]\s+0x")
+
+
 def read(lines: Sequence[Line]) -> Reading:
     """Root tables and contexts of a text, in its order."""
     records: list[RootTable | Context] = []
     remarks: list[Remark] = []
     unit = ""
-    for line in lines:
+    for place, line in enumerate(lines):
         text = bare(line.text)
-        if match := _ROOT.search(text):
-            unit = match[1]
-            records.append(RootTable(line.file, line.number, unit, int(match[2], 16)))
-        elif match := _OFF.search(text):
-            unit = match[1]
-            records.append(RootTable(line.file, line.number, unit, None))
-        elif match := _ROW.match(text):
+        if _BEGIN.match(text) and not _ROW.match(text):     # a mail program may have wrapped the row
+            text = " ".join([text, *(bare(each.text) for each in lines[place + 1:place + 4])])
+        if match := _ROW.match(text):
             root, context = (int(match[2], 16), int(match[3], 16)), (int(match[4], 16), int(match[5], 16))
             if int(match[1][3:5], 16) > 31:
                 at = line.text.find(match[1]) + 1
@@ -69,6 +68,12 @@ def read(lines: Sequence[Line]) -> Reading:
                 continue
             records.append(Context(line.file, line.number, unit, parse_bdf(match[1]), root, context,
                                    int(match[6] or -1)))
+        elif match := _ROOT.search(text):
+            unit = match[1]
+            records.append(RootTable(line.file, line.number, unit, int(match[2], 16)))
+        elif match := _OFF.search(text):
+            unit = match[1]
+            records.append(RootTable(line.file, line.number, unit, None))
         if len(records) >= MAX_ROWS:
             remarks.append(Remark(line.file, line.number, 1, f"left out: all behind the first {MAX_ROWS} rows"))
             break

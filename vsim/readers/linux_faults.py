@@ -127,7 +127,7 @@ _TOKEN = re.compile("|".join((
     rf"fault{GAP}addr{GAP}(?P<address>\w{{1,18}})",
     rf"fault{GAP}reason{GAP}(?P<reason>\w{{1,6}})(?:\]{GAP}?(?P<words>[^\n\[]{{0,120}}))?",
     rf"(?:INTR-REMAP|DMAR):{GAP}?reason{GAP}(?P<xen>[0-9a-f]{{1,2}}) - (?P<said>[^\n\[]{{0,120}})",
-    rf"fault{GAP}status{GAP}reg{GAP}(?P<status>\w{{1,10}})",
+    rf"(?:handling{GAP})?fault{GAP}status{GAP}reg{GAP}(?P<status>\w{{1,10}})",
     r"FRCD(?:_REG)?(?:\[\d+\])?[ \t:=-]+(?P<record>(?:0x)?[0-9a-fA-F]{16}[ \t:_]*(?:0x)?[0-9a-fA-F]{16})\b",
     r"FSTS(?:_REG)?[ \t]*[:=-][ \t]*(?:0x)?(?P<fsts>[0-9a-fA-F]{1,8})\b",
     rf"VT-d{GAP}detected{GAP}Invalidation{GAP}(?P<what>Queue|Time-out|Completion){GAP}Error:"

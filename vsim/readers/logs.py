@@ -23,6 +23,7 @@ GAP = rf"(?:[ \t]+|[ \t]*=?\n[ \t>|]*(?:{STAMP}[ \t]*)?(?:DMAR: *)?)"
 in quoted-printable has a = before the line end."""
 _STAMP = re.compile(STAMP)
 _SECONDS = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\]")
+_TORN = re.compile(r"\[ *\n *(\d{1,12}\.\d{1,9})\]")
 
 
 class Log:
@@ -43,8 +44,11 @@ class Log:
 
     def time(self, at: int) -> str:
         """The seconds that stand before the offset in its line, as they are written; "" where none do."""
-        start = self._starts[self.number(at)]
-        stamps = _SECONDS.findall(self.text, start, at)
+        number = self.number(at)
+        stamps = _SECONDS.findall(self.text, self._starts[number], at)
+        if not stamps and number:       # a mail program may have broken the line within the time
+            torn = _TORN.search(self.text, self._starts[number - 1], at)
+            stamps = [torn[1]] if torn else []
         return stamps[-1] if stamps else ""
 
     def remark(self, at: int, text: str) -> Remark:

@@ -157,11 +157,19 @@ def parse(text: str, file: str = "<text>") -> Host:
 def read(lines: Sequence[Line]) -> Reading:
     """The functions of a text, as `Listed`, and what was left out or taken with doubt."""
     reader = _Reader(lines[0].file if lines else "text")
-    for line in lines:
+    for line in _flush(lines):
         reader.take(line)
     records = tuple(Listed(reader.file, block.function.line, number, block.result())
                     for number, machine in enumerate(reader.machines) for block in machine.values())
     return Reading(records, few([*reader.remarks, *_on_level(reader.file, records)]))
+
+
+def _flush(lines: Sequence[Line]) -> Sequence[Line]:
+    """Lines as they were before somebody indented a whole text, as a code block of a web page has it."""
+    heads = ((line.text, line.text.lstrip()) for line in lines)
+    edges = {text[:len(text) - len(bare)] for text, bare in heads if _HEADER.match(bare)}
+    edge = next(iter(edges)) if len(edges) == 1 else ""
+    return [line._replace(text=line.text.removeprefix(edge)) for line in lines] if edge else lines
 
 
 def _on_level(file: str, records: Sequence[Listed]) -> Iterator[Remark]:
@@ -231,8 +239,13 @@ _FACTS = ("Capabilities:", "Interrupt:", "Bus:", "Flags:", "Address:", "!!! Unkn
 """How lines begin that may have a fact."""
 
 
+WRAP = 66
+"""Characters of the shortest line that a mail program breaks."""
+
+
 class _Reader:
-    """The state between two lines. machines: the functions of each, by (segment, requester id)."""
+    """The state between two lines. machines: the functions of each, by (segment, requester id); room: characters
+    that the last line had left, of those that a mail program leaves in one."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -240,6 +253,7 @@ class _Reader:
         self.paths: dict[str, tuple[int, int]] = {}
         self.block: _Block | None = None
         self.unfinished = ""
+        self.room = WRAP
         self.orphans = False
         self.remarks: list[Remark] = []
 
@@ -255,15 +269,28 @@ class _Reader:
             return self.head(line, match)
         if dump := _DUMP.fullmatch(text):
             return self.dump(dump)
-        if text.strip() and self.unfinished and self.block:     # a mail program broke the line
-            self.detail(line, 1, f"{self.unfinished} {text.strip()}", again=True)
-            return None
+        if text.strip() and self.block:      # a mail program broke the line
+            if self.unfinished:
+                self.detail(line, 1, f"{self.unfinished} {text.strip()}", again=True)
+                return None
+            if self.room < len(text.split(None, 1)[0]):
+                return self.goes_on(text.strip())
         self.block, self.unfinished, self.orphans = None, "", bool(text.strip())
         return None
+
+    def goes_on(self, rest: str) -> None:
+        """The rest of a line that had no room for it: of a head it is the function's name, of a detail nothing new."""
+        assert self.block
+        if self.block.detailed or self.block.space:
+            return
+        function = self.block.function
+        self.block.function = replace(function, name=f"{function.name} {rest}")
+        self.room = WRAP - len(rest)
 
     def head(self, line: Line, match: re.Match[str]) -> None:
         """The first line of a function."""
         self.block, self.unfinished, self.orphans = None, "", True
+        self.room = WRAP - len(line.text)
         key = self.key(line, match)
         if key is None:
             return
@@ -327,8 +354,8 @@ class _Reader:
                 self.orphans = False
                 self.remark(line, 1, "left out: what follows belongs to no function, its head was not understood")
             return
-        at = 0
-        for part in re.split(r"(?<=\S)(?=\tCapabilities: \[)", text):
+        at, self.room = 0, WRAP - len(text.expandtabs())
+        for part in re.split(r"(?<=\S)(?=\s{1,8}Capabilities: \[)", text):
             self.detail(line, at + len(part) - len(part.lstrip()) + 1, part.strip())
             at += len(part)
 

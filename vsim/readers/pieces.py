@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from vsim.readers.source import TextError
@@ -34,11 +34,12 @@ class PieceError(TextError):
 
 
 class Line(NamedTuple):
-    """A line of a text, without its end. number: from 1."""
+    """A line of a text, without its end. number: from 1. shift: characters before it that were taken out."""
 
     file: str
     number: int
     text: str
+    shift: int = 0
 
 
 class Remark(NamedTuple):
@@ -60,10 +61,15 @@ class Reading(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
+_QUOTE = re.compile(r"(?:> ?)+")
+
+
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
     """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
 
-    Line ends are those of any system; a byte order mark at the beginning is no part of the text.
+    Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a mail's
+    quotation and a terminal's colours are taken out, the blanks of a web page that hold words together are blanks.
     """
     remarks: list[Remark] = []
     lines = []
@@ -76,12 +82,21 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
         if "\0" in row:
             remarks.append(Remark(file, number, row.index("\0") + 1, "a NUL is read as a blank"))
             row = row.replace("\0", " ")
-        lines.append(Line(file, number, row))
+        if "\x1b" in row or "\xa0" in row:
+            row = _COLOUR.sub("", row).replace("\xa0", " ")
+        shift = match.end() if row[:1] == ">" and (match := _QUOTE.match(row)) else 0
+        lines.append(Line(file, number, row[shift:], shift))
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
         remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
     return tuple(lines), few(remarks)
+
+
+def placed(remarks: Iterable[Remark], lines: Sequence[Line]) -> tuple[Remark, ...]:
+    """Remarks about lines, with the columns that these have in the text as it came."""
+    shifts = {line.number: line.shift for line in lines if line.shift}
+    return tuple(each._replace(column=each.column + shifts.get(each.line, 0)) for each in remarks)
 
 
 def few(remarks: Sequence[Remark], most: int = MAX_REMARKS) -> tuple[Remark, ...]:

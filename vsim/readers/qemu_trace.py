@@ -164,8 +164,8 @@ def read(lines: Sequence[Line]) -> Reading:
     """All events of `EVENTS`, in order. An event that is named and reads otherwise is left out, with a remark."""
     records: list[Event | Refusal] = []
     remarks: list[Remark] = []
-    for line in lines:
-        text = line.text.strip(" \t>|")
+    for place, line in enumerate(lines):
+        text = line.text.lstrip(" \t>|").rstrip()
         if "vtd_irte_get: " in text:
             records.extend(_refusals(line, text[text.index("vtd_irte_get: "):]))
         if "_" not in text or not _HEAD.match(text) or not (match := _LINE.match(text)):
@@ -174,6 +174,9 @@ def read(lines: Sequence[Line]) -> Reading:
             remarks.append(Remark(line.file, line.number, 1, f"left out: all behind the first {MAX_EVENTS} events"))
             break
         made = _event(line, match[2], match[3] or "", match[1] or "")
+        following = lines[place + 1].text.lstrip(" \t>|").rstrip() if place + 1 < len(lines) else ""
+        if made is None and following and not _HEAD.match(following):       # a mail program may have wrapped it
+            made = _event(line, match[2], f"{match[3] or ''} {following}".strip(), match[1] or "")
         if made is None:
             remarks.append(Remark(line.file, line.number, line.text.find(match[2]) + 1,
                                   f"left out: an event {match[2]} that was cut or is of another form"))

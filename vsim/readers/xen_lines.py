@@ -17,6 +17,8 @@ MAX_RECORDS = 200_000
 """Most records of one reading."""
 _TIME = re.compile(r"\[[ 0-9T:.+-]{3,40}\] ?")
 _QUOTED = " \t>|"
+UNENDED = (*(f"in-flight={number}" for number in range(10)), "}", ",")
+"""Ends of rows that have more to say, and would be whole without it."""
 
 
 def body(text: str) -> str:
@@ -53,7 +55,7 @@ def whole(lines: Sequence[Line], place: int, row: re.Pattern[str]) -> re.Match[s
     said = body(lines[place].text)
     match = row.fullmatch(said)
     for line in lines[place + 1:place + 3]:
-        if match:
+        if match and not (said.endswith(UNENDED) and MARK not in line.text and line.text.strip()):
             break
         said = f"{said} {body(line.text)}"
         match = row.fullmatch(said)

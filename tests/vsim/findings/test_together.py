@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.vsim.findings.machine_texts import COUNTS, LSPCI, MATRIX, REGISTERS, ROWS, dumped, irq, madt, table
+from tests.vsim.findings.machine_texts import COUNTS, LSPCI, MATRIX, REGISTERS, ROWS, irq, madt, table
 from tests.vsim.readers.test_acpi_ivrs import ENTRIES, ivhd
 from tests.vsim.readers.test_acpi_ivrs import table as ivrs
 from vsim.findings.paste import read
@@ -81,11 +81,17 @@ B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
                    "\tKernel driver in use: nvme\n\n"),
     "lspci -PP": ("lspci", 1, "00:1c.0/04:00.0 Network controller: W\n\tControl: I/O+ Mem+\n"
                   "\tCapabilities: [50] MSI: Enable+ Count=1/8 Maskable- 64bit+\n\n"),
-    "lspci -xxx": ("lspci", 1, "05:00.0 Class 0200: Device 1234:5678\n00: 34 12 78 56 06 00 10 00 00 00 00 02 00 00 00 00\n"
-                   "10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
-                   "30: 00 00 00 00 40 00 00 00 00 00 00 00 00 01 00 00\n40: 11 00 07 80 00 20 00 00 00 30 00 00 00 00 00 00\n\n"),
-    "ftrace of vectors": ("linux vector events", 1,
-                          "  kworker/0:2-2827    [000] d..1. 76495.343456: vector_alloc: irq=82 vector=37 reserved=1 ret=0\n"),
+    "lspci -xxx": ("lspci", 1, """\
+05:00.0 Class 0200: Device 1234:5678
+00: 34 12 78 56 06 00 10 00 00 00 00 02 00 00 00 00
+10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+30: 00 00 00 00 40 00 00 00 00 00 00 00 00 01 00 00
+40: 11 00 07 80 00 20 00 00 00 30 00 00 00 00 00 00
+
+"""),
+    "ftrace of vectors": ("linux vector events", 1, "  kworker/0:2-2827    [000] d..1. 76495.343456: "
+                          "vector_alloc: irq=82 vector=37 reserved=1 ret=0\n"),
     "irq_matrix events": ("linux vector events", 1, "  a-1 [007] d..1. 1.0: irq_matrix_alloc: bit=33 cpu=2 online=1 "
                           "avl=199 alloc=3 managed=1 online_maps=8 global_avl=1587, global_rsvd=18, total_alloc=29\n"),
     "acpidump": ("tables", 1, madt()),
@@ -106,8 +112,8 @@ B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
 (XEN)   #entry IDX FMT MASK TRIG IRR POL STAT DELI  VECTOR
 (XEN)    00:  0000   1    1   0   0   0    0    0     00
 """),
-    "key M": ("xen interrupts", 1,
-              "(XEN) MSI information:\n(XEN)  MSI-X   25 vec=b0  fixed  edge   assert phys    cpu dest=00000000 mask=1/  /0\n"),
+    "key M": ("xen interrupts", 1, "(XEN) MSI information:\n(XEN)  MSI-X   25 vec=b0  fixed  edge   assert phys    cpu "
+              "dest=00000000 mask=1/  /0\n"),
     "key i": ("xen interrupts", 3, """\
 (XEN) IRQ information:
 (XEN)    IRQ:  17 vec:d8 IO-APIC-level   status=010 aff:{10}/{0-11} in-flight=2 d0: 17(P-M),d7: 17(-MM)
@@ -168,6 +174,21 @@ iommu ivhd0: AMD-Vi: Event logged [IO_PAGE_FAULT device=00:14.0 domain=0x0000 ad
 """What the issue lists, each text of our own: the reader that is meant, its records, the text."""
 
 
+def each_line(before: str, behind: str = ""):
+    """A text with something before and behind each line."""
+    return lambda text: "".join(f"{before}{line}{behind}\n" for line in text.splitlines())
+
+
+DRESSED = {
+    "quoted in a mail": each_line("> "), "quoted twice": each_line(">> "), "quoted in an answer": each_line("> > "),
+    "a code block of a web page": each_line("    "), "with a terminal's colours": each_line("\x1b[33m", "\x1b[0m"),
+    "blanks of a web page": lambda text: text.replace("  ", "\xa0 "),
+    "between fences": lambda text: f"```\n{text}```\n",
+    "blanks at the ends": each_line("", "   "), "another system's line ends": lambda text: text.replace("\n", "\r\n"),
+    "behind a prompt": lambda text: f"root@host:~# dump | tee out\n{text}root@host:~# \n"}
+"""How texts are dressed on their way."""
+
+
 def what(record: object) -> object:
     """A record without its places in the text."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
@@ -192,6 +213,51 @@ def test_each_kind_alone_is_recognised_as_what_it_is(kind):
 
 def test_every_reader_has_a_text():
     assert {reader for reader, _, _ in KINDS.values()} == {row.name for row in READERS}
+
+
+@pytest.mark.parametrize("dress", DRESSED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_text_wears_on_its_way_changes_nothing(kind, dress):
+    text = KINDS[kind][2]
+    assert found(DRESSED[dress](text)) == found(text)
+
+
+def test_a_remark_names_the_column_of_the_text_as_it_came():
+    whole = "dmar: IOMMU\n" + KINDS["/proc/interrupts"][2].replace(" 24:          0          5", " 24:          0  5")
+    torn = KINDS["key M"][2].replace("dest=00000000", "dest=0000000x") + whole
+    for before, shift in (("", 0), ("> ", 2), (">>> ", 4)):
+        remarks = read([("f", each_line(before)(torn))]).remarks
+        assert remarks and remarks[0].column == 8 + shift
+
+
+WRAPPED = {
+    "a function's name": ("lspci", "00:18.0 Network controller: A name that is so long that a mail program breaks it\n"
+                          "Controller [1234:5678] (rev 02)\n\tInterrupt: pin A routed to IRQ 16\n"
+                          "\tCapabilities: [70] MSI-X: Enable+ Count=3 Masked-\n"),
+    "a detail of a function": ("lspci", "00:18.0 Network controller: N\n\tInterrupt: pin A routed to IRQ 16\n"
+                               "\tControl: I/O+ Mem+ BusMaster+ SpecCycle- MemWINV- VGASnoop- ParErr-\n"
+                               "Stepping- SERR+ FastB2B- DisINTx-\n"
+                               "\tCapabilities: [70] MSI-X: Enable+ Count=3 Masked-\n"),
+    "a row of contexts": ("linux translation", "IOMMU dmar1: Root Table Address: 0x866179000\n"
+                          "00:05.0\t0x0000000000000000:0x00000008662b7001\n0x0000000000000102:0x0000000866296001\t-1\n"
+                          "IOMMU dmar2: Root Table Address: 0x86617b000\n"),
+    "a trace line": ("qemu trace", "vtd_ir_remap_msi (addr 0xfee00010, data 0xd1) ->\n"
+                     "(addr 0xfee01004, data 0x40d1)\n"),
+    "the owner of an interrupt": ("xen interrupts", "(XEN)    IRQ:   1 vec:c0 IO-APIC-edge    status=030 aff:{3}/{3} "
+                                  "in-flight=0\nd0:  1(---)\n"),
+    "the time of a status": ("linux faults", "due to a word|[\n46.851870] DMAR: DRHD: handling fault status reg 2\n"),
+    "the words of a status": ("linux faults", "[   46.851870] DMAR: DRHD: handling\nfault status reg 2\n"),
+    "the letters of iasl": ("tables", iasl(DMAR).replace("  // ", "  //\n"))}
+"""What a mail program made two lines of, of each reader that misread it once."""
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_what_a_mail_program_broke_is_read_as_one(kind):
+    reader, text = WRAPPED[kind]
+    whole = text.replace("|[\n", "[") if "the time" in kind else text.replace("\nStep", " Step").replace(
+        "\nController", " Controller").replace("\n0x", "\t0x").replace("->\n", "-> ").replace(
+        "\nd0", " d0").replace("handling\n", "handling ").replace("//\n", "// ")
+    assert whole != text and found(text) == found(whole) and list(found(whole)) == [reader]
 
 
 @pytest.mark.parametrize("seed", range(4))
