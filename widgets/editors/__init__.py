@@ -13,6 +13,7 @@ In the order in which to read them; a module imports only from those above it:
     octets     the bytes of a structure, drawn
     hypercall  its structure as text, and what will be answered
     domctl     the hypercall by hand
+    wires      the pins of a local APIC, the pair of 8259
     vlapics    one local APIC
     guests     what the small guest sees
 """

@@ -12,6 +12,7 @@ from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.state import commands
 from vsim.state.arrays import Apic, Machine
 from vsim.state.trace import Event, Kind, node
+from widgets.editors.wires import Wires
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
@@ -109,6 +110,7 @@ class VlapicsPanel(Panel):
         self.busy.on_click(lambda _: self.guarded(self.next_busy))
         self.grids = {kind: W.HTML() for kind in MEANING}
         self.facts, self.order = W.HTML(), W.HTML()
+        self.wires = Wires(self, self.vcpu)
         self._connect()
         boxes = W.Box(list(self.grids.values()))
         boxes.add_class("vsim-grids")
@@ -118,7 +120,7 @@ class VlapicsPanel(Panel):
                      self.button("acknowledge", self.acknowledge, "the vCPU takes its highest pending vector"),
                      self.button("EOI", self.end, "the vCPU ends the highest vector in service"),
                      self.priority, self.button("write TPR", self.write_priority, "hold back lower classes")),
-                self.facts, boxes, self.order)
+                self.facts, boxes, self.order, *self.wires.parts)
 
     def _connect(self) -> None:
         self.watch(self.vcpu, self._choose)
@@ -175,3 +177,4 @@ class VlapicsPanel(Panel):
         order = pending_order(m, vcpu)
         self.order.value = table(("vector", "class", "when"), order, "Pending, in order") if order else line(
             "Nothing is requested.", "muted")
+        self.wires.draw(m)
