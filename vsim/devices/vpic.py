@@ -6,8 +6,9 @@ what other processors need, buffered mode, ICW3 (the wiring is fixed), and the E
 
 An input has to stay up until it is acknowledged, whether edges or levels count; else the controller answers with
 IRQ 7, and 15 for the second, without an in-service bit (Intel386 EX manual, 9.4.3). How that comes about is a choice
-here: INT, once up, stays up until an INTA, though its request has gone. In Xen (vpic.c) and QEMU (i8259.c) it falls
-with its request, and there are no such interrupts.
+here: INT, once up, stays up until an INTA, though its request has gone. In Xen (vpic.c) it falls with its request, and
+there are no such interrupts. In QEMU (i8259.c) an edge stays requested when its line falls: a timer's pulse is taken
+behind its end; what is masked is withdrawn, but the cascade stays requested at the first one, which gives IRQ 15.
 """
 
 from __future__ import annotations
@@ -72,12 +73,13 @@ def _by_level(m: Machine, at: int) -> bool:
 
 
 def _input(m: Machine, at: int, irq: int, level: int) -> None:
-    """An input changes: a rise is a request, a fall withdraws it."""
+    """An input changes: a rise is a request, a fall withdraws it (in QEMU where levels count alone)."""
     bit = 1 << irq
     was = m.pic[at + Pic.LINES]
     m.pic[at + Pic.LINES] = was | bit if level else was & ~bit
     if not level:
-        m.pic[at + Pic.IRR] &= ~bit
+        if m.profile.options.pic != "qemu" or _by_level(m, at):
+            m.pic[at + Pic.IRR] &= ~bit
     elif not was & bit:
         m.pic[at + Pic.IRR] |= bit
 

@@ -287,15 +287,22 @@ def test_a_request_that_has_gone_gets_the_spurious_irq(irq, vector, isr, how):
     assert (byte(rig, 0, Pic.ISR), byte(rig, 1, Pic.ISR), rig.m.intr) == (isr, 0, 0)
 
 
-@pytest.mark.parametrize("pic", ["qemu", "xen"])
-def test_in_the_emulators_a_request_that_has_gone_is_withdrawn(pic):
-    rig = up(pair(pic=pic), 3)
+@pytest.mark.parametrize("irq", [3, 11])
+@pytest.mark.parametrize("how", ["line", "mask"])
+def test_in_xen_a_request_that_has_gone_is_withdrawn(irq, how):
+    rig = up(pair(pic="xen"), irq)
     assert rig.m.intr
-    rig.do(c.Isa(3, 0))
+    rig.do(c.Isa(irq, 0) if how == "line" else c.PortWrite(0xA1 if irq > 7 else 0x21, 0xFF))
     assert not rig.m.intr and take(rig) is None
-    up(rig, 11)
-    rig.do(c.PortWrite(0xA1, 0xFF))
-    assert not rig.m.intr and take(rig) is None
+
+
+@pytest.mark.parametrize("irq, how, taken", [
+    (3, "line", (0x23, 0)), (11, "line", (0x2B, 0)), (3, "mask", None), (11, "mask", (0x2F, 1))])
+def test_in_qemu_an_edge_outlives_its_line_and_not_its_mask(irq, how, taken):
+    """A timer's pulse is over before it is taken, as in recordings; the cascade's edge outlives a mask, too."""
+    rig = up(pair(pic="qemu"), irq)
+    rig.do(c.Isa(irq, 0) if how == "line" else c.PortWrite(0xA1 if irq > 7 else 0x21, 0xFF))
+    assert take(rig) == taken
 
 
 # --- the line's other way ---
@@ -335,7 +342,7 @@ def test_whatever_is_done_it_keeps_its_promises(commands, pic):
     for command in commands:
         events = rig.do(command)
         for row in acts(events, "INTA"):
-            assert row[3] == 0 or (pic == "datasheet" and row[2] in (7, 15))
+            assert row[3] == 0 or row[2] in {"datasheet": (7, 15), "qemu": (15,), "xen": ()}[pic]
         assert rig.m.intr == byte(rig, 0, Pic.OUT)
         assert vpic.first(rig.m, 0) < 0 or rig.m.intr
         assert pic == "datasheet" or rig.m.intr == (vpic.first(rig.m, 0) >= 0)
