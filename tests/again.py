@@ -36,8 +36,8 @@ def busy(loops: int) -> Iterator[None]:
 def once(options: list[str]) -> bool:
     """One run; whether it passed."""
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "browser and not soak", "tests", *options],
-                          cwd=ROOT, capture_output=True, text=True)
+    asked = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "browser and not soak", "tests", *options]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
     said = done.stdout + done.stderr
     print(said if done.returncode else said.strip().rpartition("\n")[2], flush=True)
     print(f"status {done.returncode}, {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}", flush=True)
