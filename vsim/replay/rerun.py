@@ -179,7 +179,13 @@ def _do(outcome: Outcome, command: c.Command, line: int) -> list[Event]:
 
 
 def _acknowledged(outcome: Outcome, vcpu: int, vector: int, line: int) -> bool:
-    """Take a vector if the machine offers it to the vCPU; whether it does."""
+    """Take a vector if the machine offers it to the vCPU; whether it does.
+
+    An NMI that waits was taken and ended before: it is more urgent, and its handler lets nothing in.
+    """
+    if outcome.machine.nmi[vcpu]:
+        _do(outcome, c.Acknowledge(vcpu), line)
+        _do(outcome, c.Iret(vcpu), line)
     if vlapic.pending(outcome.machine, vcpu) != vector:
         return False
     _do(outcome, c.Acknowledge(vcpu), line)

@@ -67,6 +67,15 @@ def test_a_vector_that_no_message_carried_has_a_source_or_is_told(rows, why):
     assert outcome.same is (why != "unknown") and len(outcome.untold) == (why == "unknown")
 
 
+def test_an_nmi_was_taken_before_the_vector_that_follows_it():
+    """Xen patches itself inside an NMI that it sends to itself; recordings have no line for one."""
+    rows = [X2APIC_0, ON_0, [["lapic", 0, 0x30, 0x400], [], 0, 60], [["lapic", 0, 0x30, 0x51], [], 0, 61],
+            [None, [["T", 0, 0x51]], 0, 62], [["lapic", 0, 0x0B, 0], [], 0, 63]]
+    outcome = run_of([*ROWS, *rows])
+    assert outcome.same and outcome.commands.count(c.Iret(0)) == 1
+    assert not outcome.machine.nmi[0] and not outcome.machine.in_nmi[0] and vlapic.highest(outcome.machine.isr, 0) == -1
+
+
 def test_what_the_8259_sent_is_not_ended_at_the_local_apic():
     rows = [X2APIC_0, ON_0, [["lapic", 0, 0x35, 0x700], [], 0, 60],
             [["lapic", 0, 0x30, 0x51], [], 0, 60], [None, [["T", 0, 0x51]], 0, 61], [None, [["T", 0, 0x30]], 0, 61],
