@@ -15,7 +15,7 @@ from vsim.layouts.bits import get
 from vsim.layouts.formats import CONTEXT_INV, DEVICE_TLB_INV, IEC, IOTLB_INV, PAGE_SELECTIVE, WAIT, DescriptorType
 from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IQA, IQH, IQT, OFFSET
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Latch, Machine
-from vsim.state.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, WAIT_BOTH_ABORTS
+from vsim.state.profile import DEVICE_TLB_TAKEN, EMPTY_WAIT_ERROR, IEC_UNCHECKED, PASID_UNKNOWN, WAIT_BOTH_ABORTS
 from vsim.state.trace import Act, Kind, Stop, Warn, node
 
 TAIL, FETCH, TYPE, RESERVED, WIDTH, ALIGN = 1, 2, 3, 4, 5, 6
@@ -84,10 +84,12 @@ def _take(m: Machine, unit: int, iqa: int, head: int, emptied: set[tuple[int, in
     words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (head << 4 + wide))
     descriptor = entry_of(words or ABSENT)
     kind = get(descriptor, IEC.type) | get(descriptor, IEC.type_high) << 4
+    if m.quirks & IEC_UNCHECKED and get(descriptor, IEC.type) == DescriptorType.IEC:
+        kind = DescriptorType.IEC
     m.latch[LATCH_WORDS * unit + Latch.LAST_TYPE] = kind
     if words is None:
         return FETCH
-    if kind not in _DO:
+    if kind not in _DO or (m.quirks & PASID_UNKNOWN and kind == DescriptorType.PASID_DEVICE_TLB):
         return TYPE
     m.emit(node(Kind.VIOMMU, unit), Act.DESCRIPTOR, kind, descriptor & _M64, descriptor >> 64)
     if kind == DescriptorType.WAIT:
@@ -128,7 +130,7 @@ def _iec(m: Machine, unit: int, descriptor: int, emptied: set[tuple[int, int]]) 
     that repeats a wide invalidation 32,767 times makes the unit look at the cache once.
     """
     first, mask = get(descriptor, IEC.iidx), get(descriptor, IEC.im)
-    if descriptor & IEC.reserved:
+    if descriptor & IEC.reserved and not m.quirks & IEC_UNCHECKED:
         return RESERVED
     selective = get(descriptor, IEC.g)
     if selective and not m.profile.options.iec_any_mask and mask > get(_reg(m, unit, "ECAP"), ECAP.mhmv):

@@ -35,8 +35,9 @@ IMITATES = "qemu-10"
 """The profile that imitates QEMU."""
 KEPT = 10_000
 """Differences that are kept; those behind them are counted."""
-OLDER = (((8, 0), "qemu7.F1"),)
-"""Quirks that QEMU has before a release (seen in 7.2, gone in 10.0; the release between them is from its changes)."""
+OLDER = (((8, 0), "qemu7.F1"), ((10, 0), "qemu7.F2"), ((10, 0), "qemu7.F3"))
+"""Quirks that QEMU has before a release: seen in 7.2, gone in 10.0; when between is from its changes for F1, and not
+verified for the others."""
 BACK = {128: 200, 4096: 20}
 """Commands before a difference in which its cause is looked for, and how often one is looked for so far back."""
 

@@ -266,6 +266,22 @@ def test_a_bad_descriptor_stops_the_queue_at_itself(descriptor, error):
 
 
 @pytest.mark.parametrize("descriptor", [
+    GLOBAL | 1 << 5, GLOBAL | 1 << 12, GLOBAL | 1 << 26, GLOBAL | 1 << 48, GLOBAL | 1 << 127, GLOBAL | 1 << 9])
+def test_with_the_quirk_an_iec_descriptor_is_taken_whatever_is_reserved_in_it(descriptor):
+    rig = Rig(quirks=["qemu7.F2"]).start()
+    found = acts(rig.queue(descriptor), "INVALIDATED")
+    assert len(found) == 1 and (iqei(rig), positions(rig)) == (-1, (1, 1))
+    rig.queue(wait(1) | 1 << 7)
+    assert iqei(rig) == 4
+
+
+def test_with_the_quirk_a_device_tlb_descriptor_with_a_pasid_is_one_that_nobody_knows():
+    for quirks, told in ([], 1), (["qemu7.F3"], 0):
+        rig = Rig(quirks=quirks).start()
+        assert len(acts(rig.queue(8), "DESCRIPTOR")) == told and iqei(rig) == 3
+
+
+@pytest.mark.parametrize("descriptor", [
     1 | 1 << 4, 1 | 3 << 4, 2 | 1 << 4, 2 | 2 << 4, wait() | 1 << 6, GLOBAL | 5 << 32])
 def test_what_linux_sends_to_a_unit_without_dma_remapping_is_taken(descriptor):
     rig = Rig().start()

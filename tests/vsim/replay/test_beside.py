@@ -196,6 +196,14 @@ def test_an_older_qemu_is_imitated_with_what_is_known_of_it():
     assert str(found[-2].difference) == "qemu7.F1"
 
 
+@pytest.mark.parametrize("descriptor, why", [(4 | 1 << 5, "qemu7.F2"), (4 | 1 << 9, "qemu7.F2"), (8, "qemu7.F3")])
+def test_descriptors_that_an_older_qemu_takes_or_does_not_name(descriptor, why):
+    bench = Bench(Scripted("qemu-10", (7, 2), and_=("qemu7.F1", "qemu7.F2", "qemu7.F3")), "spec")
+    found = bench.do(*ON, c.Mmio(UNIT + 0x90, 8, 0x200000), c.Mmio(UNIT + 0x18, 4, 1 << 25 | 1 << 26),
+                     c.RamWrite(0x200000, descriptor.to_bytes(16, "little")), c.Mmio(UNIT + 0x88, 8, 16))
+    assert str(found[-1].difference) == why
+
+
 def test_what_would_end_qemu_is_not_sent():
     """A wait descriptor with SW and IF both set (K4)."""
     source = Scripted("qemu-10")
