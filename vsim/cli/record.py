@@ -19,7 +19,7 @@ from vsim.layouts.registers import OFFSET
 from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
 from vsim.replay.boot import INTERRUPTED as STOPPED
 from vsim.replay.inferred import with_writes
-from vsim.replay.initramfs import Kernel, MissingPart, find_busybox, find_kernel, modules_of, pack
+from vsim.replay.initramfs import Kernel, MissingPart, Xen, find_busybox, find_kernel, find_xen, modules_of, pack
 from vsim.replay.qemu import NoQemu
 from vsim.replay.recording import UNIT, VERSION
 
@@ -39,6 +39,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the recording; packed if it ends in .gz")
     parser.add_argument("--kernel", metavar="PATH", help="a kernel image, or a folder into which Debian's package "
                         "linux-image-amd64 was unpacked (default: the newest /boot/vmlinuz-*)")
+    parser.add_argument("--xen", metavar="PATH", nargs="?", const="",
+                        help="boot the kernel as dom0 of Xen, and keep what Xen prints for its debug keys: an image, "
+                        "or a folder into which Debian's package xen-hypervisor-4.17-amd64 was unpacked (without PATH: "
+                        "the newest /boot/xen-*.gz)")
     parser.add_argument("--busybox", metavar="FILE", help="a busybox without shared libraries (default: on the path)")
     parser.add_argument("--cpus", metavar="N", type=_between(1, MAX_CPUS), default=4, help="processors (default: 4)")
     parser.add_argument("--memory", metavar="MIB", type=_between(256, 65536), default=1024,
@@ -79,12 +83,14 @@ def _devices(text: str) -> tuple[str, ...]:
 def _main(args: argparse.Namespace) -> int:
     try:
         kernel = find_kernel(args.kernel)
+        xen = None if args.xen is None else find_xen(args.xen or None)
         initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
     except MissingPart as missing:
         raise Unavailable(f"vsim record: {missing}") from None
-    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline vsim.suspend vsim.faults".strip()
+    suspend = "" if xen else " vsim.suspend"        # dom0 would put itself to sleep, and not the unit
+    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline{suspend} vsim.faults".strip()
     machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
-                      qemu=tuple(args.qemu.split()))
+                      qemu=tuple(args.qemu.split()), xen=xen.image if xen else b"")
     boot = Boot(machine, args.seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())
     with tempfile.TemporaryFile("w+", prefix="vsim-") as spool:
         try:
@@ -94,7 +100,7 @@ def _main(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             boot.ended = STOPPED
         _clear()
-        size = _write(Path(args.output), boot, kernel, spool)
+        size = _write(Path(args.output), boot, kernel, xen, spool)
     print(f"{args.output}: {boot.progress.rows:,} moments, {size:,} bytes; {boot.ended}"
           + (f"; no plugin: {boot.without}" if boot.without else ""))
     return INTERRUPTED if boot.ended == STOPPED else int(boot.ended != OFF)
@@ -115,11 +121,11 @@ def _spool(boot: Boot, spool: IO[str]) -> None:
         spool.writelines(_compact(row) + "\n" for row in with_writes(kept, UNIT))
 
 
-def _write(place: Path, boot: Boot, kernel: Kernel, spool: IO[str]) -> int:
+def _write(place: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[str]) -> int:
     """Put the recording together, whole or not at all; its bytes."""
     spool.seek(0)
     head = {"vsim-recording": VERSION, "vcpus": boot.machine.cpus, "ram": _ram(boot.machine.memory), "unit": UNIT,
-            "profile": "qemu-10", **_capabilities(spool), "made": _made(boot, kernel)}
+            "profile": "qemu-10", **_capabilities(spool), "made": _made(boot, kernel, xen)}
     unfinished = place.with_name(place.name + ".part")
     try:
         with open(unfinished, "wb") as raw:
@@ -146,11 +152,13 @@ def _ram(megabytes: int) -> int:
     return size if size <= 2 << 30 else size + (2 << 30)
 
 
-def _made(boot: Boot, kernel: Kernel) -> dict[str, str]:
+def _made(boot: Boot, kernel: Kernel, xen: Xen | None) -> dict[str, str]:
     machine = boot.machine
     made = {"kernel": kernel.version or kernel.image.name, "qemu": boot.version_text, "cpu": machine.cpu,
             "devices": ", ".join(machine.devices), "arguments": machine.arguments, "ended": boot.ended,
             "memory writes": f"inferred from what the unit read: {boot.without}" if boot.without else "seen"}
+    if xen:
+        made["xen"] = xen.version or "of a file whose name tells no version"
     if boot.small:
         made["left out"] = "ticks of timers, pins that do not change"
     return made

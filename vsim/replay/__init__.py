@@ -23,5 +23,6 @@ In the order in which to read them; a module imports only from those above it:
     inferred     what a guest wrote to memory, where nothing tells
     taps         the plugin that tells it
     initramfs    the guest: a kernel, and a file system in memory
+    keys         Xen's debug keys, typed on its console
     boot         a kernel booted in QEMU, its trace read as it runs
 """

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vsim.replay.keys import Typist
 from vsim.replay.qemu import NoQemu, asked, end, last_line, started, version
 from vsim.replay.recording import UNIT
 from vsim.replay.taps import NoPlugin, compiled
@@ -36,18 +37,27 @@ STAGES = ("firmware", "kernel", "devices", "traffic", "affinity changes", "a CPU
           "forbidden messages", "a driver unbound", "dumps", "off")
 SHARES = (0.0, 0.04, 0.5, 0.64, 0.68, 0.74, 0.78, 0.87, 0.95, 0.97, 0.99)
 """The stages of a run, and how much of its time has passed when each begins: of boots of Linux 6.12 on 8 CPUs."""
-KERNEL_LINES = 370
-"""Lines of the console until the first program runs, about."""
+KERNEL_LINES, XEN_LINES = 370, 570
+"""Lines of the console until the first program runs, about; and with Xen before the kernel."""
 X2APIC = (9, 0)
 """The first QEMU whose emulated CPUs have an x2APIC; before, destinations have 8 bits."""
 OFF, ENDED, INTERRUPTED = "powered off", "QEMU ended", "interrupted"
 """How a run ends: by the guest, by itself, by Ctrl-C; or for a limit."""
+XEN_ARGUMENTS = "com1=115200,8n1 console=com1 conswitch=a loglvl=all guest_loglvl=all iommu=verbose,intremap"
+"""What Xen is told: where its console and its keys are, and that it names what it does with the unit."""
+XEN_CODE = 0xFFFF82D
+"""Bits 63:36 of the addresses of Xen's own code (xen/arch/x86/include/asm/config.h: 0xffff82d040000000)."""
+DOM0_ARGUMENTS = "console=hvc0 panic=-1 rodata=off vsim.keys"
+"""What the kernel is told under Xen. With rodata=off it leaves out a walk through all page tables (minutes here)."""
 _STAGE = re.compile(r"vsim: stage (\d+) of \d+: (.*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What is booted: kernel and file system, processors, memory in MiB, devices, arguments."""
+    """What is booted: kernel and file system, processors, memory in MiB, devices, arguments.
+
+    xen: a hypervisor, unpacked, under which the kernel runs as dom0; none without.
+    """
 
     kernel: Path
     initramfs: bytes
@@ -57,6 +67,7 @@ class Machine:
     arguments: str = ""
     cpu: str = "qemu64,+x2apic"
     qemu: tuple[str, ...] = ("qemu-system-x86_64",)
+    xen: bytes = b""
 
 
 @dataclass(slots=True)
@@ -68,6 +79,7 @@ class Progress:
     seconds: float = 0.0
     rows: int = 0
     lines: int = 0
+    expected: int = KERNEL_LINES
 
     @property
     def left(self) -> float | None:
@@ -83,7 +95,7 @@ class Progress:
             self.share = max(self.share, SHARES[int(found[1]) + 1])
         elif self.stage in STAGES[:2]:
             self.stage = STAGES[1]
-            share = SHARES[1] + (SHARES[2] - SHARES[1]) * min(1.0, self.lines / KERNEL_LINES)
+            share = SHARES[1] + (SHARES[2] - SHARES[1]) * min(1.0, self.lines / self.expected)
             self.share = max(self.share, share)
 
 
@@ -108,21 +120,24 @@ class Boot:
     said: str = ""
     progress: Progress = field(default_factory=Progress)
     dumps: dict[str, str] = field(default_factory=dict)
+    typist: Typist = field(default_factory=Typist)
 
     def rows(self) -> Iterator[list[Any]]:
         """What happens, while it happens; QEMU is ended with the iterator. NoQemu when it does not start."""
         self._look()
+        self.progress.expected = XEN_LINES if self.machine.xen else KERNEL_LINES
         with tempfile.TemporaryDirectory(prefix="vsim-") as name:
             folder = Path(name)
-            pipe = folder / "trace"
-            os.mkfifo(pipe, stat.S_IRUSR | stat.S_IWUSR)
+            for pipe in ("trace", "keys.in"):
+                os.mkfifo(folder / pipe, stat.S_IRUSR | stat.S_IWUSR)
+            (folder / "keys.out").symlink_to(os.devnull)        # the trace has it
             with started(self._command(folder)) as (process, said):
                 try:
-                    yield from self._read(pipe, process)
+                    yield from self._read(folder, process)
                 finally:
                     end(process)
                     self.said = said()
-            self.dumps = dumps_of(folder / "disk")
+            self.dumps = dumps_of(folder / "disk") | self.typist.dumps
         if not self.progress.rows and self.ended == ENDED:
             raise NoQemu(f"{self.machine.qemu[0]} ended at once: {last_line(self.said)}")
 
@@ -148,18 +163,30 @@ class Boot:
         with open(folder / "disk", "wb") as disk:
             disk.truncate(DISK_BYTES)
         plugin = self._plugin()
+        watched = f"unit={UNIT:#x}" + f",code={XEN_CODE:#x}" * bool(machine.xen)
         cpu, eim = machine.cpu, "on"
         if self.version < X2APIC:
             cpu, eim = cpu.replace(",+x2apic", ""), "off"
         (folder / "events").write_text("".join(f"{event}\n" for event in (*EVENTS, *(() if plugin else (READS,)))))
-        arguments = f"console=ttyS0,115200 panic=-1 no_timer_check {machine.arguments}".strip()
         return [*machine.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
                 "-accel", "tcg,thread=multi", "-cpu", cpu, "-m", f"{machine.memory}M", "-smp",
                 str(machine.cpus), "-device", f"intel-iommu,intremap=on,eim={eim}", *self._devices(folder),
-                "-kernel", str(machine.kernel), "-initrd", str(folder / "initramfs"), "-append", arguments,
-                "-serial", "null", "-no-reboot",
+                *self._software(folder), "-chardev", f"pipe,id=keys,path={folder / 'keys'}", "-serial", "chardev:keys",
+                "-no-reboot",
                 "-D", str(folder / "trace"), "-msg", "timestamp=on", "-trace", f"events={folder / 'events'}",
-                *(("-d", "plugin", "-plugin", f"{plugin},unit={UNIT:#x}") if plugin else ())]
+                *(("-d", "plugin", "-plugin", f"{plugin},{watched}") if plugin else ())]
+
+    def _software(self, folder: Path) -> list[str]:
+        """The kernel, or Xen with the kernel as its first module: a module's words are its file and its arguments."""
+        machine, initramfs = self.machine, folder / "initramfs"
+        if not machine.xen:
+            arguments = f"console=ttyS0,115200 panic=-1 no_timer_check {machine.arguments}"
+            return ["-kernel", str(machine.kernel), "-initrd", str(initramfs), "-append", arguments.strip()]
+        (folder / "xen").write_bytes(machine.xen)
+        (folder / "kernel").symlink_to(machine.kernel.resolve())
+        arguments = f"{DOM0_ARGUMENTS} {machine.arguments}".replace(",", ",,")
+        return ["-kernel", str(folder / "xen"), "-append", XEN_ARGUMENTS, "-initrd",
+                f"{folder / 'kernel'} {arguments},{initramfs}"]
 
     def _devices(self, folder: Path) -> list[str]:
         has = asked(self.machine.qemu, "-device", "help")
@@ -187,10 +214,11 @@ class Boot:
 
     # --- during ---
 
-    def _read(self, pipe: Path, process: subprocess.Popen[bytes]) -> Iterator[list[Any]]:
+    def _read(self, folder: Path, process: subprocess.Popen[bytes]) -> Iterator[list[Any]]:
         trace = TraceRows(UNIT, self.small)
         begun, rest, kept = time.monotonic(), b"", 0
-        source = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        source = os.open(folder / "trace", os.O_RDONLY | os.O_NONBLOCK)
+        keys = os.open(folder / "keys.in", os.O_RDWR | os.O_NONBLOCK)
         try:
             while not self.ended:
                 try:
@@ -200,8 +228,10 @@ class Boot:
                         trace.feed(line[:MOST_LINE].decode(errors="replace"))
                     for text in trace.console:
                         self.progress.read(text)
+                        self.typist.read(text)
                     trace.console.clear()
                     self.progress.seconds = time.monotonic() - begun
+                    os.write(keys, self.typist.typed(self.progress.seconds))
                     self.tell(self.progress)
                 except KeyboardInterrupt:
                     self.ended = INTERRUPTED
@@ -221,6 +251,7 @@ class Boot:
                 self.ended = OFF
         finally:
             os.close(source)
+            os.close(keys)
 
     def _chunk(self, source: int, process: subprocess.Popen[bytes]) -> bytes:
         """What has come of the trace; nothing when QEMU has ended, which then is noted."""

@@ -6,15 +6,22 @@ import gzip
 import lzma
 import re
 import shutil
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 DRIVERS = ("nvme", "e1000e", "virtio_net", "igb")
 """Modules that the guest loads where the kernel does not have them built in; what they need is loaded first."""
 MOST_MODULE = 32 << 20
 """Bytes of a module that is unpacked."""
+MOST_XEN = 64 << 20
+"""Bytes of a hypervisor that is unpacked."""
+MULTIBOOT = b"\x02\xb0\xad\x1b"
+"""How the header begins by which a boot loader knows such an image; within its first 8 KiB."""
+_XENS = ("boot/xen-*.gz", "xen-*.gz", "boot/xen-*[0-9]", "boot/xen")
 _KERNELS = ("boot/vmlinuz-*", "vmlinuz-*", "boot/vmlinuz")
 
 
@@ -50,6 +57,39 @@ def find_kernel(named: str | None, installed: Path = Path("/")) -> Kernel:
     version = image.name.partition("-")[2]
     modules = root / "lib" / "modules" / version
     return Kernel(image, version, modules if version and modules.is_dir() else None)
+
+
+class Xen(NamedTuple):
+    """A hypervisor: its version where its name tells, and its image, unpacked."""
+
+    version: str
+    image: bytes
+
+
+def find_xen(named: str | None, installed: Path = Path("/")) -> Xen:
+    """The hypervisor that was named: an image, or a folder with an unpacked package; without a name the newest one.
+
+    installed: where /boot is. MissingPart when there is none, or it is not what a boot loader starts.
+    """
+    place = Path(named) if named else installed
+    if place.is_dir():
+        images = [image for pattern in _XENS for image in place.glob(pattern) if image.is_file()]
+        if not images:
+            raise MissingPart(f"{place}: no Xen ({', '.join(_XENS)}); name one with --xen PATH, for example a folder "
+                              "into which Debian's package xen-hypervisor-4.17-amd64 was unpacked")
+        place = max(images, key=_newer)
+    elif not place.is_file():
+        raise MissingPart(f"{place}: no such Xen")
+    code = place.read_bytes()
+    if code[:2] == b"\x1f\x8b":
+        try:
+            with gzip.open(place) as packed:
+                code = packed.read(MOST_XEN)
+        except (OSError, EOFError, zlib.error) as error:
+            raise MissingPart(f"{place}: cannot be unpacked: {error}") from None
+    if MULTIBOOT not in code[:8192]:
+        raise MissingPart(f"{place}: no Xen that a boot loader starts (no multiboot header); the .efi file is not one")
+    return Xen(place.name.removesuffix(".gz").partition("-")[2], code)
 
 
 def _newer(image: Path) -> list[tuple[int, int, str]]:

@@ -6,17 +6,19 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.places import ROOT
+from tests.qemu import needs_qemu
 from tests.vsim.replay import fake_qemu
 from vsim.cli.main import main
 from vsim.cli.record import line_of
 from vsim.replay import boot, recording, rerun
-from vsim.replay.boot import Progress
+from vsim.replay.boot import Boot, Machine, Progress
+from vsim.replay.initramfs import MULTIBOOT, MissingPart, find_xen
+from vsim.replay.keys import KEYS
 
 FAKE = Path(fake_qemu.__file__)
 
@@ -24,7 +26,7 @@ FAKE = Path(fake_qemu.__file__)
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """Runs `vsim record` in a mode of the fake: status and place of the recording."""
-    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot").mkdir(exist_ok=True)
     (tmp_path / "boot" / "vmlinuz-6.1-x").write_bytes(b"kernel")
     (tmp_path / "busybox").write_bytes(b"static")
     monkeypatch.setattr(boot, "compiled", lambda version: Path("taps.so"))
@@ -52,6 +54,64 @@ def test_a_boot_is_recorded_and_replays(made, capsys):
     outcome = rerun.run(found)
     assert outcome.same and outcome.tallies["M"].equal == 1 and outcome.taken["equal"] == 1
     assert next(one.command.requester for one in found.moments if hasattr(one.command, "requester")) == 0x18
+
+
+# --- Xen ---
+
+
+@pytest.fixture
+def xen(tmp_path):
+    """An unpacked package: a Xen as a boot loader wants it, packed, and one that is older."""
+    (tmp_path / "boot").mkdir(exist_ok=True)
+    image = b"\x7fELF" + bytes(100) + MULTIBOOT + b"rest"
+    (tmp_path / "boot" / "xen-4.17-amd64.gz").write_bytes(gzip.compress(image))
+    (tmp_path / "boot" / "xen-4.9-amd64.gz").write_bytes(gzip.compress(b"old" + image))
+    return tmp_path
+
+
+def test_under_xen_its_keys_are_typed_and_what_it_prints_is_kept(made, xen, capsys):
+    status, place = made("xen", "--xen", str(xen))
+    assert status == 0 and "powered off" in capsys.readouterr().out
+    found = recording.load(place)
+    assert found.made["xen"] == "4.17-amd64" and found.made["kernel"] == "6.1-x"
+    assert found.dumps["xen-M-boot"].splitlines()[0] == "MSI information:" and "<b>" in found.dumps["xen-i-boot"]
+    assert {name for name in found.dumps if "xen" in name} == {f"xen-{key}-boot" for key in KEYS}
+    assert found.dumps["proc-interrupts-boot"] and rerun.run(found).same
+
+
+def test_a_xen_that_is_cut_off_leaves_what_it_printed(made, xen):
+    status, place = made("silent", "--xen", str(xen), "--seconds", "1")
+    found = recording.load(place)
+    assert status == 1 and found.made["ended"] == "ended after 1 s" and found.console
+    assert not any("xen" in name for name in found.dumps)
+
+
+@pytest.mark.parametrize("path, said", [
+    ("nowhere", "nowhere: no such Xen"), ("boot/vmlinuz-6.1-x", "no Xen that a boot loader starts"),
+    ("empty", "no Xen (boot/xen-*.gz, "), ("torn.gz", "torn.gz: cannot be unpacked: ")])
+def test_what_is_no_xen_is_told_before_anything_starts(made, xen, capsys, path, said):
+    (xen / "empty").mkdir()
+    (xen / "torn.gz").write_bytes(gzip.compress(bytes(1000))[:20])
+    status, place = made("xen", "--xen", str(xen / path))
+    assert status == 2 and said in capsys.readouterr().err and not place.exists()
+
+
+def test_without_a_name_the_newest_xen_is_taken(xen):
+    (xen / "lib").mkdir()
+    assert find_xen(None, xen).version == "4.17-amd64" and MULTIBOOT in find_xen(None, xen).image
+    with pytest.raises(MissingPart, match=r"xen-hypervisor-4\.17-amd64 was unpacked"):
+        find_xen(None, xen / "lib")
+
+
+def test_the_words_of_a_module_keep_their_commas(xen):
+    machine = Machine(xen / "boot" / "vmlinuz-6.1-x", b"", arguments="a=1,2", xen=b"image")
+    words = Boot(machine)._software(xen)
+    assert words[words.index("-initrd") + 1] == (
+        f"{xen / 'kernel'} {boot.DOM0_ARGUMENTS} a=1,,2,{xen / 'initramfs'}")
+    assert (xen / "kernel").resolve() == machine.kernel.resolve() and (xen / "xen").read_bytes() == b"image"
+
+
+# --- without the plugin, and what ends it ---
 
 
 @pytest.mark.parametrize("mode, more, why", [("old", (), "7.2.0 has no plugin interface 4"),
@@ -126,14 +186,35 @@ def test_progress_is_told_in_a_line():
     assert now.share == 0.87
 
 
+# --- real ones ---
+
+
+def named(*names):
+    """What environment variables say: an image or an unpacked package of each, and a static busybox."""
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing:
+        pytest.skip(f"not set: {', '.join(missing)}")
+    return [os.environ[name] for name in names]
+
+
 @pytest.mark.soak
+@needs_qemu
 def test_a_real_kernel_boots_and_replays(tmp_path):
-    """VSIM_KERNEL names an image or an unpacked package, VSIM_BUSYBOX a static busybox; QEMU is on the path."""
-    if not os.environ.get("VSIM_KERNEL") or not os.environ.get("VSIM_BUSYBOX"):
-        pytest.skip("VSIM_KERNEL and VSIM_BUSYBOX are not set")
-    begun = time.monotonic()
+    kernel, busybox = named("VSIM_KERNEL", "VSIM_BUSYBOX")
     place = tmp_path / "run.jsonl.gz"
-    assert main(["record", "-o", str(place), "--kernel", os.environ["VSIM_KERNEL"], "--busybox",
-                 os.environ["VSIM_BUSYBOX"], "--small"]) == 0
+    assert main(["record", "-o", str(place), "--kernel", kernel, "--busybox", busybox, "--small"]) == 0
     outcome = rerun.run(recording.load(place))
-    assert outcome.same and outcome.tallies["M"].equal > 100 and time.monotonic() > begun
+    assert outcome.same and outcome.tallies["M"].equal > 100
+
+
+@pytest.mark.soak
+@needs_qemu
+def test_a_real_xen_boots_answers_its_keys_and_replays(tmp_path):
+    kernel, busybox, xen = named("VSIM_KERNEL", "VSIM_BUSYBOX", "VSIM_XEN")
+    place = tmp_path / "run.jsonl.gz"
+    assert main(["record", "-o", str(place), "--xen", xen, "--kernel", kernel, "--busybox", busybox, "--cpus", "2",
+                 "--seconds", "3000"]) == 0
+    found = recording.load(place)
+    assert {f"xen-{key}-{moment}" for key in KEYS for moment in ("boot", "moved")} <= found.dumps.keys()
+    outcome = rerun.run(found)
+    assert outcome.same and outcome.tallies["M"].equal > 100

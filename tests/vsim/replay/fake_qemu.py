@@ -1,7 +1,8 @@
 """A QEMU that does as a test wants: `python fake_qemu.py MODE ARGUMENTS`. No machine runs; a trace is written.
 
-Modes: boot (powers off), old (the same, as version 7.2), wait (never ends by itself), flood (writes without end),
-broken (ends at once, with a word), other (something else of that name), endless (says its version for ever).
+Modes: boot (powers off), xen (the same, and a Xen that answers keys), silent (a Xen that does not), old (boot
+as version 7.2), wait (never ends by itself), flood (writes without end), broken (ends at once, with a word), other
+(something else of that name), endless (says its version for ever).
 """
 
 import sys
@@ -38,7 +39,7 @@ def message(thread="9"):
             f"{thread}@7.000204:vtd_ir_remap_msi (addr 0xfee000b0, data 0x0) -> (addr 0xfee01000, data 0x41)"]
 
 
-def boot(plugin):
+def boot(plugin, mode):
     """The lines of a short run."""
     yield from ("V 0 1", "V 1 2") if plugin else ()
     yield from console("[    0.1] Linux version 6 <b>")
@@ -62,8 +63,20 @@ def boot(plugin):
     yield from message()
     yield from ("T 1 65",) if plugin else ()
     yield "2@7.000300:apic_register_write register 0x0b = 0x0"
+    yield from talk(mode == "silent") if mode in ("xen", "silent") else ()
     for number in range(1, 10):
         yield from console(f"vsim: stage {number} of 9: x")
+
+
+def talk(silent):
+    """The lines of a Xen on the serial line while dom0 waits; what is typed comes through a pipe, as QEMU has it."""
+    from xen_console import XenConsole
+    xen = XenConsole("VMizQh" if silent else "")
+    yield from console("[    1.0] vsim: keys boot")
+    with open(argument("-chardev").split("path=")[1] + ".in", "rb", buffering=0) as keys:
+        while not xen.dom0:
+            for text in xen.type(keys.read(1)):
+                yield from console(text)
 
 
 def main():
@@ -86,7 +99,7 @@ def main():
         stream.seek(8 << 20)
         stream.write(DUMP)
     with open(argument("-D"), "w", encoding="utf-8") as trace:
-        for line in boot("-plugin" in sys.argv):
+        for line in boot("-plugin" in sys.argv, mode):
             print(line, file=trace, flush=True)
         while mode == "flood":
             print("9@8.000000:ioapic_set_irq vector: 4 level: 1", file=trace)

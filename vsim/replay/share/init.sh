@@ -13,6 +13,10 @@ mount -t debugfs none /sys/kernel/debug 2>/dev/null
 exec 9>/dumps 2>/dev/null
 
 stage() { echo "vsim: stage $*" >/dev/kmsg; }
+keys() { # under Xen: wait until its keys were typed; whoever typed them sends a line end
+  asked vsim.keys || return
+  echo "vsim: keys $1" >/dev/kmsg; read -t 300 x </dev/console
+}
 asked() { grep -q "$1" /proc/cmdline; }
 dump() { echo "=== $1" >&9; cat $2 >&9; }
 dumps() {
@@ -60,6 +64,7 @@ dump version /proc/version
 dump cmdline /proc/cmdline
 echo "=== lspci" >&9; functions >&9
 dumps boot
+keys boot
 
 stage 2 of 9: traffic
 c=0; every=1; [ $CPUS -gt 16 ] && every=$((CPUS / 16))
@@ -82,6 +87,7 @@ while [ $r -lt ${rounds:-1} ]; do
   traffic
 done
 dumps moved
+keys moved
 
 stage 4 of 9: a CPU off and on
 if asked vsim.offline && [ $CPUS -gt 1 ]; then

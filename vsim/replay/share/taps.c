@@ -11,7 +11,8 @@
  * Where table and queue lie follows from the stores to the unit's registers, what is behind a vector from the
  * interrupt descriptor table: read at LIDT, and again wherever it is stored to.
  *
- * Argument: unit=ADDRESS of the registers. Kernel code alone is watched (upper half of the virtual addresses). Each
+ * Arguments: unit=ADDRESS of the registers; code=NUMBER, bits 63:36 of the virtual addresses of the code that is watched
+ * (a hypervisor's: its guests are not looked at, and run faster); without it all kernel code is, the upper half. Each
  * vCPU needs a thread of its own (-accel tcg,thread=multi): with one for all, QEMU 10.0 tells plugins the wrong vCPU.
  * The prototypes are those of plugin interface 4 (QEMU 9.2); no header of QEMU is needed:
  *
@@ -61,7 +62,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 4;
 
 enum { PAGE = 4096, IRTA = 0xb8, IQA = 0x90, FIRST_VECTOR = 32, MOST_TABLES = 8, HANDLERS = 4096, WORDS = 1 << 14 };
 
-static uint64_t unit = 0xfed90000;
+static uint64_t unit = 0xfed90000, code_at;
 static const uint64_t ioapic = 0xfec00000;
 static struct { uint64_t from, to; } table, queue;
 
@@ -209,7 +210,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *block)
     for (size_t i = 0; i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
         uint64_t pc = qemu_plugin_insn_vaddr(insn);
-        if (!(pc >> 63)) continue;
+        if (code_at ? pc >> 36 != code_at : !(pc >> 63)) continue;
         uint8_t code[8] = {0};
         size_t got = qemu_plugin_insn_data(insn, code, sizeof code);
         qemu_plugin_register_vcpu_mem_cb(insn, accessed, NO_REGS, READS_AND_WRITES, NULL);
@@ -225,6 +226,7 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
         if (!strncmp(argv[i], "unit=", 5)) unit = strtoull(argv[i] + 5, NULL, 0);
+        else if (!strncmp(argv[i], "code=", 5)) code_at = strtoull(argv[i] + 5, NULL, 0);
     qemu_plugin_register_vcpu_init_cb(id, begins);
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;
