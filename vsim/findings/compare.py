@@ -27,6 +27,8 @@ MAX_EVENTS = 20_000
 MAX_DIFFERENCES = 500
 NO_MATTER = {"virq", "base", "address", "out_address", "out_data", "index", "count", "tail", "head", "high", "low"}
 """Values of events that two runs need not share: addresses, indices, counters."""
+ROUTE, PINS = "kvm_irqchip_update_msi_route", 24
+"""The event that tells which route a message is for, and how many of the routes are pins of the I/O APIC."""
 SPLIT = {"vtd_ir_remap_msi_req", "vtd_ir_remap_msi"}
 """Events whose address and data are a message: compared by its format."""
 
@@ -193,15 +195,36 @@ def _boot(p: Picture) -> Facts:
 
 def _events(p: Picture) -> Iterator[tuple[tuple[Any, ...], Side, str]]:
     """What makes two events the same, where one stands, and the event in words."""
-    for event in p.pasted.of("qemu trace")[:MAX_EVENTS]:
-        if isinstance(event, qemu_trace.Event) and not event.name.startswith("kvm_irqchip"):
-            said = message_text(event) if event.name in SPLIT else " ".join(
+    events = [each for each in p.pasted.of("qemu trace")[:MAX_EVENTS] if isinstance(each, qemu_trace.Event)]
+    pins = _pins_of(events)
+    for place, event in enumerate(events):
+        if not event.name.startswith("kvm_irqchip"):
+            said = pins.get(place, "") + message_text(event) if event.name in SPLIT else " ".join(
                 f"{name}={value:#x}" if isinstance(value, int) else f"{name}={value}" for name, value in event.values)
             same = (said,) if event.name in SPLIT else tuple(
                 (name, value) for name, value in event.values if name not in NO_MATTER)
             yield (event.name, *same), Side(event.file, event.line, f"{event.name} {said}"), said
     for event in p.pasted.of("linux vector events")[:MAX_EVENTS]:
         yield (event.name, event.values.get("ret", 0) < 0), Side(event.file, event.line, event.name), event.name
+
+
+def _pins_of(events: list[qemu_trace.Event]) -> dict[int, str]:
+    """The pin that a message is of, by the event's place: the route that QEMU updates next.
+
+    With the I/O APIC in QEMU and the rest in KVM the first 24 routes are its pins: such a run begins with 24 routes of
+    no device (kvm_irqchip_add_msi_route dev N/A). Others belong to devices.
+    """
+    found: dict[int, str] = {}
+    waiting: list[int] = []
+    for place, event in enumerate(events):
+        if event.name == "vtd_ir_remap_msi_req":
+            waiting = [place]
+        elif event.name == "vtd_ir_remap_msi":
+            waiting.append(place)
+        elif event.name == ROUTE and event["virq"] < PINS:
+            found |= dict.fromkeys(waiting, f"pin {event['virq']} of the I/O APIC: ")
+            waiting = []
+    return found
 
 
 def message_text(event: qemu_trace.Event) -> str:
@@ -221,5 +244,20 @@ def _divergence(a: list[tuple[tuple[Any, ...], Side, str]], b: list[tuple[tuple[
         one, two = (run[place] if place < len(run) else None for run in (left, right))
         if one is None or two is None or one[0] != two[0]:
             what = f"A: {one[1].text if one else 'ends'}; B: {two[1].text if two else 'ends'}"
+            if one and two and one[2][:4] == two[2][:4] == "pin ":
+                what = _same_pin(one[2], two[2]) or what
             return Difference(what, one[1] if one else None, two[1] if two else None)
     return None
+
+
+def _same_pin(one: str, two: str) -> str:
+    """Two messages of one pin, told as what they are; "" for different pins."""
+    pin, a = one.split(": ", 1)
+    other, b = two.split(": ", 1)
+    old = {True: "still holds a ", False: "holds a "}
+    compatible = [each.startswith("compatibility") for each in (a, b)]
+    if pin != other:
+        return ""
+    if compatible[0] == compatible[1]:
+        return f"{pin} holds a {a} in A, a {b} in B"
+    return f"{pin} {old[compatible[0]]}{a} in A, {old[compatible[1]]}{b} in B"

@@ -124,7 +124,7 @@ class _Reader:
         lines, remarks = lines_of(data, name)
         self.remarks += remarks
         before, told = len(self.pieces), len(self.remarks)
-        if any(mark in data for mark in "\x1b\xa0>"):
+        if any(mark in data for mark in ("\x1b", "\xa0", ">", "quoted-printable")):
             data = "\n".join(line.text for line in lines)
         for row in READERS:
             if row.hint.search(data):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vsim.readers.source import TextError
@@ -61,6 +61,21 @@ class Reading(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+def _unbroken(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Rows of a mail in quoted-printable, by the number of their first: a = at an end joins two (RFC 2045, 6.7)."""
+    number, held = 0, ""
+    for place, row in rows:
+        number = number if held else place
+        held += _CODE.sub(lambda match: chr(int(match[1], 16)), row.removesuffix("="))
+        if not row.endswith("=") or len(held) > MAX_LINE:
+            yield number, held
+            held = ""
+    if held:
+        yield number, held
+
+
+_PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULTILINE | re.IGNORECASE)
+_CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
 
@@ -74,7 +89,8 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     remarks: list[Remark] = []
     lines = []
     rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
-    for number, row in enumerate(rows[:MAX_LINES], 1):
+    numbered = enumerate(rows[:MAX_LINES], 1)
+    for number, row in _unbroken(numbered) if _PRINTABLE.search(text, 0, MAX_BYTES) else numbered:
         if len(row) > MAX_LINE:
             remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
                                                               f"of {len(row)}; the limit is {MAX_LINE}"))
