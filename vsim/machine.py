@@ -41,8 +41,6 @@ from vsim.xen import paths as xen_paths
 from vsim.xen import queue as xen_queue
 from vsim.xen import vvtd as xen_vvtd
 
-TIMER_GSI = 2
-"""Where IRQ 0 is wired to at the I/O APIC (A 7.3)."""
 FEE, FEE_MASK = 0xFEE00000, 0xFFF00000
 _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, int(Kind.VIOMMU) << 24
 _VMSI, _KIND = node(Kind.VMSI), 0xFF << 24
@@ -488,7 +486,7 @@ def _isa(m: Machine, command: c.Isa) -> None:
     if vpic.answers(m):
         vpic.line(m, command.irq, command.level)
         lint.follow(m, before)
-    pin = m.profile.options.pin_of(command.irq or TIMER_GSI)
+    pin = m.profile.options.pin_of(command.irq or vpic.TIMER_GSI)
     if command.irq == vpic.CASCADE or pin < 0 or m.direct[pin] == command.level:
         return
     sent = _send_pins(m, vioapic.set_line(m, pin, command.level))

@@ -22,7 +22,9 @@ PORTS = (0x20, 0x21, 0xA0, 0xA1)
 """I/O ports: the even and the odd one of the first 8259, and of the second."""
 CASCADE, SPURIOUS, NONE = 2, 7, 16
 """Input of the first at which the second is; input that a spurious interrupt looks like; no IRQ."""
-_FIRST, _SECOND = 0, PIC_BYTES
+TIMER_GSI = 2
+"""Where IRQ 0 is wired to at the I/O APIC (A 7.3)."""
+_FIRST = 0
 
 
 def answers(m: Machine) -> bool:

@@ -143,6 +143,7 @@ def _pass(recording: Recording, early: Early) -> tuple[Outcome, list[taken.Seen]
     seen: list[taken.Seen] = []
     running: dict[int, list[bool]] = {}
     done: dict[tuple[int, int], bool] = {}
+    lines = taken.Lines()
     for position, moment in enumerate(recording.moments):
         for vcpu, vector in early.get(position, ()):
             done[vcpu, vector] = _acknowledged(outcome, vcpu, vector, moment.line)
@@ -153,6 +154,8 @@ def _pass(recording: Recording, early: Early) -> tuple[Outcome, list[taken.Seen]
                 seen.append((position, taken.ENDED, ends, -1))
             if _is_left_out(command) or (ends >= 0 and running.get(ends) and not running[ends].pop()):
                 continue
+            if type(command) is c.Pin:
+                lines.drive(command.gsi, command.level)
             events = _do(outcome, command, moment.line)
             _compare(outcome, moment, events)
             seen += [(position, taken.ARRIVED, one.node & 0xFFFFFF, one.index) for one in events
@@ -164,6 +167,8 @@ def _pass(recording: Recording, early: Early) -> tuple[Outcome, list[taken.Seen]
                 before = done.pop((vcpu, vector), None)
                 offered = _acknowledged(outcome, vcpu, vector, moment.line) if before is None else before
                 why = taken.EARLY if before else taken.EQUAL if offered else taken.source(m, vcpu, vector)
+                if why == taken.EXTINT and not lines.take(vector):
+                    why = taken.UNKNOWN
                 outcome.taken[why] += 1
                 if why == taken.UNKNOWN and len(outcome.untold) < MOST_SHOWN:
                     outcome.untold.append((moment, vcpu, vector))

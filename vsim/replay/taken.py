@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from vsim.devices import lint, vpic
 from vsim.layouts.bits import get
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import LVT_LINT, LVT_TIMER
@@ -28,7 +29,7 @@ WHY = {
     EQUAL: "the machine offers it at that moment",
     EARLY: "taken before a message that was logged ahead of the handler's first instruction",
     TIMER: "the local APIC's own timer, which runs in the other machine's time",
-    EXTINT: "from the 8259 through LINT0 (ExtINT): its vector is not the local APIC's, nor is its EOI",
+    EXTINT: "from the 8259 through LINT0 (ExtINT), whose line of that input had risen",
     OWN: "another entry of the local vector table: error, performance, thermal",
     SPURIOUS: "the spurious vector: what was offered had gone",
     UNKNOWN: "not explained",
@@ -36,7 +37,7 @@ WHY = {
 """What may be said of a vector that was taken."""
 WITHOUT_EOI = (EXTINT, SPURIOUS)
 """What is not in service at the local APIC, so that no EOI ends it there."""
-LINT0, TIMER_PLACE = 3, 0
+TIMER_PLACE = 0
 
 
 def source(m: Machine, vcpu: int, vector: int) -> str:
@@ -49,9 +50,33 @@ def source(m: Machine, vcpu: int, vector: int) -> str:
         return TIMER
     if any(get(entry, LVT_LINT.dlm) == Dlm.FIXED and get(entry, LVT_LINT.vector) == vector for entry in entries[1:]):
         return OWN
-    if not get(entries[LINT0], LVT_LINT.mask) and get(entries[LINT0], LVT_LINT.dlm) == Dlm.EXTINT:
+    if lint.external(m, vcpu):
         return EXTINT
     return SPURIOUS if m.svr[vcpu] & 0xFF == vector else UNKNOWN
+
+
+class Lines:
+    """Lines that go to the 8259 pair beside the I/O APIC, and which of them rose since the pair last gave their vector.
+
+    Its ports are not recorded, so its masks and bases are unknown: bits 2:0 of a vector are the input, of either 8259.
+    """
+
+    def __init__(self) -> None:
+        self._up: set[int] = set()
+        self._risen: set[int] = set()
+
+    def drive(self, gsi: int, level: int) -> None:
+        """A pin of the I/O APIC changes: its line goes to the 8259 too, if it is one of the mainboard's."""
+        irq = 0 if gsi == vpic.TIMER_GSI else gsi
+        if level and irq < 16 and irq not in self._up:
+            self._risen.add(irq)
+        (self._up.add if level else self._up.discard)(irq)
+
+    def take(self, vector: int) -> bool:
+        """Whether the pair can have given this vector; the edge is used up."""
+        found = next((irq for irq in (vector & 7, 8 | vector & 7) if irq in self._risen), -1)
+        self._risen.discard(found)
+        return found >= 0
 
 
 def early(seen: Iterable[Seen]) -> Early:

@@ -39,6 +39,8 @@ URGENT = [["lapic", 0, 0x30, 1 << 32 | 0x51], [], 0, 63]
 URGENT_RUNS = [None, [["T", 1, 0x51]], 1, 64]
 X2APIC_0, ON_0 = [["msr", 0, 0x1B, 0xFEE00C00], [], 0, 59], [["lapic", 0, 0x0F, 0x1FF], [], 0, 59]
 
+EXTINT_0, TIMER = [["lapic", 0, 0x35, 0x700], [], 0, 60], [["pin", 2, 1], [], -1, 60]
+
 
 @pytest.mark.parametrize("rows, equal, early", [
     ([AGAIN, AGAIN, RUNS, EOI], 1, 0),
@@ -55,7 +57,10 @@ def test_a_vector_was_taken_before_what_would_have_changed_it(rows, equal, early
 
 
 @pytest.mark.parametrize("rows, why", [
-    ([ON_0, [["lapic", 0, 0x35, 0x700], [], 0, 60], [None, [["T", 0, 0x30]], 0, 61]], "8259"),
+    ([ON_0, EXTINT_0, TIMER, [None, [["T", 0, 0x30]], 0, 61]], "8259"),
+    ([ON_0, EXTINT_0, [["pin", 12, 1], [], -1, 60], [None, [["T", 0, 0x74]], 0, 61]], "8259"),
+    ([ON_0, EXTINT_0, [None, [["T", 0, 0x30]], 0, 61]], "unknown"),
+    ([ON_0, EXTINT_0, TIMER, [None, [["T", 0, 0x31]], 0, 61]], "unknown"),
     ([[["lapic", 0, 0x34, 0xFA], [], 0, 60], [None, [["T", 0, 0xFA]], 0, 61]], "own"),
     ([[["lapic", 0, 0x0F, 0x1FE], [], 0, 60], [None, [["T", 0, 0xFE]], 0, 61]], "spurious"),
     ([[["lapic", 0, 0x32, 0xEC], [], 0, 60], [["lapic", 0, 0x32, 0x100EC], [], 0, 60],
@@ -77,11 +82,17 @@ def test_an_nmi_was_taken_before_the_vector_that_follows_it():
 
 
 def test_what_the_8259_sent_is_not_ended_at_the_local_apic():
-    rows = [X2APIC_0, ON_0, [["lapic", 0, 0x35, 0x700], [], 0, 60],
+    rows = [X2APIC_0, ON_0, EXTINT_0, TIMER,
             [["lapic", 0, 0x30, 0x51], [], 0, 60], [None, [["T", 0, 0x51]], 0, 61], [None, [["T", 0, 0x30]], 0, 61],
             [["lapic", 0, 0x0B, 0], [], 0, 62]]
     outcome = run_of([*ROWS, *rows])
-    assert outcome.taken["8259"] == 1 and vlapic.highest(outcome.machine.isr, 0) == -1
+    assert outcome.taken["8259"] == 1 and outcome.same and vlapic.highest(outcome.machine.isr, 0) == -1
+
+
+def test_each_vector_of_the_8259_needs_an_edge_of_its_own():
+    low, runs = [["pin", 2, 0], [], -1, 60], [None, [["T", 0, 0x30]], 0, 61]
+    outcome = run_of([*ROWS, ON_0, EXTINT_0, TIMER, low, runs, TIMER, TIMER, runs, runs])
+    assert (outcome.taken["8259"], outcome.taken["unknown"]) == (2, 1)
 
 
 @pytest.mark.parametrize("tag, place, value", [
