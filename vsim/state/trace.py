@@ -137,7 +137,7 @@ ACTS: dict[Act, Meaning] = {
     Act.HELD: Meaning("0 fault, 1 completion", "0", "0", 0, _ASSUMED),
     Act.ACCEPTED: Meaning("vector", "trigger mode", "destination", 100, _ASSUMED),
     Act.MERGED: Meaning("vector", "trigger mode", "destination", 50, _ASSUMED),
-    Act.TAKEN: Meaning("vector", "delivery mode", "0", 1000, _ASSUMED),
+    Act.TAKEN: Meaning("vector", "0", "0", 1000, _ASSUMED),
     Act.ENDED: Meaning("vector", "EOI broadcast", "0", 200, _ASSUMED),
     Act.SIGNALLED: Meaning("delivery mode", "vector", "destination", 100, _ASSUMED),
     Act.IRR_SET: Meaning("pin", "entry", "0", 0, _ASSUMED),

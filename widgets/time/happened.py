@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vsim.explain.sentences import MASKED, masked
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
-from vsim.state.trace import ACTS, Act, Drop, Event, Warn, node_text
+from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node_text
 from widgets.time.moments import Moment, Moments, Numbered
 
 MOST_ROWS = 120
@@ -146,6 +146,8 @@ _OUTCOMES = {
 
 def outcome(events: Sequence[Event]) -> tuple[str, bool]:
     """What became of an interrupt, and whether that is bad."""
+    if not any(event.act == Act.SENT for event in events) and (wired := _wired(events)):
+        return wired
     stopped = [why for event in events if (why := masked(event)) >= 0]
     if stopped and not any(event.act == Act.SENT for event in events):
         return MASKED[stopped[0]], stopped[0] != 0
@@ -158,6 +160,19 @@ def outcome(events: Sequence[Event]) -> tuple[str, bool]:
     if lost is not None:
         return f"{way}{cached}, then dropped, {_quantity(ACTS[Act.DROPPED].index, lost.index)}", True
     return way + cached, False
+
+
+def _wired(events: Sequence[Event]) -> tuple[str, bool] | None:
+    """What became of a line at the 8259 pair, or at a LINT pin; None for an interrupt of another kind."""
+    for event in events:
+        if event.act == Act.INTR and event.index:
+            return ("asked of a vCPU by the 8259's INTR", False) if event.high else ("asked by INTR, and no vCPU "
+                                                                                      "takes it", True)
+        if event.act == Act.LINT:
+            return f"LINT{event.index} {('falls', 'rises')[event.low & 1]}", False
+    if any(event.act == Act.LINE and event.node >> 24 == Kind.VPIC and event.low for event in events):
+        return "the 8259 holds it back", False
+    return None
 
 
 def takers(events: Sequence[Event]) -> list[Event]:

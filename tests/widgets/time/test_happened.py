@@ -12,6 +12,9 @@ from widgets.time.happened import BAD, LATER, NOW, event_rows, interrupt_rows, o
 from widgets.time.moments import Moment
 
 
+PIC, PIN = node(Kind.VPIC), node(Kind.VIOAPIC, 4)
+
+
 def event(act, index=0, low=0, high=0, place=0, serial=1):
     return Event(1, serial, place or node(Kind.VIOMMU), act, index, low, high, 0)
 
@@ -34,6 +37,17 @@ def test_every_act_has_words_for_any_numbers(act):
     for value in (0, -22, (1 << 64) - 1):
         said = with_words(event(act, value, value, value))
         assert sum(name != "0" for name in ACTS[act][:3]) == 0 or said
+
+
+@pytest.mark.parametrize("events, became", [
+    ([event(Act.LINE, 4, 1, 1, PIC)], ("the 8259 holds it back", False)),
+    ([event(Act.LINE, 4, 1, 1, PIC), event(Act.INTR, 1, 4, 1, PIC), event(Act.DROPPED, Drop.MASKED, place=PIN)],
+     ("asked of a vCPU by the 8259's INTR", False)),
+    ([event(Act.INTR, 1, 4, 0, PIC)], ("asked by INTR, and no vCPU takes it", True)),
+    ([event(Act.LINT, 1, 1, 0x400)], ("LINT1 rises", False)), ([event(Act.LINT, 0, 0)], ("LINT0 falls", False)),
+])
+def test_what_became_of_a_line_and_of_a_pin(events, became):
+    assert outcome(events) == became
 
 
 def test_rows_of_events_are_the_history_in_order():
