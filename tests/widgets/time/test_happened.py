@@ -11,7 +11,6 @@ from widgets.time import happened
 from widgets.time.happened import BAD, LATER, NOW, event_rows, interrupt_rows, outcome, reached, with_words
 from widgets.time.moments import Moment
 
-
 PIC, PIN = node(Kind.VPIC), node(Kind.VIOAPIC, 4)
 
 
