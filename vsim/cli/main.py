@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from vsim import __version__
@@ -157,6 +158,13 @@ def summary(entry: EntryPoint) -> str:
         return (loaded(entry).__doc__ or entry.value).splitlines()[0]
     except Unavailable as missing:
         return str(missing)
+
+
+def place(text: str) -> Path:
+    """For `argparse`: a file or folder. An empty text, of a variable that is not set, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; allowed: a file or folder")
+    return Path(text)
 
 
 def is_bad_input(error: Exception) -> bool:

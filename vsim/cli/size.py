@@ -53,7 +53,7 @@ def demand_of(domain: Domain) -> Demand:
 def _main(args: argparse.Namespace) -> int:
     """Exit status 0 when no limit bites, 1 when one does."""
     config = xl.load(args.config)
-    domain = build(config, lspci.load(args.lspci) if args.lspci else None, PROFILES["spec"])
+    domain = build(config, lspci.load(args.lspci) if args.lspci is not None else None, PROFILES["spec"])
     asked = demand_of(domain)
     asked = replace(asked, vcpus=args.vcpus or asked.vcpus, form=args.form or asked.form, rate=args.rate,
                     batch_us=args.batch, devices=tuple((announced, args.queues) for announced, _ in asked.devices))

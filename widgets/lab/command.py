@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from vsim.cli.main import Unavailable
+from vsim.cli.main import Unavailable, place
 from widgets.lab.present import settle
 from widgets.lab.printed import write
 
@@ -40,7 +40,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Open JupyterLab on the notebooks. Further options are JupyterLab's own."
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--port", metavar="N", type=int, help="the port to listen on (default: 8888)")
-    parser.add_argument("--dir", metavar="FOLDER", type=Path,
+    parser.add_argument("--dir", metavar="FOLDER", type=place,
                         help="work on a copy of the notebooks in this folder (made if need be)")
     parser.add_argument("--voila", action="store_true",
                         help="serve the notebooks as pages (extra `voila`); further options are then Voila's")
@@ -49,7 +49,7 @@ def register(parser: argparse.ArgumentParser) -> None:
                              "vsim-class); --ip=0.0.0.0 lets other computers in")
     parser.add_argument("--present", action="store_true",
                         help="for a projector: a notebook fills the window, large type, light theme; Shift+Enter steps")
-    parser.add_argument("--print", metavar="FOLDER", type=Path, dest="paper",
+    parser.add_argument("--print", metavar="FOLDER", type=place, dest="paper",
                         help="run the notebooks and write each as HTML, and as PDF where Chromium is found; names of "
                              "notebooks behind it print these alone")
     parser.set_defaults(func=lab, rest=[])

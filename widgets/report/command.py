@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsim.cli.main import place
+
 if TYPE_CHECKING:
     from widgets.report.domain import Case
     from widgets.report.paper import Part
@@ -31,7 +33,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="FILE.cfg", nargs="?", help="the domain, in the syntax of xl.cfg(5)")
     parser.add_argument("--dumps", metavar="FILE", nargs="+", help="instead of a domain: dumps and logs of a machine, "
                         "as vsim read takes them")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: report.html)")
+    parser.add_argument("-o", "--output", metavar="FILE", type=place, help="where to write (default: report.html)")
     parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
     parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
     parser.add_argument("--page", metavar="ADDRESS", default="", help="of a bench.html that vsim site made: the states "

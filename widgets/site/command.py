@@ -10,6 +10,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from vsim.cli.main import place
+
 _NOT_OURS = "found {}, which holds other things than a site; allowed: a new folder, an empty one, a former site"
 
 
@@ -17,7 +19,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """build a site of the notebooks and the bench that needs no install"""
     parser.description = ("Build a folder for any web server (python -m http.server --directory DIR): JupyterLite with "
                           "the notebooks, and bench.html, the bench alone. Needs npm and the network while it builds.")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="where to put it; a former site there is built anew")
+    parser.add_argument("folder", metavar="DIR", type=place, help="where to put it; a former site there is built anew")
     parser.add_argument("--bench", action="store_true", help="the page with the bench alone, and what it loads")
     parser.set_defaults(func=site)
 

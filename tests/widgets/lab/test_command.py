@@ -53,6 +53,15 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("option", ["--dir", "--print"])
+def test_a_folder_without_a_name_is_not_the_current_one(launched, capsys, monkeypatch, tmp_path, option):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        lab(option, "")
+    assert f"argument {option}: an empty name" in capsys.readouterr().err
+    assert launched == [] and list(tmp_path.iterdir()) == []
+
+
 def test_for_a_projector_type_is_large_and_nothing_of_the_desk_is_changed(launched, monkeypatch, tmp_path):
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", "mine")       # put back in the end
