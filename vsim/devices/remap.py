@@ -112,11 +112,6 @@ def posts(w0: int, mode: int) -> bool:
     return (w0 & _IM != 0) & (mode & (_PI | _IM_IGNORED) == _PI)
 
 
-def posted(verdict: Verdict, mode: int) -> bool:
-    """Whether a verdict without refusal goes to a posted-interrupt descriptor."""
-    return verdict.check == 0 and posts(verdict.words[0], mode)
-
-
 def qualified(verdict: Verdict) -> bool:
     """Whether the fault is kept from the record by the entry's FPD (V 5.3)."""
     return QUALIFIED[verdict.check] and bool(verdict.words[0] & FPD)

@@ -318,7 +318,7 @@ def test_asking_changes_nothing_and_is_what_delivery_does(value, requester, low,
     elif not value & IRTE.im.mask:
         assert acts(events, "REMAPPED") == [("REMAPPED", found.index, found.address, found.data)]
     else:
-        assert remap.posted(found, rig.latch("MODE"))
+        assert remap.posts(found.words[0], rig.latch("MODE"))
 
 
 def test_a_verdict_keeps_the_words_it_was_made_of():
