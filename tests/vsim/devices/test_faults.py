@@ -214,7 +214,7 @@ def test_a_queue_error_coalesces_with_a_fault_and_the_other_way_round():
 def test_a_masked_event_is_pending_and_sent_at_unmask():
     rig = watched()
     rig.write("FECTL", 1 << 31)
-    assert (len(acts(rig.fault(), "HELD")), rig.read("FECTL")) == (1, 0xC0000000)
+    assert ([row[1] for row in acts(rig.fault(), "HELD")], rig.read("FECTL")) == ([0], 0xC0000000)
     assert (notified(rig.write("FECTL", 0)), rig.read("FECTL")) == (1, 0)
     assert notified(rig.write("FECTL", 0)) == 0
 

@@ -88,6 +88,14 @@ def test_a_level_source_is_posted_as_an_edge():
     assert sum(rig.m.tmr) == 0
 
 
+def test_a_unit_that_offers_posting_remaps_its_other_entries():
+    rig = posting()
+    rig.entry(6, IRTE.make(p=1, vector=0x41, dst=4))
+    events = rig.msi(6)
+    assert [row[0] for row in acts(events, "REMAPPED", "POSTED")] == ["REMAPPED"]
+    assert [(e.node & 0xFFFFFF, e.index) for e in events if acts([e], "ACCEPTED")] == [(2, 0x41)]
+
+
 # --- faults ---
 
 

@@ -321,6 +321,12 @@ def test_asking_changes_nothing_and_is_what_delivery_does(value, requester, low,
         assert remap.posts(found.words[0], rig.latch("MODE"))
 
 
+def test_a_request_that_ends_before_its_index_is_computed_has_none():
+    rig = Rig().start()
+    assert verdict(rig, address=0x1_FEE00010).index == verdict(rig, address=0xFEE00000).index == -1
+    assert verdict(rig, index=0x1234).index == 0x1234
+
+
 def test_a_verdict_keeps_the_words_it_was_made_of():
     rig = Rig().start()
     rig.entry(5, svt=1, sid=0x0400, **GOOD)

@@ -144,6 +144,15 @@ def test_an_edge_while_masked_is_told_to_be_lost():
     assert drops(line(m, PIN, 1)) == [Drop.MASKED]
 
 
+@pytest.mark.parametrize("tm, why", [(0, Drop.MASKED), (1, Drop.PENDING)])
+def test_what_is_lost_or_waits_is_told_with_both_halves_of_the_entry(tm, why):
+    m = machine(rte_reserved=True)
+    written = RTE.make(vector=0x61, dest=1, tm=tm, mask=1 - tm) | 1 << 31 | 1 << 32
+    entry(m, PIN, written)
+    told = [e for e in line(m, PIN, 1, 0, 1) if e.act == Act.DROPPED]
+    assert {(e.index, e.low | e.high << 32) for e in told} == {(why, written | RTE.irr.mask * tm)}
+
+
 def test_a_level_while_remote_irr_is_set_is_told_to_wait():
     m = machine()
     entry(m, PIN, vector=0x61, **LEVEL)

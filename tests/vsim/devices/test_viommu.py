@@ -367,3 +367,14 @@ def table():
 
 def test_decisions_md_has_the_table_of_refusals():
     assert table() in DECISIONS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("quirks, wanted", [((), (Errno.EOPNOTSUPP, 0)), (("xen.D2",), (0, 0))])
+@pytest.mark.parametrize("command", [Op.CREATE, Op.DESTROY, Op.QUERY_CAPS])
+def test_a_hypervisor_without_the_feature_does_nothing(quirks, wanted, command):
+    m = Machine(profile("spec").with_options(interface="v4", built_viommu=False).with_quirks(*quirks), 2, 4 << 20, NIC)
+    assert operate(m, encode("v4", command)) == wanted and m.units == m.created == 0
+
+
+def test_the_envelope_names_the_domain():
+    assert viommu.envelope("v4", b"")[8:10] == b"\1\0"

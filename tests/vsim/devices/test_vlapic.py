@@ -20,7 +20,7 @@ from tests.cpus import (
     x2apic,
 )
 from vsim.devices import vlapic
-from vsim.layouts.formats import Dlm
+from vsim.layouts.formats import RTE, Dlm
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Apic
@@ -107,6 +107,14 @@ def test_eoi_ends_the_highest_vector_in_service_and_one_too_many_is_ignored():
         acknowledge(m, 0)
     ended = [e.index for _ in range(3) for e in eoi(m, 0) if e.act == Act.ENDED]
     assert ended == [0x51, 0x31]
+
+
+def test_an_eoi_with_nothing_in_service_ends_no_level_pin():
+    m = machine()
+    cpus.entry(m, 5, tm=1, vector=0)
+    m.rte[5] |= RTE.irr.mask
+    eoi(m, 0)
+    assert vlapic.end(m, 0) == -1 and m.rte[5] & RTE.irr.mask
 
 
 @pytest.mark.parametrize("level", [0, 1])

@@ -240,6 +240,12 @@ def test_a_table_address_has_no_effect_until_it_is_latched():
     assert (rig.latch("BASE_PAGE") << 12, rig.latch("ENTRIES")) == (0x300000, 65536)
 
 
+@pytest.mark.parametrize("before, after", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_only_another_eime_written_while_remapping_is_on_is_told(before, after):
+    rig = Rig().start(eime=before)
+    assert warnings(rig.write("IRTA", 0x30000 | after << 11 | 7)) == ["EIME_WHILE_ON"] * (before != after)
+
+
 def test_eime_is_latched_with_the_table_even_when_nothing_else_changes():
     """Unlike X D6: the same address and size with another EIME."""
     rig = Rig(cache="none").start(eime=0)
