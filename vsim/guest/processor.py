@@ -9,9 +9,9 @@ Memory is the machine's: what the program stores there is a `RamWrite`, what it 
 things make no step: the stack, the page below the program, which reaches memory with the next step; and reads of the
 vCPU's own local APIC, which no command does.
 
-An interrupt is taken between two instructions when the local APIC offers one and IF is 1 (not right behind STI, SDM
-6.8.3), an NMI whatever IF is. The processor acknowledges it, pushes SS, RSP, RFLAGS, CS and RIP, and goes on at the
-program's second entry (`program.ENTRY`): no interrupt descriptor table has to be set up. IRETQ goes back. HLT waits.
+An interrupt is taken between two instructions when the local APIC offers one and IF is 1 (not right behind STI: SDM
+volume 2, STI), an NMI whatever IF is. The processor acknowledges it, pushes SS, RSP, RFLAGS, CS and RIP, and goes on at
+the program's second entry (`program.ENTRY`): no interrupt descriptor table is needed. IRETQ goes back. HLT waits.
 
 There is no paging, no port and no other exception: what the emulator refuses ends the program. So do too many
 instructions, steps or pages: a program cannot hang, and reaches nothing but the machine.

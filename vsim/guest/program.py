@@ -16,6 +16,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,7 +169,12 @@ def _left_out(text: str) -> str:
 
 def binutils() -> bool:
     """Whether there are an assembler and a linker for this kind of program here."""
-    return platform.machine() in ("x86_64", "AMD64") and all(shutil.which(each) for each in ("as", "ld"))
+    return _native() and all(shutil.which(each) for each in ("as", "ld"))
+
+
+def _native() -> bool:
+    """Whether tools of this system make ELF for x86-64 unasked; others have other assemblers under the same name."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def assembled(source: str, file: str = "program") -> Program:
@@ -203,8 +209,8 @@ def _bounded(text: str, file: str, times: int) -> None:
 
 def _run(folder: str, file: str, added: int, *command: str) -> None:
     """Run a tool in a folder. added: lines that stand before the source in what it reads."""
-    if shutil.which(command[0]) is None or platform.machine() not in ("x86_64", "AMD64"):
-        raise ProgramError(file, 1, 1, f"no {command[0]} for x86-64: install binutils, for C a compiler as well")
+    if shutil.which(command[0]) is None or not _native():
+        raise ProgramError(file, 1, 1, f"no {command[0]} for x86-64: on Linux install binutils, for C a compiler too")
     try:
         done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               errors="replace", timeout=_SECONDS, env={**os.environ, "LC_ALL": "C"})

@@ -277,7 +277,8 @@ class Lab:
     def run(self, program: Program | bytes, *numbers: int, vcpu: int = 0) -> Running:
         """Run x86-64 instructions on a vCPU until they wait for an interrupt or end; each access is a gesture.
 
-        numbers: what the program gets in rdi, rsi, rdx, rcx, r8 and r9. `go()` of what comes back goes on with it.
+        numbers: what the program gets in rdi, rsi, rdx, rcx, r8 and r9. `go()` of what comes back goes on with it. It
+        is the only software then: the small guest, where it was booted, would take its interrupts first.
         NoEmulator without the extra `unicorn`; ValueError for a number, vCPU or program that cannot be.
         """
         with self.lock:

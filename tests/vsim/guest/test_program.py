@@ -66,7 +66,7 @@ def test_a_program_in_c_has_its_entries_and_a_mistake_in_it_its_line():
 def test_without_binutils_it_says_so(monkeypatch):
     monkeypatch.setattr(p.shutil, "which", lambda name: None)
     assert not p.binutils()
-    with pytest.raises(ProgramError, match="no as for x86-64: install binutils"):
+    with pytest.raises(ProgramError, match="no as for x86-64: on Linux install binutils"):
         assembled("nop")
 
 

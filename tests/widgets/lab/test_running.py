@@ -8,6 +8,8 @@ from vsim.guest.program import shipped
 from vsim.layouts.formats import IRTE, remap_message
 from vsim.state import commands as c
 from widgets.lab.lab import Lab
+from widgets.time.moments import Moments
+from widgets.time.ticks import Faults, around, ticks
 
 CONFIG = 'name = "host"\nvcpus = 4\nmemory = 64\nviommu = "type=vtd,intremap=1,x2apic=1"\npci = ["03:00.0"]\n'
 ENTRY = IRTE.make(p=1, vector=0x61, svt=1, sid=0x300)
@@ -30,6 +32,18 @@ def test_each_access_is_a_gesture_with_its_address_and_is_undone_alone(lab):
     assert names[-1] == "0x1007d movl $0x1ff, SVR(%rbp)" and len(names) == 2 + run.stand.steps
     lab.undo()
     assert lab.position == len(lab.history) - 1
+
+
+@needs_unicorn
+def test_the_bar_has_a_block_for_each_access_and_the_map_shows_the_interrupt(lab):
+    run = lab.run(DRIVER, *NUMBERS)
+    lab.issue(c.Msi(0x300, *remap_message(9)), name="the card sends")
+    run.go()
+    names = [each.name for each in ticks(lab, Faults(Moments(lab.history)))]
+    assert names[-5:] == ["the card sends", "0x10089 an interrupt comes in", "0x10108 incl TAKEN", "0x10108 incl TAKEN",
+                          "0x1010f movl $0, EOI(%rbp)"]
+    lab.goto(lab.position - 1)
+    assert around(ticks(lab, Faults(Moments(lab.history))), lab.position) == "after 0x10108 incl TAKEN"
 
 
 @needs_unicorn
