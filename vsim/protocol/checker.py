@@ -89,12 +89,15 @@ def check(commands: Iterable[Command], machine: Machine | None = None, every: bo
     """
     log = _checked(commands)
     kept: dict[tuple[int, str, str], Finding] = {}
-    for one in _findings(_observer(log, machine, reads), log):
-        if advice or one.rule.severity != UNWISE:
-            kept[one.step, one.rule.name, one.detail] = one
-            if len(kept) > (2 * MOST_FINDINGS if every else 1):
-                kept = _first(kept, MOST_FINDINGS if every else 1)
-    return tuple(_first(kept, MOST_FINDINGS if every else 1).values())
+    most, last = MOST_FINDINGS if every else 1, len(log)
+    for fact in _facts(_observer(log, machine, reads), log):
+        for one in _judged(fact, log) if fact.time <= last + 1 else ():
+            if advice or one.rule.severity != UNWISE:
+                kept[one.step, one.rule.name, one.detail] = one
+        if len(kept) >= 2 * most:  # from now on, only what is not behind the last of the first ones counts
+            kept = _first(kept, most)
+            last = max(step for step, *_ in kept)
+    return tuple(_first(kept, most).values())
 
 
 def _first(found: dict[tuple[int, str, str], Finding], number: int) -> dict[tuple[int, str, str], Finding]:
@@ -103,12 +106,10 @@ def _first(found: dict[tuple[int, str, str], Finding], number: int) -> dict[tupl
     return dict(ordered[:number])
 
 
-def _findings(observer: Observer, log: Sequence[Command]) -> Iterator[Finding]:
+def _facts(observer: Observer, log: Sequence[Command]) -> Iterator[Fact]:
     for command in log:
-        for fact in observer.step(command):
-            yield from _judged(fact, log)
-    for fact in observer.loose_ends():
-        yield from _judged(fact, log)
+        yield from observer.step(command)
+    yield from observer.loose_ends()
 
 
 def _judged(fact: Fact, log: Sequence[Command]) -> Iterator[Finding]:

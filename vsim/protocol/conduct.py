@@ -7,7 +7,6 @@ read, which `invalidations` are known to be done, and (`exposure`) which entries
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +19,7 @@ from vsim.devices.remap import ABSENT, Verdict, Words
 from vsim.layouts.bits import get
 from vsim.layouts.formats import FRCD, WAIT, DescriptorType
 from vsim.layouts.registers import CAP, ECAP, FSTS, GSTS, IRTA, OFFSET, ONE_SHOT
-from vsim.protocol.delivery import Effect, Request, anyone, effect, fault_of, using
+from vsim.protocol.delivery import Effect, Request, anyone, effect, using
 from vsim.protocol.exposure import Exposure, Held, Journal
 from vsim.protocol.invalidations import Invalidations, Queued
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -28,9 +27,11 @@ from vsim.state.commands import MmioRead
 from vsim.state.trace import Act, Event, Kind, node
 
 _IRES = GSTS.ires.mask
+_GSTS, _FSTS = OFFSET["GSTS"], OFFSET["FSTS"]
+_QUEUE_AND_TABLE = OFFSET["IRTA"], OFFSET["IQH"], OFFSET["IQT"]
 _AVAILABLE = 0xF00      # entry bits 11:8 are software's own
 MOST_KNOWN = 1 << 14
-"""Ends of requests that are remembered."""
+"""Verdicts, and walks, that are remembered."""
 
 State = tuple[int, int, int]
 """Mode word, page and entries of the table in use: what an entry's meaning follows from."""
@@ -45,13 +46,26 @@ class Stale(NamedTuple):
     """What a request may use instead of the entry in memory, and why it still may.
 
     why: "wait" (an invalidation is queued, nobody knows whether it is done), "table" (of a table used before), "set"
-    (it was not present or faulty, and caching mode keeps such ones too) or "change". verdict: what becomes of the
-    request with it.
+    (it was not present or faulty, and caching mode keeps such ones too) or "change". now: what becomes of the request
+    with the entry in memory.
     """
 
     held: Held
     why: str
-    verdict: Verdict
+    now: Verdict
+
+
+class Walk(NamedTuple):
+    """A look at all that may be held for a request, so that the next one begins where this ended.
+
+    time: of the command; turns: of the exposure; end: what the request came to with the entry in memory; found: what
+    is held and comes to something else, None for nothing.
+    """
+
+    time: int
+    turns: int
+    end: Effect
+    found: Held | None
 
 
 @dataclass(slots=True)
@@ -62,7 +76,7 @@ class Conduct:
     first one; latched_at: when. turned: remapping was on when the table was latched. flushed: what became of the
     global invalidation since then, "no", "queued" or "done". given: when GCMD was written last; awaited: the same
     while nobody has read GSTS since, else 0. records: fault records in use, the oldest first; read: those that were
-    read as they are. known: what requests come to with entries that may be held.
+    read as they are. known: what becomes of requests with an entry; walks: the last look for each request.
     """
 
     number: int
@@ -86,7 +100,8 @@ class Conduct:
     fri_read: bool = False
     exposure: Exposure = field(default_factory=Exposure)
     invalidations: Invalidations = field(default_factory=Invalidations)
-    known: dict[tuple[Request, Words, State], Effect] = field(default_factory=dict)
+    known: dict[tuple[Request, Words, State], Verdict] = field(default_factory=dict)
+    walks: dict[tuple[Request, State], Walk] = field(default_factory=dict)
 
     # --- questions ---
 
@@ -127,16 +142,15 @@ class Conduct:
 
     def refresh(self, m: Machine) -> None:
         """Take over the registers after a command."""
-        for name in ("irta", "iqh", "iqt"):
-            setattr(self, name, vvtd.value(m, self.number, OFFSET[name.upper()], 8))
-        self.status = vvtd.value(m, self.number, OFFSET["GSTS"], 4)
-        self.fsts = vvtd.value(m, self.number, OFFSET["FSTS"], 4)
+        number = self.number
+        self.irta, self.iqh, self.iqt = (vvtd.value(m, number, offset, 8) for offset in _QUEUE_AND_TABLE)
+        self.status, self.fsts = vvtd.value(m, number, _GSTS, 4), vvtd.value(m, number, _FSTS, 4)
 
     def follow(self, ram: Journal, events: list[Event], time: int) -> None:
         """Take over what the unit did during a command, before `refresh`."""
-        stored = iter(ram.stored)
+        stored, mine = iter(ram.stored), node(Kind.VIOMMU, self.number)
         for event in events:
-            if event.node != node(Kind.VIOMMU, self.number):
+            if event.node != mine:
                 continue
             if event.act == Act.LATCHED:
                 self._latch(event.low, time)
@@ -198,31 +212,54 @@ class Conduct:
         """Whether (requester, address, data) may be served by another entry than the one in memory, to another end."""
         state = _state(m, self.number)
         index = chain.index_of(request.address & 0xFFFFFFFF, request.data, state[0]) if self.remapping else -1
-        kept = self.exposure.held(ram, index) if index >= 0 else iter(())
-        newest = next(kept, None)
-        now = using(m, self.number, request, None) if newest else None
-        if newest is None or now is None or now.index < 0:
+        if index < 0 or not self.exposure.any_held(ram, index):
             return None
-        end = effect(now)
-        for held in itertools.chain((newest,), kept):
-            words = held.words
-            differs = words != now.words and self._end(m, request, words, state) != end
-            if differs and self.may_hold(m, index, words):
-                return Stale(held, self._why(m, index, held), using(m, self.number, request, words))
-        return None
+        now = using(m, self.number, request, None)
+        if now.index < 0:
+            return None
+        if now.fetched:
+            self._keep(request, now.words, state, now)
+        found = self._walk(m, ram, request, now, state)
+        return Stale(found, self._why(m, index, found), now) if found else None
 
-    def _end(self, m: Machine, request: Request, words: Words, state: State) -> Effect:
-        """What a request comes to with an entry of these words, worked out once while the unit's state stays."""
-        key = request, words, state
-        if key not in self.known:
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            self.known[key] = effect(using(m, self.number, request, words))
-        return self.known[key]
+    def _walk(self, m: Machine, ram: Journal, request: Request, now: Verdict, state: State) -> Held | None:
+        """What may be held and comes to another end than the entry in memory; only what is new is looked at again."""
+        end, turns, index = effect(now), self.exposure.turns, now.index
+        last = self.walks.get((request, state))
+        known = last if last and (last.end, last.turns) == (end, turns) else None
+        if known and known.found and not self.exposure.holds(index, known.found):
+            known = None
+        found = known.found if known else None
+        for held in self.exposure.held(ram, index, known.time - 1 if known else -1):
+            words = held.words
+            differs = words != now.words and effect(self.verdict(m, request, words, state)) != end
+            if differs and self.may_hold(m, index, words):
+                found = held
+                break
+        if len(self.walks) >= MOST_KNOWN:
+            self.walks.clear()
+        self.walks[request, state] = Walk(ram.time, turns, end, found)
+        return found
+
+    def verdict(self, m: Machine, request: Request, words: Words, state: State | None = None) -> Verdict:
+        """What becomes of a request with an entry of these words, worked out once while the unit's state stays."""
+        state = state or _state(m, self.number)
+        found = self.known.get((request, words, state))
+        return found or self._keep(request, words, state, using(m, self.number, request, words))
+
+    def _keep(self, request: Request, words: Words, state: State, verdict: Verdict) -> Verdict:
+        if len(self.known) >= MOST_KNOWN:
+            self.known.clear()
+        self.known[request, words, state] = verdict
+        return verdict
 
     def may_hold(self, m: Machine, index: int, words: Words) -> bool:
         """Whether a unit may cache an entry of these words: with caching mode any, else one without fault (V 7.7)."""
-        return self.caching or not fault_of(m, self.number, index, words)
+        return self.caching or not self._faulty(m, index, words)
+
+    def _faulty(self, m: Machine, index: int, words: Words) -> bool:
+        """Whether an entry makes a fault by itself, whoever sends."""
+        return self.verdict(m, anyone(index), words).outcome > 0
 
     def _why(self, m: Machine, index: int, held: Held) -> str:
         if self.invalidations.since(index, held.left):
@@ -230,7 +267,7 @@ class Conduct:
         current = self.exposure.current
         if current and held.page not in (-1, current.page):
             return "table"
-        return "set" if fault_of(m, self.number, index, held.words) else "change"
+        return "set" if self._faulty(m, index, held.words) else "change"
 
     def uncovered(self, m: Machine, ram: Journal) -> list[tuple[int, Stale]]:
         """The entries of the table in use of which an old value may be held, whoever asks for them."""
@@ -240,7 +277,7 @@ class Conduct:
             now = ram.words4(address)
             for held in self.exposure.held(ram, index) if index >= 0 and now is not None else ():
                 if _differ(held.words, now or ABSENT) and self.may_hold(m, index, held.words):
-                    verdict = using(m, self.number, anyone(index), held.words)
+                    verdict = using(m, self.number, anyone(index), None)
                     out.append((index, Stale(held, self._why(m, index, held), verdict)))
                     break
         return out

@@ -67,12 +67,6 @@ def _message(index: int) -> tuple[int, int]:
     return remap_message(index)
 
 
-def fault_of(m: Machine, unit: int, index: int, words: Words) -> Reason:
-    """The fault that an entry makes by itself, whoever sends; NONE for a good one."""
-    outcome = using(m, unit, anyone(index), words).outcome
-    return Reason(outcome) if outcome > 0 else Reason.NONE
-
-
 def delivery(m: Machine, verdict: Verdict) -> Delivery:
     """A verdict as what one sees of it."""
     if verdict.outcome > 0:

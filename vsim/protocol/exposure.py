@@ -139,7 +139,7 @@ class Exposure:
     """One unit. cached: entries that it held before the first command, by index. periods: the tables in use, in order.
 
     whole, parts: when the last invalidation of everything, and of each range, was queued that is known to be done.
-    forgotten: when the last period ended that is no longer remembered.
+    forgotten: when the last period ended that is no longer remembered. turns: how often another table came into use.
     """
 
     cached: dict[int, Words] = field(default_factory=dict)
@@ -147,6 +147,7 @@ class Exposure:
     whole: int = -1
     parts: dict[tuple[int, int], int] = field(default_factory=dict)
     forgotten: int = -1
+    turns: int = 0
 
     @property
     def current(self) -> Period | None:
@@ -158,6 +159,7 @@ class Exposure:
         now = self.current
         if table == ((now.page, now.entries) if now else None):
             return False
+        self.turns += 1
         if now:
             now.end = time
         if table:
@@ -198,14 +200,30 @@ class Exposure:
         tables = {(period.page, period.entries) for period in self.periods}
         return {page for table in tables for page in pages_of(*table)}
 
-    def held(self, ram: Journal, index: int) -> Iterator[Held]:
-        """Everything besides the memory of now that may be held of an index; the newest of each table first."""
-        since = self.since(index)
-        if index in self.cached:
+    def held(self, ram: Journal, index: int, after: int = -1) -> Iterator[Held]:
+        """Everything besides the memory of now that may be held of an index; the newest of each table first.
+
+        after: only what left memory behind that command; -1: also what was cached before the first.
+        """
+        since = max(self.since(index), after)
+        if after < 0 and index in self.cached:
             yield Held(self.cached[index], 0, -1)
         for period in reversed(self.periods):
             if index < period.entries:
                 yield from _of_period(ram, period, index, max(since, period.start))
+
+    def any_held(self, ram: Journal, index: int) -> bool:
+        """Whether anything besides the memory of now may be held of an index."""
+        if len(self.periods) == 1 and not self.cached:  # as it nearly always is
+            only = self.periods[0]
+            past = ram.past.get((only.page << 12) + ENTRY_BYTES * index)
+            if only.end < 0 and (not past or index >= only.entries):
+                return False
+        return next(self.held(ram, index), None) is not None
+
+    def holds(self, index: int, held: Held) -> bool:
+        """Whether what was held of an index may still be."""
+        return held.page >= 0 and held.left > self.since(index)
 
     def lost(self, ram: Journal, index: int) -> bool:
         """Whether more may be held of an index than was remembered."""

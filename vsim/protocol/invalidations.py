@@ -36,7 +36,8 @@ class Wait(NamedTuple):
 
 @dataclass(slots=True)
 class Invalidations:
-    """Of one unit. queued: those not known to be done, the oldest first; latest: when each range was queued last.
+    """Of one unit. queued: those not known to be done, the oldest first; latest: when each range was queued last;
+    newest: when any was.
 
     waits: by the address of their status, those that can be seen. interrupting: the last one that raises the
     completion event and was not seen. count: invalidations so far.
@@ -44,12 +45,15 @@ class Invalidations:
 
     queued: deque[Queued] = field(default_factory=lambda: deque(maxlen=MOST_QUEUED))
     latest: dict[tuple[int, int], int] = field(default_factory=dict)
+    newest: int = 0
     waits: dict[int, Wait] = field(default_factory=dict)
     interrupting: Wait | None = None
     count: int = 0
 
     def since(self, index: int, time: int) -> int:
         """When an invalidation of an index was queued last, if that was after `time`; else 0."""
+        if self.newest <= time:
+            return 0
         latest = max(self.latest.get((mask, index >> mask), 0) for mask in range(WHOLE + 1))
         return latest if latest > time else 0
 
@@ -57,7 +61,7 @@ class Invalidations:
         """The unit took an invalidation."""
         self.count += 1
         self.queued.append(Queued(first, mask, time, self.count))
-        self.latest[mask, first >> mask] = time
+        self.latest[mask, first >> mask] = self.newest = time
 
     def store(self, address: int, data: int) -> None:
         """The unit took a wait that stores a status of which one can see that it is new."""

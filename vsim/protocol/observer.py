@@ -21,7 +21,7 @@ from vsim.layouts.formats import FRCD, IRTE
 from vsim.layouts.registers import FSTS, GCMD, OFFSET, UNIT
 from vsim.machine import FEE, FEE_MASK, read, step, unit_at
 from vsim.protocol.conduct import Conduct, of
-from vsim.protocol.delivery import Request, anyone, delivery, using
+from vsim.protocol.delivery import Request, anyone, delivery
 from vsim.protocol.exposure import ENTRY_BYTES, Change, Journal, pages_of, tables
 from vsim.protocol.facts import (
     Access,
@@ -100,8 +100,7 @@ class Observer:
                 out.append(LeftUnflushed(unit.latched_at, unit, unit.flushed == "queued"))
             for index, stale in unit.uncovered(self.m, self.ram) if unit.remapping else ():
                 if (unit.number, index, stale.held.left) not in self._told:
-                    now = str(delivery(self.m, using(self.m, unit.number, anyone(index), None)))
-                    out.append(StaleUse(stale.held.left, unit, -1, index, stale, now))
+                    out.append(StaleUse(stale.held.left, unit, -1, index, stale, str(delivery(self.m, stale.now))))
             left = unit.fsts & (FSTS.ite.mask | FSTS.ice.mask)
             if left and unit.number in self.device_errors:
                 out.append(LeftDeviceError(self.device_errors[unit.number], unit, left))
@@ -190,7 +189,7 @@ class Observer:
 
     def _changed(self, unit: Conduct, index: int, change: Change) -> Fact:
         was, now = change.old[0] & _PRESENT, change.new[0] & _PRESENT
-        check = using(self.m, unit.number, anyone(index), change.new).check if now and unit.remapping else 0
+        check = unit.verdict(self.m, anyone(index), change.new).check if now and unit.remapping else 0
         reused = self._freed(unit, index, change) if unit.remapping and now and not was else 0
         user = self.sources.using(index) if unit.remapping and was and not now else ""
         return EntryChanged(self.time, unit, index, change, NAMES[check], reused, user)
@@ -227,11 +226,11 @@ class Observer:
         stale = unit.stale(self.m, self.ram, request) if unit else None
         if unit is None or stale is None:
             return
-        now = using(self.m, unit.number, request, None)
-        key = unit.number, now.index, stale.held.left
+        key = unit.number, stale.now.index, stale.held.left
         if key not in self._told:
             self._told.add(key)
-            yield StaleUse(self.time, unit, request.requester, now.index, stale, str(delivery(self.m, now)))
+            now = str(delivery(self.m, stale.now))
+            yield StaleUse(self.time, unit, request.requester, stale.now.index, stale, now)
 
     def _unit_acts(self, events: list[Event]) -> Iterator[Fact]:
         stored = iter(self.ram.stored)

@@ -160,7 +160,8 @@ class IrqObserver:
         yield from self._mode_changed(time, units)
         self.completions.clear()
         self._notice = None
-        self.faults = {number: taken for number, taken in self.faults.items() if _has_records(units, number)}
+        if self.faults:
+            self.faults = {number: taken for number, taken in self.faults.items() if _has_records(units, number)}
         sent: Event | None = None
         for event in events:
             sent = event if event.act == Act.SENT else sent

@@ -217,11 +217,10 @@ RULES: dict[str, Rule] = {rule.name: rule for rule in _ROWS}
 
 def broken(fact: Fact) -> list[tuple[Rule, str]]:
     """The rules that a fact breaks, each with what is wrong."""
-    found = ((rule, rule.looks[type(fact)](fact)) for rule in _LOOKING.get(type(fact), ()))
-    return [(rule, detail) for rule, detail in found if detail]
+    return [(rule, detail) for rule, look in _LOOKING.get(type(fact), ()) if (detail := look(fact))]
 
 
-_LOOKING: dict[type[Fact], list[Rule]] = {}
+_LOOKING: dict[type[Fact], list[tuple[Rule, Callable[[Any], str]]]] = {}
 for _rule in _ROWS:
-    for _kind in _rule.looks:
-        _LOOKING.setdefault(_kind, []).append(_rule)
+    for _kind, _look in _rule.looks.items():
+        _LOOKING.setdefault(_kind, []).append((_rule, _look))

@@ -20,8 +20,9 @@ from vsim.layouts.formats import DEVICE_TLB_INV, FRCD, IEC, IOTLB_INV, RTE_REMAP
 from vsim.layouts.registers import APIC_OFFSET, GCMD, ICR
 from vsim.machine import run, step
 from vsim.protocol import checker as protocol
-from vsim.protocol import conduct
+from vsim.protocol import conduct, exposure, predicates, rules
 from vsim.protocol.checker import LogError, bare, check, load, parse
+from vsim.protocol.facts import EntryChanged
 from vsim.protocol.rules import RULES, SEVERITIES
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -647,6 +648,38 @@ def test_a_request_costs_the_same_however_many_values_its_entry_had(monkeypatch,
     log = Log().up()
     for number in range(400):
         log.entry(5, p=0, vector=16 + number % 200, avail=number & 15).msi(5)
+    walked = []
+    held = exposure._of_period
+    monkeypatch.setattr(exposure, "_of_period", lambda *args: (walked.append(1) or one for one in held(*args)))
     broken = check(log, machine(unit={"caching_mode": caching}), every=True)
     assert not any(one.rule.name.startswith("stale") for one in broken)
-    assert 400 < len(asked) < 4 * 400
+    assert 400 <= len(asked) < 2 * 400
+    assert 400 < len(walked) < 4 * 400, "a look begins where the one before ended"
+
+
+def test_a_deep_value_is_found_again_until_its_invalidation_is_waited_for():
+    """Sixty newer values of the same end lie over it, and no look walks through them twice."""
+    log = Log().up().entry(5, vector=0x42).msi(5).entry(5, vector=0x41, avail=1).msi(5)
+    for number in range(60):
+        log.entry(5, vector=0x41, avail=2 + number % 2).msi(5)
+    told = [one for one in check(log, machine(), every=True) if one.rule.name == "invalidate-after-change"]
+    assert [one.step for one in told] == [UP + 3], "once for each value, however often it is asked for"
+    log.flush(5).msi(5).entry(5, vector=0x41, avail=9).msi(5)
+    assert len([one for one in check(log, machine(), every=True) if one.rule.name == "invalidate-after-change"]) == 1
+
+
+@pytest.mark.parametrize("every, judged", [(True, 6), (False, 2)])
+def test_what_lies_behind_the_first_findings_is_not_put_into_words(monkeypatch, every, judged):
+    log = Log().up()
+    for number in range(40):
+        log.entry(number, svt=0).flush(number)
+    whole = check(log, machine(), every=True)
+    monkeypatch.setattr(protocol, "MOST_FINDINGS", 3)
+    words = []
+    real = predicates.unchecked
+    rule = RULES["source-check"]
+    looking = [(each, (lambda fact: words.append(1) or real(fact)) if each is rule else look)
+               for each, look in rules._LOOKING[EntryChanged]]
+    monkeypatch.setitem(rules._LOOKING, EntryChanged, looking)
+    assert check(log, machine(), every=every) == whole[:3 if every else 1]
+    assert len(words) == judged
