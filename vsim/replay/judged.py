@@ -18,8 +18,8 @@ class Judged(NamedTuple):
     why: str
 
 
-SMALL, DEBIAN = "linux-6.12-8cpu", "linux-6.12-debian-8cpu"
-"""The recordings: a small configuration of Linux 6.12.117, and Debian's kernel 6.12.95."""
+SMALL, DEBIAN, XEN = "linux-6.12-8cpu", "linux-6.12-debian-8cpu", "xen-4.17"
+"""The recordings: a small configuration of Linux 6.12.117, Debian's kernel 6.12.95, and Debian's Xen 4.17.7."""
 
 JUDGED = (
     Judged("torn-entry", {SMALL: 31, DEBIAN: 34}, "Linux, drivers/iommu/intel/irq_remapping.c, modify_irte", True,
@@ -37,5 +37,17 @@ JUDGED = (
            "A message with vector 0 before the firmware has switched on any local APIC. Who sent it is not recorded. "
            "Debian's second is the kernel's own, at power off: stop_this_cpu (arch/x86/kernel/process.c) has switched "
            "all local APICs off, and a network card sends once more. Nobody waits for it."),
+    Judged("one-shot-masked", {XEN: 5}, "Xen, drivers/passthrough/vtd: enable_intremap, disable_intremap "
+           "(intremap.c), disable_qinval (qinval.c), iommu_set_root_entry, iommu_enable_translation (iommu.c)",
+           True,
+           "Each makes the new command of the status, in which SIRTP and SRTP stay set once given: a table is "
+           "latched again, five times. Harmless: the pointers are still those that were latched; before the last "
+           "time IRTA.EIME was cleared, but remapping is off by then. A unit without ESIRTPS wants a flush each time; "
+           "Xen has one after the first alone, which a recording that ends early shows as flush-after-sirtp."),
+    Judged("apic-enabled", {XEN: 2}, "before Xen, the second line of the recording; and Xen, arch/x86/apic.c, "
+           "lapic_suspend: its last line", True,
+           "A message with vector 0 before the firmware has switched on any local APIC, as under Linux. The other at "
+           "power off: Xen has switched off its local APIC and then remapping, but no device; a message of virtio-net, "
+           "in remappable format, passes as it is, read as vector 0 for APIC ID 0. Harmless: nobody waits for it."),
 )
-"""The findings, most frequent first."""
+"""The findings, most frequent first: Linux's, then Xen's."""
