@@ -81,7 +81,7 @@ class IrtPanel(Panel):
         self.drafts: dict[int, int] = {}
         self._kept, self._of = dict[int, dict[int, int]](), self.unit
         self._users: dict[int, str] = {}
-        self._marked = False
+        self._marked: set[int] = set()
         self.editor: Fields | None = None
         self._base = 0
         self._filling = False
@@ -157,10 +157,9 @@ class IrtPanel(Panel):
     def _fill(self, found: list[int]) -> None:
         m, self._filling = self.lab.machine, True
         try:
-            self._users, self._marked = users(m), self.dirty
-            open_ = {*self.drafts, *([self.index] if self.dirty else [])}
-            options = [(described(m, self.unit, index, self._users.get(index, "")) + (" ✎" if index in open_ else ""),
-                        index) for index in found]
+            self._users, self._marked = users(m), set(self.drafts)
+            options = [(described(m, self.unit, index, self._users.get(index, ""))
+                        + (" ✎" if index in self._marked else ""), index) for index in found]
             if self.list.options != tuple(options):
                 self.list.options = options
         finally:
@@ -201,6 +200,8 @@ class IrtPanel(Panel):
             self.answer.value = ""
             self.request.value = _OWN
             self._own_request()
+        if self._marked != set(self.drafts):
+            self._refill(m)
         self._mark()
         self._show(m)
 
@@ -247,8 +248,6 @@ class IrtPanel(Panel):
         if self.request.value == _OWN:
             self._own_request()
         self._foretell()
-        if self.dirty is not self._marked:
-            self._refill(self.lab.machine)
 
     @property
     def dirty(self) -> bool:
@@ -361,9 +360,10 @@ class IrtPanel(Panel):
     def draw(self, m: Machine, events: list[Event]) -> None:
         """List and preview of now; an entry that is being edited keeps the reader's bits."""
         count = entries(m, self.unit)
-        for control in (self.commit_with, self.commit_without, self.only_invalidate, self.send, self.forget):
+        for control in (self.commit_with, self.commit_without, self.only_invalidate, self.send):
             control.disabled = not count
         if not count:
+            self.forget.disabled = True
             self._fill([])
             self.index, self.holder.children = -1, ()
             if self.editor is not None:

@@ -252,7 +252,18 @@ def test_changed_bits_and_fields_are_marked_and_said(panel):
     assert changed(panel) == ["p", "vector"]
     assert panel.editor.strip.html.count(" diff") == 3
     assert "p: 1 becomes 0." in panel.editor.effects.value
-    assert texts(panel)[panel.index].endswith("✎")
+
+
+def test_the_list_is_not_filled_again_while_only_the_forecast_changes(panel):
+    """It may have hundreds of lines: filling it takes a page longer than the forecast itself."""
+    filled = []
+    panel.list.observe(filled.append, "_options_labels")
+    for _ in range(2):
+        edit(panel, p=not get(panel.editor.value, IRTE.p))
+    edit(panel, p=False)
+    assert not filled
+    panel.choose(index_of(panel.lab, 5))
+    assert len(filled) == 1 and sum("✎" in text for text in texts(panel).values()) == 1
 
 
 def test_changes_are_kept_when_another_entry_is_chosen(panel):
