@@ -48,10 +48,20 @@ _SCRIPT = """
 const step = {ArrowLeft: 1, ArrowRight: -1, ArrowUp: 32, ArrowDown: -32};
 export default {render({model, el}) {
   const bits = () => [...el.querySelectorAll("button[data-bit]")];
+  // What stays is left alone: a page lays out only what changed, and the bit in focus keeps it.
+  const patch = (old, fresh) => {
+    for (const {name, value} of fresh.attributes) {
+      if (name !== "tabindex" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    if (fresh.childElementCount) [...fresh.children].forEach((each, n) => patch(old.children[n], each));
+    else if (old.textContent !== fresh.textContent) old.textContent = fresh.textContent;
+  };
   const draw = () => {
-    const held = el.contains(document.activeElement) ? document.activeElement.dataset.bit : null;
-    el.innerHTML = model.get("html");
-    if (held != null) focus(+held);
+    const fresh = document.createElement("template");
+    fresh.innerHTML = model.get("html");
+    const [now, next] = [el.firstElementChild, fresh.content.firstElementChild];
+    if (now && now.querySelectorAll("*").length === next.querySelectorAll("*").length) patch(now, next);
+    else el.replaceChildren(next);
   };
   const focus = bit => {
     const target = el.querySelector(`button[data-bit="${bit}"]`);
