@@ -21,6 +21,8 @@ from widgets.lab.lab import Lab
 
 PAUSE = 0.2
 """Seconds between two drawings of one panel while changes keep coming; the last state is always drawn."""
+FIRST = 0.02
+"""Seconds before a drawing: what was sent before, the picture of what happened, leaves the kernel first."""
 IDLE = 25
 """Times that a drawing's own length passes before the next: a panel takes a twenty-fifth of a processor at most, and
 a hundredth while a storm goes on."""
@@ -191,18 +193,14 @@ class Panel(W.VBox):
             self._draw_now()
 
     def _changed(self, kind: str, events: list[Event], machine: Machine) -> None:
-        """Draw, at once or a little later: never more often than `PAUSE` and `IDLE` allow."""
+        """Draw a little later, where an event loop runs: never more often than `PAUSE` and `IDLE` allow."""
         self._events = events
         if not self._shown:
             self._stale = True
         elif (loop := _loop()) is None:
             self._draw_now()
         elif self._timer is None:
-            wait = self._due - time.monotonic()
-            if wait <= 0:
-                self._draw_now()
-            else:
-                self._timer = loop.call_later(wait, self._draw_now)
+            self._timer = loop.call_later(max(FIRST, self._due - time.monotonic()), self._draw_now)
 
     def _draw_now(self) -> None:
         with self.lab.lock:

@@ -356,7 +356,8 @@ def test_in_a_storm_the_button_holds_the_tokens_and_not_the_machine(lab, driven)
 
     async def run():
         storm = lab.storm(100, 60)
-        assert bar.play_button.description == "❚❚ pause"
+        while bar.play_button.description != "❚❚ pause":
+            await asyncio.sleep(0)
         bar.play_button.click()
         assert (picture.playing, storm.running) == (False, True)
         assert bar.play_button.description == "▶ play"
