@@ -34,7 +34,8 @@ CSS = """
 .vsim-tabs>.widget-tab-contents.widget-tab-contents{padding:3px 2px 0;background:none;border:0}
 .vsim-tabs>.lm-TabBar{overflow:hidden}
 .vsim-tabs .lm-TabBar-tab{flex:0 1 auto!important;min-width:0!important;padding:0 9px!important}
-.vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]){display:none}
+.vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]),
+.vsim-bench .vsim-clock{display:none}
 @container (min-width:1000px){
  .vsim-frame{--vsim-map-height:clamp(392px,24cqw,470px);height:clamp(756px,45cqw,900px)}
  .vsim-glance{display:grid;grid-template-columns:minmax(0,58fr) minmax(0,42fr);overflow:hidden}

@@ -1,4 +1,4 @@
-"""The line above the bench: boot, fire, storm, undo and redo; and where the machine is in its history.
+"""The line above the bench: boot, fire, storm, undo and redo. Where the machine is in its history says the bar of time.
 
 It is one line where there is room, and what it says never moves what is below: a storm's rate and length fold away, a
 sentence lies over the map until the next gesture.
@@ -15,16 +15,13 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Function
 from vsim.state.trace import Event
 from widgets.lab.copylink import CopyLink
-from widgets.lab.panel import Panel, flow, line
+from widgets.lab.panel import Panel, flow
 
 CSS = """
 .vsim-controls.vsim-panel{position:relative;z-index:120;overflow:visible;padding:2px 6px}
 .vsim-controls .vsim-flow{gap:2px 6px}
 .vsim-controls.vsim-panel>.vsim-flow{overflow:visible;position:static}
 .vsim-controls button.jupyter-button{padding:0 9px;margin:1px}
-.vsim-controls .vsim-where{flex:1 1 60px;min-width:0}
-.vsim-controls .vsim-where .widget-html-content{flex:1 1 0;min-width:0}
-.vsim-controls .vsim-where p{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .vsim-controls .vsim-apart{margin-left:8px}
 .vsim-controls .vsim-folded{display:none}
 .vsim-fold{position:relative}
@@ -53,8 +50,6 @@ class Controls(Panel):
                                  tooltip="who raises an interrupt", disabled=not senders)
         self.number = W.BoundedIntText(min=0, max=2047, description="message", layout=W.Layout(width="128px"),
                                        style={"description_width": "64px"}, tooltip="number of its message")
-        self.where = W.HTML()
-        self.where.add_class("vsim-where")
         self.undo_button = self.button("undo", self.lab.undo, "take the last gesture back")
         self.undo_button.add_class("vsim-apart")
         self.redo_button = self.button("redo", self.lab.redo, "do it again")
@@ -63,7 +58,7 @@ class Controls(Panel):
         return (flow(self.button("boot", self._boot, "the guest sets up vIOMMU, vCPUs and devices", "primary"),
                      self.device, self.number,
                      self.button("fire", self._fire, "the device raises the message", "primary"), *self._of_storms(),
-                     self.undo_button, self.redo_button, CopyLink(self.lab), self.where),)
+                     self.undo_button, self.redo_button, CopyLink(self.lab)),)
 
     def _of_storms(self) -> tuple[W.Widget, ...]:
         """Storm and stop; how fast and how long folds away behind a button that tells both."""
@@ -122,16 +117,14 @@ class Controls(Panel):
         self.draw(self.lab.machine, [])
 
     def draw(self, m: Machine, events: list[Event]) -> None:
-        """The place in the history (commands done, machine time), or what is to come of a storm."""
+        """What can be undone and redone; while a storm goes on its name is not final."""
         here, last = self.lab.position, len(self.lab.history)
-        running = sum(storm.count - storm.sent for storm in self.lab.storms)
-        said = f"storm: {running:,} to come" if running else f"{here:,} of {last:,}, {m.clock / 1e6:,.3f} ms"
-        self.where.value = line(said, "muted")
-        self._name_undo(here, last)
-
-    def _name_undo(self, here: int, last: int) -> None:
-        """Off at the ends; else the buttons say what they take back or do again."""
         self.undo_button.disabled, self.redo_button.disabled = not here, here == last
+        if not any(storm.sent < storm.count for storm in self.lab.storms):
+            self._name_undo(here)
+
+    def _name_undo(self, here: int) -> None:
+        """The buttons say what they take back or do again."""
         around = self.lab.gestures_around(here, 1)
         done, ahead = [each for each in around if each.start < here], [each for each in around if each.stop > here]
         self.undo_button.tooltip = f"take back: {done[-1].name}" if done else "take the last gesture back"

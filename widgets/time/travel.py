@@ -251,10 +251,16 @@ class Travel(Reader):
         if not self.storming:
             self._tell()
         part = f", event {here.seen} of {len(self.moments.events_of(here.position))}" if here.position else ""
-        self.where.value = line(f"{around(self._ticks, here.position)}: {here.position:,} of {last:,}{part}; "
-                                f"{m.clock / 1e6:,.3f} ms", "muted")
+        place = f"{here.position:,} of {last:,}{part}; {m.clock / 1e6:,.3f} ms"
+        self.where.value = line(f"{self._around(here)}: {place}", "muted")
         self.back_button.disabled = here == Moment(0, 0)
         self.forth_button.disabled = here == self.moments.end_of(last)
+
+    def _around(self, here: Moment) -> str:
+        """Amidst which gesture; of a storm, which has no end yet, what is to come."""
+        if self.storming:
+            return f"amidst a storm, {sum(each.count - each.sent for each in self.lab.storms):,} to come"
+        return around(self._ticks, here.position)
 
     def _tell(self) -> None:
         """The gestures, the lanes where they are wanted, and the other futures."""

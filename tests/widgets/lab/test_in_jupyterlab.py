@@ -1,5 +1,6 @@
 """The bench in a real JupyterLab: what a person does in the page, and that page and kernel agree on what came of it."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -646,7 +647,7 @@ def test_a_storm_and_a_refusal_move_nothing(server, browser):
         assert session.page.evaluate(where) == before
         booted(session)
         session.do("storm = lab.storm(200, 3.0)")
-        expect(part(session).get_by_text("to come")).to_be_visible()
+        expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9]+ to come"))).to_be_visible()
         assert session.page.evaluate(where) == before
         session.do("storm.stop()")
 

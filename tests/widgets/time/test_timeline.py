@@ -371,6 +371,19 @@ def test_in_a_storm_the_button_holds_the_tokens_and_not_the_machine(lab, driven)
 # --- storms ---
 
 
+def test_in_a_storm_the_bar_says_so_and_how_much_is_to_come(lab, panel):
+    async def run():
+        storm = lab.storm(100, 60)
+        panel.bar._draw_now()
+        said = panel.bar.where.value
+        storm.stop()
+        panel.bar._draw_now()
+        return f"amidst a storm, {6000 - storm.sent:,} to come: {lab.position:,} of {lab.position:,}," in said
+
+    assert asyncio.run(run())
+    assert "after storm of 10: " in panel.bar.where.value
+
+
 def test_tables_wait_for_the_end_of_a_storm(lab, panel):
     drawn = []
     panel.events.rows.observe(lambda change: drawn.append(len(lab.storms)), "rows")
