@@ -73,6 +73,7 @@ class LiveMap(anywidget.AnyWidget):
         self._steps: list[Callable[[int], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at, self._sent_pending, self._sent_table = 0.0, b"", b""
+        self._sent_facts: dict[str, Any] = {}
         self._outbox: list[Token] = []
         self._lights = 0
         self._begin(machine)
@@ -189,15 +190,19 @@ class LiveMap(anywidget.AnyWidget):
             counts = b"".join(count.to_bytes(4, "little") for count in more.values())
             self._outbox = []
             self._sent_at = time.monotonic()
-            content = {"kind": kind, **self._facts()}
-            same = now == self._sent_pending
-            self._sent_pending = now
+            same, facts = now == self._sent_pending, self._facts()
+            content = {"kind": kind, "clock": self._machine.clock / 1e6,
+                       **{name: told for name, told in facts.items() if told != self._sent_facts.get(name)}}
+            self._sent_pending, self._sent_facts = now, facts
             self.send(content, [pack(drawn), pack(more), counts, b"" if same else now, *self._news()])
 
     def _facts(self) -> dict[str, Any]:
-        """What the page says of the machine besides counts: clock in ms, fault records, states of the units."""
+        """What the page says of the machine besides counts and clock: fault records, states of the units, their reach.
+
+        A message tells those that are others than in the one before it.
+        """
         m = self._machine
-        return {"clock": m.clock / 1e6, "records": tally.records(m), "states": tally.states(m), "reach": table.reach(m)}
+        return {"records": tally.records(m), "states": tally.states(m), "reach": table.reach(m)}
 
     def _news(self, peek: bool = False) -> list[bytes]:
         """The entries in use, if they are others than those sent last. peek: they are not sent now."""
@@ -233,8 +238,9 @@ class LiveMap(anywidget.AnyWidget):
                 self._outbox.clear()  # they are in these counts
                 self._sent_pending = tally.pending(self._machine)
                 self._sent_table = table.pack(table.entries(self._machine))
+                self._sent_facts = self._facts()
                 state["present"] = {"stamp": self._stamp, "pending": self._sent_pending, "table": self._sent_table,
-                                    **self._facts(), **self._tally.state()}
+                                    "clock": self._machine.clock / 1e6, **self._sent_facts, **self._tally.state()}
             if "tape" in state:
                 state["tape"] = self._tape()
             return state
@@ -265,6 +271,7 @@ class LiveMap(anywidget.AnyWidget):
             return
         if content.get("kind") == "hello":
             with self._lock:
+                self._sent_facts = {}  # to be told again: the view may have begun with older ones
                 if content.get("total") != sum(self._tally.total):
                     self._stamp += 1
                     self._resend()

@@ -220,6 +220,24 @@ def test_the_page_is_told_whether_a_unit_remaps(shown):
     assert wire.messages[-1][0]["states"] == ["remapping off"]
 
 
+def test_a_message_tells_of_the_machine_only_what_is_new(shown):
+    """Ten a second go out in a storm, and what they say of the units is the same in all."""
+    made, rig, wire = shown
+    made.get_state("present")
+    made.show(rig.m, rig.msi(5))
+    assert set(wire.messages[-1][0]) == {"kind", "clock"}
+    wire.now += 1
+    made.show(rig.m, rig.msi(9))
+    assert len(wire.messages[-1][0].pop("records")) == 1 and set(wire.messages[-1][0]) == {"kind", "clock"}
+    wire.now += 1
+    made.show(rig.m, [*rig.write("FSTS", 1), *rig.clear(), *rig.msi(5)])
+    assert wire.messages[-1][0]["records"] == []
+    made._heard(None, {"kind": "hello", "total": sum(made._tally.total)}, [])
+    wire.now += 1
+    made.show(rig.m, rig.msi(5))
+    assert set(wire.messages[-1][0]) == {"kind", "clock", "records", "states", "reach"}
+
+
 def test_counts_can_be_taken_back(rig):
     s = scene(rig.m)
     tokens = [Token(0, 0, Places(s).vlapic, 5, Outcome.REMAPPED, 65), Token(0, 1, NOBODY, 9, Outcome.BLOCKED, 0x22),

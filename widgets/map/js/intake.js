@@ -31,7 +31,7 @@ export class Intake {
       this.arrive(token, times.getUint32(4 * n, true));
       view.rates.add(token, times.getUint32(4 * n, true), performance.now());
     });
-    view.words.records = content.records ?? [];
+    if (content.records) view.words.records = content.records;
     for (const name of ["states", "reach"]) {
       if (content[name] && String(content[name]) !== String(tally[name])) {
         tally[name] = content[name];
