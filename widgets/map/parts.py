@@ -7,6 +7,8 @@ keeps to this, and what does not is a ValueError with its place:
 - at its head `import { a, b } from "./part.js";`, nothing renamed, only what that part exports;
 - then declarations, one name each: `const`, `let`, `class`, `function`, exported or not; nothing runs when it loads;
 - what a declaration goes on with is indented, save its closing bracket;
+- a text between backticks ends on its line, so what stands before a line's first letter, and a line that is a comment,
+  mean nothing: they stay behind, which makes the module a fifth shorter;
 - no two parts declare the same name, and no part imports one that imports it, however far about;
 - the first part (`ENTRY`) ends in the one `export default`.
 """
@@ -25,6 +27,7 @@ _IMPORT = re.compile(r'import \{ ([\w, ]+) \} from "\./(\w+\.js)";')
 _DECLARATION = re.compile(r"(export )?(?:const|let|class|(?:async )?function\*?) (\w+)\b(.*)")
 _DEFAULT = re.compile(r"export default \{ \w+ \};")
 _REST = re.compile(r"[ })\]]|//|/\*\*|$")
+_COMMENT = re.compile(r"//.*|/\*\*(?:(?!\*/).)*\*/")
 _INNER = re.compile(r"""//.*|"[^"]*"|'[^']*'|`[^`]*`|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}""")
 
 
@@ -53,7 +56,13 @@ def assemble(folder: Path, entry: str) -> str:
             if name in owner:
                 raise ValueError(f"{part.name} declares {name}, which {owner[name]} declares")
             owner[name] = part.name
-    return "\n".join(f"// --- {part.name} ---\n{part.body}" for part in parts)
+    return "\n".join(f"// --- {part.name} ---\n{lean(part.body)}" for part in parts)
+
+
+def lean(text: str) -> str:
+    """The text of a part without indentation, empty lines, and lines that are a comment as a whole."""
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not _COMMENT.fullmatch(line))
 
 
 def order(folder: Path, entry: str) -> list[Part]:
@@ -88,6 +97,8 @@ def read(path: Path, first: bool = False) -> Part:
                 raise ValueError(f"{path.name}:{number}: an import behind a declaration")
             part.imports.setdefault(found[2], []).extend(found[1].split(", "))
             continue
+        if line.count("`") % 2:
+            raise ValueError(f"{path.name}:{number}: a text between backticks that does not end on its line")
         if found := _DECLARATION.fullmatch(line):
             if "," in _outer(found[3]):
                 raise ValueError(f"{path.name}:{number}: one name a declaration, please")

@@ -95,6 +95,7 @@ B = "export const b = 1;\n"
     ({"a.js": A, "b.js": B + 'import { a } from "./a.js";\n'}, "b.js:2: an import behind a declaration"),
     ({"a.js": A.replace("{ b }", "* as b"), "b.js": B}, "a.js:1: .* neither an import nor a declaration"),
     ({"a.js": A.replace("./b", "https://example.org/b"), "b.js": B}, "a.js:1: .* neither an import nor"),
+    ({"a.js": A, "b.js": B + "const d = `one\n  two`;\n"}, "b.js:2: a text between backticks"),
     ({"a.js": A + "a();\n", "b.js": B}, "a.js:6: something behind the export default"),
     ({"a.js": A.replace("export default { a };\n", ""), "b.js": B}, "a.js: no export default"),
 ])
@@ -109,8 +110,25 @@ def test_parts_are_laid_end_to_end_without_imports_and_exports(tmp_path):
     (tmp_path / "a.js").write_text(A, encoding="utf-8")
     (tmp_path / "b.js").write_text(B + "\n// one, two\nfunction c(x, y = [1, 2]) {\n}\n", encoding="utf-8")
     assert parts.assemble(tmp_path, "a.js") == (
-        "// --- b.js ---\nconst b = 1;\n\n// one, two\nfunction c(x, y = [1, 2]) {\n}\n\n"
-        "// --- a.js ---\nconst a = b + 1;\n\nexport default { a };\n")
+        "// --- b.js ---\nconst b = 1;\nfunction c(x, y = [1, 2]) {\n}\n\n"
+        "// --- a.js ---\nconst a = b + 1;\nexport default { a };\n")
+
+
+@pytest.mark.parametrize("text, left", [
+    ("    // why\n    go();\n", "go();\n"),
+    ("\n  /** What it is. */\n  go() {\n  }\n", "go() {\n}\n"),
+    ("  go(); // why\n", "go(); // why\n"),
+    ("  /** one */ go(); /** two */\n", "/** one */ go(); /** two */\n"),
+    ("/** one\n *  // two */\n", "/** one\n*  // two */\n"),
+    ('  "// no comment",\n', '"// no comment",\n'),
+])
+def test_of_a_part_only_comments_and_indentation_stay_behind(text, left):
+    assert parts.lean(text) == left
+
+
+def test_the_module_is_a_fifth_shorter_than_its_parts():
+    """It is most of a replayed page; its code is all there (`test_the_parts_draw_and_say_the_same_as_the_module`)."""
+    assert len(parts.module()) < 0.81 * sum(len(text(name)) for name in NAMES)
 
 
 def test_the_notebook_and_the_file_get_the_same_bytes():
