@@ -496,6 +496,21 @@ def test_attached_by_a_click_a_qemu_gives_each_gesture_a_light(bench):
     bench.do("lab.attached = None")
 
 
+@pytest.mark.skipif(find_spec("sidecar") is None, reason="no sidecar")
+def test_a_docked_map_stands_beside_the_notebook_and_follows_the_lab(bench):
+    """JupyterLab's side area is reached by sidecar alone: this is the one test in which it is the real one."""
+    booted(bench)
+    bench.do("docked = lab.dock(); beside = [each.__self__ for each in lab.observers][-1]")
+    side = bench.page.locator("#jp-right-stack .vsim-map")
+    expect(side.locator("canvas").first).to_be_visible()
+    total = "(root) => root.parentElement.vsim.tally.total.reduce((a, b) => a + b)"
+    before = side.evaluate(total)
+    press(bench, "fire")
+    bench.page.wait_for_function(f"([root, before]) => ({total})(root) > before", arg=[side.element_handle(), before])
+    bench.do("docked.close(); beside.close()")
+    expect(side).to_have_count(0)
+
+
 def test_the_second_lab_is_untouched(bench):
     booted(bench)
     bench.do("lab.storm(100, 0.1)")
