@@ -472,6 +472,17 @@ def test_one_cluster_fills_the_wall_and_all_come_back(show):
     assert js(page, "view.zoomed") is None
 
 
+def test_by_keys_a_cluster_opens_around_the_vlapic_that_one_stood_on(show):
+    page = show(latched())
+    js(page, "view.keyboard.enter(['vlapic', 286])")
+    page.keyboard.press("z")
+    assert js(page, "[view.zoomed, view.keyboard.active.vlapic]") == [35, 286]
+    page.keyboard.press("Enter")
+    assert js(page, "view.model.get('vlapic')") == 286
+    page.keyboard.press("Escape")
+    assert js(page, "[view.zoomed, view.keyboard.active.vlapic]") == [None, 286]
+
+
 def test_tokens_for_other_clusters_end_at_the_spine_while_one_is_shown(show):
     s = latched()
     page = show(s, replay=False)

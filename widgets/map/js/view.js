@@ -167,8 +167,8 @@ class View {
     this.pointer.hover = null;
     this.showZoom();
     this.layout(true);
-    const { vlapic } = this.keyboard.active;
-    this.keyboard.enter(["vlapic", tile === null ? vlapic : this.scene.tiles[tile].slice(1).find((n) => n >= 0)]);
+    const { vlapic } = this.keyboard.active, inside = this.scene.tiles[tile]?.slice(1) ?? [];
+    this.keyboard.enter(["vlapic", tile === null || inside.includes(vlapic) ? vlapic : inside.find((n) => n >= 0)]);
   }
 
   /** Show 256 entries around one of a unit's table; when it is shown already, the whole table; null: the used part
