@@ -39,8 +39,8 @@ def number(event: Event) -> int:
 
 
 def apic_text(m: Machine, vcpu: int) -> str:
-    """A local APIC by its vCPU and ID, e.g. "vLAPIC 287 (APIC ID 574)"."""
-    return f"vLAPIC {vcpu} (APIC ID {m.apic_id[vcpu]})" if vcpu < m.vcpus else f"vLAPIC {vcpu}"
+    """A local APIC by its vCPU and ID, e.g. "vLAPIC 287 (APIC ID 0x23e)"."""
+    return f"vLAPIC {vcpu} (APIC ID {m.apic_id[vcpu]:#x})" if vcpu < m.vcpus else f"vLAPIC {vcpu}"
 
 
 def device_text(m: Machine, bdf: int) -> str:

@@ -20,7 +20,7 @@ TABS = {"domctl": "domctl", "irt": "IRT", "registers": "registers", "vlapics": "
 """Views above everything, those on the left, and the tabs with their titles."""
 
 CSS = """
-.vsim-bench{container-type:inline-size;background:var(--vsim-background);color:var(--vsim-text)}
+.vsim-bench{container:vsim-bench/inline-size;background:var(--vsim-background);color:var(--vsim-text)}
 .vsim-frame{--vsim-map-height:min(44vh,340px);display:flex;flex-direction:column;height:min(88vh,760px);
  overflow:hidden}
 .vsim-frame>*{flex:none;min-width:0}
@@ -36,7 +36,7 @@ CSS = """
 .vsim-tabs .lm-TabBar-tab{flex:0 1 auto!important;min-width:0!important;padding:0 9px!important}
 .vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]),
 .vsim-bench .vsim-clock{display:none}
-@container (min-width:1000px){
+@container vsim-bench (min-width:1000px){
  .vsim-frame{--vsim-map-height:clamp(392px,24cqw,470px);height:clamp(756px,45cqw,900px)}
  .vsim-glance{display:grid;grid-template-columns:minmax(0,58fr) minmax(0,42fr);overflow:hidden}
  .vsim-glance>.vsim-left{display:flex;min-height:0;overflow:hidden}

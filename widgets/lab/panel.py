@@ -44,10 +44,10 @@ CSS = """
 .vsim-panel pre{margin:2px 0;padding:6px 8px;background:var(--vsim-panel);color:var(--vsim-text);
  border-radius:var(--vsim-radius);overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal}
 .vsim-panel table{border-collapse:collapse;margin:2px 0;font-size:12px;color:var(--vsim-text)}
-.vsim-panel :is(td,th){padding:2px 8px 2px 0;text-align:left;vertical-align:top;white-space:normal}
+.vsim-panel :is(td,th){padding:2px 12px 2px 0;text-align:left;vertical-align:top;white-space:normal}
 .vsim-panel th{color:var(--vsim-muted);font-weight:400;white-space:nowrap;overflow-wrap:normal!important}
 .vsim-panel tr{background:none!important;border-bottom:1px solid var(--vsim-slot)}
-@container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:break-word;padding-right:5px}}
+@container (max-width:640px){.vsim-panel :is(td,th){overflow-wrap:break-word;padding-right:8px}}
 .vsim-muted{color:var(--vsim-muted)}
 .vsim-bad{color:var(--vsim-blocked);font-weight:600}
 .vsim-good{color:var(--vsim-posted);font-weight:600}

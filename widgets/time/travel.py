@@ -30,6 +30,7 @@ CSS = bar.CSS + """
 .vsim-travel .vsim-where .widget-html-content{flex:1 1 0;min-width:0}
 .vsim-travel .vsim-where p{margin:0;overflow:hidden;text-overflow:ellipsis}
 .vsim-travel .vsim-folded{display:none}
+@container (max-width:640px){.vsim-travel .vsim-where{flex-basis:100%}.vsim-travel .vsim-where p{white-space:normal}}
 """
 
 
@@ -250,7 +251,8 @@ class Travel(Reader):
         self.bar.show(here.position, last)
         if not self.storming:
             self._tell()
-        part = f", event {here.seen} of {len(self.moments.events_of(here.position))}" if here.position else ""
+        count = len(self.moments.events_of(here.position)) if here.position else 0
+        part = f", event {here.seen} of {count}" if count else ""
         place = f"{here.position:,} of {last:,}{part}; {m.clock / 1e6:,.3f} ms"
         self.where.value = line(f"{self._around(here)}: {place}", "muted")
         self.back_button.disabled = here == Moment(0, 0)

@@ -187,19 +187,19 @@ WAYS = [
         "vIOMMU 0 reads entry 1 from memory at 0x100010: p=1 vector=0x41 dst=2 sid=03:00.0 svt=1.",
         "The entry is kept in the interrupt entry cache",
         "Entry 1 makes a new message of it, address 0xfee02000, data 0x4041: vector 0x41, fixed, edge, to physical",
-        "vLAPIC 1 (APIC ID 2) accepts vector 0x41, edge"], "SDM 11.8.4"),
+        "vLAPIC 1 (APIC ID 0x2) accepts vector 0x41, edge"], "SDM 11.8.4"),
     ("merged", {}, [*READY, scenes.msi(1), scenes.msi(1)], "merged by vLAPIC 1", [
         "Device 03:00.0", "vIOMMU 0 finds entry 1 in its interrupt entry cache: p=1", "Entry 1",
         "merges vector 0x41: it was in IRR already"], "VT-d 6.5"),
     ("compatibility", {}, [*COMPATIBLE, c.Msi(scenes.NIC, *msi_message(2, 0x41))], "accepted by vLAPIC 1", [
         "data 0x41 (vector=0x41): compatibility format, vector 0x41, fixed, edge, to physical destination 0x2 (2).",
         "Check compatibility-passes (VT-d 5.1.4)", "vIOMMU 0 lets it pass", "accepts"], "VT-d 5.1.2.1"),
-    ("without a unit", {}, [*X2APIC, scenes.msi(1)], "dropped: vLAPIC 0 (APIC ID 0) notes", [
+    ("without a unit", {}, [*X2APIC, scenes.msi(1)], "dropped: vLAPIC 0 (APIC ID 0x0) notes", [
         "compatibility format", "No vIOMMU takes the request", "receive illegal (0x0)"], "VT-d 5.1.2.1"),
     ("posted", OFFERED, [*POSTING, scenes.msi(3)], "posted", [
         "Device", "im=1 vector=0x66 pda=0xc040.", "kept",
         "sets bit 0x66 in the posted-interrupt descriptor at 0x301000 and notifies with vector 0xf2.",
-        "vLAPIC 2 (APIC ID 4) accepts vector 0xf2"], "VT-d 9.11"),
+        "vLAPIC 2 (APIC ID 0x4) accepts vector 0xf2"], "VT-d 9.11"),
     ("posted again", OFFERED, [*POSTING, scenes.msi(3), scenes.msi(3)], "posted", [
         "Device", "finds", "sends no notification: one is outstanding (ON=1)."], "VT-d 9.11"),
     ("posted, suppressed", OFFERED, [*X2APIC, *scenes.unit(), *scenes.posted(3, 0x66, sn=1), scenes.msi(3)], "posted", [
@@ -213,7 +213,7 @@ WAYS = [
         "Check not-present (VT-d 5.1.4.1): P is 0 in the entry.", "The request is blocked, fault reason 0x22",
         "Fault record 0 now holds index=2 sid=03:00.0 reason=0x22 f=1.",
         "vIOMMU 0 tells software by its fault event: vector 0x31, fixed, edge, to physical destination 0x0 (0).",
-        "vLAPIC 0 (APIC ID 0) accepts vector 0x31"], "VT-d 11.4.14"),
+        "vLAPIC 0 (APIC ID 0x0) accepts vector 0x31"], "VT-d 11.4.14"),
     ("blocked again", {}, [*READY, scenes.msi(2), scenes.msi(1, scenes.DISK)], "blocked, fault reason 0x26", [
         "Device 00:03.0 (disk)", "reads", "kept", "Check source-compare (VT-d 9.9)", "The request is blocked",
         "No fault record is free", "No new fault event: an earlier condition is still pending, FSTS ppf=1."],
@@ -256,18 +256,18 @@ WAYS = [
         "No local APIC matches destination 0x23e (574)"], "SDM 11.6.2"),
     ("IPI", {}, [*X2APIC, c.Msr(1, 0x830, 4 << 32 | 0x55)], "accepted by vLAPIC 2", [
         "vCPU 1 sends an interprocessor interrupt; none passes through remapping. ICR: vector=0x55 dest=4.",
-        "vLAPIC 2 (APIC ID 4) accepts vector 0x55"], "SDM 11.6.1"),
+        "vLAPIC 2 (APIC ID 0x4) accepts vector 0x55"], "SDM 11.6.1"),
     ("IPI to all", {}, [*X2APIC, c.Msr(1, 0x830, 3 << 18 | 0x55)], "accepted by 3 vLAPICs", [
         "vCPU 1", "vLAPIC 0", "vLAPIC 2", "vLAPIC 3"], "SDM 11.8.4"),
     ("NMI", {}, [*READY, scenes.entry(1, dst=2, dlm=4), scenes.msi(1)], "signalled by vLAPIC 1", [
-        "Device", "reads", "kept", "Entry 1", "vLAPIC 1 (APIC ID 2) receives NMI at once"], "SDM 11.8.4"),
+        "Device", "reads", "kept", "Entry 1", "vLAPIC 1 (APIC ID 0x2) receives NMI at once"], "SDM 11.8.4"),
     ("SIPI", {}, [*X2APIC, c.Msr(0, 0x830, 2 << 32 | 0x610), c.Msr(0, 0x830, 2 << 32 | 0x610)], "dropped: vLAPIC 1", [
-        "vCPU 0", "vLAPIC 1 (APIC ID 2) does not wait for a start-up IPI"], "SDM 11.4.3"),
-    ("low vector", {}, [*READY, scenes.entry(1, vector=3, dst=2), scenes.msi(1)], "dropped: vLAPIC 1 (APIC ID 2)", [
+        "vCPU 0", "vLAPIC 1 (APIC ID 0x2) does not wait for a start-up IPI"], "SDM 11.4.3"),
+    ("low vector", {}, [*READY, scenes.entry(1, vector=3, dst=2), scenes.msi(1)], "dropped: vLAPIC 1 (APIC ID 0x2)", [
         "Device", "reads", "kept", "Entry 1", "notes an error for its ESR: receive illegal (0x3)."], "SDM 11.5.3"),
     ("nobody", {}, [*READY, scenes.entry(1, vector=0x41, dst=99), scenes.msi(1)], "dropped", [
         "Device", "reads", "kept", "Entry 1", "No local APIC matches destination 0x63 (99)"], "SDM 11.6.2"),
-    ("switched off", {}, [*READY, c.Msr(1, 0x80F, 0xFF), scenes.msi(1)], "dropped: vLAPIC 1 (APIC ID 2) matches", [
+    ("switched off", {}, [*READY, c.Msr(1, 0x80F, 0xFF), scenes.msi(1)], "dropped: vLAPIC 1 (APIC ID 0x2) matches", [
         "Device", "reads", "kept", "Entry 1", "is switched off by software (SVR bit 8 is 0)"], "SDM 11.4.7.2"),
     ("no message", {}, [c.Signal(scenes.NIC, 0)], "dropped: Device 03:00.0 (nic) has no message 0", [
         "Device 03:00.0 (nic) has no message 0, or MSI and MSI-X are off"], "PCI 6.8"),
@@ -361,7 +361,8 @@ def test_the_vcpu_that_was_perhaps_meant_is_named():
     before = m.copy()
     told = explain(step(m, c.Msi(scenes.NIC, *msi_message(574 & 0xFF, 0x41))), before, 1)
     assert told.verdict.startswith("dropped: No local APIC matches destination 0x3e (62)")
-    assert any(text.startswith("vLAPIC 159 (APIC ID 318) has the same low 8 bits. vCPU 159") for text in told.sentences)
+    assert any(text.startswith("vLAPIC 159 (APIC ID 0x13e) has the same low 8 bits. vCPU 159")
+               for text in told.sentences)
 
 
 def test_a_devices_name_keeps_its_letters_at_the_start_of_a_sentence():

@@ -378,7 +378,7 @@ def test_in_a_storm_the_bar_says_so_and_how_much_is_to_come(lab, panel):
         said = panel.bar.where.value
         storm.stop()
         panel.bar._draw_now()
-        return f"amidst a storm, {6000 - storm.sent:,} to come: {lab.position:,} of {lab.position:,}," in said
+        return f"amidst a storm, {6000 - storm.sent:,} to come: {lab.position:,} of {lab.position:,}" in said
 
     assert asyncio.run(run())
     assert "after storm of 10: " in panel.bar.where.value

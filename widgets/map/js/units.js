@@ -107,9 +107,13 @@ export class Units {
     for (let cell = 0; cell < cells; cell++) this.drawEntry(painter, unit, cell, tally);
     const lines = entries < 0 ? ["destroyed"] : !entries ? ["no table yet"]
       : [`${first} to ${last}${each > 1 ? `, ${each} a cell` : ""}`, `of ${count(entries)} entries`];
+    const short = entries > 0 ? [`${first}\u2013${last}`, `of ${count(entries)}`] : lines;
     if (entries > 0) this.drawStrip(painter, unit);
-    if (right) lines.forEach((text, n) => painter.words(text, (x + w / 2) * s, (y + h) * s + 13 + 13 * n,
-        { align: "center", colour: "muted", room: w * s + 30 }));
+    if (right) lines.forEach((text, n) => {
+      const middle = (x + w / 2) * s, line = (y + h) * s + 13 + 13 * n, under = { align: "center", colour: "muted",
+        room: w * s + 30 };
+      painter.words(text, middle, line, { ...under, whole: true }) || painter.words(short[n], middle, line, under);
+    });
     else painter.words(lines.join(", "), x * s, (y + h) * s + 14, { colour: "muted",
         room: this.where.trunks[unit][1][1] - y - h > OWN ? w * s : w * s / 2 - 12 });
   }
