@@ -107,5 +107,5 @@ def test_a_lab_knows_no_view():
         "issued issued issued moved",
         "widgets.lab widgets.lab.attached widgets.lab.branches widgets.lab.cells widgets.lab.deeds "
         "widgets.lab.gestures widgets.lab.kernel widgets.lab.lab widgets.lab.recorded "
-        "widgets.lab.storms widgets.lab.views",
+        "widgets.lab.running widgets.lab.storms widgets.lab.views",
     ]
