@@ -29,6 +29,7 @@ CSS = """
 .vsim-rows :is(button,&):focus-visible{outline:2px solid var(--vsim-remapped)}
 @container (max-width:640px){.vsim-rows td:not(:last-child){white-space:normal}.vsim-rows th{font-size:11px;
  overflow-wrap:normal}.vsim-rows :is(td,th){padding-right:4px}}
+@container (min-width:400px) and (max-width:640px){.vsim-rows td:not(:nth-last-child(2)){white-space:nowrap}}
 """
 
 

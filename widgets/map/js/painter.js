@@ -79,6 +79,12 @@ export class Painter {
     return true;
   }
 
+  /** The first of several words that fits; where none does, the last, cut. */
+  firstFitting(texts, x, y, given) {
+    return texts.some((text) => this.words(text, x, y, { ...given, whole: true }))
+      || this.words(texts.at(-1), x, y, given);
+  }
+
   /** The width of words as `words` draws them. */
   measure(text, { size = this.small, bold = false } = {}) {
     this.base.font = `${bold ? "600 " : ""}${size}px ${this.font}`;

@@ -35,9 +35,10 @@ function drawSpine(painter, where, trunks, tile) {
 
 function nameBypass(painter, where, right) {
   const s = painter.scale, [a, b] = where.bypass[0].slice(-2);
-  if (right) painter.words("compatibility format", (a[0] + 4) * s, b[1] * s + 13,
+  const names = ["compatibility format", "compatibility", "compat."];
+  if (right) painter.firstFitting(names, (a[0] + 4) * s, b[1] * s + 13,
       { colour: "compatibility", room: (b[0] - a[0] - 8) * s });
-  else painter.words("compatibility format", (a[0] - 6) * s, a[1] * s - 7,
+  else painter.firstFitting(names, (a[0] - 6) * s, a[1] * s - 7,
       { colour: "compatibility", align: "right", room: a[0] * s / 2 - 20 });
 }
 

@@ -67,7 +67,8 @@ export class Senders {
       if (where.free) painter.words(name, (x + w / 2) * s, (y + h) * s + 13, { bold: true, align: "center",
           room: w * s + 20 });
       else if (where.flow === "right") painter.words(name, (x + w / 2) * s, (y + h * 0.42) * s, { bold: true,
-          align: "center", room: w * s - 2 });
+          align: "center", room: w * s - 2,
+          size: painter.small - (painter.measure(name, { bold: true }) > w * s - 2 ? 2 : 0) });
       else painter.words(name, (x + 6) * s, (y + h / 2) * s + 4, { bold: true, room: w * LANE * s - 12 });
     });
   }
