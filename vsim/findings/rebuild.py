@@ -144,24 +144,31 @@ def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
     return found
 
 
-def _functions(p: Picture, assumed: Assumed, left: list[Remark]) -> dict[int, Function]:
-    """The functions of segment 0: from lspci, else as interrupts name them."""
+def functions_of(host: Host) -> dict[int, Function]:
+    """The functions of segment 0 that lspci shows, by requester id; of bridges to one bus the first."""
     found: dict[int, Function] = {}
-    host = p.functions or Host(())
-    others = sum(each.segment != 0 for each in host.functions)
-    named = list[int]()
     buses: set[int] = set()
     for each in host.functions[:MAX_FUNCTIONS]:
         if each.segment or each.bdf in found:
             continue
-        if each.bridge and each.bridge[1] >= 1 and each.bridge[1] not in buses:
+        if each.bridge and each.bridge[1] > each.bdf >> 8 and each.bridge[1] not in buses:
             buses.add(each.bridge[1])
             found[each.bdf] = bridge_function(each)
         else:
             name = f"{each.class_name}: {each.name}" if each.name else each.class_name
             found[each.bdf] = Function(each.bdf, _clean(name), False, each.msi_count, each.msi_64, each.msi_maskable,
                                        each.msix_count, each.pin, conventional=each.pcie_type is None)
-        if each.assumed:
+    return found
+
+
+def _functions(p: Picture, assumed: Assumed, left: list[Remark]) -> dict[int, Function]:
+    """The functions of segment 0: from lspci, else as interrupts name them."""
+    host = p.functions or Host(())
+    found = functions_of(host)
+    others = sum(each.segment != 0 for each in host.functions)
+    named = list[int]()
+    for each in host.functions[:MAX_FUNCTIONS]:
+        if each.assumed and not each.segment:
             assumed.add("what it can send (lspci does not show its capabilities)", [device(each.bdf)])
     if others:
         left.append(Remark(p.functions_file, 1, 1, f"left out of the machine: {others} functions of other segments: "
@@ -173,10 +180,10 @@ def _functions(p: Picture, assumed: Assumed, left: list[Remark]) -> dict[int, Fu
                                                msix_count=min(messages, 2048))
             named.append(device(interrupt.rid[1]))
     assumed.add("what it is and where (lspci does not show it): MSI-X, no bridge above", named)
-    return _fitting(found, assumed)
+    return fitting(found, assumed)
 
 
-def _fitting(found: dict[int, Function], assumed: Assumed) -> dict[int, Function]:
+def fitting(found: dict[int, Function], assumed: Assumed) -> dict[int, Function]:
     """Functions with as many MSI-X tables as the window of addresses has room for."""
     try:
         Bus(sorted(found.values(), key=lambda function: function.bdf))

@@ -7,6 +7,7 @@ In the order in which to read them; a module imports only from those above it:
     compare_xen  cases of the series' own code
     compare      cases run and compared
     recording    files of a whole run of a real system
+    functions    the PCI functions of the machine that it ran on
     taken        vectors that vCPUs took, explained
     rerun        a whole run done again, and compared
     judged       what the checker finds in real drivers, judged

@@ -16,6 +16,7 @@ from vsim.devices import viommu, vlapic
 from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.protocol.checker import Finding, check
 from vsim.replay import taken
+from vsim.replay.functions import bus_of
 from vsim.replay.recorded import DESCRIPTORS
 from vsim.replay.recording import Moment, Recording
 from vsim.replay.taken import Early
@@ -105,8 +106,8 @@ class Outcome:
 
 
 def start(recording: Recording) -> Machine:
-    """The machine that a recording's first command meets: its unit is there, nothing was done."""
-    m = Machine(recording.profile, recording.vcpus, recording.ram)
+    """The machine that a recording's first command meets: its unit and its functions are there, nothing was done."""
+    m = Machine(recording.profile, recording.vcpus, recording.ram, bus_of(recording))
     machine.step(m, c.Domctl(viommu.create_op(recording.unit, version=m.profile.options.interface)))
     return m
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from vsim.layouts.registers import APIC_MSR, X2APIC_MSR
+from vsim.replay.functions import UNKNOWN_SENDER
 
 EVENTS = ("vtd_inv_desc", "vtd_inv_desc_iec", "vtd_inv_desc_wait_sw", "vtd_ir_irte_get", "vtd_ir_remap",
           "vtd_ir_remap_type", "vtd_ir_remap_msi", "vtd_ir_remap_msi_req", "vtd_frr_new",
@@ -24,7 +25,6 @@ WINDOW = 2_000
 PAGE = 0xFFF
 MOST_TEXT = 500
 """Characters of a line of the console that are kept."""
-UNKNOWN_SENDER = 0xFFFF
 EOI, TIMER, TIMER_COUNT = (APIC_MSR[name] - X2APIC_MSR for name in ("EOI", "LVT_TIMER", "TIMER_INITIAL"))
 """Registers of a local APIC by their number, MSR less 0x800."""
 

@@ -37,7 +37,7 @@ functions() { # as lspci -k -xxx tells them
     case $class in
       0x0108*) is="Non-Volatile memory controller" ;; 0x0200*) is="Ethernet controller" ;; 0x0106*) is="SATA controller" ;;
       0x0600*) is="Host bridge" ;; 0x0601*) is="ISA bridge" ;; 0x0604*) is="PCI bridge" ;; 0x0c05*) is="SMBus" ;;
-      *) is="Class" ;;
+      *) is="Unclassified device" ;;
     esac
     n=${d##*/}
     echo "${n#0000:} $is: Device ${vendor#0x}:${device#0x}"
