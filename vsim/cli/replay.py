@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from vsim.cli import rerun
+from vsim.cli import main, rerun
 from vsim.replay import compare as replay
 from vsim.replay import recording
 from vsim.replay.cases import Case
 from vsim.replay.compare import Difference
+from vsim.replay.recording import RecordingError
 from vsim.state.profile import PROFILES, QUIRKS, Profile, profile
 
 STEPS_SHOWN = 6
@@ -38,12 +39,15 @@ def register(parser: argparse.ArgumentParser) -> None:
                         help="what the machine behaves like (default: spec; for a whole run what it was recorded from)")
     parser.add_argument("--check", action="store_true",
                         help="tell what the software of a whole run did that the specification forbids")
+    parser.add_argument("--lab", action="store_true", help="open a whole run in a notebook: as `vsim lab --recording`")
     parser.add_argument("-v", "--verbose", action="store_true", help="show where each failing case first differs")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play all files; 1 when a case failed. Every file is read before the first case is run."""
+    if args.lab:
+        return opened(args.files)
     whole = [recording.load(file) for file in args.files if recording.is_recording(file)]
     cases = [case for file in args.files if not recording.is_recording(file) for case in replay.load(file)]
     unlike = sum(not rerun.told(one, args.profile, args.check) for one in whole)
@@ -53,6 +57,14 @@ def run(args: argparse.Namespace) -> int:
     print(table(passed, failed))
     print(f"{passed.total()} passed, {failed.total()} failed")
     return int(failed.total() + unlike > 0)
+
+
+def opened(files: list[str]) -> int:
+    """Go on as `vsim lab --recording FILE`. RecordingError for what is no recording of a whole run."""
+    if len(files) > 1:
+        raise RecordingError(files[1], 1, 1, "--lab opens one recording; found a second file")
+    recording.load(files[0])
+    return main.run(["lab", "--recording", files[0]])
 
 
 def play_all(cases: Iterable[Case], chosen: Profile, verbose: bool) -> tuple[Counter[str], Counter[str]]:

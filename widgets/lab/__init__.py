@@ -25,6 +25,7 @@ In the order in which to read them; a module imports only from those above it:
     inspector  dumps and logs pasted in, faults sent again
     chromium   a browser without a window
     printed    the notebooks on paper
+    opened     a notebook for a recorded run
     present    settings for a projector
     command    `vsim lab`
     shared     one server for a class

@@ -1,8 +1,8 @@
 """`vsim lab`: JupyterLab, opened on the notebooks; with --voila they are served as pages without an editor.
 
 With --present it is set for a projector (`present`), with --print nothing is opened: the notebooks are run and written
-for paper (`printed`). With --shared one JupyterLab serves a class (`shared`). All answer on loopback, and only to who
-has the token.
+for paper (`printed`). With --recording the notebook is that of a recorded run (`opened`). With --shared one JupyterLab
+serves a class (`shared`). All answer on loopback, and only to who has the token.
 JupyterLab makes one of itself; Voila is told to, and prints the address that holds it. The page that Voila would open
 has none and could but ask for it, so none is opened.
 
@@ -19,8 +19,10 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from vsim.cli.main import Unavailable, place
+from widgets.lab.opened import FOLDER, notebook
 from widgets.lab.present import settle
 from widgets.lab.printed import write
 
@@ -52,6 +54,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--print", metavar="FOLDER", type=place, dest="paper",
                         help="run the notebooks and write each as HTML, and as PDF where Chromium is found; names of "
                              "notebooks behind it print these alone")
+    parser.add_argument("--recording", metavar="FILE", type=place,
+                        help="open a recorded run (`vsim record`) in a notebook of its own, in --dir (default: "
+                             f"{FOLDER})")
     parser.set_defaults(func=lab, rest=[])
 
 
@@ -69,18 +74,23 @@ def lab(args: argparse.Namespace) -> int:
         from jupyter_core.paths import jupyter_config_dir
 
         os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settle(Path(jupyter_config_dir())))
-    folder = class_folder(args.dir) if args.shared else notebooks_folder(args.dir)
+    first = FIRST
+    if args.recording is not None:
+        made = notebook(args.recording, (args.dir or Path(FOLDER)).resolve())
+        folder, first = made.parent, made.name
+    else:
+        folder = class_folder(args.dir) if args.shared else notebooks_folder(args.dir)
     print(f"vsim: the notebooks are in {folder}", flush=True)
     if args.voila:
         print("vsim: open the address that Voila prints; it holds the token", flush=True)
         return become([sys.executable, "-m", "voila", str(folder), *voila_options(args)])
-    return become([sys.executable, "-m", "jupyterlab", *jupyter_options(args, folder)])
+    return become([sys.executable, "-m", "jupyterlab", *jupyter_options(args, folder, first)])
 
 
-def jupyter_options(args: argparse.Namespace, folder: Path) -> list[str]:
+def jupyter_options(args: argparse.Namespace, folder: Path, name: str = FIRST) -> list[str]:
     """JupyterLab's command line; what the user adds comes last, as it is, and in place of ours."""
     rest: list[str] = args.rest
-    first = f"/lab/tree/{FIRST}" if (folder / FIRST).exists() else "/lab"
+    first = f"/lab/tree/{quote(name)}" if (folder / name).exists() else "/lab"
     if args.present:
         first = first.replace("/lab", "/doc", 1)    # one document, no side bars
     ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first, **(CLASS if args.shared else {})}

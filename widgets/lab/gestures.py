@@ -28,6 +28,14 @@ class Gesture(NamedTuple):
     deed: Deed = ()
 
 
+class Phase(NamedTuple):
+    """A part of a long history that has a name of its own: positions before and after it."""
+
+    start: int
+    stop: int
+    name: str
+
+
 class Gestures:
     """The gestures of a log, in order."""
 

@@ -48,7 +48,7 @@ from vsim.state.trace import Event
 from widgets.lab import branches, cells, deeds, views
 from widgets.lab.attached import QEMU, Attached
 from widgets.lab.branches import Branch
-from widgets.lab.gestures import Deed, Gesture, Gestures
+from widgets.lab.gestures import Deed, Gesture, Gestures, Phase
 from widgets.lab.kernel import Book, Kernel
 from widgets.lab.recorded import open_recording
 from widgets.lab.running import Running
@@ -101,6 +101,7 @@ class Lab:
         self.assumed = Assumed()
         self.attached: Attached | None = None
         self.recorded: Outcome | None = None
+        self.phases: tuple[Phase, ...] = ()
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
@@ -156,7 +157,8 @@ class Lab:
     def from_recording(cls, path: str | os.PathLike[str]) -> Lab:
         """A recorded run of a real system, done again: each entry that it wrote is a gesture.
 
-        `recorded` has what the comparison found. RecordingError, with its line, for a file that is no recording.
+        `recorded` has what the comparison found, `phases` the parts of the run. RecordingError, with its line, for a
+        file that is no recording.
         """
         lab, outcome = open_recording(cls, path)
         lab.recorded = outcome

@@ -2,12 +2,16 @@
 
 Commands are those of `vsim.replay.rerun`, with the acknowledges that it found. A gesture begins with each line of the
 console, each entry that was written and each command to the unit, and is named after it; that of an entry ends when the
-queue's tail has been written, by which the unit is told.
+queue's tail has been written, by which the unit is told. Its phases are the firmware's and the kernel's, remapping from
+the first command to the unit on, the first program, and the stages that this says it is in.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any
 
 from vsim import machine
@@ -19,11 +23,17 @@ from vsim.replay.recording import Recording
 from vsim.replay.rerun import Outcome
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
+from widgets.lab.gestures import Phase
 
 LONGEST = 60
 """Characters of a console line that name a gesture."""
 GOES_ON = "the system runs"
 """The name of what follows when an entry's invalidation has been queued."""
+MOST_PHASES = 40
+"""Phases that are told."""
+_STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
+_STAGE = re.compile(r"vsim: stage \d+ of \d+: (.{1,60})")
+_PROGRAM = re.compile(r"Run /\w+ as init process")
 
 
 def open_recording(make: Any, path: str | os.PathLike[str]) -> tuple[Any, Outcome]:
@@ -41,12 +51,35 @@ def open_recording(make: Any, path: str | os.PathLike[str]) -> tuple[Any, Outcom
             with lab.gesture(name=name):
                 for command in commands:
                     lab.issue(command)
+        lab.phases = _phases(outcome)
     return lab, outcome
 
 
 def _lines_of_console(found: Recording) -> dict[int, str]:
-    """The line of a recording at which the console said something, and what."""
-    return {moment.line: seen[1][:LONGEST] for moment in found.moments for seen in moment.saw if seen[0] == "K"}
+    """The line of a recording at which the console said something, and what, without Linux's own time."""
+    return {moment.line: _STAMP.sub("", seen[1])[:LONGEST]
+            for moment in found.moments for seen in moment.saw if seen[0] == "K"}
+
+
+def _phases(outcome: Outcome) -> tuple[Phase, ...]:
+    """The parts of the run, in order, up to `MOST_PHASES`; one that has no command is left out."""
+    begins = {0: "firmware"} | dict(sorted(_begins(outcome), key=lambda each: each[0]))
+    places = sorted(place for place in begins if place < len(outcome.commands))[:MOST_PHASES]
+    stops = [*places[1:], len(outcome.commands)]
+    return tuple(Phase(start, stop, begins[start]) for start, stop in zip(places, stops, strict=False))
+
+
+def _begins(outcome: Outcome) -> Iterator[tuple[int, str]]:
+    """Positions at which a phase begins, with its name."""
+    gcmd = outcome.recording.unit + OFFSET["GCMD"]
+    yield from [(at, "remapping on") for at, command in enumerate(outcome.commands)
+                if type(command) is c.Mmio and command.address == gcmd][:1]
+    lines = [(moment.line, seen[1]) for moment in outcome.recording.moments for seen in moment.saw if seen[0] == "K"]
+    for number, (line, text) in enumerate(lines):
+        stage = _STAGE.search(text)
+        name = stage[1] if stage else "first program" if _PROGRAM.search(text) else "" if number else "kernel"
+        if name:
+            yield bisect_left(outcome.lines, line), name
 
 
 def _parts(outcome: Outcome, console: dict[int, str]) -> list[tuple[str, list[c.Command]]]:

@@ -1,10 +1,13 @@
 // The bar of time: a block for each gesture, as wide as the logarithm of its commands. A boot takes little room, and
-// none where it was the first that was done; a button shows it.
+// none where it was the first that was done; a button shows it. A run with phases has them above, each a button that
+// leads to its beginning, and its blocks are wide enough for their names.
 // Dragging moves the head at once and asks the kernel for each place that it can keep up with. Text is set as text.
 
-const MOST_ZOOM = 32;
+const MOST_ZOOM = 64;
+const NAMED_ZOOM = 48;  // with which the blocks around the cursor have room for their names
 const SMALL = 8;    // blocks of up to so many commands are gone to as a whole
 const LEAST = 2;    // of a block's share of the width
+const NAMED = 8;    // the same where blocks have room for their names
 const EDGE = 6;     // px beside the ground, where the head has its ends
 
 function make(tag, className, ...children) {
@@ -25,11 +28,11 @@ function makeButton(text, label, press) {
 
 /** Positions and places: each gesture has its share of the width. */
 class Scale {
-  constructor(ticks, open) {
+  constructor(ticks, open, least) {
     this.ticks = ticks;
     this.edges = [0];
     for (const [start, stop, , , boot] of ticks) {
-      this.edges.push(this.edges.at(-1) + LEAST + (boot && !open ? 0 : Math.log2(Math.max(1, stop - start))));
+      this.edges.push(this.edges.at(-1) + least + (boot && !open ? 0 : Math.log2(Math.max(1, stop - start))));
     }
     this.whole = this.edges.at(-1) || 1;
   }
@@ -58,7 +61,7 @@ class Scale {
 class Bar {
   constructor({ model, el }) {
     this.model = model;
-    this.zoom = 1;
+    this.zoom = model.get("phases").length ? NAMED_ZOOM : 1;
     this.open = false;        // whether what is folded is shown
     this.dragged = null;      // the position under a pointer that is down
     this.at = 0;              // the position that is shown: keys pressed quickly go on from it
@@ -74,7 +77,10 @@ class Bar {
     this.closer = makeButton("−", "zoom out", () => this.scale(0.5));
     this.nearer = makeButton("+", "zoom in", () => this.scale(2));
     this.lanes = make("div", "vsim-names");
-    el.append(make("div", "vsim-time", make("div", "vsim-side", this.folded, this.lanes), this.track, this.closer,
+    this.phases = make("div", "vsim-phases");
+    this.phases.setAttribute("role", "group");
+    this.phases.setAttribute("aria-label", "phases");
+    el.append(this.phases, make("div", "vsim-time", make("div", "vsim-side", this.folded, this.lanes), this.track, this.closer,
       this.nearer));
     this.listen();
     this.draw();
@@ -87,7 +93,7 @@ class Bar {
     for (const end of ["pointerup", "pointercancel"]) ground.addEventListener(end, () => this.up());
     ground.addEventListener("keydown", (e) => this.key(e));
     this.heard = () => this.draw();
-    this.names = "change:ticks change:here change:last change:fold change:lanes change:forks";
+    this.names = "change:ticks change:here change:last change:fold change:lanes change:forks change:phases";
     model.on(this.names, this.heard);
   }
 
@@ -159,15 +165,29 @@ class Bar {
   draw() {
     if (this.dragged !== null) return;      // nothing moves under the pointer
     const { model, ground } = this, fold = model.get("fold");
-    this.map = new Scale(this.shown(), this.open);
+    this.map = new Scale(this.shown(), this.open, model.get("phases").length ? NAMED : LEAST);
     this.showFold(fold);
     this.closer.disabled = this.zoom <= 1;
     this.nearer.disabled = this.zoom >= MOST_ZOOM;
     ground.style.width = `calc(${100 * this.zoom}% - ${2 * EDGE}px)`;
     const row = make("div", "vsim-ticks", ...this.map.ticks.map((tick, n) => this.block(tick, n)), ...this.forks());
     this.lanes.replaceChildren(...model.get("lanes").map(([name]) => make("div", "", name)));
+    this.showPhases();
     ground.replaceChildren(row, ...model.get("lanes").map((lane) => this.lane(lane)), this.head);
     this.show(model.get("here"));
+  }
+
+  /** The parts of a long run. They are made anew when others are told, so that one that has the focus keeps it. */
+  showPhases() {
+    const told = this.model.get("phases"), known = JSON.stringify(told);
+    this.phases.hidden = !told.length;
+    if (known === this.known) return;
+    this.known = known;
+    this.phases.replaceChildren(...told.map(([start, stop, name]) => {
+      const made = makeButton(name, `${name}: commands ${start + 1} to ${stop}`, () => this.go(start));
+      made.className = "";
+      return made;
+    }));
   }
 
   /** The button: it names what is folded. */
@@ -225,6 +245,10 @@ class Bar {
       if (this.map.ticks[n]) each.classList.toggle("later", this.map.ticks[n][0] >= here);
     });
     this.folded.classList.toggle("here", here < model.get("fold") && !this.open);
+    this.model.get("phases").forEach(([start, stop], n) => {
+      const inside = here >= start && (here < stop || here === last);
+      this.phases.children[n]?.setAttribute("aria-current", String(inside));
+    });
     const now = this.map.ticks.find(([, stop]) => here <= stop)?.[2] ?? "the start";
     for (const [name, value] of Object.entries({ "aria-valuemin": 0, "aria-valuemax": last, "aria-valuenow": here,
       "aria-valuetext": `command ${here} of ${last}, ${now}` })) ground.setAttribute(name, value);

@@ -8,6 +8,7 @@ from pathlib import Path
 import anywidget
 import traitlets as t
 
+from widgets.lab.gestures import Phase
 from widgets.time.ticks import Lane, Tick
 
 CSS = """
@@ -38,6 +39,13 @@ CSS = """
 .vsim-lane svg{position:absolute;inset:2px 0;width:100%;height:12px}
 .vsim-lane path{stroke:var(--vsim-remapped);stroke-width:2px;vector-effect:non-scaling-stroke}
 .vsim-lane path.bad{stroke:var(--vsim-blocked);stroke-width:3px}
+.vsim-phases{display:flex;flex-wrap:wrap;gap:1px;margin:2px 0}
+.vsim-phases[hidden]{display:none}
+.vsim-phases button{flex:1 1 auto;max-width:100%;height:22px;padding:0 5px;overflow:hidden;white-space:nowrap;
+ text-overflow:ellipsis;text-align:left;font:inherit;font-size:11px;color:var(--vsim-text);background:var(--vsim-panel);
+ border:0;border-bottom:2px solid var(--vsim-slot);cursor:pointer}
+.vsim-phases button[aria-current=true]{border-bottom-color:var(--vsim-text);font-weight:600}
+.vsim-phases button:focus-visible{outline:2px solid var(--vsim-remapped);outline-offset:-2px}
 .vsim-small{min-width:22px;height:28px;padding:0 5px;font:inherit;font-size:11px;color:var(--vsim-text);
  background:var(--vsim-panel);border:1px solid var(--vsim-slot);border-radius:var(--vsim-radius);cursor:pointer}
 .vsim-small[hidden]{display:none}
@@ -55,6 +63,7 @@ class Bar(anywidget.AnyWidget):
     lanes = t.List(help="name, positions, and positions of refusals, of each lane").tag(sync=True)
     forks = t.List(t.Int(), help="positions at which other futures branch off").tag(sync=True)
     here = t.Int(0, help="the cursor's position").tag(sync=True)
+    phases = t.List(help="of a long run: start, stop, name").tag(sync=True)
     last = t.Int(0, help="the last position").tag(sync=True)
     fold = t.Int(0, help="the position up to which gestures are folded").tag(sync=True)
     wanted = t.List(t.Int(), default_value=[0, 0]).tag(sync=True)
@@ -64,8 +73,10 @@ class Bar(anywidget.AnyWidget):
         with self.hold_sync():
             self.here, self.last = here, last
 
-    def tell(self, ticks: Sequence[Tick], lanes: Sequence[Lane], forks: Sequence[int], fold: int) -> None:
+    def tell(self, ticks: Sequence[Tick], lanes: Sequence[Lane], forks: Sequence[int], fold: int,
+             phases: Sequence[Phase] = ()) -> None:
         """What happened; only what differs is sent."""
         with self.hold_sync():
+            self.phases = [list(each) for each in phases]
             self.ticks, self.lanes = [list(each) for each in ticks], [list(each) for each in lanes]
             self.forks, self.fold = list(forks), fold

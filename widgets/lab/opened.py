@@ -1,0 +1,40 @@
+"""A notebook that opens a recorded run: for `vsim lab --recording FILE`, as which `vsim replay --lab FILE` goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = "vsim-recordings"
+"""Where such notebooks are put when nothing else is said."""
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+"""What JupyterLab starts without asking."""
+TEXT = """# A recorded run
+
+{vcpus} CPUs, {seconds:.0f} s, {moments:,} moments. Run the cell below (Shift+Enter). Phases and blocks of the bar
+lead to a moment; play goes on from there, on the map."""
+CODE = """from widgets.lab import Lab
+
+lab = Lab.from_recording({path!r})
+lab.goto(0)
+lab"""
+
+
+def notebook(file: Path, folder: Path) -> Path:
+    """The notebook of a recording, in `folder`; one that is there already is somebody's work and stays.
+
+    RecordingError, with its line, for a file that is no recording.
+    """
+    import nbformat.v4 as v4
+    from nbformat import write
+
+    from vsim.replay import recording
+
+    run = recording.load(file)
+    last = run.moments[-1].us / 1e6 if run.moments else 0.0
+    place = folder / f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.ipynb"
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        cells = [v4.new_markdown_cell(TEXT.format(vcpus=run.vcpus, seconds=last, moments=len(run.moments)), id="text"),
+                 v4.new_code_cell(CODE.format(path=str(file.resolve())), id="code")]
+        write(v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), place)
+    return place
