@@ -95,6 +95,11 @@ class Interrupts:
         self.cpu.write(IOAPIC, _RTE_LOW + 2 * pin + half)
         self.cpu.write(IOAPIC_WINDOW, value)
 
+    def mask_pin(self, pin: int, entry: int) -> None:
+        """Mask a redirection entry, high half first, as Linux does before a sleep."""
+        self._rte_half(pin, 1, entry >> 32)
+        self._rte_half(pin, 0, entry & 0xFFFFFFFF | RTE.mask.mask)
+
     def write_pin(self, pin: int, entry: int) -> None:
         """Write a redirection entry: masked, high half, low half."""
         if self.cpu.does("mask"):

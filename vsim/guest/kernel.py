@@ -88,6 +88,7 @@ class Guest:
         self._handlers: dict[tuple[int, int], Source] = {}
         self.fault_vectors: dict[int, int] = {}
         self._early: list[Taken] = []
+        self._awake: list[int] = []
 
     @property
     def unit(self) -> Driver:
@@ -326,6 +327,70 @@ class Guest:
             self.irq.write_pin(source.number, self.ways.redirection(source))
         else:
             self.irq.rewrite(source, *self.ways.message(source))
+
+    # --- vCPUs off and on, and a sleep ---
+
+    def cpu_off(self, vcpu: int) -> str:
+        """Take a vCPU away; "" when done, else why the kernel refuses (what has been moved by then stays there).
+
+        Each of its interrupts moves to the emptiest other vCPU, as Linux's `fixup_irqs` has it; then its local APIC is
+        switched off. vCPU 0 stays: fault events go there.
+        """
+        if vcpu == 0 or vcpu not in self.online:
+            return f"vCPU {vcpu} {'stays: it has the fault events' if vcpu == 0 else 'is off'}"
+        self._reach(each for each in self.online if each != vcpu)
+        for source in {id(each): each for found in self.sources.values() for each in found}.values():
+            target = self.vectors.emptiest()
+            why = "" if source.vcpu != vcpu else self.affinity(source, target) if target >= 0 else "no vector is free"
+            if why:
+                self._reach(self.online)
+                return why
+        self.online.remove(vcpu)
+        self.cpu.msr(vcpu, APIC_MSR["SVR"], _SPURIOUS)
+        return ""
+
+    def cpu_on(self, vcpu: int) -> str:
+        """Start a vCPU again, by its name; "" when done, else why not. Its interrupts stay where they are."""
+        if not 0 <= vcpu < len(self.platform.apic_ids) or vcpu in self.online:
+            return f"vCPU {vcpu} is {'on' if vcpu in self.online else 'none'}"
+        to = self.platform.apic_ids[vcpu]
+        self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(dest=to, dlm=Dlm.INIT, level=1))
+        self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(dest=to, dlm=Dlm.SIPI, level=1, vector=0x10))
+        self._local_apic(vcpu)
+        self.online.sort()
+        self._reach(self.online)
+        return ""
+
+    def _reach(self, vcpus: Iterable[int]) -> None:
+        """From now on interrupts go to these vCPUs, where they can."""
+        self.vectors.limit([vcpu for vcpu in vcpus if not self.ways.refusal(vcpu)])
+
+    def suspend(self) -> str:
+        """Go to sleep: all vCPUs but the first off, pins masked, local APIC and units off; "" or why not."""
+        self._awake = list(self.online)
+        for vcpu in reversed(self._awake[1:]):
+            if why := self.cpu_off(vcpu):
+                return why
+        for gsi, source in self._pins.items():
+            self.irq.mask_pin(gsi, self.ways.redirection(source))
+        self.cpu.msr(0, APIC_MSR["SVR"], _SPURIOUS)
+        for driver in self.units.drivers if self.ways.remapping else ():
+            driver.suspend()
+        return ""
+
+    def resume(self) -> bool:
+        """Wake up: the local APIC, the units as they were, pins, the other vCPUs; whether remapping is as it was.
+
+        Interrupts that moved to vCPU 0 stay there, as Linux leaves those that nobody asks for again.
+        """
+        self.cpu.msr(0, APIC_MSR["SVR"], SVR.make(enable=1, vector=_SPURIOUS))
+        answers = [driver.resume() for driver in self.units.drivers] if self.ways.remapping else []
+        for gsi, source in self._pins.items():
+            self.irq.write_pin(gsi, self.ways.redirection(source))
+        for vcpu in self._awake[1:]:
+            self.cpu_on(vcpu)
+        self._early = self.serve()
+        return all(answers)
 
     # --- handlers ---
 

@@ -1,8 +1,9 @@
 """The small kernel beside Linux 6.12: the order, number and values of its accesses, from a recording of our own.
 
 `tests/golden/linux-6.12-driver.jsonl` has what one vCPU did at some moments of a run with 8 CPUs (QEMU 10.0, x2APIC
-mode, logical destinations): stores to table, queue and status words, accesses of the unit's registers. What differs and
-why is in DECISIONS.md, "the small kernel beside Linux".
+mode, logical destinations): stores to table, queue and status words, accesses of the unit's registers. A CPU that goes
+and comes, and a sleep, are in the recording of notebook 16. What differs and why is in DECISIONS.md, "the small kernel
+beside Linux".
 """
 
 import json
@@ -12,8 +13,10 @@ import pytest
 from tests.places import ROOT
 from tests.vsim.guest.test_kernel import DMAR, UNIT, Setup, fire
 from vsim.guest.kernel import MIB, Guest
-from vsim.layouts.registers import OFFSET
+from vsim.layouts.bits import get
+from vsim.layouts.registers import APIC_MSR, ICR, OFFSET
 from vsim.protocol.checker import check
+from vsim.replay import recording
 from vsim.state import commands as c
 from vsim.state.pci import Function
 
@@ -174,3 +177,106 @@ def test_a_driver_that_goes_leaves_nothing_behind():
     assert {bdf: [(source.index, source.vcpu, source.vector) for source in found]
             for bdf, found in guest.sources.items()} == before
     assert [found for found in check(setup.commands, start, every=True) if found.severity != "unwise"] == []
+
+
+# --- a CPU off and on, and a sleep: from the recording that ships ---
+
+PLACES = 0x1300000, 0x121A000, 0x105AC00        # table, queue, status words of that run
+SVR, SENDS = APIC_MSR["SVR"], APIC_MSR["ICR"]
+
+
+@pytest.fixture(scope="module")
+def moments():
+    return recording.load(ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz").moments
+
+
+def between(moments, first, last, vcpu):
+    """The commands of a vCPU from a line of the console to another."""
+    said = [(number, seen[0]) for number, moment in enumerate(moments) for tag, *seen in moment.saw if tag == "K"]
+    start, stop = (next(number for number, text in said if text.endswith(line)) for line in (first, last))
+    return [one.command for one in moments[start:stop] if one.vcpu == vcpu and one.command is not None]
+
+
+def moves(said):
+    """Accesses in groups, each from the store of an entry on: what is done, without places and values."""
+    groups = []
+    for each in said:
+        if each[0] == "entry":
+            groups.append([])
+        if groups:
+            groups[-1].append((each[0], len(each[2])) if each[0] in ("entry", "queue") else each[:1])
+    return groups
+
+
+def test_a_vcpu_that_goes_leaves_like_linux_s(lived, moments):
+    setup, guest = lived
+    seventh = between(moments, "stage 4 of 9: a CPU off and on", "CPU 7 is now offline", 7)
+    linux = moves(told(seventh, *PLACES, marks=False))
+    assert len(linux) == 4 and all(each == linux[0] for each in linux)
+    here = [source for found in guest.sources.values() for source in found if source.vcpu == 7]
+    since = len(setup.commands)
+    assert len(here) > 1 and guest.cpu_off(7) == ""
+    mine = moves(ours(setup, guest, since, marks=False))
+    assert mine == len(here) * [linux[0][:-1]]      # the last is Linux' second look at the freed word
+    last = [each for each in seventh if isinstance(each, c.Msr) and each.index == SVR]
+    assert last == [setup.commands[-1]] == [c.Msr(7, SVR, 0xFF)]
+    assert 7 not in guest.online and all(source.vcpu != 7 for source in here)
+    for source in here:
+        assert fire(setup, guest, source) == [(source.vcpu, source)]
+
+
+def test_a_vcpu_that_comes_is_woken_by_name_like_linux_s(lived, moments):
+    setup, guest = lived
+    assert guest.cpu_off(7) == ""
+    woken = [one.command for one in moments if isinstance(one.command, c.Msr) and one.command.index == SENDS]
+    linux = [(get(each.value, ICR.dlm), get(each.value, ICR.dest)) for each in woken
+             if get(each.value, ICR.dlm) in (5, 6) and get(each.value, ICR.dest) == 7]
+    since = len(setup.commands)
+    assert guest.cpu_on(7) == ""
+    mine = [(get(each.value, ICR.dlm), get(each.value, ICR.dest)) for each in setup.commands[since:since + 2]]
+    assert mine == [(5, 7), (6, 7)] and linux[-4:] == [(5, 7), (5, 7), (6, 7), (6, 7)]
+    assert guest.affinity(guest.sources[NIC][0], 7) == ""
+    assert fire(setup, guest, guest.sources[NIC][0]) == [(7, guest.sources[NIC][0])]
+
+
+@pytest.mark.parametrize("vcpu, why", [(0, "stays"), (8, "is off")])
+def test_a_vcpu_that_cannot_go_is_refused(lived, vcpu, why):
+    setup, guest = lived
+    since = len(setup.commands)
+    assert why in guest.cpu_off(vcpu) and why not in guest.cpu_on(vcpu) and len(setup.commands) == since
+
+
+def sleep_of(moments):
+    """What vCPU 0 did at the unit from keeping the fault event to restoring it: before the sleep, and after."""
+    mine = [one.command for one in moments if one.vcpu == 0 and one.command is not None]
+    start = max(n for n, each in enumerate(mine) if each == c.MmioRead(UNIT + OFFSET["FEUADDR"], 4)) - 3
+    off = mine.index(c.Mmio(UNIT + OFFSET["GCMD"], 4, 1 << 26), start) + 2
+    end = next(n for n in range(off, len(mine)) if mine[n] == c.Mmio(UNIT + OFFSET["FEUADDR"], 4, 0))
+    return told(mine[start:off], *PLACES), told(mine[off:end + 1], *PLACES)
+
+
+def test_a_sleep_is_linux_s(lived, moments):
+    setup, guest = lived
+    before, after = sleep_of(moments)
+    since = len(setup.commands)
+    assert guest.suspend() == "" and guest.online == [0]
+    start = setup.commands.index(c.MmioRead(UNIT + OFFSET["FECTL"], 4), since)
+    again = before.index(("poll", 16), before.index(("poll", 16)) + 1)
+    assert ours(setup, guest, start) == [each for n, each in enumerate(before) if n != again]   # its second look
+    since = len(setup.commands)
+    assert guest.resume()
+    mine, event = ours(setup, guest, since), ("write", "FECTL", 4, 0)
+    queue, translation = after.index(("read", "IQT", 4)), after.index(("read", "IQT", 4), 2)
+    again = after.index(("poll", 16), after.index(("poll", 16)) + 1)
+    assert queue == 1 and mine[:mine.index(event)] == [each for n, each in enumerate(after[:translation]) if n != again]
+    assert [each[:3] for each in mine[mine.index(event):]] == [each[:3] for each in after[after.index(event):]]
+
+
+def test_after_a_sleep_every_interrupt_arrives(lived):
+    setup, guest = lived
+    assert guest.suspend() == "" and guest.resume()
+    assert guest.online == list(range(8)) and not guest.faults
+    for found in guest.sources.values():
+        for source in found:
+            assert fire(setup, guest, source) == [(source.vcpu, source)]
+    assert guest.affinity(guest.sources[NIC][0], 5) == ""
