@@ -23,10 +23,11 @@ _MOST = 4
 
 
 class Assumed:
-    """Sentences by element, in the order in which they were assumed."""
+    """Sentences by element, in the order in which they were assumed. names: of elements that a text has a name for."""
 
     def __init__(self) -> None:
         self._of: dict[int, list[str]] = {}
+        self.names: dict[int, str] = {}
 
     def add(self, what: str, elements: Iterable[int]) -> None:
         """Something is assumed of some elements; without any it is nothing."""
@@ -50,7 +51,7 @@ class Assumed:
     def along(self, events: Iterable[Event]) -> tuple[str, ...]:
         """What is assumed of the elements that some events happened at, each told once with its element."""
         nodes = dict.fromkeys(event.node for event in events)
-        return tuple(f"{named([each])}: {what}" for each in nodes for what in self.of(each))
+        return tuple(f"{self.named([each])}: {what}" for each in nodes for what in self.of(each))
 
     def __iter__(self) -> Iterator[str]:
         """Each thing once, with all elements of which it is assumed."""
@@ -59,18 +60,21 @@ class Assumed:
             for what in sentences:
                 alike.setdefault(what, []).append(element)
         for what, elements in alike.items():
-            yield f"{named(elements)}: {what}"
+            yield f"{self.named(elements)}: {what}"
+
+    def named(self, elements: Iterable[int]) -> str:
+        """Elements in words: "vCPU 0-3", "devices 00:02.0, 00:03.0", "I/O APIC 2"."""
+        kinds: dict[int, list[int]] = {}
+        said = []
+        for each in sorted(elements):
+            if each in self.names:
+                said.append(self.names[each])
+            else:
+                kinds.setdefault(each >> 24, []).append(each & 0xFFFFFF)
+        return ", ".join([*said, *(_named(kind, numbers) for kind, numbers in kinds.items())])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def named(elements: Iterable[int]) -> str:
-    """Elements in words: "vCPU 0-3", "devices 00:02.0, 00:03.0"."""
-    kinds: dict[int, list[int]] = {}
-    for each in sorted(elements):
-        kinds.setdefault(each >> 24, []).append(each & 0xFFFFFF)
-    return ", ".join(_named(kind, numbers) for kind, numbers in kinds.items())
 
 
 def _named(kind: int, numbers: list[int]) -> str:

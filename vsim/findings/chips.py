@@ -54,6 +54,7 @@ def chips(p: Picture, assumed: Assumed, left: list[Remark]) -> list[Chip]:
             left += [_out(one, f"a machine has {MOST_IOAPICS} I/O APICs with {MOST_PINS} pins at most")
                      for one in known[place:]]
             break
+        assumed.names[ioapic(first)] = f"I/O APIC {each.id}" if each.id >= 0 else "the first I/O APIC"
         pins = _pins(p, each, first, room, place + 1 < len(known), assumed)
         if each.pins > pins:
             left.append(_out(each, f"a machine has {MOST_PINS} pins at most", f"pins {pins} to {each.pins - 1} of "))

@@ -38,10 +38,11 @@ def machine(p: Picture) -> Iterator[str]:
         parts.append(f"{len(p.cpus)} processors (APIC IDs {min(p.cpus):#x} to {max(p.cpus):#x})")
     elif p.counts:
         parts.append(f"{p.counts[0].count} processors ({p.counts[0].what})")
-    for what, count in (("I/O APICs", len(p.ioapics)), ("functions", len(p.functions.functions) if p.functions else 0),
-                        ("interrupts", len(p.interrupts)), ("entries", len(p.entries))):
+    for one, many, count in (("I/O APIC", "I/O APICs", len(p.ioapics)), ("interrupt", "interrupts", len(p.interrupts)),
+                             ("function", "functions", len(p.functions.functions) if p.functions else 0),
+                             ("entry", "entries", len(p.entries))):
         if count:
-            parts.append(f"{count} {what}")
+            parts.append(f"{count} {one if count == 1 else many}")
     if parts:
         yield "machine: " + ", ".join(parts)
     for unit in p.units:

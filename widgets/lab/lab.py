@@ -71,10 +71,11 @@ class Selection(HasTraits):
 
 
 class Dumped(NamedTuple):
-    """What a Lab was made from: what was read and found, and the machine that follows."""
+    """What a Lab was made from: what was read and found, the machine that follows, the sources by name."""
 
     examined: Examined
     rebuilt: Rebuilt
+    sources: tuple[tuple[str, bytes | str], ...] = ()
 
 
 class Lab:
@@ -142,12 +143,13 @@ class Lab:
         what was read and found. Making it is its first gesture. PieceError for a file that cannot be read, ValueError
         when the texts show no machine.
         """
-        examined = examine(gather(sources))
+        found = tuple(gather(sources))
+        examined = examine(found)
         rebuilt = rebuild(examined.picture)
         title = f"as dumped, {len(rebuilt.assumed)} assumed" if rebuilt.assumed else "as dumped"
         lab = cls(rebuilt.machine, title=title, notes=(*(f"assumed: {each}" for each in rebuilt.assumed),
                                                        *map(str, rebuilt.left)))
-        lab.dumped, lab.assumed = Dumped(examined, rebuilt), rebuilt.assumed
+        lab.dumped, lab.assumed = Dumped(examined, rebuilt, found), rebuilt.assumed
         if rebuilt.commands:
             with lab.gesture(name="as dumped"):
                 lab.issue(*rebuilt.commands)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Callable, Container, Sequence
 from html import escape
 from typing import Any
@@ -64,6 +65,8 @@ CSS = """
 .vsim-panel.jupyter-widgets-disconnected>*{pointer-events:none;opacity:.6}
 .vsim-panel .jupyter-widgets-disconnected::before{content:none}
 """
+MOST_SAVED = 8 << 20
+"""Bytes of a file that a link in the page holds."""
 MARKED = ' class="vsim-marked"'
 
 
@@ -83,6 +86,15 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], caption: str, 
     body = "".join(f"<tr{MARKED if number in marked else ''}>"
                    + "".join(f"<td>{escape(each)}</td>" for each in row) + "</tr>" for number, row in enumerate(rows))
     return f'<table aria-label="{escape(caption)}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def saving(name: str, data: bytes, kind: str) -> str:
+    """A link that saves a file from the page, as HTML. kind: its type. ValueError for more than `MOST_SAVED` bytes."""
+    if len(data) > MOST_SAVED:
+        raise ValueError(f"{name} has {len(data)} bytes; the limit is {MOST_SAVED} for a link in the page")
+    body = b64encode(data).decode()
+    return (f'<p><a download="{escape(name, quote=True)}" href="data:{kind};base64,{body}">save {escape(name)}</a> '
+            f'<span class="vsim-muted">{len(data):,} bytes</span></p>')
 
 
 def scrolling(html: str, name: str, high: int) -> str:

@@ -36,6 +36,7 @@ PICTURES: dict[str, str] = {
     "still": "widgets.stills.shots:still",
     "animate": "widgets.stills.shots:animate",
     "dock": "widgets.lab.dock:dock",
+    "report": "widgets.report.dumped:report",
 }
 """Pictures and other functions: "module:function" by name, called with the Lab and with what it takes itself."""
 PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")

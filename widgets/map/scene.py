@@ -23,7 +23,7 @@ from typing import Any
 
 from vsim.explain import topology
 from vsim.explain.sentences import MASKED
-from vsim.findings.assumed import Assumed, named
+from vsim.findings.assumed import Assumed
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
@@ -83,7 +83,7 @@ def _assumed(m: Machine, drawn: Scene, assumed: Assumed) -> dict[str, str]:
     of |= {places.vlapic + vcpu: [node(Kind.VLAPIC, vcpu)] for vcpu in range(m.vcpus)}
     said = {place: [each for each in nodes if assumed.of(each)] for place, nodes in of.items()}
     return {str(place): assumed.words(nodes[0]) if len(of[place]) == 1 else
-            "; ".join(f"{named([each])} {assumed.words(each)}" for each in nodes)
+            "; ".join(f"{assumed.named([each])} {assumed.words(each)}" for each in nodes)
             for place, nodes in said.items() if nodes}
 
 

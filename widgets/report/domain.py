@@ -137,9 +137,10 @@ def _options(case: Case) -> Iterator[tuple[Cell, ...]]:
         yield "viommu", "none", ""
     else:
         page = (f"base_address {unit.base:#x}, length {unit.length:#x}" if unit.base is not None
-                else "no register page")
-        yield ("viommu", f"type {unit.type}, intremap {'on' if unit.intremap else 'off'}, "
-               f"x2apic {'on' if unit.x2apic else 'off'}; {page}", f"line {unit.line}, column {unit.column}")
+                else "no base_address")
+        can = [name for name, on in (("intremap", unit.intremap), ("x2apic", unit.x2apic)) if on]
+        yield ("viommu", f"viommu_type {unit.type}, capabilities {', '.join(can) or 'none'}, {page}",
+               f"line {unit.line}, column {unit.column}")
     if config.unknown:
         yield "not used", ", ".join(f"{key} (line {line})" for key, line in config.unknown), ""
 

@@ -6,7 +6,9 @@ Names and addresses of people and machines are taken out before anything is read
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from vsim.findings.assumed import WORD
 from vsim.findings.catalogue import Examined, examine
@@ -16,6 +18,7 @@ from vsim.findings.rebuild import rebuild, replay
 from vsim.findings.tell import machine
 from vsim.layouts.bits import bdf_text
 from vsim.readers.pieces import text_of
+from widgets.report.page import page
 from widgets.report.paper import Cell, Heading, Part, Points, Words, grid
 
 MAX_ROWS = 500
@@ -25,11 +28,20 @@ _TABLES = (b"DMAR", b"APIC", b"IVRS")
 
 def read(names: list[str]) -> Examined:
     """Files and folders, read and held against one another. PieceError for one that cannot be read."""
+    return _examined(gather(map(Path, names)))
+
+
+def _examined(sources: Iterable[tuple[str, bytes | str]]) -> Examined:
     def cleaned(name: str, data: bytes | str) -> bytes | str:
         if isinstance(data, bytes) and data[:4] in _TABLES:
             return data
         return clean(text_of(data, name)[0] if isinstance(data, bytes) else data)[0]
-    return examine((os.path.basename(name), cleaned(name, data)) for name, data in gather(map(Path, names)))
+    return examine((os.path.basename(name), cleaned(name, data)) for name, data in sources)
+
+
+def report(lab: Any) -> str:
+    """The report on the dumps that a Lab was made of, as one HTML file."""
+    return page(document(_examined(lab.dumped.sources)))
 
 
 def document(found: Examined) -> list[Part]:

@@ -706,3 +706,31 @@ def test_a_name_is_not_typeset_as_mathematics(server, browser):
 def test_a_notebook_opens_runs_and_shows_no_error(server, browser, name):
     with opened(server, browser, name) as session:
         assert session.run() == []
+
+
+def test_a_person_reads_a_file_mends_its_fault_and_saves_report_and_clean_text(server, browser):
+    """By clicks alone at 1440 x 900: upload, findings, the fault again, the change by its button, map, two files."""
+    notebook(server.root, "inspector.ipynb", "from widgets.lab import Inspector", "Inspector()")
+    session = Session(server, browser, "inspector.ipynb", width=1440)
+    session.page.set_viewport_size({"width": 1440, "height": 900})
+    assert session.run() == []
+    page, panel = session.page, session.page.locator(".vsim-panel:has(textarea)")
+    who = Person(page)
+    with page.expect_file_chooser() as chosen:
+        who.click(panel.get_by_text("files"))
+    chosen.value.set_files(ROOT / "notebooks" / "data" / "pasted.txt")
+    who.reads(panel.get_by_text("a unit refused a request of 03:00.0"))
+    who.click(panel.get_by_role("button", name="send it again"))
+    who.reads(panel.get_by_text("the same reason, index and source"))
+    who.click(panel.get_by_role("button", name="let it pass"))
+    who.reads(panel.get_by_text("it passes now: entry 0x5 allows 03:00.0 in"))
+    who.reads(panel.locator(".vsim-legend").get_by_text("remapped 1"))
+    saved = {}
+    for button, link in (("make a report", "save report.html"), ("take out names", "save clean-pasted.txt")):
+        who.click(panel.get_by_role("button", name=button))
+        with page.expect_download() as loaded:
+            who.click(panel.get_by_role("link", name=link))
+        saved[loaded.value.suggested_filename] = Path(loaded.value.path()).read_text()
+    assert "Faults sent again" in saved["report.html"] and "fault index 0x5" in saved["clean-pasted.txt"]
+    assert (who.clicks, session.wrong) == (7, []) and who.scrolls <= 2
+    session.close()

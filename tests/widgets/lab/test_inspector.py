@@ -1,5 +1,9 @@
 """Dumps on the bench: `Lab.from_machine`, and the panel to paste into."""
 
+import re
+from base64 import b64decode
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.places import DATA
@@ -17,7 +21,7 @@ FAULTS = ("faults", FAULT.format("01:00.0", 0x33, *ABSENT) + FAULT.format("00:1c
 def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
     lab = Lab.from_machine(*TEXTS)
     assert tuple(lab.machine.apic_id) == CPUS and lab.device("01:00.0").bdf == NIC
-    assert lab.notes == ("assumed: I/O APIC of pin 0: its last pin is 23",
+    assert lab.notes == ("assumed: I/O APIC 2: its last pin is 23",
                          "assumed: vIOMMU 0: where its table is in memory; that it has no copy of an entry")
     assert lab.dumped.examined.findings == () and lab.title == "as dumped, 2 assumed"
     assert any(event.act == Act.ACCEPTED for event in lab.fire("01:00.0", 1))
@@ -26,6 +30,42 @@ def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
     for name, text in TEXTS:
         (tmp_path / name).write_text(text)
     assert Lab.from_machine(tmp_path).machine == Lab.from_machine(*TEXTS).machine
+
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def saved(html: str) -> dict[str, str]:
+    """The files behind the links of a panel."""
+    return {name: b64decode(body).decode() for name, body in re.findall(
+        r'download="([^"]+)" href="data:[a-z/]+;base64,([A-Za-z0-9+/=]+)"', html)}
+
+
+def test_a_chosen_file_is_read_and_its_machine_report_and_clean_text_are_there():
+    panel = Inspector()
+    assert panel.report.disabled and panel.cleaned.disabled and not panel.room.children
+    text = "\n".join(text for _, text in TEXTS) + FAULTS[1] + "Nov 30 21:00:00 alices-laptop kernel: from 10.1.2.3\n"
+    panel.files.value = ({"name": "dumps.txt", "type": "", "size": len(text), "content": text.encode(),
+                          "last_modified": NOW},)
+    assert panel.status.value == "" and "refused a request" in panel.findings.value
+    (shown,) = panel.room.children
+    assert len(shown.scene["devices"]) == 2 and shown.scene["assumed"]
+    panel.report.click()
+    (page,) = saved(panel.saved.value).values()
+    assert "Faults sent again" in page and "10.1.2.3" not in page
+    panel.cleaned.click()
+    files = saved(panel.saved.value)
+    assert list(files) == ["clean-dumps.txt"] and "alices-laptop" not in files["clean-dumps.txt"]
+    panel.files.value = ({"name": "x", "type": "", "size": 3, "content": b"xyz", "last_modified": NOW},)
+    assert not panel.room.children and panel.report.disabled and "nothing is recognised" in panel.pieces.value
+
+
+def test_a_report_has_no_names_even_where_the_lab_was_made_of_texts_as_they_are():
+    named = FAULTS[1] + "Nov 30 21:00:00 alices-laptop kernel: DMAR: from 10.1.2.3\n"
+    panel = Lab.from_machine(*TEXTS, ("alice", named)).view("paste")
+    panel.report.click()
+    (page,) = saved(panel.saved.value).values()
+    assert "10.1.2.3" not in page and "alices-laptop" not in page
 
 
 def test_what_no_dump_says_is_marked_beside_each_element():
@@ -71,8 +111,12 @@ def test_a_fault_is_sent_again_and_the_change_is_one_gesture():
         assert "the same reason, index and source" in panel.told.value and not panel.cure.disabled
         before = lab.position
         panel.cure.click()
-        assert "it passes" in panel.told.value and lab.position == before + 1
-    lab.undo()
+        assert "it passes now: entry" in panel.told.value and lab.position == before + 2
+        assert [each.name for each in lab.gestures_around(lab.position, 2) if each.stop > before] == [
+            panel.told.value.partition("now: ")[2].partition("<")[0],
+            f"send the request of {('01:00.0', '00:1c.0')[place]} again"]
+    assert panel.shown_map.get_state("present")["present"]["total"][:4] == [2, 0, 0, 2]
+    lab.undo(), lab.undo()
     panel.again.click()
     assert "refused with 0x26" in panel.told.value
 
