@@ -224,6 +224,17 @@ class Lab:
             self._tell("moved", [])
             return self.attached
 
+    def close(self) -> None:
+        """End what belongs to the Lab and runs beside it: storms, and an attached QEMU, whose folder goes with it.
+
+        What was found stays, and the Lab can go on alone. A kernel that ends or restarts ends them too.
+        """
+        with self.lock:
+            for storm in tuple(self.storms):
+                storm.stop()
+            if self.attached is not None:
+                self.attached.end()
+
     # --- changing it ------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -1,6 +1,7 @@
 """A QEMU beside a Lab: a light for each gesture, and a Lab that goes on whatever becomes of it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +143,25 @@ def test_a_real_one_does_what_the_lab_does_and_ends_with_it(lab, tmp_path):
     played(again)
     assert [(str(each), each[:6], str(each.first)) for each in stored.lights()] == [
         (str(each), each[:6], str(each.first)) for each in attached.lights()]
+
+
+@needs_qemu
+def test_a_lab_that_is_closed_leaves_no_process_and_no_folder_and_goes_on_alone(lab):
+    before = {*children_of(os.getpid())}
+    attached = lab.attach()
+    folder, below = Path(attached.beside.source._qemu.folder), {*children_of(os.getpid())} - before
+    assert folder.is_dir() and below
+    lab.close()
+    gone(below)
+    assert not folder.exists() and attached.why == "it is not wanted any more"
+    compared = attached.beside.position
+    lab.close()
+    played(lab)
+    assert lab.attached is attached and attached.beside.position == compared < lab.position
+
+
+def test_closing_ends_storms_and_needs_no_qemu(lab):
+    lab.boot()
+    storm = lab.storm(1000, 1.0)
+    lab.close()
+    assert not storm.running and lab.attached is None

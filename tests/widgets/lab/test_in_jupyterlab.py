@@ -552,9 +552,11 @@ def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, brow
         part(session, ".vsim-map").wait_for()
         guard = session.ask("lab.attach().beside.source._qemu._process.pid") if REAL else 0
         started = [guard, *children_of(guard)] if guard else []
+        folder = Path(session.ask("lab.attached.beside.source._qemu.folder") if REAL else "no folder")
         session.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         session.until("'lab' not in globals()")
         gone(started)
+        assert not folder.exists()
         panel = part(session, ".vsim-panel").first
         session.page.wait_for_function("""(each) => getComputedStyle(each, "::before").content
           .includes("run this cell again")""", arg=panel.element_handle())
