@@ -18,6 +18,7 @@ from vsim.cli.main import Unavailable
 from vsim.layouts.registers import OFFSET
 from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
 from vsim.replay.boot import INTERRUPTED as STOPPED
+from vsim.replay.deviations import older
 from vsim.replay.inferred import with_writes
 from vsim.replay.initramfs import Kernel, MissingPart, Xen, find_busybox, find_kernel, find_xen, modules_of, pack
 from vsim.replay.qemu import NoQemu
@@ -125,7 +126,8 @@ def _write(place: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[s
     """Put the recording together, whole or not at all; its bytes."""
     spool.seek(0)
     head = {"vsim-recording": VERSION, "vcpus": boot.machine.cpus, "ram": _ram(boot.machine.memory), "unit": UNIT,
-            "profile": "qemu-10", **_capabilities(spool), "made": _made(boot, kernel, xen)}
+            "profile": "qemu-10", "quirks": older(boot.version), **_capabilities(spool),
+            "made": _made(boot, kernel, xen)}
     unfinished = place.with_name(place.name + ".part")
     try:
         with open(unfinished, "wb") as raw:

@@ -11,7 +11,7 @@ from vsim.replay.recording import Recording
 from vsim.replay.rerun import KINDS, Outcome, Unlike
 from vsim.replay.taken import WHY
 from vsim.state.commands import to_row
-from vsim.state.profile import profile
+from vsim.state.profile import PROFILES, QUIRKS, profile
 
 MOST_SHOWN = 3
 """Differences of a kind that are shown."""
@@ -38,6 +38,8 @@ def heading(outcome: Outcome) -> str:
     recording = outcome.recording
     last = recording.moments[-1].us if recording.moments else 0
     made = "".join(f"\n  {key}: {value}" for key, value in recording.made.items())
+    named = sorted(recording.profile.quirks - PROFILES[recording.profile.name].quirks)
+    made += "".join(f"\n  deviation {name}: {QUIRKS[name].does}" for name in named)
     return (f"{recording.file}: {recording.vcpus} vCPUs, {last / 1e6:.1f} s recorded, "
             f"{len(outcome.commands):,} commands under {recording.profile.name}{made}")
 

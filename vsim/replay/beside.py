@@ -20,7 +20,7 @@ from vsim import machine
 from vsim.devices import viommu
 from vsim.history.log import History
 from vsim.replay import there
-from vsim.replay.deviations import Deviation, between, explain
+from vsim.replay.deviations import Deviation, between, explain, older
 from vsim.replay.qtest import Ended
 from vsim.replay.recording import UNIT
 from vsim.replay.sources import Rows, Source
@@ -35,9 +35,6 @@ IMITATES = "qemu-10"
 """The profile that imitates QEMU."""
 KEPT = 10_000
 """Differences that are kept; those behind them are counted."""
-OLDER = (((8, 0), "qemu7.F1"), ((10, 0), "qemu7.F2"), ((10, 0), "qemu7.F3"))
-"""Quirks that QEMU has before a release: seen in 7.2, gone in 10.0; when between is from its changes for F1, and not
-verified for the others."""
 BACK = {128: 200, 4096: 20}
 """Commands before a difference in which its cause is looked for, and how often one is looked for so far back."""
 
@@ -126,8 +123,8 @@ class Beside:
 
     def _imitated(self) -> Profile:
         """The profile that imitates this QEMU: that of QEMU 10, with what is known of this one."""
-        older = [id_ for before, id_ in OLDER if self.source.number < before]
-        return profile(IMITATES).with_capabilities(Capabilities(self.source.cap, self.source.ecap)).with_quirks(*older)
+        base = profile(IMITATES).with_capabilities(Capabilities(self.source.cap, self.source.ecap))
+        return base.with_quirks(*older(self.source.number))
 
     def _twin_machine(self, ram: int) -> Machine:
         m = Machine(self.imitated, 1, ram)

@@ -25,6 +25,15 @@ _SHAPE = {"ioapic_pins", "apic_id_step"}
 OPTIONS = tuple(sorted(set(CHOICES) - _SHAPE))
 """Options that are tried."""
 
+OLDER = (((8, 0), "qemu7.F1"), ((10, 0), "qemu7.F2"), ((10, 0), "qemu7.F3"))
+"""Quirks that QEMU has before a release: seen in 7.2, gone in 10.0; when between is from its changes for F1, and not
+verified for the others."""
+
+
+def older(release: tuple[int, ...]) -> list[str]:
+    """The quirks that a release of QEMU has beside those of QEMU 10."""
+    return [id_ for before, id_ in OLDER if release < before]
+
 
 @dataclass(frozen=True, slots=True)
 class Deviation:

@@ -25,7 +25,7 @@ from vsim.readers.source import JsonError, TextError, json_line, shown
 from vsim.replay.cases import number_of, unpacked
 from vsim.state import commands as c
 from vsim.state.arrays import MAX_VCPUS
-from vsim.state.profile import PROFILES, Capabilities, Profile, profile
+from vsim.state.profile import PROFILES, QUIRKS, Capabilities, Profile, profile
 
 VERSION = 1
 MAX_BYTES, MAX_LINES, MAX_SEEN, MAX_LINE = 256 << 20, 2_000_000, 1 << 16, 1 << 20
@@ -34,6 +34,9 @@ MOST_TEXT, MOST_DUMPS, MOST_MADE, MOST_RAM = 2_000, 200, 40, 1 << 46
 """Characters of a console line or of a word about the run, dumps, words about the run, bytes of memory."""
 UNIT, RAM = 0xFED90000, 2 << 30
 """Where the unit's registers are (q35 has them there), and how much memory there is, when nothing else is said."""
+
+
+_HEAD = '{"vsim-recording"'
 
 
 class RecordingError(TextError):
@@ -169,14 +172,25 @@ class _Apics:
 
 def is_recording(path: str | Path) -> bool:
     """Whether a file looks like a recording of a run, and not like recorded cases: by its first characters."""
+    first = _beginning(path)
+    return first.startswith("[") or first.startswith(_HEAD)
+
+
+def has_head(path: str | Path) -> bool:
+    """Whether a file says itself that it is a recording of a run."""
+    return _beginning(path).startswith(_HEAD)
+
+
+def _beginning(path: str | Path) -> str:
+    """The first characters of a file, unpacked, without blanks; "" of one that cannot be read."""
     try:
         with open(path, "rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else open(path, "rb") as stream:
             first = stream.read(64).decode(errors="replace").lstrip()
     except (OSError, EOFError, ValueError, zlib.error):
-        return False
-    return first.startswith("[") or first.replace(" ", "").startswith('{"vsim-recording"')
+        return ""
+    return first.replace(" ", "")
 
 
 def load(path: str | Path) -> Recording:
@@ -267,6 +281,10 @@ def _recording(file: str, head: dict[str, Any], moments: list[Moment], dumps: di
     if not isinstance(name, str) or name not in PROFILES or profile(name).options.model != "vtd":
         raise ValueError(f"profile {shown(str(name))}; allowed: those of a whole unit, as qemu-10")
     chosen = profile(name)
+    quirks = head.get("quirks", [])
+    if not isinstance(quirks, list) or not all(isinstance(each, str) and each in QUIRKS for each in quirks):
+        raise ValueError(f"quirks {shown(str(quirks))}; allowed: a list of names of quirks, such as qemu7.F1")
+    chosen = chosen.with_quirks(*quirks)
     if "cap" in head or "ecap" in head:
         chosen = chosen.with_capabilities(Capabilities(number_of(head.get("cap")), number_of(head.get("ecap"))))
     named = 1 + max((getattr(one.command, "vcpu", 0) for one in moments), default=0)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.places import lab_file
 from tests.vsim.replay.runs import HANDLE_5, HIGH, LOW, ROWS, UNIT, text
+from vsim.cli.rerun import heading
 from vsim.devices import vlapic
 from vsim.replay import recording, rerun
 from vsim.state import commands as c
@@ -117,6 +118,22 @@ def test_what_only_one_of_the_two_does_is_found():
     assert [outcome.tallies[kind].more for kind in "IBF"] == [1, 1, 1]
     rows[-1][1].extend([*ROWS[-1][1], ["B"]])
     assert [one.kind for one in run_of(rows).unlike] == ["B"]
+
+
+def test_a_release_that_told_no_fault_has_a_deviation_with_a_name():
+    rows = copy.deepcopy(ROWS)
+    rows[-1][1].pop()
+    assert not run_of(rows).same
+    older = recording.parse(text({"vsim-recording": 1, "quirks": ["qemu7.F1"]}, *rows))
+    outcome = rerun.run(older)
+    assert outcome.same and outcome.tallies["B"].equal == 1
+    assert "deviation qemu7.F1: " in heading(outcome)
+
+
+@pytest.mark.parametrize("quirks", [["qemu.none"], "qemu7.F1", [1], {"qemu7.F1": 1}])
+def test_a_quirk_that_there_is_not_is_refused(quirks):
+    with pytest.raises(recording.RecordingError, match="1:1: found quirks"):
+        recording.parse(text({"vsim-recording": 1, "quirks": quirks}, *ROWS))
 
 
 def test_a_read_without_a_value_is_done_and_not_compared():
