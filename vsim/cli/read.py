@@ -12,6 +12,8 @@ from vsim.findings import clean, tell
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.findings.paste import gather
 from vsim.readers.pieces import PieceError, text_of
+from vsim.replay import recording
+from vsim.replay.boot import NOTES
 
 UNREADABLE = 2
 """Exit status when nothing was recognised."""
@@ -22,7 +24,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Read dumps and logs together, and check them against one another."
     parser.epilog = ("Texts are recognised by what is in them, several in one file. Exit status: 0 nothing found, 1 "
                      "findings, 2 nothing that can be read.")
-    parser.add_argument("files", metavar="FILE", nargs="*", help="files, folders; - reads standard input")
+    parser.add_argument("files", metavar="FILE", nargs="*",
+                        help="files, folders, recordings (their guest's dumps); - reads standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--clean", metavar="OUT", help="only write the texts without addresses and names of people and "
                         "machines: to a file, or to a folder when there are several")
@@ -48,10 +51,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def sources(names: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file; those of a folder in the order of their names."""
+    """Name and content of each file; of a folder those in it, by name, of a recording its guest's dumps."""
     for name in names:
         if name == "-":
             yield "<stdin>", sys.stdin.buffer.read()
+        elif recording.has_head(name):
+            dumps = recording.load(name).dumps
+            yield from ((f"{name}:{each}", text.encode()) for each, text in dumps.items() if each not in NOTES)
         else:
             for each, data in gather([Path(name)]):
                 yield each, data if isinstance(data, bytes) else data.encode()

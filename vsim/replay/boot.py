@@ -32,6 +32,8 @@ QUIET = 0.2
 """Seconds to wait for the trace before looking whether QEMU still runs."""
 DEVICES = ("nvme", "e1000e", "virtio-net", "igb", "edu")
 """What a guest may have; nvme is its disk, edu sends what it is told to."""
+NOTES = ("affinity-changes", "cmdline")
+"""What the guest leaves that is no dump of a tool: what it moved, and its kernel's arguments."""
 MAX_CPUS = 288
 STAGES = ("firmware", "kernel", "devices", "traffic", "affinity changes", "a CPU off and on", "a suspend and a resume",
           "forbidden messages", "a driver unbound", "dumps", "off")

@@ -42,6 +42,14 @@ def test_a_finding_ends_with_1_and_has_both_sides(folder, capsys):
     assert (chain["irq"], chain["handle"], chain["entry"]["index"], chain["cpu"]) == (24, 0, 0, 1)
 
 
+def test_the_dumps_of_a_recording_are_read_without_a_remark(capsys):
+    shipped = ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
+    assert main(["read", str(shipped)]) == 1
+    out = capsys.readouterr().out
+    assert f"{shipped}:lspci:1-" in out and f"{shipped}:proc-interrupts-resumed:1-" in out and "remark" not in out
+    assert out.count("broken: fault: a unit refused a request of 00:07.0") == 4 and out.endswith("findings: 4\n")
+
+
 def test_nothing_that_is_recognised_ends_with_2(tmp_path, capsys):
     (tmp_path / "poem.txt").write_text("roses are red\n")
     assert main(["read", str(tmp_path / "poem.txt")]) == 2
