@@ -31,9 +31,9 @@ from widgets.map.scene import scene
 from widgets.map.tally import Tally
 from widgets.map.tokens import RECORD, Flag, Outcome, Places, Token, pack, ticked
 
-PAUSE = 0.1
-"""Seconds between two messages to the page."""
-DRAWN = 400
+PAUSE = 0.2
+"""Seconds between two messages to the page, over which it spreads their tokens (`SPREAD` in `js/intake.js`)."""
+DRAWN = 800
 """Tokens of one message that are drawn; more are counted, and the page says how many."""
 TAPE = 4096
 """Tokens kept for the page: what a reload or a second view begins with."""

@@ -4,6 +4,7 @@
 import { FLIGHT, MOST } from "./flights.js";
 import { DIRECT, NOBODY, NO_ENTRY, bytes, unpack } from "./tokens.js";
 
+const SPREAD = 200;   // ms over which the tokens of a message start: the time until the next one of a storm
 const FEW = 8;   // tokens of one message that are looked at one by one
 
 export class Intake {
@@ -40,7 +41,7 @@ export class Intake {
     }
     if (content.kind === "step") return this.step(tokens, pending, content.clock);
     const first = tokens[0]?.[0] ?? 0, span = Math.max(1e-9, (tokens.at(-1)?.[0] ?? 0) - first);
-    const width = Math.min(100, 1.5 * tokens.length) * player.speed;
+    const width = Math.min(SPREAD, 1.5 * tokens.length) * player.speed;
     const rows = tokens.map((token) => [player.now + (token[0] - first) / span * width, token]);
     this.queue.push(...rows);
     const alone = rows.filter(([, [, , , , outcome]]) => (outcome & 7) !== DIRECT);
