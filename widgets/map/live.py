@@ -74,6 +74,7 @@ class LiveMap(anywidget.AnyWidget):
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at, self._sent_pending, self._sent_table = 0.0, b"", b""
         self._sent_facts: dict[str, Any] = {}
+        self._source: tuple[object, ...] = ()  # what the entries were read from when they were sent last
         self._outbox: list[Token] = []
         self._lights = 0
         self._begin(machine)
@@ -206,11 +207,15 @@ class LiveMap(anywidget.AnyWidget):
 
     def _news(self, peek: bool = False) -> list[bytes]:
         """The entries in use, if they are others than those sent last. peek: they are not sent now."""
+        source = table.source(self._machine)
+        if source == self._source:  # to read all entries takes a hundred times as long
+            return []
         rows = table.pack(table.entries(self._machine))
         if rows == self._sent_table:
+            self._source = source
             return []
         if not peek:
-            self._sent_table = rows
+            self._sent_table, self._source = rows, source
         return [rows]
 
     def _later(self) -> None:
@@ -238,6 +243,7 @@ class LiveMap(anywidget.AnyWidget):
                 self._outbox.clear()  # they are in these counts
                 self._sent_pending = tally.pending(self._machine)
                 self._sent_table = table.pack(table.entries(self._machine))
+                self._source = table.source(self._machine)
                 self._sent_facts = self._facts()
                 state["present"] = {"stamp": self._stamp, "pending": self._sent_pending, "table": self._sent_table,
                                     "clock": self._machine.clock / 1e6, **self._sent_facts, **self._tally.state()}

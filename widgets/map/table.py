@@ -73,6 +73,15 @@ def entries(m: Machine) -> list[Entry]:
     return [_entry(m, unit, index) for unit in range(m.units) for index in used(m, unit)[:TOLD]]
 
 
+def source(m: Machine) -> tuple[object, ...]:
+    """All that `entries` reads: while it is equal, they are."""
+    sizes = [size(m, unit) for unit in range(m.units)]
+    pages = (m.latch[LATCH_WORDS * unit + Latch.BASE_PAGE] + page for unit, count in enumerate(sizes)
+             for page in range((max(0, count) + _PAGE - 1) // _PAGE))
+    held = {page: m.ram.pages[page].tobytes() for page in pages if page in m.ram.pages}
+    return sizes, m.latch.tobytes(), held, dict(m.cache)
+
+
 def _entry(m: Machine, unit: int, index: int) -> Entry:
     words = in_memory(m, unit, index) or (0, 0, 0, 0)
     entry = entry_of(words)

@@ -220,6 +220,29 @@ def test_the_page_is_told_whether_a_unit_remaps(shown):
     assert wire.messages[-1][0]["states"] == ["remapping off"]
 
 
+@pytest.mark.parametrize("change, rows_too", [
+    (lambda r: r.entry(7, vector=0x50), True), (lambda r: r.m.cache.update({5: (1, 2, 3, 4)}), True),
+    (lambda r: r.write("GCMD", 0), False),
+])
+def test_entries_are_read_again_when_what_they_come_from_has_changed(shown, monkeypatch, change, rows_too):
+    made, rig, wire = shown
+    made.get_state("present")
+    made.show(rig.m, rig.msi(5))
+    read, rows = [], live.table.entries(rig.m)
+    monkeypatch.setattr(live.table, "entries", lambda m, entries=live.table.entries: read.append(m) or entries(m))
+
+    def told():
+        read.clear()
+        wire.now += live.PAUSE
+        made.show(rig.m, rig.msi(5))
+        return len(wire.messages[-1][1]) > 4
+
+    assert (told(), read) == (False, [])
+    change(rig)
+    assert (told(), bool(read)) == (rows_too, True) and (live.table.entries(rig.m) != rows) is rows_too
+    assert (told(), read) == (False, [])
+
+
 def test_a_message_tells_of_the_machine_only_what_is_new(shown):
     """Ten a second go out in a storm, and what they say of the units is the same in all."""
     made, rig, wire = shown
