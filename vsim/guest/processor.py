@@ -104,6 +104,7 @@ class Processor:
         self.program, self.vcpu = program, vcpu
         self.stand: Stand | None = None
         self._look, self._do = look, do
+        self._shadow = False        # STI was the last instruction
         self._uc: Any = None
         self._kept: Any = None
         self._first = dict(zip(NUMBERS, numbers, strict=False))
@@ -138,7 +139,7 @@ class Processor:
         else:
             for name, value in {**self._first, "rip": BASE, "rsp": BASE}.items():
                 self._set(name, value)
-        self._pages, self._shadow = set[int](), False
+        self._pages = set[int]()
         self._writes, self._dirty = list[tuple[int, bytes]](), range(0)
         self._kinds: dict[int, str] = {}
         for kind, hook in ((u.UC_HOOK_CODE, self._before), (u.UC_HOOK_MEM_READ, self._loads),
@@ -186,13 +187,15 @@ class Processor:
         address, before = self._get("rip"), self._instructions
         kind = self._kind(address)
         if kind in _SPECIAL:
-            self._shadow = False
             self._count(address)
-            _SPECIAL[kind](self, address)
+            if not self._over:
+                self._shadow = False
+                _SPECIAL[kind](self, address)
             return
         try:
             self._uc.emu_start(address, _ENDLESS)
         except self._u.UcError as error:
+            self._written()
             self._stop(State.FAULT, str(error).partition(" (")[0].lower() or "refused")
         if not self._over and before == self._instructions and address == self._get("rip"):
             self._stop(State.FAULT, "it cannot go on")
@@ -204,16 +207,18 @@ class Processor:
         if self._over or kind in _SPECIAL or self._takes():
             uc.emu_stop()
             return
-        self._shadow = kind == "sti"
         self._count(address)
         if self._over:
             uc.emu_stop()
+        else:
+            self._shadow = kind == "sti"
 
     def _count(self, address: int) -> None:
         self._at = address
-        self._instructions += 1
-        if self._instructions > self._most[0]:
+        if self._instructions >= self._most[0]:
             self._stop(State.LIMIT, f"{self._most[0]:,} instructions")
+        else:
+            self._instructions += 1
 
     def _kind(self, address: int) -> str:
         """What is special about the instruction at an address; "" for most."""
@@ -264,7 +269,7 @@ class Processor:
     def _loads(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> None:
         """Before a load: its value is asked of the machine."""
         self._written()
-        if address in STACK or self._over:
+        if address in STACK:
             return
         if self._own(address):
             m = self._look()
@@ -294,7 +299,7 @@ class Processor:
 
     def _written(self) -> None:
         """Do the last instruction's stores."""
-        while self._writes and not self._over:
+        while self._writes:
             self._store(*self._writes.pop(0))
 
     def _store(self, address: int, data: bytes) -> None:
@@ -358,7 +363,7 @@ class Processor:
         if not self._look().ram.holds(rsp, _FRAME):
             self._stop(State.FAULT, f"IRETQ with no memory at {rsp:#x}")
             return
-        frame = self._peek(rsp, _FRAME)
+        frame = self._peek(rsp, _FRAME) if rsp in STACK else self._look().ram.read(rsp, _FRAME) or bytes(_FRAME)
         rip, _, flags, rsp, _ = (int.from_bytes(frame[at:at + 8], "little") for at in range(0, _FRAME, 8))
         self._set("rsp", rsp)
         self._set("eflags", flags & _FLAGS | 2)
