@@ -480,13 +480,14 @@ def _pin(m: Machine, command: c.Pin) -> None:
 
 
 def _isa(m: Machine, command: c.Isa) -> None:
-    """A line of the mainboard: first to the 8259 pair, then to the I/O APIC's pin, by one wire."""
-    m.new_serial()
-    before = m.intr
-    if vpic.answers(m):
+    """A line of the mainboard, by one wire to the 8259 pair, then to the I/O APIC's pin. A rise is an interrupt."""
+    before, pin = m.intr, m.profile.options.pin_of(command.irq or vpic.TIMER_GSI)
+    paired = vpic.answers(m)
+    if command.level and not (vpic.line_up(m, command.irq) if paired else pin >= 0 and m.direct[pin]):
+        m.new_serial()
+    if paired:
         vpic.line(m, command.irq, command.level)
         lint.follow(m, before)
-    pin = m.profile.options.pin_of(command.irq or vpic.TIMER_GSI)
     if command.irq == vpic.CASCADE or pin < 0 or m.direct[pin] == command.level:
         return
     sent = _send_pins(m, vioapic.set_line(m, pin, command.level))
@@ -528,7 +529,8 @@ def _follow_intr(m: Machine, before: int) -> None:
 
 def _lint(m: Machine, command: c.Lint) -> None:
     if _known_vcpu(m, command.vcpu) and m.lint[2 * command.vcpu + command.pin] != command.level:
-        m.new_serial()
+        if command.level:
+            m.new_serial()
         lint.drive(m, command.vcpu, command.pin, command.level)
 
 

@@ -18,8 +18,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from vsim.devices import vioapic, viommu, vlapic_regs
+from vsim.devices import vioapic, viommu, vlapic_regs, vpic
 from vsim.devices.vlapic import NMI_VECTOR
+from vsim.guest import firmware
 from vsim.history.log import History
 from vsim.layouts.formats import FRCD, IEC, IRTE, IRTE_POSTED, PID, RTE, WAIT, Dlm
 from vsim.layouts.registers import APIC, FECTL, FSTS, GCMD, GSTS, ICR, IOAPIC_ID, OFFSET, UNIT
@@ -91,6 +92,7 @@ DOMCTLS = st.binary(max_size=60) | st.builds(
     st.sampled_from([BASE, BASE, BASE + 0x1000, 0xFEC00000, 0x1000, 0]) | word(64), st.just(4096) | word(64),
     st.just(1) | word(64), st.just(1) | word(64)) | st.builds(
     lambda id_: viommu.encode("v1", viommu.Op.DESTROY, viommu_id=id_), st.integers(0, 2) | word(32))
+PORT = st.sampled_from(vpic.PORTS) | word(16)
 APIC_REGISTER = st.sampled_from([offset for offset, *_ in APIC]) | word(12)
 OPTIONS = st.fixed_dictionaries({}, optional={
     "order": st.sampled_from(["spec", "reserved-first"]), "merge_faults": st.booleans(),
@@ -99,7 +101,7 @@ OPTIONS = st.fixed_dictionaries({}, optional={
     "cluster_f_broadcast": st.booleans(), "ext_dest": st.booleans(), "ioapic_version": st.sampled_from([0x11, 0x20]),
     "suppress_eoi": st.booleans(), "placement": st.sampled_from(["xen", "qemu"]),
     "interface": st.sampled_from(["v1", "v1-corrected"]), "max_units": st.integers(1, 3),
-    "apic_id_step": st.sampled_from([1, 2])})
+    "apic_id_step": st.sampled_from([1, 2]), "pic": st.sampled_from(["datasheet", "qemu", "xen"])})
 UNITS = st.fixed_dictionaries({}, optional={
     "posting": st.booleans(), "fault_records": st.sampled_from([1, 2, 8]), "eim": st.booleans()})
 
@@ -117,6 +119,8 @@ def command_strategy():
         st.builds(c.Signal, st.sampled_from(BDFS) | word(16), st.integers(0, 80) | word(12)),
         st.builds(c.Pin, PIN, st.integers(0, 1)),
         st.builds(c.Intx, st.sampled_from(BDFS) | word(16), st.integers(0, 1)),
+        st.builds(c.Isa, word(4), st.integers(0, 1)), st.builds(c.PortWrite, PORT, word(8)),
+        st.builds(c.PortRead, PORT), st.builds(c.Lint, VCPU, st.integers(0, 1), st.integers(0, 1)),
         st.builds(c.ApicWrite, VCPU, APIC_REGISTER, word(32)),
         st.builds(c.Msr, VCPU, st.integers(0x800, 0x83F) | st.just(0x1B) | word(32), word(64)),
         st.builds(c.Cr8, VCPU, word(8)), st.builds(c.Acknowledge, VCPU), st.builds(c.Iret, VCPU),
@@ -167,7 +171,7 @@ class Guest(RuleBasedStateMachine):
             self.irr[vcpu].add(event.index)
         elif event.act == Act.MERGED:
             assert event.index in self.irr[vcpu]
-        elif event.act == Act.TAKEN and event.low != Dlm.NMI:
+        elif event.act == Act.TAKEN and not event.low:
             self.irr[vcpu].remove(event.index)
             self.isr[vcpu].add(event.index)
         elif event.act == Act.ENDED and event.index != NMI_VECTOR:
@@ -263,6 +267,16 @@ class Guest(RuleBasedStateMachine):
     @rule(dest=st.integers(0, 10) | word(8), vector=VECTOR, dlm=st.just(0) | st.integers(0, 7), rest=word(4))
     def send_a_plain_message(self, dest, vector, dlm, rest):
         self.do(c.Msi(0x18, FEE | dest << 12 | (rest & 3) << 2, vector | dlm << 8 | (rest >> 2) << 14))
+
+    @rule(vcpu=VCPU, irq=word(4), levels=st.lists(st.integers(0, 1), max_size=3), taken=st.integers(0, 2),
+          ends=st.integers(0, 2))
+    def raise_a_line_of_the_mainboard(self, vcpu, irq, levels, taken, ends):
+        """Behind a pair of 8259 that is set up as firmware does."""
+        vcpu %= self.m.vcpus
+        for command in (*firmware.virtual_wire(self.m, (0, 3, irq), vcpu), *(c.Isa(irq, level) for level in levels),
+                        *[c.Acknowledge(vcpu)] * taken, *firmware.end(irq)[:ends]):
+            self.do(command)
+        assert self.m.intr in (0, 1) and (self.m.dead or vpic.ready(self.m) == vpic.answers(self.m))
 
     @rule(descriptors=st.lists(QUEUED, max_size=4), skip=st.just(0) | st.integers(0, 3))
     def queue_descriptors(self, descriptors, skip):

@@ -12,6 +12,7 @@ import pytest
 
 from tests import scenes
 from tests.places import GOLDEN
+from vsim.guest import firmware
 from vsim.history.log import History
 from vsim.history.session import Log
 from vsim.layouts.bits import get
@@ -52,6 +53,10 @@ SCENARIOS = {
         *scenes.apics(0, 1), *scenes.unit(), scenes.entry(3, vector=0x61, dst=2, tm=1, svt=1, sid=0xFF00),
         *scenes.pin(16, 0x8061, 7 << 16), c.Pin(16, 1), c.Acknowledge(1), c.Pin(16, 0), c.Pin(16, 1),
         c.Msr(1, 0x80B, 0), c.Acknowledge(1), c.Pin(16, 0), c.Msr(1, 0x80B, 0)]),
+    "virtual_wire": (2, [
+        *firmware.virtual_wire(scenes.machine(2), (0, 12)), c.Isa(0, 1), c.Isa(0, 0), c.Isa(12, 1), c.Acknowledge(0),
+        *firmware.end(7), c.Acknowledge(0), c.PortRead(0x20), *firmware.end(12), c.Isa(12, 0), c.Lint(0, 1, 1),
+        c.Acknowledge(0), *firmware.symmetric(scenes.machine(2)), c.Isa(12, 1), c.Acknowledge(0)]),
     "stale_entry": (4, [
         *scenes.apics(0, 1, 2), *scenes.unit(), scenes.entry(1, vector=0x41, dst=2), scenes.msi(1),
         scenes.entry(1, vector=0x51, dst=4), scenes.msi(1), *scenes.invalidate(1), scenes.msi(1)]),

@@ -103,15 +103,18 @@ def _settle(m: Machine) -> None:
     m.intr = _output(m, 0)
 
 
+def line_up(m: Machine, irq: int) -> bool:
+    """Whether the line of an IRQ is up."""
+    return bool(m.pic[PIC_BYTES * (irq >> 3) + Pic.LINES] >> (irq & 7) & 1)
+
+
 def line(m: Machine, irq: int, level: int) -> None:
     """A device's line changes; IRQ 2 has none."""
-    chip, number = irq >> 3, irq & 7
-    at = PIC_BYTES * chip
     if irq == CASCADE:
         m.emit(node(Kind.VPIC), Act.DROPPED, Drop.NO_PIN, irq, level)
-    elif m.pic[at + Pic.LINES] >> number & 1 != level:
-        m.emit(node(Kind.VPIC, chip), Act.LINE, irq, level, level)
-        _input(m, at, number, level)
+    elif line_up(m, irq) != bool(level):
+        m.emit(node(Kind.VPIC, irq >> 3), Act.LINE, irq, level, level)
+        _input(m, PIC_BYTES * (irq >> 3), irq & 7, level)
         _settle(m)
 
 

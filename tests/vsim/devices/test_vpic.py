@@ -313,8 +313,16 @@ def test_a_line_goes_to_the_io_apic_too_and_irq_0_to_pin_2():
     up(rig, 0, 4)
     assert [pin for pin, level in enumerate(rig.m.direct) if level] == [2, 4]
     assert rig.do(c.Isa(4, 1))[0:] == []      # no change
-    rig.do(c.Isa(0, 0))
+    assert [event.serial for event in rig.do(c.Isa(0, 0))] == [0, 0]    # a fall is no interrupt
     assert [pin for pin, level in enumerate(rig.m.direct) if level] == [4]
+
+
+@pytest.mark.parametrize("domain_type", ["hvm", "pvh"])
+def test_a_rise_is_an_interrupt_and_nothing_else_is(domain_type):
+    rig = Rig(vcpus=1, domain_type=domain_type)
+    for command, serials in ((c.Isa(4, 1), 1), (c.Isa(4, 1), 1), (c.Isa(4, 0), 1), (c.Isa(4, 0), 1), (c.Isa(4, 1), 2)):
+        rig.do(command)
+        assert rig.m.serials == serials
 
 
 def test_one_edge_by_both_ways_is_warned_of():
