@@ -4,6 +4,8 @@
     texts["table"] = texts["table"].replace(...)
 """
 
+from vsim.findings.catalogue import examine
+from vsim.findings.picture import Picture
 from vsim.layouts.formats import IRTE
 from vsim.readers import acpi_dmar, acpi_madt
 
@@ -161,3 +163,19 @@ def machine() -> dict[str, str]:
     return {"irq": "".join(irq(*each) for each in INTERRUPTS), "table": table(*ROWS, PIN_ROW), "matrix": MATRIX,
             "registers": REGISTERS, "lspci": LSPCI, "log": LOG, "counts": COUNTS, "cpuid": cpuid(), "dmar": dmar(),
             "madt": madt()}
+
+
+def large_host() -> Picture:
+    """The dumps of a host of 16 units, 144 processors, 17 I/O APICs and 400 functions, put together."""
+    units = [acpi_dmar.unit(0xD0000000 + 0x1000 * n, [acpi_dmar.scope_of(2, 8 * n)], n == 15) for n in range(16)]
+    functions = "".join(
+        f"00:{n:02x}.0 PCI bridge: P{n}\n\tControl: I/O+\n\tBus: primary=00, secondary={n + 1:02x}, "
+        f"subordinate={n + 1:02x}, sec-latency=0\n\tCapabilities: [40] Express (v2) Root Port (Slot+)\n\n"
+        for n in range(16))
+    functions += "".join(
+        f"{n % 16 + 1:02x}:{n // 128:02x}.{n // 16 % 8} NIC: N{n}\n\tControl: I/O+\n\tCapabilities: [70] "
+        f"MSI-X: Enable+ Count=64 Masked-\n\tCapabilities: [a0] Express (v2) Endpoint\n\n" for n in range(384))
+    entries = [*(acpi_madt.entry(0 if n < 128 else 9, uid=n, id=2 * n, flags=1) for n in range(144)),
+               *(acpi_madt.entry(1, id=8 + n, address=0xFEC00000 + 0x1000 * n, gsi=14 * n) for n in range(17))]
+    return examine([("dmar", bytes(acpi_dmar.table(units))), ("lspci", functions),
+                    ("madt", bytes(acpi_madt.table(entries)))]).picture

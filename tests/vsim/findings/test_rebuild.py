@@ -3,13 +3,12 @@
 import pytest
 
 from tests.places import real_files
-from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, machine, madt
+from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, large_host, machine
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild, replay
 from vsim.layouts.formats import IRTE, RTE, RTE_REMAP
 from vsim.machine import step
-from vsim.readers import acpi_dmar
 from vsim.state import commands as c
 from vsim.state.trace import Act, Kind, node
 
@@ -100,16 +99,7 @@ def test_a_laptop_is_rebuilt_from_its_interrupts(path):
 
 
 def test_a_large_host_has_all_its_units_processors_and_functions():
-    units = [acpi_dmar.unit(0xD0000000 + 0x1000 * n, [acpi_dmar.scope_of(2, 8 * n)], n == 15) for n in range(16)]
-    lspci = "".join(f"00:{n:02x}.0 PCI bridge: P{n}\n\tControl: I/O+\n\tBus: primary=00, secondary={n + 1:02x}, "
-                    f"subordinate={n + 1:02x}, sec-latency=0\n\tCapabilities: [40] Express (v2) Root Port (Slot+)\n\n"
-                    for n in range(16))
-    lspci += "".join(f"{n % 16 + 1:02x}:{n // 128:02x}.{n // 16 % 8} NIC: N{n}\n\tControl: I/O+\n\tCapabilities: [70] "
-                     f"MSI-X: Enable+ Count=64 Masked-\n\tCapabilities: [a0] Express (v2) Endpoint\n\n"
-                     for n in range(384))
-    picture = examine([("dmar", bytes(acpi_dmar.table(units))), ("lspci", lspci),
-                       ("madt", madt(tuple(range(0, 288, 2))))]).picture
-    found = rebuild(picture)
+    found = rebuild(large_host())
     m = found.run()
     assert (len(found.units), m.units, m.vcpus, len(m.bus.functions)) == (16, 16, 144, 400)
     assert {m.unit_of(m.bus.requester(f.bdf)) for f in m.bus.functions if not f.bridge} == set(range(16))

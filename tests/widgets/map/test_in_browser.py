@@ -9,7 +9,9 @@ import pytest
 
 from tests.jupyter_host import PATIENCE
 from tests.rig import Rig
+from tests.vsim.findings.machine_texts import large_host
 from tests.widgets.map.test_scene import BUS, NIC, machine
+from vsim.findings.rebuild import rebuild
 from vsim.state.pci import Bus, Function
 from widgets.bench.browser import ARGUMENTS, chromium
 from widgets.map import arrange, table
@@ -447,6 +449,25 @@ def test_pointing_names_a_place_and_clicking_selects_it(show, what, number, trai
     assert page.locator(".vsim-strip").inner_text().startswith(words.replace(", GSI", ""))
     page.mouse.click(*centre(page, what, number))
     assert page.evaluate(f"document.getElementById('map').model.get('{what}')") == -1
+
+
+def test_what_no_dump_says_is_dotted_and_told_where_one_points(show):
+    """A machine from dumps of 16 units, 144 processors, 400 functions: every number is legible, the mark is told."""
+    found = rebuild(large_host())
+    s = scene(found.run(), "as dumped", assumed=found.assumed)
+    page = show(s, width=1440)
+    words = js(page, "view.painter.texts.map((each) => each.text)")
+    assert {str(vcpu) for vcpu in range(144)} <= set(words)
+    assert page.locator(".vsim-legend").get_by_text("assumed in part: point at it").is_visible()
+    places = Places(s)
+    for place, box in ((places.ioapic, s["wide"]["routers"][0]), (places.unit + 2, s["wide"]["units"][2])):
+        x, y = box[0] + 3, box[1] + 3
+        page.evaluate("""([x, y]) => { const view = document.getElementById("map").vsim, s = view.painter.scale,
+          area = view.stage.getBoundingClientRect();
+          view.pointer.point({ clientX: area.left + x * s, clientY: area.top + y * s }); }""", [x, y])
+        assert s["assumed"][str(place)] in page.locator(".vsim-strip").text_content()
+    assert "its CAP and ECAP" in s["assumed"][str(places.unit + 2)]
+    assert "I/O APIC 9 assumed: its" in s["assumed"][str(places.ioapic)]
 
 
 def test_a_selection_of_the_kernel_is_shown(show):
