@@ -1,6 +1,6 @@
 """A QEMU that does as a test wants: `python fake_qemu.py MODE ARGUMENTS`. No machine runs; a trace is written.
 
-Modes: boot (powers off), xen (the same, and a Xen that answers keys), silent (a Xen that does not), old (boot
+Modes: boot (powers off), xen (the same, and a Xen that answers keys), cut (it ends behind the first print), old (boot
 as version 7.2), wait (never ends by itself), flood (writes without end), broken (ends at once, with a word), other
 (something else of that name), endless (says its version for ever).
 """
@@ -63,20 +63,22 @@ def boot(plugin, mode):
     yield from message()
     yield from ("T 1 65",) if plugin else ()
     yield "2@7.000300:apic_register_write register 0x0b = 0x0"
-    yield from talk(mode == "silent") if mode in ("xen", "silent") else ()
+    yield from talk(mode == "cut") if mode in ("xen", "cut") else ()
     for number in range(1, 10):
         yield from console(f"vsim: stage {number} of 9: x")
 
 
-def talk(silent):
+def talk(cut):
     """The lines of a Xen on the serial line while dom0 waits; what is typed comes through a pipe, as QEMU has it."""
     from xen_console import XenConsole
-    xen = XenConsole("VMizQh" if silent else "")
+    xen = XenConsole()
     yield from console("[    1.0] vsim: keys boot")
     with open(argument("-chardev").split("path=")[1] + ".in", "rb", buffering=0) as keys:
         while not xen.dom0:
             for text in xen.type(keys.read(1)):
                 yield from console(text)
+            if cut and xen.heard:
+                sys.exit(1)
 
 
 def main():
