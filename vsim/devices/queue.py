@@ -83,19 +83,22 @@ def _take(m: Machine, unit: int, iqa: int, head: int, emptied: set[tuple[int, in
     wide = get(iqa, IQA.dw)
     words = m.ram.words4((get(iqa, IQA.base) << IQA.base.low) + (head << 4 + wide))
     descriptor = entry_of(words or ABSENT)
-    kind = get(descriptor, IEC.type) | get(descriptor, IEC.type_high) << 4
-    if m.quirks & IEC_UNCHECKED and get(descriptor, IEC.type) == DescriptorType.IEC:
-        kind = DescriptorType.IEC
+    high = get(descriptor, IEC.type_high)
+    kind = get(descriptor, IEC.type) | (0 if m.quirks & IEC_UNCHECKED else high << 4)
     m.latch[LATCH_WORDS * unit + Latch.LAST_TYPE] = kind
     if words is None:
         return FETCH
+    if m.quirks & PASID_UNKNOWN and kind in (DescriptorType.PASID_IOTLB, DescriptorType.PASID_CACHE):
+        return 0
     if kind not in _DO or (m.quirks & PASID_UNKNOWN and kind == DescriptorType.PASID_DEVICE_TLB):
         return TYPE
     m.emit(node(Kind.VIOMMU, unit), Act.DESCRIPTOR, kind, descriptor & _M64, descriptor >> 64)
-    if kind == DescriptorType.WAIT:
-        return (yield from _wait(m, unit, descriptor))
     if kind == DescriptorType.IEC:
         return _iec(m, unit, descriptor, emptied)
+    if m.quirks & IEC_UNCHECKED and high:
+        return RESERVED
+    if kind == DescriptorType.WAIT:
+        return (yield from _wait(m, unit, descriptor))
     if kind == DescriptorType.DEVICE_TLB:
         return (yield from _device_tlb(m, unit, descriptor))
     return _DO[kind](m, unit, descriptor)

@@ -271,14 +271,19 @@ def test_with_the_quirk_an_iec_descriptor_is_taken_whatever_is_reserved_in_it(de
     rig = Rig(quirks=["qemu7.F2"]).start()
     found = acts(rig.queue(descriptor), "INVALIDATED")
     assert len(found) == 1 and (iqei(rig), positions(rig)) == (-1, (1, 1))
-    rig.queue(wait(1) | 1 << 7)
-    assert iqei(rig) == 4
 
 
-def test_with_the_quirk_a_device_tlb_descriptor_with_a_pasid_is_one_that_nobody_knows():
-    for quirks, told in ([], 1), (["qemu7.F3"], 0):
-        rig = Rig(quirks=quirks).start()
-        assert len(acts(rig.queue(8), "DESCRIPTOR")) == told and iqei(rig) == 3
+@pytest.mark.parametrize("descriptor", [wait(1) | 1 << 7, wait(1) | 1 << 9, 1 | 1 << 4 | 1 << 9])
+def test_with_the_quirk_other_descriptors_are_looked_at_and_named(descriptor):
+    rig = Rig(quirks=["qemu7.F2"]).start()
+    assert len(acts(rig.queue(descriptor), "DESCRIPTOR")) == 1 and (iqei(rig), positions(rig)) == (4, (0, 1))
+
+
+@pytest.mark.parametrize("descriptor, error", [(6, -1), (7, -1), (8, 3), (6 | 1 << 9, 3)])
+def test_with_the_quirk_descriptors_with_a_pasid_are_passed_over_or_unknown(descriptor, error):
+    rig = Rig(quirks=["qemu7.F3"]).start()
+    assert not acts(rig.queue(descriptor), "DESCRIPTOR")
+    assert (iqei(rig), positions(rig)) == (error, (int(error < 0), 1))
 
 
 @pytest.mark.parametrize("descriptor", [

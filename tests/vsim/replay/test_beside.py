@@ -196,7 +196,8 @@ def test_an_older_qemu_is_imitated_with_what_is_known_of_it():
     assert str(found[-2].difference) == "qemu7.F1"
 
 
-@pytest.mark.parametrize("descriptor, why", [(4 | 1 << 5, "qemu7.F2"), (4 | 1 << 9, "qemu7.F2"), (8, "qemu7.F3")])
+@pytest.mark.parametrize("descriptor, why", [(4 | 1 << 5, "qemu7.F2"), (4 | 1 << 9, "qemu7.F2"), (6, "qemu7.F3"),
+                                             (8, "qemu7.F3")])
 def test_descriptors_that_an_older_qemu_takes_or_does_not_name(descriptor, why):
     bench = Bench(Scripted("qemu-10", (7, 2), and_=("qemu7.F1", "qemu7.F2", "qemu7.F3")), "spec")
     found = bench.do(*ON, c.Mmio(UNIT + 0x90, 8, 0x200000), c.Mmio(UNIT + 0x18, 4, 1 << 25 | 1 << 26),
