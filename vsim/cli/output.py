@@ -6,11 +6,13 @@ surrogate pair. All output passes here, so that no command has to think of it.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from vsim.readers.source import plain
 
@@ -19,6 +21,14 @@ _ERASE = "\x1b[K"
 
 class OutputError(Exception):
     """Standard output or error cannot be written: a full disk, a closed terminal."""
+
+
+class Closed(io.TextIOBase):
+    """Standard output that was closed before the command began (`>&-`)."""
+
+    def write(self, text: str) -> int:
+        """OSError, as of a file that is not open."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class Output:
@@ -60,15 +70,19 @@ class Output:
 def escaped() -> Iterator[None]:
     """Standard output and error of a command, escaped while it runs."""
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Output(out, False), Output(err, True)
+    # Python has None for what was closed before it began. Errors then go nowhere; the status tells them.
+    sys.stdout = Output(cast(TextIO, Closed()) if out is None else out, False)
+    sys.stderr = Output(io.StringIO() if err is None else err, True)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = out, err
 
 
-def silence(stream: TextIO) -> None:
+def silence(stream: TextIO | None) -> None:
     """Point a stream at nothing, or the interpreter complains of it on its way out."""
+    if stream is None:
+        return
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):       # a stream without a file: nothing is flushed on the way out

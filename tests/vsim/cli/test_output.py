@@ -73,6 +73,19 @@ def test_a_full_output_is_one_line_and_status_2(arguments):
     assert (status, err) == (2, "vsim: the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell that closes streams")
+@pytest.mark.parametrize("closed, arguments, status, says", [
+    (">&-", ["decode", "msi", "0xfee00474", "0"], 2, "vsim: the output cannot be written: Bad file descriptor\n"),
+    (">&-", ["--help"], 2, "vsim: the output cannot be written: Bad file descriptor\n"),
+    (">&-", ["replay", "none"], 2, "none:1:1: cannot be read: No such file or directory\n"),
+    ("2>&-", ["replay", "none"], 2, ""), ("2>&-", ["dance"], 2, ""), (">&- 2>&-", ["--help"], 2, ""),
+    ("2>&-", ["--version"], 0, "")], ids=str)
+def test_a_stream_that_was_closed_is_no_traceback(closed, arguments, status, says):
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "vsim", *arguments],
+                          capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (status, says)
+
+
 def test_progress_may_rewrite_its_line_and_nothing_else_may():
     for progress, wanted in ((True, "\r3 of 5\\x1b[2J\x1b[K"), (False, "\\x0d3 of 5\\x1b[2J\\x1b[K")):
         stream = io.StringIO()
