@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from vsim.cli.main import place
 from vsim.findings import clean, tell
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.findings.paste import gather
+from vsim.history import whole
 from vsim.readers.pieces import PieceError, text_of
 from vsim.replay import recording
 from vsim.replay.boot import NOTES
@@ -27,8 +31,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="*",
                         help="files, folders, recordings (their guest's dumps); - reads standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--clean", metavar="OUT", help="only write the texts without addresses and names of people and "
-                        "machines: to a file, or to a folder when there are several")
+    parser.add_argument("--clean", metavar="OUT", type=place,
+                        help="only write the texts without addresses and names of people and machines: to a file, or "
+                        "to a folder when there are several")
     parser.add_argument("--rules", action="store_true", help="print the catalogue of cross-checks")
     parser.set_defaults(func=run)
 
@@ -41,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise PieceError("vsim read", 1, 1, "no file is given; - reads standard input")
     found = list(sources(args.files))
-    if args.clean:
-        return cleaned(found, Path(args.clean))
+    if args.clean is not None:
+        return cleaned(found, args.clean)
     examined = examine(found)
     print(json.dumps(tell.to_dict(examined)) if args.json else "\n".join(tell.lines(examined)))
     if not examined.pasted.pieces:
@@ -71,8 +76,9 @@ def cleaned(found: list[tuple[str, bytes]], out: Path) -> int:
     for number, (name, data) in enumerate(found):
         target = out / f"{number:03d}-{Path(name).name.strip('<>')}" if several else out
         text, counts = clean.clean(text_of(data, name)[0])
-        with open(target, "x", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        whole.write(target, text.encode())
         what = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items())) or "nothing"
         print(f"{target}: removed {what}")
     return 0

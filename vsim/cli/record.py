@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from vsim.cli.entry import INTERRUPTED
-from vsim.cli.main import Unavailable
+from vsim.cli.main import Unavailable, place
+from vsim.history import whole
 from vsim.layouts.registers import OFFSET
 from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
 from vsim.replay.boot import INTERRUPTED as STOPPED
@@ -37,7 +36,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         "hardware, and what QEMU did at each moment, as one recording for `vsim replay`. Ctrl-C ends it; what there "
         "is by then can be read.")
     parser.epilog = "Exit status: 0 the guest powered off, 1 it was ended before, 2 something is missing, 130 Ctrl-C."
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the recording; packed if it ends in .gz")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, type=place,
+                        help="the recording; packed if it ends in .gz")
     parser.add_argument("--kernel", metavar="PATH", help="a kernel image, or a folder into which Debian's package "
                         "linux-image-amd64 was unpacked (default: the newest /boot/vmlinuz-*)")
     parser.add_argument("--xen", metavar="PATH", nargs="?", const="",
@@ -82,6 +82,7 @@ def _devices(text: str) -> tuple[str, ...]:
 
 
 def _main(args: argparse.Namespace) -> int:
+    whole.try_out(args.output)
     try:
         kernel = find_kernel(args.kernel)
         xen = None if args.xen is None else find_xen(args.xen or None)
@@ -101,7 +102,7 @@ def _main(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             boot.ended = STOPPED
         _clear()
-        size = _write(Path(args.output), boot, kernel, xen, spool)
+        size = _write(args.output, boot, kernel, xen, spool)
     print(f"{args.output}: {boot.progress.rows:,} moments, {size:,} bytes; {boot.ended}"
           + (f"; no plugin: {boot.without}" if boot.without else ""))
     return INTERRUPTED if boot.ended == STOPPED else int(boot.ended != OFF)
@@ -122,30 +123,23 @@ def _spool(boot: Boot, spool: IO[str]) -> None:
         spool.writelines(_compact(row) + "\n" for row in with_writes(kept, UNIT))
 
 
-def _write(place: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[str]) -> int:
+def _write(path: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[str]) -> int:
     """Put the recording together, whole or not at all; its bytes."""
     spool.seek(0)
     head = {"vsim-recording": VERSION, "vcpus": boot.machine.cpus, "ram": _ram(boot.machine.memory), "unit": UNIT,
             "profile": "qemu-10", "quirks": older(boot.version), **_capabilities(spool),
             "made": _made(boot, kernel, xen)}
-    unfinished = place.with_name(place.name + ".part")
-    try:
-        with open(unfinished, "wb") as raw:
-            packed = gzip.GzipFile("", "wb", 9, raw, 0) if place.suffix == ".gz" else raw
-            packed.write(f"{_compact(head)}\n".encode())
-            spool.seek(0)
-            for line in spool:
-                packed.write(line.encode())
-            for name, text in boot.dumps.items():
-                packed.write(f"{_compact({'dump': name, 'text': text})}\n".encode())
-            if packed is not raw:
-                packed.close()
-        os.replace(unfinished, place)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    return place.stat().st_size
+    with whole.beside(path) as made, open(made, "wb") as raw:
+        packed = gzip.GzipFile("", "wb", 9, raw, 0) if path.suffix == ".gz" else raw
+        packed.write(f"{_compact(head)}\n".encode())
+        spool.seek(0)
+        for line in spool:
+            packed.write(line.encode())
+        for name, text in boot.dumps.items():
+            packed.write(f"{_compact({'dump': name, 'text': text})}\n".encode())
+        if packed is not raw:
+            packed.close()
+    return path.stat().st_size
 
 
 def _ram(megabytes: int) -> int:

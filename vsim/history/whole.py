@@ -27,7 +27,7 @@ def try_out(path: Place) -> None:
         raise IsADirectoryError(21, os.strerror(21), os.fspath(path))
     if _special(target):
         return
-    with _named(path):
+    with named(path):
         made = _beside(target)
         with open(made, "wb"):
             pass
@@ -52,11 +52,12 @@ def beside(path: Place) -> Iterator[Path]:
     """A file to write that becomes `path` when the block ends well; after an error it is gone, and `path` as it was."""
     target = _target(path)
     if _special(target):
-        yield target
+        with named(path):
+            yield target
         return
     made = _beside(target)
     try:
-        with _named(path):
+        with named(path):
             yield made
             settle(made, target)
     finally:
@@ -93,8 +94,8 @@ def _beside(target: Path) -> Path:
 
 
 @contextmanager
-def _named(path: Place) -> Iterator[None]:
-    """Errors of the file beside are told with the name that was asked for."""
+def named(path: Place) -> Iterator[None]:
+    """Errors of a file, or of the one beside it, are told with the name that was asked for."""
     try:
         yield
     except OSError as error:

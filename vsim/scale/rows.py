@@ -78,8 +78,9 @@ class Output:
         """Write a row; it is in the file when this returns."""
         fields = [str(each) for each in (self.grid.name, cell, *(row[name] for name in COLUMNS[2:]))]
         self.rows[cell] = fields
-        self._writer.writerow(fields)
-        self._stream.flush()
+        with whole.named(self.live):
+            self._writer.writerow(fields)
+            self._stream.flush()
 
     def finish(self) -> None:
         """All rows in the order of their cells, in the file that was asked for."""

@@ -13,7 +13,6 @@ and a file that differs there is the user's work: it stays.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vsim.cli.main import Unavailable, place
+from vsim.history import whole
 from widgets.lab.opened import FOLDER, notebook
 from widgets.lab.present import settle
 from widgets.lab.printed import write
@@ -159,7 +159,7 @@ def copy_missing(source: Path, target: Path) -> Iterator[str]:
         copy = target / file.relative_to(source)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            whole.write(copy, file.read_bytes())
         elif copy.read_bytes() != file.read_bytes():
             yield f"kept {copy}, which differs from the one shipped; rename it to get that one"
 

@@ -11,6 +11,7 @@ from tests.places import ROOT, real_files
 from tests.vsim.findings.machine_texts import machine, row, table
 from vsim.cli.main import main
 from vsim.findings.catalogue import CATALOGUE, examine
+from vsim.history import whole
 
 
 @pytest.fixture
@@ -92,6 +93,23 @@ def test_clean_takes_people_and_machines_out_and_leaves_the_rest(tmp_path, capsy
     assert "removed 1 IPv4 address, 1 IPv6 address, 1 MAC address" in capsys.readouterr().out
     assert main(["read", str(tmp_path / "log"), "--clean", str(tmp_path / "out")]) == 2
     assert "File exists" in capsys.readouterr().err
+
+
+def test_clean_leaves_nothing_half_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "log").write_text("DMAR: IOMMU enabled\n")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(whole.os, "fsync", full)
+    assert main(["read", str(tmp_path / "log"), "--clean", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"vsim: [Errno 28] No space left on device: '{tmp_path / 'out'}'\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_clean_into_a_file_without_a_name_is_bad_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["read", "log", "--clean", ""])
+    assert "argument --clean: an empty name" in capsys.readouterr().err
 
 
 def test_clean_changes_nothing_that_is_read(folder):

@@ -15,6 +15,7 @@ from tests.qemu import needs_qemu
 from tests.vsim.replay import fake_qemu
 from vsim.cli.main import main
 from vsim.cli.record import line_of
+from vsim.history import whole
 from vsim.replay import boot, recording, rerun
 from vsim.replay.boot import Boot, Machine, Progress
 from vsim.replay.initramfs import MULTIBOOT, MissingPart, find_xen
@@ -54,6 +55,24 @@ def test_a_boot_is_recorded_and_replays(made, capsys):
     outcome = rerun.run(found)
     assert outcome.same and outcome.tallies["M"].equal == 1 and outcome.taken["equal"] == 1
     assert next(one.command.requester for one in found.moments if hasattr(one.command, "requester")) == 0x18
+
+
+def test_the_place_is_tried_before_the_boot(tmp_path, capsys):
+    place = tmp_path / "missing" / "run.jsonl"
+    assert main(["record", "-o", str(place), "--kernel", "/nowhere"]) == 2
+    assert capsys.readouterr().err == f"vsim: [Errno 2] No such file or directory: '{place}'\n"
+
+
+def test_a_full_disk_leaves_the_old_recording(made, monkeypatch, capsys):
+    place = made("boot")[1]
+    before = place.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(whole.os, "fsync", full)
+    assert made("boot")[0] == 2 and place.read_bytes() == before
+    assert capsys.readouterr().err.endswith(f"vsim: [Errno 28] No space left on device: '{place}'\n")
+    assert not [path for path in place.parent.iterdir() if path.name.startswith(".run")]
 
 
 # --- Xen ---

@@ -80,6 +80,13 @@ def test_what_is_no_plain_file_is_written_to_as_it_is():
     assert not os.path.isfile("/dev/null")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_an_error_of_what_is_no_plain_file_names_it():
+    with pytest.raises(OSError, match="No space left") as error:
+        whole.write("/dev/full", b"text")
+    assert error.value.filename == "/dev/full"
+
+
 @pytest.mark.parametrize("name", ["missing/a", ".", "x" * 300])
 def test_a_place_that_will_not_do_is_known_before_the_work(tmp_path, name):
     place = tmp_path / name

@@ -1,5 +1,7 @@
 """Sweeps: which grids there are; rows do not depend on who runs them; nothing is lost and nothing done twice."""
 
+import contextlib
+import csv
 import os
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -202,6 +204,20 @@ def test_an_interrupted_sweep_goes_on_from_its_own_output(tmp_path, capsys, torn
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert main(["sweep", str(tmp_path / "s.toml"), "-o", str(out)]) == 0
     assert capsys.readouterr().out == f"8 cells in {out}, 0 of them run now, 0 with an error\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_row_that_finds_no_room_names_the_file(tmp_path):
+    grid = Grid({"vcpus": (2,)})
+    out = Output(tmp_path / "out.csv", grid)
+    out.close()
+    out._stream = open("/dev/full", "w")    # noqa: SIM115 - its own cannot be filled
+    out._writer = csv.writer(out._stream)
+    with pytest.raises(OSError, match="No space left") as error:
+        out.add(0, dict.fromkeys(COLUMNS, 1))
+    assert error.value.filename == str(tmp_path / "out.csv")
+    with contextlib.suppress(OSError):
+        out.close()
 
 
 def test_the_output_of_another_sweep_is_left_alone(tmp_path, capsys):

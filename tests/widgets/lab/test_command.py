@@ -13,6 +13,7 @@ import pytest
 
 from tests.jupyter_host import free_port
 from vsim.cli.main import Unavailable
+from vsim.history import whole
 from widgets.lab import command, printed
 
 
@@ -105,6 +106,15 @@ def test_a_second_start_keeps_what_was_changed_and_says_so(launched, wheel, caps
     lab("--dir", "mine")
     assert files(wheel / "mine") == {command.FIRST: "my work", "data/guest.cfg": "vcpus=288"}
     assert "kept mine/00_one_interrupt.ipynb" in capsys.readouterr().out
+
+
+def test_a_copy_that_fails_half_way_is_not_taken_for_work(launched, wheel, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(whole.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        lab("--dir", "mine")
+    assert error.value.filename == "mine/00_one_interrupt.ipynb" and files(wheel / "mine") == {} and launched == []
 
 
 def test_an_unchanged_copy_is_not_worth_a_word(launched, wheel, capsys):
