@@ -18,7 +18,7 @@ KEYS = {"fps", "frame_ms_p95", "bytes_per_1000", "click_ms_median", "forecast_ms
         "growth_mb"}
 CASES = ["1024@1000", "1024@3000", "4096@3000"]
 SAMPLE = {"fps": dict.fromkeys(CASES, 60.0), "frame_ms_p95": dict(zip(CASES, (40.0, 17.0, 17.0), strict=True)),
-          "bytes_per_1000": 24_000, "click_ms_median": 30.0, "forecast_ms_median": 40.0,
+          "bytes_per_1000": 16_000, "click_ms_median": 30.0, "forecast_ms_median": 40.0,
           "fault_ms_median": 90.0, "kernel_cpu": 0.05, "first_picture_s": 1.0,
           "kernel_rss_mb": 150.0, "growth_mb": {"page": 2.0, "kernel": 21.0},
           "machine": {"cores": 2, "load": [0.5, 0.4, 0.3]}}
