@@ -61,9 +61,16 @@ _FILE = re.compile(r"\S{0,200}?(?:\b(?:ir_translation_struct|iommu_regset|invali
                    r"interrupts|dmesg|trace)|\.(?:log|txt))[:-](?:\d{1,7}[:-])?")
 
 
+_LEVEL = re.compile(r"(?:kern|user|daemon|syslog) {0,4}:[a-z]{2,7} {0,4}: |"
+                    r"(?:[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30}) \S{1,64} kernel: ")
+"""What `dmesg -x` puts before a line, facility and level; what syslog and journalctl do, time and host."""
+
+
 def bare(text: str) -> str:
-    """A line without the marks of a quotation, the file's name that grep puts before it, and the time."""
+    """A line without the marks of a quotation, its level, the file's name that grep puts before it, and the time."""
     text = text.lstrip(" \t>|")
+    if match := _LEVEL.match(text):
+        text = text[match.end():]
     if match := _FILE.match(text):
         text = text[match.end():].lstrip()
     match = _STAMP.match(text)

@@ -229,6 +229,7 @@ def _assumed(function: HostFunction, header: bool) -> HostFunction:
 _HEX = "[0-9a-fA-F]"
 _HEADER = re.compile(rf"((?:{_HEX}[0-9a-fA-F:.]{{3,15}}/)*)((?:({_HEX}{{4,8}}):)?(?:({_HEX}{{2}}):)?({_HEX}{{2}})"
                      rf"\.({_HEX}{{1,4}}))[ \t]+(?!0x|[0-9a-f]{{8}}[ \t])(.*)")
+_PROMPT = re.compile(r"\[?[\w.-]{1,40}@[\w.-]{1,60}[: ]|```")
 _CLASS_CODE = re.compile(r" \[[0-9a-f]{4}\]$")
 _NUMBERS = re.compile(r"(?:Class )?[0-9a-f]{4}: ")
 _DUMP = re.compile(r"[ \t]*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})[ \t]*")
@@ -273,7 +274,7 @@ class _Reader:
             if self.unfinished:
                 self.detail(line, 1, f"{self.unfinished} {text.strip()}", again=True)
                 return None
-            if self.room < len(text.split(None, 1)[0]):
+            if self.room < len(text.split(None, 1)[0]) and not _PROMPT.match(text):
                 return self.goes_on(text.strip())
         self.block, self.unfinished, self.orphans = None, "", bool(text.strip())
         return None

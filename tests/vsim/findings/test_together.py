@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 
 import pytest
 
@@ -220,6 +221,27 @@ def test_every_reader_has_a_text():
 def test_what_a_text_wears_on_its_way_changes_nothing(kind, dress):
     text = KINDS[kind][2]
     assert found(DRESSED[dress](text)) == found(text)
+
+
+LOGGED = KINDS["fault lines of Linux, three spellings and FSTS"][2] + """\
+[    1.500000] AMD-Vi: Extended features (0x4f77ef22294ada):
+[    1.500001]  PPR NX GT IA GA PC GA_vAPIC
+[    1.600000] AMD-Vi: Interrupt remapping enabled
+"""
+
+
+@pytest.mark.parametrize("dress", [each_line("kern  :info  : "), lambda text: re.sub(
+    r"(?m)^\[ *[\d.]+\] ", "Nov 30 21:00:00 host kernel: ", text)], ids=["dmesg -x", "syslog"])
+def test_what_a_log_has_before_its_lines_changes_nothing(dress):
+    def without_times(records: dict[str, list[object]]) -> str:
+        return re.sub(r"'\d+\.\d+'", "''", repr(records))
+    assert without_times(found(dress(LOGGED))) == without_times(found(LOGGED))
+    assert "('PPR', 'NX', 'GT', 'IA', 'GA', 'PC', 'GA_vAPIC')" in repr(found(LOGGED))
+
+
+def test_a_prompt_is_no_part_of_a_function_s_name():
+    text = "00:1f.3 Audio device: A name that is nearly as long as a line of a mail can be\n"
+    assert found(text + "somebody@a-host-with-a-name:~# \n") == found(text)
 
 
 def test_a_remark_names_the_column_of_the_text_as_it_came():
