@@ -326,6 +326,50 @@ def test_a_cleared_present_bit_blocks_and_leaves_a_record_that_names_the_source(
     badge.click()
 
 
+# What is in focus, by its name.
+_NAMED = """() => { const at = document.activeElement;
+  return at.getAttribute("aria-label") || at.textContent.trim() || at.title; }"""
+
+
+def test_an_entry_is_edited_written_used_and_left_again_by_keys_alone(bench):
+    booted(bench)
+    front(bench, "domctl")
+    bench.do("lab.selection.irte = edited.index; lab.selection.device = 0x300")
+    settled(bench)
+    keys = bench.page.keyboard
+
+    def to(name, key="Tab"):
+        for _ in range(60):
+            keys.press(key)
+            if bench.page.evaluate(_NAMED) == name:
+                return
+        raise AssertionError(f"{key} does not lead to {name!r}")
+
+    part(bench).get_by_role("button", name="boot", exact=True).first.focus()
+    to("domctl")
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    expect(part(bench, ".vsim-edit").get_by_text(f"Entry {bench.ask('edited.index')} of")).to_be_visible()
+    to("p [0]")
+    keys.press(" ")
+    expect(part(bench, ".vsim-forecast p")).to_have_count(2)
+    to("write and invalidate")
+    keys.press("Enter")
+    bench.until("'p=1' not in Edit(lab, 0x300).text")
+    to("fire", "Shift+Tab")
+    keys.press("Enter")
+    until(bench, "view.tally.total[3] === 1")
+    settled(bench)
+    to("vLAPICs")
+    for key in ("ArrowRight", "z", "Enter"):
+        keys.press(key)
+    bench.until("lab.selection.vlapic == 1")
+    here = bench.ask("lab.position")
+    keys.press(",")
+    bench.until(f"lab.position < {here}")
+    keys.press("Escape")
+
+
 def test_a_forgotten_invalidation_leaves_a_stale_entry_that_is_used_and_named(bench):
     booted(bench)
     edit(bench)
