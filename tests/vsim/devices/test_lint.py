@@ -64,7 +64,16 @@ def test_an_eoi_of_another_vector_leaves_remote_irr():
     rig.do(c.Msi(0x300, *msi_message(2, 0x51, tm=1)))
     rig.do(c.Acknowledge(1))
     rig.do(c.ApicWrite(1, EOI, 0))
-    assert rig.m.lvt[6 + 3] & 0x4000
+    assert rig.m.lvt[6 + 3] & 0x4000 and requested(rig) == []
+
+
+def test_a_pin_that_was_masked_meanwhile_is_ended_and_sends_no_more():
+    rig = rig_with(LINT0, LEVEL | 0x41)
+    rig.do(c.Lint(1, 0, 1))
+    rig.do(c.Acknowledge(1))
+    rig.do(c.ApicWrite(1, LINT0, MASKED | LEVEL | 0x41))
+    rig.do(c.ApicWrite(1, EOI, 0))
+    assert rig.m.lvt[6 + 3] == MASKED | LEVEL | 0x41 and requested(rig) == []
 
 
 def test_a_level_counts_when_it_is_unmasked_and_an_edge_is_lost():
@@ -131,12 +140,25 @@ def test_an_nmi_comes_first():
     rig.m.nmi[0] = 1
     assert acts(rig.do(c.Acknowledge(0)), "TAKEN") == [("TAKEN", 2, 4, 0)]
     assert take(rig) == (0x24, 0)
+    rig.do(c.PortWrite(0x20, 0x20))
+    rig.m.nmi[0] = 1                    # one more, while the first one's handler runs
+    assert rig.m.in_nmi[0] and take(up(rig, 5)) == (0x25, 0)
 
 
 def test_lint0_as_a_fixed_interrupt_of_the_pair():
     """Linux tries this for its timer: the 8259 as nothing but a wire."""
     rig = up(pair(lint0=0x30), 0)
     assert requested(rig, 0) == [0x30] and take(rig) is None
+
+
+def test_two_wires_at_lint0_are_one_level():
+    rig = pair(lint0=0x30)
+    rig.do(c.Lint(0, 0, 1))
+    assert acts(up(rig).do(c.Isa(0, 1)), "LINT", "MERGED") == [] and requested(rig, 0) == [0x30]
+    rig.do(c.ApicWrite(0, LINT0, MASKED | LEVEL | 0x41))
+    rig.do(c.Lint(0, 0, 0))
+    events = rig.do(c.ApicWrite(0, LINT0, LEVEL | 0x41))        # INTR is still up
+    assert acts(events, "ACCEPTED") == [("ACCEPTED", 0x41, 1, 0)] and events[-1].serial
 
 
 def test_init_masks_the_pin():

@@ -111,6 +111,13 @@ def test_levels_count_where_icw1_says_so():
     assert byte(rig, 0, Pic.IRR) == 0
 
 
+def test_xen_knows_edges_alone():
+    rig = up(Rig(vcpus=1, pic="xen"), 4)
+    for port, word in ((0x20, 0x19), (0x21, 0x20), (0x21, 4), (0x21, 1)):
+        rig.do(c.PortWrite(port, word))
+    assert byte(rig, 0, Pic.IRR) == 0
+
+
 # --- vectors, masks, priorities ---
 
 
@@ -184,6 +191,20 @@ def test_special_fully_nested_mode_lets_the_second_nest():
     rig = up(pair(icw4=0x11), 9)
     assert take(rig) == (0x29, 0)
     assert take(up(rig, 8)) == (0x28, 0)
+    rig = up(pair(icw4=0x11), 10)       # the second one has no cascade at its input 2
+    take(rig)
+    rig.do(c.Isa(10, 0))
+    assert take(up(rig, 10)) is None
+
+
+@pytest.mark.parametrize("icw1, vector", [(0x13, None), (0x1B, 0x22)])
+def test_a_single_controller_has_no_second_behind_it(icw1, vector):
+    """Where levels count, the line of the second is one as any other."""
+    rig = up(pair(), 9)
+    for port, word in ((0x20, icw1), (0x21, 0x20), (0x21, 1)):
+        rig.do(c.PortWrite(port, word))
+    up(rig, 8)
+    assert take(rig) == (vector and (vector, 0))
 
 
 def test_special_mask_mode_lets_lower_priorities_through_what_is_masked():
@@ -257,6 +278,19 @@ def test_a_poll_acknowledges():
     assert (byte(rig, 0, Pic.ISR), read(rig, 0x20)) == (1 << 3, 0)
     rig.do(c.PortWrite(0x20, 0x0C))
     assert read(rig, 0x20) == 0
+    up(rig, 1)
+    for word in (0x0C, 0x0A):           # the second word takes the poll back
+        rig.do(c.PortWrite(0x20, word))
+    assert (read(rig, 0x20), byte(rig, 0, Pic.ISR)) == (1 << 1, 1 << 3)
+
+
+def test_an_eoi_that_lets_the_next_one_in_begins_an_interrupt():
+    rig = up(pair(), 1)
+    take(rig)
+    up(rig, 4, 9)
+    rig.do(c.Isa(9, 0))
+    (rise,) = [event for event in rig.do(c.PortWrite(0x20, 0x20)) if event.act == Act.INTR]
+    assert rise.serial == rig.m.serial > 0 and rise[4:7] == (1, 15, 1)      # the second one's request has gone
 
 
 @pytest.mark.parametrize("port", [0x22, 0x80, 0x4D0, 0xA2, 0xFFFF])
@@ -332,9 +366,10 @@ def test_one_edge_by_both_ways_is_warned_of():
     events = rig.do(c.Isa(4, 1))
     assert [row[1] for row in acts(events, "ACCEPTED")] == [0x31] and rig.m.intr
     assert [(row[1], row[3]) for row in acts(events, "WARNED")] == [(19, 4)]
-    rig.do(c.ApicWrite(0, 0x350, 0x10700))
-    rig.do(c.Isa(4, 0))
-    assert acts(rig.do(c.Isa(4, 1)), "WARNED") == []
+    rig = pair(lint0=0x10700)
+    for address, value in ((0xFEC00000, 0x18), (0xFEC00010, 0x31)):
+        rig.do(c.Mmio(address, 4, value))
+    assert acts(rig.do(c.Isa(4, 1)), "WARNED", "INTR") == [("INTR", 1, 4, 0)]
 
 
 # --- any use of it ---
