@@ -264,6 +264,11 @@ HPET_CONFIG = Layout(
 HPET_ROUTE = Layout("HPET FSB route", 64, "V 3.5", Field("address", 32, 32, "address of the message"),
                     Field("data", 0, 32, "data of the message"))
 
+HPET_GENERAL = Layout("HPET general configuration", 64, "V 3.5", reserved(2, 62),
+                      flag("legacy", 1, "replaces the 8254 and the RTC; not modelled", RO),
+                      flag("enable", 0, "the counter goes, and timers interrupt"))
+HPET_COMPARATOR = Layout("HPET comparator", 64, "V 3.5", Field("count", 0, 64, "of the main counter", form="dec"))
+
 HPET_ID = Layout("HPET event timer block ID", 32, "IA-PC HPET 1.0a, 3.2.4", Field("vendor", 16, 16, "PCI vendor"),
                  flag("legacy", 15, "can replace the 8254 and the RTC"), reserved(14, 1), flag("wide", 13, "64 bits"),
                  Field("last", 8, 5, "timers minus 1", form="dec"), Field("revision", 0, 8, "hardware revision"))

@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
            "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
            "handlers": 1, "place": 6, "how": 2, "read": 1, "irq": 4, "port": 16, "byte": 8, "pin": 1}
+CHOICES = {"level": ("down", "up"), "read": ("writes", "reads"),
+           "how": ("answers well", "does not answer in time", "answers with an error")}
+"""Fields whose values have names, from 0 on."""
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
 
@@ -33,11 +36,15 @@ class Command:
             if isinstance(value, bytes):
                 _check_length(self.name, place.name, value)
                 continue
-            bits = _LIMITS.get(place.name, 64)
             if place.name == "width" and value not in range(1, 9):
                 raise ValueError(f"{self.name}.width is {value}; the limit is 1 to 8 bytes")
-            if not 0 <= value < 1 << bits:
-                raise ValueError(f"{self.name}.{place.name} is {value:#x}; the limit is {(1 << bits) - 1:#x}")
+            if not 0 <= value <= limit(place.name):
+                raise ValueError(f"{self.name}.{place.name} is {value:#x}; the limit is {limit(place.name):#x}")
+
+
+def limit(name: str) -> int:
+    """The largest number that a field of this name can carry, in any command."""
+    return (1 << _LIMITS.get(name, 64)) - 1
 
 
 def _check_length(command: str, name: str, value: bytes) -> None:
@@ -248,7 +255,7 @@ class HostIrq(Command):
 
 @dataclass(frozen=True, slots=True)
 class Tick(Command):
-    """Time passes: nanoseconds."""
+    """Time passes: so many nanoseconds."""
 
     name: ClassVar[str] = "tick"
     ns: int
@@ -276,7 +283,7 @@ class DeviceError(Command):
     def __post_init__(self) -> None:
         """As every command; and there are three ways."""
         Command.__post_init__(self)
-        if self.how > 2:
+        if self.how >= len(CHOICES["how"]):
             raise ValueError(f"deverr.how is {self.how}; the limit is 0x2")
 
 
@@ -302,6 +309,12 @@ COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
     Lint, ApicWrite, Msr, Cr8, Acknowledge,
     Iret, Bind, HostIrq, Tick, OutOfMemory, DeviceError, Dma, Reset)}
 """All commands by their tag."""
+
+
+def sentence(kind: type[Command]) -> str:
+    """What a command is, in a sentence."""
+    text = " ".join((kind.__doc__ or "").split("\n\n")[0].replace("`", "").split())
+    return text.partition(". ")[0].removesuffix(".") + "."
 
 
 def to_row(command: Command) -> list[Any]:

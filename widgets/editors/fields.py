@@ -130,7 +130,8 @@ class Fields(W.VBox):
 
     def _control(self, place: Field) -> W.Widget:
         tip = f"{place.doc} ({place.access.value}; bits {place.bits}; {self.layout_of_bits.section})".strip()
-        common = {"description": f"{place.name} [{place.bits}]", "tooltip": tip,
+        where = f" [{place.bits}]" if len(place.pieces) == 1 else ""  # of a split field the bits do not fit the label
+        common = {"description": f"{place.name}{where}", "tooltip": tip,
                   "disabled": self.locked or place.access is Access.RO}
         if place.size == 1 and not place.names:
             return W.Checkbox(indent=False, layout=W.Layout(width="auto"), **common)

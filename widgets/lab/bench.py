@@ -16,7 +16,7 @@ from widgets.lab.lab import Lab
 
 ABOVE, LEFT = ("controls",), ("map", "time", "why")
 TABS = {"domctl": "domctl", "irt": "IRT", "registers": "registers", "vlapics": "vLAPIC", "guest": "guest",
-        "events": "events", "beside": "QEMU"}
+        "events": "events", "others": "other", "beside": "QEMU"}
 """Views above everything, those on the left, and the tabs with their titles."""
 
 CSS = """

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from vsim.layouts.bits import bdf_text
-from vsim.state.commands import Command
+from vsim.state.commands import CHOICES, Command
 
 Deed = tuple[Any, ...]
 
@@ -96,13 +96,15 @@ _WORDS = {"domctl": "hypercall", "mmio": "write {address:#x}", "read": "read {ad
           "lint": "LINT{pin} of vCPU {vcpu} {level}",
           "apic": "vCPU {vcpu} writes APIC register {register:#x}", "msr": "vCPU {vcpu} writes MSR {index:#x}",
           "ack": "vCPU {vcpu} takes an interrupt", "burst": "burst of {messages}", "tick": "time goes on",
-          "bind": "bind a message", "hostirq": "host interrupt {place}"}
+          "bind": "bind a message", "hostirq": "host interrupt {place}", "cr8": "vCPU {vcpu} writes CR8",
+          "iret": "vCPU {vcpu} returns from an NMI", "oom": "allocation {count} fails",
+          "deverr": "device TLB of {requester} {how}", "dma": "{requester} {read} {address:#x}", "reset": "reset"}
 
 
 def _shown(place: str, value: Any) -> Any:
     if place in ("bdf", "requester"):
         return bdf_text(value)
-    return ("down", "up")[value & 1] if place == "level" else value
+    return CHOICES[place][value] if place in CHOICES else value
 
 
 def named(command: Command, number: int = 1) -> str:

@@ -27,6 +27,7 @@ VIEWS: dict[str, str] = {
     "registers": "widgets.editors.registers:RegistersPanel",
     "vlapics": "widgets.editors.vlapics:VlapicsPanel",
     "guest": "widgets.editors.guests:GuestPanel",
+    "others": "widgets.editors.others:OthersPanel",
     "beside": "widgets.lab.beside:BesidePanel",
     "paste": "widgets.lab.inspector:Inspector",
 }

@@ -28,6 +28,8 @@ PLACES = [
     ("V 1.7", "IRTA", "63:12 base w, 11 eime w, 10:4 -, 3:0 s w"),
     ("V 3.5", "HPET_CONFIG", "63:32 pins r, 31:16 -, 15 fsb_cap r, 14 fsb_en w, 13:9 pin w, 8 narrow w, 7 -, "
                               "6 val_set w, 5 size_cap r, 4 per_cap r, 3 periodic w, 2 enabled w, 1 level w, 0 -"),
+    ("V 3.5", "HPET_GENERAL", "63:2 -, 1 legacy r, 0 enable w"),
+    ("V 3.5", "HPET_COMPARATOR", "63:0 count w"),
     ("V 3.5", "HPET_ROUTE", "63:32 address w, 31:0 data w"),
     ("8259A ICW1", "ICW1", "7:5 -, 4 init w, 3 ltim w, 2 adi w, 1 sngl w, 0 ic4 w"),
     ("8259A ICW2", "ICW2", "7:3 base w, 2:0 -"),

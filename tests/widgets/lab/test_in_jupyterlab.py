@@ -22,7 +22,7 @@ AXE = find_spec("axe_playwright_python")
 LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
 LIVE = ("00", "01", "09", "16")
 """Notebooks that are opened each time; all are run without a page (tests/notebooks), and opened under `-m soak`."""
-TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events", "QEMU"]
+TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events", "other", "QEMU"]
 NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
 ASKED = """from widgets.map.scene import scene
 from widgets.map.tally import Tally

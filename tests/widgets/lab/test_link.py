@@ -1,12 +1,14 @@
 """Gestures have names, and a link does them again: the same machine, the same places, the same undo."""
 
+from dataclasses import fields
+
 import pytest
 
 from tests.places import DATA
 from vsim.devices.viommu import create_op
 from vsim.history import link
 from vsim.history.link import LinkError
-from vsim.state.commands import Domctl, MmioRead, Msi
+from vsim.state.commands import COMMANDS, DeviceError, Dma, Domctl, MmioRead, Msi, sentence
 from widgets.lab import Lab
 from widgets.lab.gestures import named
 
@@ -187,4 +189,15 @@ def test_deeds_that_cannot_be_done_again_are_told(lab, deeds, message):
 
 def test_a_command_has_a_name_of_its_own():
     assert named(Domctl(create_op())) == "hypercall"
+    assert named(DeviceError(0x28, 1)) == "device TLB of 00:05.0 does not answer in time"
+    assert [named(Dma(0x28, 0x1000, read)) for read in (0, 1)] == ["00:05.0 writes 0x1000", "00:05.0 reads 0x1000"]
     assert named(Msi(0x28, 0xFEE00000, 0), 3) == "message from 00:05.0 and 2 more"
+
+
+@pytest.mark.parametrize("kind", COMMANDS.values())
+def test_every_command_has_a_name_and_a_sentence(kind):
+    """The name is in words, with the command's own numbers; the sentence is the one of its declaration."""
+    made = kind(*(b"" if place.type == "bytes" else 1 for place in fields(kind)))
+    name = named(made)
+    assert name and not set("{}_") & set(name) and (name != kind.name or kind.name == "reset")
+    assert sentence(kind)[0].isupper() and sentence(kind).endswith(".") and len(sentence(kind).split()) > 3
