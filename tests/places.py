@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 LESSONS = ROOT / "notebooks"
 DATA = LESSONS / "data"
+A_REAL_LINUX = DATA / "linux-6.12-8cpu.recording.gz"
 
 NO_REAL_DATA = "no files of real machines: VSIM_REAL_DATA is not set, ../shared/data/real is not there"
 

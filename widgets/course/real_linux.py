@@ -13,15 +13,16 @@ from vsim.replay.recording import Recording
 from widgets.course.task import Judged, Numbers, Task
 from widgets.tables import Table
 
-FILE = Path(__file__).resolve().parents[2] / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
-PACKED = Path(__file__).resolve().parents[1] / "_notebooks" / "data" / FILE.name
-"""The recording: in the source tree, or in a wheel."""
+_HERE = Path(__file__).resolve()
+_FOLDERS = (_HERE.parents[2] / "notebooks", _HERE.parents[1] / "_notebooks", Path())
+FILES = tuple(folder / "data" / "linux-6.12-8cpu.recording.gz" for folder in _FOLDERS)
+"""The recording: in the source tree, in a wheel, beside the notebook (on a page)."""
 
 
 @cache
 def linux() -> Recording:
     """The recording, read once."""
-    return recording.load(FILE if FILE.exists() else PACKED)
+    return recording.load(next((each for each in FILES if each.exists()), FILES[-1]))
 
 
 @cache

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.places import ROOT, real_files
+from tests.places import A_REAL_LINUX, ROOT, real_files
 from tests.vsim.findings.machine_texts import machine, row, table
 from vsim.cli.main import main
 from vsim.findings.catalogue import CATALOGUE, examine
@@ -44,10 +44,10 @@ def test_a_finding_ends_with_1_and_has_both_sides(folder, capsys):
 
 
 def test_the_dumps_of_a_recording_are_read_without_a_remark(capsys):
-    shipped = ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
-    assert main(["read", str(shipped)]) == 1
+    assert main(["read", str(A_REAL_LINUX)]) == 1
     out = capsys.readouterr().out
-    assert f"{shipped}:lspci:1-" in out and f"{shipped}:proc-interrupts-resumed:1-" in out and "remark" not in out
+    assert f"{A_REAL_LINUX}:lspci:1-" in out and f"{A_REAL_LINUX}:proc-interrupts-resumed:1-" in out
+    assert "remark" not in out
     assert out.count("broken: fault: a unit refused a request of 00:07.0") == 4 and out.endswith("findings: 4\n")
 
 

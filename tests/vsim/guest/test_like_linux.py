@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import A_REAL_LINUX, ROOT
 from tests.vsim.guest.test_kernel import DMAR, UNIT, Setup, fire
 from vsim.guest.kernel import MIB, Guest
 from vsim.layouts.bits import get
@@ -187,7 +187,7 @@ SVR, SENDS = APIC_MSR["SVR"], APIC_MSR["ICR"]
 
 @pytest.fixture(scope="module")
 def moments():
-    return recording.load(ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz").moments
+    return recording.load(A_REAL_LINUX).moments
 
 
 def between(moments, first, last, vcpu):

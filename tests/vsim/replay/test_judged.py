@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.places import GOLDEN, ROOT, lab_file
+from tests.places import A_REAL_LINUX, GOLDEN, lab_file
 from vsim.protocol.rules import RULES
 from vsim.replay import recording, rerun
 from vsim.replay.judged import DEBIAN, JUDGED, SHIPPED, SMALL, XEN
@@ -18,7 +18,7 @@ def test_every_row_has_a_rule_and_says_where_and_why():
 
 @pytest.mark.parametrize("name", [SMALL, DEBIAN, SHIPPED, XEN])
 def test_every_finding_of_a_recording_is_judged(name):
-    ours = {SHIPPED: ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz",
+    ours = {SHIPPED: A_REAL_LINUX,
             XEN: GOLDEN / "runs" / f"{name}.jsonl.gz"}
     path = ours[name] if name in ours else lab_file(f"{name}/log.jsonl.gz")
     found = Counter(each.rule.name for each in rerun.findings(rerun.run(recording.load(path))))

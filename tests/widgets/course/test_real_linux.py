@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import A_REAL_LINUX
 from widgets.course.quiz import Quiz
 
 NOTEBOOK = "16_a_real_linux"
@@ -15,7 +15,7 @@ STUDENTS = ("Ada", "Grace", "Edsger")
 
 @cache
 def seen(tag):
-    with gzip.open(ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz", "rt") as text:
+    with gzip.open(A_REAL_LINUX, "rt") as text:
         return [one for line in text if f'"{tag}"' in line for one in json.loads(line)[1] if one[0] == tag]
 
 

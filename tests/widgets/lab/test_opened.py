@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.jupyter_host import PATIENCE, Server, opened
-from tests.places import ROOT
+from tests.places import A_REAL_LINUX
 from vsim.cli.main import main
 from vsim.replay.recording import RecordingError
 from widgets.bench.browser import ARGUMENTS, chromium
@@ -14,18 +14,16 @@ from widgets.bench.person import Person
 from widgets.lab import command
 from widgets.lab.opened import notebook
 
-SHIPPED = ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
-
 
 def test_the_notebook_of_a_recording_is_written_once(tmp_path):
-    place = notebook(SHIPPED, tmp_path / "new")
+    place = notebook(A_REAL_LINUX, tmp_path / "new")
     assert place.name == "linux-6.12-8cpu.ipynb"
     book = json.loads(place.read_text())
     assert "8 CPUs, 104 s" in "".join(book["cells"][0]["source"])
-    assert repr(str(SHIPPED)) in "".join(book["cells"][1]["source"])
+    assert repr(str(A_REAL_LINUX)) in "".join(book["cells"][1]["source"])
     assert book["metadata"]["kernelspec"]["name"] == "python3"
     place.write_text("my work")
-    assert notebook(SHIPPED, tmp_path / "new").read_text() == "my work"
+    assert notebook(A_REAL_LINUX, tmp_path / "new").read_text() == "my work"
 
 
 def test_what_is_no_recording_makes_no_notebook(tmp_path):
@@ -56,7 +54,7 @@ def test_both_commands_open_it(launched, tmp_path):
 def test_only_one_recording_is_opened(launched, tmp_path, capsys):
     (tmp_path / "cases.jsonl").write_text('{"no": "moment"}\n')
     assert main(["replay", "--lab", "cases.jsonl"]) == 2
-    assert main(["replay", "--lab", str(SHIPPED), "cases.jsonl"]) == 2
+    assert main(["replay", "--lab", str(A_REAL_LINUX), "cases.jsonl"]) == 2
     assert "cases.jsonl:1:1" in capsys.readouterr().err and not launched
 
 
@@ -64,7 +62,7 @@ def test_only_one_recording_is_opened(launched, tmp_path, capsys):
 @pytest.mark.skipif(chromium() is None, reason="no Chromium")
 def test_a_real_boot_is_played_and_its_first_entry_found_by_clicks(tmp_path):
     sync = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    server = Server(tmp_path, notebook(SHIPPED, tmp_path / "books").parent)
+    server = Server(tmp_path, notebook(A_REAL_LINUX, tmp_path / "books").parent)
     try:
         with sync.sync_playwright() as p:
             browser = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))

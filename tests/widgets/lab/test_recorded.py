@@ -5,19 +5,18 @@ from itertools import pairwise
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import A_REAL_LINUX
 from vsim.layouts.formats import IRTE
 from vsim.replay.recording import RecordingError
 from widgets.lab import Lab
 from widgets.lab.recorded import MOST_PHASES
 
-SHIPPED = ROOT / "notebooks" / "data" / "linux-6.12-8cpu.jsonl.gz"
 UNIT, TABLE, QUEUE = 0xFED90000, 0x100000, 0x200000
 
 
 @pytest.fixture(scope="module")
 def linux():
-    return Lab.from_recording(SHIPPED)
+    return Lab.from_recording(A_REAL_LINUX)
 
 
 def test_a_real_boot_came_out_as_it_was_recorded(linux):

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import pytest
 
-from tests.places import LESSONS, ROOT
+from tests.places import DATA, LESSONS, ROOT
 from vsim.cli.main import Unavailable
 from widgets.site import command, gather, kit, lite, needs, plain
 
@@ -85,6 +85,11 @@ def test_the_first_page_leads_to_every_lesson_and_to_the_bench():
     assert re.findall(r"<script([^>]*)>(.*?)</script>", made) == [
         (' type="application/json" id="jupyter-config-data" data-jupyter-lite-root="."', "{}")]  # JupyterLite reads it
     assert not re.search(r"https?:", made)
+
+
+def test_no_name_of_the_data_makes_jupyterlite_read_it_as_one_json_value():
+    """To its drive a file is JSON when `json` is in what follows a dot of its name, and such a file is not there."""
+    assert [each.name for each in DATA.iterdir() if "json" in "".join(each.suffixes)] == []
 
 
 def test_packages_come_from_the_site_alone():
