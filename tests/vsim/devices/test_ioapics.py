@@ -122,3 +122,9 @@ def test_no_unit_is_created_over_one():
     from vsim.devices import viommu
     assert viommu.operate(rig.m, viommu.create_op(SECOND))[0] != 0
     assert viommu.operate(rig.m, viommu.create_op(0xFEC08000))[0] == 0
+
+
+@pytest.mark.parametrize("window", [0xFEC7F000, 0xFEC80000, 0xFECFF000])
+def test_a_window_may_be_anywhere_in_its_mebibyte(window):
+    m = machine(ioapic_pins=24, more_ioapics=((window, 24, 8, 0xF01F),))
+    assert register(m, window, 1) >> IOAPIC_VERSION.last.low == 7

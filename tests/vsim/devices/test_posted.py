@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rig import NIC, Rig, acts
+from vsim.devices import remap
 from vsim.devices.vlapic import set_mode
 from vsim.layouts.bits import get
-from vsim.layouts.formats import IRTE, IRTE_POSTED, PID
+from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, remap_message
 from vsim.state import commands as c
 from vsim.state.arrays import Apic
 
@@ -186,3 +187,9 @@ def test_fpd_keeps_the_fault_of_a_posted_entry_with_reserved_bits_quiet(bit, fpd
     assert [row[:2] for row in acts(events, "BLOCKED", "RECORDED", "SUPPRESSED")] == [
         ("BLOCKED", 0x24), ("SUPPRESSED", 0x24) if fpd else ("RECORDED", 0)]
     assert bool(rig.read("FSTS")) != bool(fpd)
+
+
+def test_the_verdict_on_a_posted_entry_has_no_message():
+    rig = posting()
+    found = remap.look(rig.m, 0, NIC, *remap_message(5))
+    assert (found.check, found.outcome, found.index, found.destination, found.address, found.data) == (0, 0, 5, 0, 0, 0)

@@ -342,3 +342,18 @@ def test_a_request_that_is_dropped_while_remapping_is_off_is_neither_delivered_n
     names = [name for name, *_ in acts(rig.msi(5))]
     assert names[-1] == "DROPPED" and not {"BLOCKED", "RECORDED", "PASSED"} & set(names)
     assert rig.has("FSTS") == 0
+
+
+@pytest.mark.parametrize("quirk", ["qemu.D3", "xen.D9"])
+@pytest.mark.parametrize("fields, reason", [({"dlm": 3}, 0x24), ({"dst": 1 << 20}, 0x24), ({}, 0)])
+def test_a_posted_mode_entry_that_is_used_as_a_remapped_one_is_checked_as_one(quirk, fields, reason):
+    rig = Rig(quirks=[quirk]).start(eime=0)
+    rig.entry(5, IRTE.make(**{**GOOD, "p": 1, "dst": 0, **fields}) | IRTE.im.mask)
+    assert verdict(rig).outcome == reason
+
+
+@pytest.mark.parametrize("svt", [0, 1, 2, 3])
+def test_the_quirk_that_takes_every_sender_looks_at_no_type(svt):
+    rig = Rig(quirks=["xen.D10"]).start()
+    rig.entry(5, **GOOD, svt=svt, sid=0x0404)
+    assert verdict(rig).outcome == 0

@@ -234,3 +234,10 @@ def test_every_logical_destination_by_xens_rules(modes, cluster):
     m = world(modes, ldrs=ldrs, cluster=cluster, matching="xen")
     for dest in (*range(0x200), *range(0x10000, 0x10200), 0xFFFF, 0x1FFFF, 0xFFFFFFFF):
         assert routes.match(m, dest, 1, 0) == slow_xen_match(m, dest), hex(dest)
+
+
+@pytest.mark.parametrize("dest, wanted", [
+    (0xFF, [0, 2]), (0xFFFFFFFF, [1, 3]), (1, [1]), (2, [2]), (0x102, []), (9, [])])
+def test_every_physical_destination_by_xens_rules(dest, wanted):
+    """Each mode has its own broadcast (X 5.5)."""
+    assert routes.match(world("x2x2", matching="xen"), dest, 0, 0) == wanted

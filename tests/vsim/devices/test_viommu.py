@@ -378,3 +378,20 @@ def test_a_hypervisor_without_the_feature_does_nothing(quirks, wanted, command):
 
 def test_the_envelope_names_the_domain():
     assert viommu.envelope("v4", b"")[8:10] == b"\1\0"
+
+
+@pytest.mark.parametrize("quirks, failed, units", [((), Errno.ENOMEM, 0), (("xen.D1",), 0, 1)])
+def test_a_back_end_that_is_out_of_memory(quirks, failed, units):
+    m = Machine(profile("spec").with_options(interface="v4").with_quirks(*quirks), 2, 4 << 20, NIC)
+    step(m, c.OutOfMemory(2))
+    assert operate(m, create_op(version="v4"))[0] == failed and m.units == units
+
+
+def test_a_count_of_units_goes_by_one():
+    m = machine("v1", max_units=2)
+    assert [create(m, base_address=BASE + 0x1000 * n) for n in range(3)] == [0, 0, Errno.EINVAL]
+
+
+@pytest.mark.parametrize("capabilities, refused", [(1 << 31, True), (1 << 32, False), (1, False)])
+def test_version_1_looks_at_32_bits_of_the_capabilities(capabilities, refused):
+    assert bool(create(machine("v1"), capabilities=capabilities | 1)) == refused

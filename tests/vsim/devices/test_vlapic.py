@@ -302,3 +302,10 @@ def test_a_unit_that_is_off_offers_nothing_whatever_its_irr_holds():
     m.irr[8 + 3] = 1
     assert cpus.acknowledge(m, 1) is None and m.irr[8 + 3] == 1
     assert (vlapic.acknowledge(m, 1), vlapic.acknowledge(m, 0)) == (-1, -1)
+
+
+@pytest.mark.parametrize("tpr", range(0, 256, 5))
+def test_the_processor_priority_is_the_greater_class_and_of_equals_the_task_priority(tpr):
+    for served in range(-1, 256):
+        mine, theirs = tpr // 16, max(served, 0) // 16
+        assert vlapic.ppr_of(tpr, served) == (tpr if mine >= theirs else theirs * 16)
