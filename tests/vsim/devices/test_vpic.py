@@ -200,7 +200,7 @@ def test_special_fully_nested_mode_lets_the_second_nest():
 @pytest.mark.parametrize("icw1, vector", [(0x13, None), (0x1B, 0x22)])
 def test_a_single_controller_has_no_second_behind_it(icw1, vector):
     """Where levels count, the line of the second is one as any other."""
-    rig = up(pair(), 9)
+    rig = up(pair(), *[9] * bool(vector))
     for port, word in ((0x20, icw1), (0x21, 0x20), (0x21, 1)):
         rig.do(c.PortWrite(port, word))
     up(rig, 8)
@@ -279,7 +279,7 @@ def test_a_poll_acknowledges():
     rig.do(c.PortWrite(0x20, 0x0C))
     assert read(rig, 0x20) == 0
     up(rig, 1)
-    for word in (0x0C, 0x0A):           # the second word takes the poll back
+    for word in (0x0A, 0x0C, 0x08):     # the last word takes the poll back
         rig.do(c.PortWrite(0x20, word))
     assert (read(rig, 0x20), byte(rig, 0, Pic.ISR)) == (1 << 1, 1 << 3)
 
