@@ -325,3 +325,9 @@ def test_ppf_is_the_or_of_all_f_bits_whatever_is_done(steps):
         assert bool(now & PPF) == bool(recorded(rig))
         assert control in (0, 1 << 31, 3 << 30)
         assert now or not control & 1 << 30
+
+
+def test_the_event_has_a_record_in_two_halves_of_64_bits():
+    rig = watched()
+    (told,) = acts(rig.fault(source=0x0301), "RECORDED")
+    assert told[2] < 1 << 64 and told[2] | told[3] << 64 == rig.frcd()
