@@ -1,11 +1,12 @@
-"""Exercises of notebook 04: what a vCPU takes next, its priority, what an EOI ends, and a vector that is stuck."""
+"""Exercises of notebook 04: what a vCPU takes next, its priority, what an EOI ends, what is stuck, who is named."""
 
 from __future__ import annotations
 
 import random
 
-from widgets.course.task import Judged, Numbers, Task
+from widgets.course.task import Judged, Numbers, Task, numbers
 from widgets.lesson.apic import LocalApic, held, info_lapic, read_lapic
+from widgets.lesson.group import Group
 from widgets.tables import Table
 
 
@@ -127,6 +128,44 @@ def _stuck(numbers: Numbers, answer: int) -> Judged:
     return Judged(False, said=said, shown=_shown(numbers))
 
 
+# --- a message for several ---
+
+
+def _draw_group(dice: random.Random) -> Numbers:
+    """Two or three members of a cluster, as bits of a destination, with priorities of different classes; and nobody."""
+    cluster = dice.choice((1, 2))
+    bits = dice.sample(range(0, 16, 2), dice.choice((2, 3)))
+    members = sorted(8 * cluster + bit // 2 for bit in bits)
+    classes = dice.sample(range(2, 15), len(members))
+    tpr = {vcpu: each << 4 | dice.randrange(1, 16) for vcpu, each in zip(members, classes, strict=True)}
+    nobody = dice.randrange(1, 16, 2)
+    return {"dst": cluster << 16 | 1 << nobody | sum(1 << bit for bit in bits), "tpr": tpr,
+            "ids": sorted(16 * cluster + bit for bit in (*bits, nobody)), "bits": sorted((*bits, nobody)),
+            "busy": ", ".join(f"vCPU {vcpu} {value:#x}" for vcpu, value in tpr.items())}
+
+
+def _members(given: Numbers, answer: tuple[int, ...]) -> Judged:
+    took = Group().taken(given["dst"])
+    if {*answer} == {*took}:
+        return Judged(True, shown=Group().send(given["dst"]))
+    by_id = {2 * vcpu for vcpu in took}
+    named = by_id <= {*answer} <= {*given["ids"]} or {each % 16 for each in by_id} <= {*answer} <= {*given["bits"]}
+    met = "M6" if named else "M1" if len(answer) == 1 and answer[0] in took else ""
+    return Judged(False, met, shown=Group().send(given["dst"]))
+
+
+def _calmest(given: Numbers) -> Table:
+    return Group().send(given["dst"], True, given["tpr"])
+
+
+def _lowest(given: Numbers, answer: int) -> Judged:
+    (right,) = Group().taken(given["dst"], True, given["tpr"])
+    if answer == right:
+        return Judged(True, shown=_calmest(given))
+    said = "It is named, but another one that is named is less busy." if answer in given["tpr"] else ""
+    return Judged(False, "M6" if answer == 2 * right else "", said, _calmest(given))
+
+
 TASKS = (
     Task("next", "Vector {busy:#x} is in service, TPR is {tpr:#x}, and requested are {irr}. Which vector does the vCPU "
          "take now? 0 for none.", _draw_next, _next,
@@ -144,5 +183,13 @@ TASKS = (
     Task("stuck", "No handler runs on this vCPU, and its state does not change:\n{dump}\nWhich is the lowest vector "
          "that could still interrupt it?", _draw_stuck, _stuck,
          ("QEMU prints vectors in decimal.", "A vector in service holds back its own class and all below it."), _shown),
+    Task("members", "The unit sends a message with the logical destination {dst:#x}, fixed. There are 24 vCPUs, and "
+         "vCPU n has the APIC ID 2n. Which vCPUs take it? Their numbers, with commas.", _draw_group, _members,
+         ("Bits 31:16 are the cluster, each of bits 15:0 stands for one APIC ID of its sixteen.",
+          "APIC ID = 16 x cluster + place of the bit. An ID that nobody has takes nothing."),
+         lambda given: Group().send(given["dst"]), numbers),
+    Task("lowest", "The same kind of message, logical destination {dst:#x}, now by lowest priority. Nothing is in "
+         "service anywhere, and TPR is: {busy}. Which vCPU takes it?", _draw_group, _lowest,
+         ("One of those that are named: the least busy one.", "Nothing in service: PPR is TPR."), _calmest),
 )
 """The exercises, in the order of the notebook."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vsim.devices import vlapic
+from vsim.devices import timer, vlapic
 from vsim.layouts.formats import msi_message
-from vsim.layouts.registers import APIC_MSR
+from vsim.layouts.registers import APIC_MSR, LVT_TIMER
 from vsim.readers import qemu_monitor
 from vsim.readers.pieces import lines_of
 from vsim.readers.qemu_monitor import Lapic
 from vsim.state import commands as c
+from vsim.state.profile import profile
 from vsim.state.trace import Act, Event
 from widgets import theme
 from widgets.editors.vlapics import CSS, MEANING, facts, grid, pending_order, vectors
@@ -27,9 +28,11 @@ APIC_ID = 5
 """Of the only vCPU, which is number 0."""
 MOST_STEPS = 200
 """Steps of one `play`."""
-WORDS = ("take", "eoi", "tpr N", "cr8 N", "N", "N level")
-"""The steps; N is a number such as 0x41. A number alone: that vector arrives."""
-_STEP = re.compile(r"(take|eoi)|(?:(tpr|cr8) )?(0x[0-9a-f]{1,3}|\d{1,3})( level)?")
+WORDS = ("take", "eoi", "tpr N", "cr8 N", "timer N", "mask timer", "tick", "N", "N level")
+"""The steps; N is a number such as 0x41. A number alone: that vector arrives. tick: the timer counts to 0 once."""
+_STEP = re.compile(r"(take|eoi|mask timer|tick)|(?:(tpr|cr8|timer) )?(0x[0-9a-f]{1,3}|\d{1,3})( level)?")
+COUNT = 1000
+"""Where the timer begins to count, each time anew."""
 
 
 class LocalApic(Made):
@@ -44,9 +47,9 @@ class LocalApic(Made):
         words = [" ".join(step.lower().split()) for step in steps.split(",")]
         if len(words) > MOST_STEPS:
             raise ValueError(f"there are {len(words)} steps; the limit is {MOST_STEPS}")
-        commands = [_command(word) for word in words]
-        for word, command in zip(words, commands, strict=True):
-            self._did(word, self.issue(command))
+        commands = [_commands(word) for word in words]
+        for word, several in zip(words, commands, strict=True):
+            self._did(word, [event for command in several for event in self.issue(command)])
         return self
 
     def _did(self, word: str, events: list[Event]) -> None:
@@ -97,11 +100,29 @@ class Grids:
         return "\n".join(f"{MEANING[kind][0]} ({MEANING[kind][1]}): {_list(self.marked[kind])}" for kind in MEANING)
 
 
+def _commands(word: str) -> list[c.Command]:
+    if word == "tick":
+        return [c.Tick(COUNT * profile("spec").options.timer_ns)]
+    if word == "mask timer":
+        return [c.Msr(0, APIC_MSR["LVT_TIMER"], LVT_TIMER.make(mask=1, mode=timer.PERIODIC))]
+    return _timer(word) or [_command(word)]
+
+
+def _timer(word: str) -> list[c.Command]:
+    """`timer N`: vector N, each time that the count, which is not divided, has reached 0."""
+    match = _STEP.fullmatch(word)
+    if match is None or match[2] != "timer" or match[4] or int(match[3], 0) > 0xFF:
+        return []
+    values = {"TIMER_DIVIDE": 0b1011, "LVT_TIMER": LVT_TIMER.make(vector=int(match[3], 0), mode=timer.PERIODIC),
+              "TIMER_INITIAL": COUNT}
+    return [c.Msr(0, APIC_MSR[name], value) for name, value in values.items()]
+
+
 def _command(word: str) -> c.Command:
     match = _STEP.fullmatch(word)
     given = match[3] if match and match[3] else "0"
     value = int(given, 16 if given.startswith("0x") else 10)
-    if match is None or value > 0xFF or (match[2] and match[4]):
+    if match is None or value > 0xFF or (match[2] and match[4]) or match[2] == "timer":
         raise ValueError(f"no step {word[:40]!r}; steps are {', '.join(WORDS)}, with N up to 0xff")
     if match[1]:
         return c.Acknowledge(0) if match[1] == "take" else c.Msr(0, APIC_MSR["EOI"], 0)

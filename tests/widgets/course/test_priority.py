@@ -18,6 +18,10 @@ def right(name, n):
         return n["tpr"] if n["tpr"] // 16 > n["high"] // 16 else n["high"] // 16 * 16
     if name == "ended":
         return n["first"] if "two" in n["who"] else n["second"]
+    if name in ("members", "lowest"):
+        cluster, bits = divmod(n["dst"], 1 << 16)
+        named = [vcpu for vcpu in range(24) if 2 * vcpu // 16 == cluster and bits >> 2 * vcpu % 16 & 1]
+        return named if name == "members" else min(named, key=lambda vcpu: n["tpr"][vcpu])
     stuck = int(re.search(r"^ISR\s+(\d+)", n["dump"], re.MULTILINE)[1])
     return (stuck // 16 + 1) * 16
 
@@ -28,9 +32,9 @@ def test_right_answers_are_right_and_their_neighbours_are_not(who):
     for name in quiz.tasks:
         answer = right(name, quiz.numbers(name))
         assert quiz.guess(name, answer).text.startswith("Right."), name
-        for wrong in (answer + 1, answer - 1):
+        for wrong in ([answer[1:], [*answer, 1]] if isinstance(answer, list) else (answer + 1, answer - 1)):
             assert other.guess(name, wrong).text.startswith("Not so."), name
-    assert quiz.score == (8, 8)
+    assert quiz.score == (12, 12)
 
 
 @pytest.mark.parametrize("name, answer, words", [
@@ -50,3 +54,21 @@ def test_what_is_taken_next_is_sometimes_nothing_and_sometimes_not_the_highest_v
     found = [right("next", n) for n in drawn]
     assert 0 in found and any(found)
     assert all(any(v > n["busy"] and v // 16 == n["busy"] // 16 for v in n["asked"]) for n in drawn)
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+@pytest.mark.parametrize("name, answer, met", [
+    ("members", lambda n: n["ids"], "M6"), ("members", lambda n: n["bits"], "M6"),
+    ("members", lambda n: [2 * vcpu for vcpu in n["tpr"]], "M6"), ("members", lambda n: [*n["tpr"]][:1], "M1"),
+    ("lowest", lambda n: 2 * right("lowest", n), "M6")])
+def test_who_takes_a_number_of_the_cluster_for_a_vcpu_is_told(name, answer, met, who):
+    quiz = Quiz(NOTEBOOK, who)
+    assert f"({met})" in quiz.guess(name, answer(quiz.numbers(name))).text
+
+
+@pytest.mark.parametrize("who", STUDENTS)
+def test_one_that_is_named_and_busier_is_told(who):
+    quiz = Quiz(NOTEBOOK, who)
+    n = quiz.numbers("lowest")
+    busiest = max(n["tpr"], key=lambda vcpu: n["tpr"][vcpu])
+    assert "less busy" in quiz.guess("lowest", busiest).text

@@ -97,3 +97,17 @@ def test_steps_are_bounded_and_a_text_without_an_apic_is_refused():
         LocalApic().play(", ".join(["take"] * (MOST_STEPS + 1)))
     with pytest.raises(ValueError, match="no local APIC"):
         read_lapic("hello")
+
+
+def test_the_timer_is_an_interrupt_of_its_own_until_it_is_masked():
+    apic = LocalApic().play("timer 0xec, tick, take, tick, tick, eoi, take, mask timer, eoi, tick, timer 0x07, tick")
+    assert [(row[1], row[2]) for row in apic.steps.rows[1:10]] == [
+        ("0xec", "-"), ("-", "0xec"), ("0xec", "0xec"), ("0xec", "0xec"), ("0xec", "-"), ("-", "0xec"), ("-", "0xec"),
+        ("-", "-"), ("-", "-")]
+    assert apic.steps.rows[4][-1] == "merged" and "illegal vector" in apic.steps.rows[-1][-1]
+
+
+@pytest.mark.parametrize("step", ["timer", "timer 0x100", "timer 0x41 level", "mask", "tick 3"])
+def test_a_timer_that_cannot_be_is_no_step(step):
+    with pytest.raises(ValueError, match="no step"):
+        LocalApic().play(step)
