@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from tests.notebooks.test_all import FOLDER, cells
+from tests.notebooks.test_all import FOLDER, cells, read
 from tests.places import ROOT
 from tests.widgets.course import (
     test_caches,
@@ -78,6 +78,24 @@ def test_every_exercise_is_asked_then_shown_and_the_receipt_is_last(name):
 def test_a_notebook_predicts_and_has_a_failing_twin(name):
     assert prose(name).count("**Predict") + prose(name).count("**predict") >= 2
     assert re.search(r"\btwins?\b", prose(name))
+
+
+LOCKED = ("00", "01", "02", "06", "08", "10", "11", "12", "17", "18")
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name[:2] in LOCKED])
+def test_each_prediction_locks_the_cell_that_shows_the_result(name):
+    """Behind the words stand the card and its scene; before the first of them, in a cell of its own, the quiz."""
+    followed = 0
+    for at, cell in enumerate(book := read(FOLDER / f"{name}.ipynb").cells):
+        if cell.cell_type == "markdown" and re.search(r"\*\*predict", cell.source, re.IGNORECASE):
+            code = [each.source for each in book[at + 1:at + 4]]
+            code = code[1:] if "quiz = Quiz(" in code[0] else code
+            asked, shown = (re.fullmatch(rf'quiz\.{word}\("([\w-]+)"\)', text) for word, text in
+                            zip(("ask", "show"), code, strict=False))
+            assert asked and shown and asked[1] == shown[1], cell.source
+            followed += 1
+    assert followed >= 2
 
 
 def minutes(text, row):

@@ -80,13 +80,13 @@ def _undone(numbers: Numbers, answer: int) -> Judged:
 
 
 TASKS = (
+    Task("goes", "To which vCPU does message {message} of the network card go, as the kernel has set it up?",
+         _draw_message, _goes, ("Fire it, and look where the token ends.",
+                                "The square's name is the vCPU's number, not its APIC ID."), _names),
     Task("undone", "You press fire {clicks} times, then let a storm of {storm} interrupts loose. Then you undo {undos} "
          "times. Of how many interrupts does the machine still know?", _draw_gestures, _undone,
          ("What does one undo take back?", "A storm is one gesture, and so is each press."),
          lambda n: Told([f"Interrupts that are left: {_left(n)}."])),
-    Task("goes", "To which vCPU does message {message} of the network card go, as the kernel has set it up?",
-         _draw_message, _goes, ("Fire it, and look where the token ends.",
-                                "The square's name is the vCPU's number, not its APIC ID."), _names),
     Task("entry", "Which entry of the table does message {message} use?", _draw_message, _entry,
          ("Fire it, and click the row in the table of what happened.", "The sentences say which entry was read."),
          _names),

@@ -230,6 +230,13 @@ def _word(numbers: Numbers, answer: int) -> Judged:
     return Judged(False, said="Follow the three instructions behind the label gcmd.")
 
 
+def _scene_word(numbers: Numbers) -> Table:
+    gsts, bit = numbers["gsts"], numbers["bit"]
+    return Table(("instruction", "EAX"), [
+        ("load GSTS", f"{gsts:#010x}"), (f"AND {_KEPT:#x}", f"{gsts & _KEPT:#010x}"),
+        (f"OR {bit:#x}", f"{gsts & _KEPT | bit:#010x}")])
+
+
 def _draw_low(dice: random.Random) -> Numbers:
     return {"vcpu": dice.randrange(1, 4), "vector": dice.randrange(0x51, 0xE0), "index": dice.randrange(16, 200)}
 
@@ -300,7 +307,7 @@ TASKS = (
     Task("word", "The driver calls gcmd with {name} in r8d, and GSTS reads {gsts:#010x}. Which word does it write to "
          "GCMD?", _draw_word, _word,
          ("Three instructions: load GSTS, AND, OR.", "0x96ffffff has bits 24, 27, 29 and 30 clear: the one-shot ones."),
-         None),
+         _scene_word),
     Task("low", "The driver runs on vCPU {vcpu} of this machine, and the card sends message {index}. Which lower half "
          "(rsi, 64 bits) brings it there as vector {vector:#x}? (P is bit 0, the vector bits 23:16, DST bits 63:32.)",
          _draw_low, _low, ("Xen gives APIC IDs of its own to vCPUs.", "0x300610001 would be vector 0x61 to APIC ID 3."),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE
 from vsim.state.pci import Function
 from widgets.course.task import Judged, Numbers, Task, fields, number, numbers
 from widgets.lesson.made import Made
-from widgets.tables import Told
+from widgets.tables import Table, Told
 
 CARD, OTHER = 0x0300, 0x0020
 VCPUS = 32
@@ -21,8 +22,9 @@ FAULTS: dict[str, dict[str, int]] = {
 """Changes of a good entry, by what they make of it."""
 
 
-def _made() -> Made:
-    return Made([Function(CARD, "card", msix_count=1)], [2 * n for n in range(VCPUS)])
+def _made(skip: Sequence[str] = ()) -> Made:
+    """A card and vCPUs. skip: duties that the kernel leaves out."""
+    return Made([Function(CARD, "card", msix_count=1)], [2 * n for n in range(VCPUS)], skip=skip)
 
 
 def _text(chosen: dict[str, int]) -> str:
@@ -101,19 +103,54 @@ def _functions(given: Numbers, answer: tuple[int, ...]) -> Judged:
                   if inside else "None of them is let in.")
 
 
+def _draw_told(dice: random.Random) -> Numbers:
+    first, second = dice.sample(range(3, VCPUS), 2)
+    told = dice.random() < 0.3
+    return {"first": first, "second": second, "dst": 2 * second, "told": told,
+            "words": "and tells the unit" if told else "and tells nobody"}
+
+
+def _moved_on(given: Numbers) -> list[int]:
+    """Who takes the message before the write, and who after it."""
+    made = _made(["invalidate"])
+    source = made.source(CARD)
+    made.change(CARD, dst=2 * given["first"])
+    made.guest.driver(source).invalidate(source.index)
+    made.signal(CARD)
+    took = [*made.took]
+    made.change(CARD, dst=given["dst"])
+    if given["told"]:
+        made.guest.driver(source).invalidate(source.index)
+    made.signal(CARD)
+    return [*took, *made.took]
+
+
+def _after(given: Numbers) -> Table:
+    return Table(("the card sends", "vCPU"), list(zip(("before the write", "after it"), _moved_on(given), strict=True)))
+
+
+def _next(given: Numbers, answer: int) -> Judged:
+    _, right = _moved_on(given)
+    met = "M6" if answer == 2 * right else "M7" if answer == given["second"] else ""
+    return Judged(answer == right, met if answer != right else "", shown=_after(given))
+
+
 TASKS = (
     Task("move", "Which fields let vCPU {vcpu} take the message as vector {vector:#x}? Write them as text, such as "
          "dst=4 vector=0x31. (Xen's IDs: vCPU n has the APIC ID 2n.)", _draw_move, _moved,
          ("Two fields have to change.", "dst is an APIC ID."), None, fields),
+    Task("reason", "The card 03:00.0 sends through the entry {text}. Which fault reason is *recorded*? A number such "
+         "as 0x21, or 0 for none.", _draw_reason, _reason,
+         ("Present, then the format, then the source: the first check that fails decides.",
+          "fpd=1 asks for silence, svt=0 asks for no comparison."), lambda n: _recorded(n)[1]),
+    Task("told", "The card has sent once, and vCPU {first} took it. Then the kernel writes dst={dst} into the entry in "
+         "memory, {words}. This unit keeps what it has. Which vCPU takes the next message?", _draw_told, _next,
+         ("Where does the unit look first?", "A word to the unit, or none: that decides. dst is an APIC ID."), _after),
     Task("both", "vCPUs {one} and {two} are to take it, both. dm=1 and rh=0 are set already. Which dst, as a number? "
          "(Logical: bits 31:16 name a cluster of 16 APIC IDs, each of bits 15:0 stands for one of them.)",
          _draw_both, _both,
          ("Write both APIC IDs as cluster and place: ID divided by 16, and what is left.",
           "The cluster into bits 31:16, then one bit for each of the two places."), None, number),
-    Task("reason", "The card 03:00.0 sends through the entry {text}. Which fault reason is *recorded*? A number such "
-         "as 0x21, or 0 for none.", _draw_reason, _reason,
-         ("Present, then the format, then the source: the first check that fails decides.",
-          "fpd=1 asks for silence, svt=0 asks for no comparison."), lambda n: _recorded(n)[1]),
     Task("functions", "Let in every function of the device {device}, {first} and its seven siblings, and nobody else, "
          "with svt=1. Two numbers: sid, sq.", _draw_device, _functions,
          ("sq says how many of the function's three bits are not compared.", "sq=3 leaves out all three."), None,

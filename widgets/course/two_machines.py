@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from vsim.layouts.formats import msi_message
+from vsim.layouts.formats import msi_message, remap_message
 from vsim.replay.deviations import between
 from vsim.state import commands as c
 from vsim.state.profile import QUIRKS, profile
@@ -22,7 +22,8 @@ def _sent(name: str, numbers: Numbers) -> list[Act]:
     """What a compatibility message does on a booted machine of a profile."""
     lab = Lab.from_config(CONFIG, profile=name)
     lab.boot()
-    address, data = msi_message(numbers["dest"], numbers["vector"])
+    address, data = (msi_message(numbers["dest"], numbers["vector"]) if "index" not in numbers
+                     else remap_message(numbers["index"]))
     return [Act(event.act) for event in lab.issue(c.Msi(NIC, address, data))]
 
 
@@ -34,9 +35,10 @@ def _both(numbers: Numbers) -> Table:
 
 
 def _delivered(numbers: Numbers, answer: str) -> Judged:
-    if answer == "yes" and Act.BLOCKED not in _sent("qemu-10", numbers):
-        return Judged(True, shown=_both(numbers))
-    return Judged(False, said="The specification blocks it; look at what QEMU does instead.", shown=_both(numbers))
+    right = "no" if Act.BLOCKED in _sent("qemu-10", numbers) else "yes"
+    said = ("The specification blocks it; look at what QEMU does instead." if right == "yes" else
+            "No entry is for that handle, and both block it.")
+    return Judged(answer == right, said=said if answer != right else "", shown=_both(numbers))
 
 
 def _quirk(numbers: Numbers, answer: str) -> Judged:
@@ -63,13 +65,26 @@ def _draw(dice: random.Random) -> Numbers:
     return {"dest": dice.choice((2, 4, 6)), "vector": dice.randrange(0x31, 0xE0)}
 
 
+def _draw_kind(dice: random.Random) -> Numbers:
+    """In compatibility format, or by a handle that no entry is for."""
+    numbers = _draw(dice)
+    index = dice.randrange(300, 30000)
+    if dice.random() < 0.4:
+        return {**numbers, "index": index, "words": f"a message with the handle {index}, for which there is no entry"}
+    return {**numbers, "words": f"a message in compatibility format, vector {numbers['vector']:#x} to APIC ID "
+                                f"{numbers['dest']}"}
+
+
 TASKS = (
-    Task("delivered", "A device sends address and data in compatibility format, vector {vector:#x} to APIC ID {dest}, "
-         "while EIME is 1. Does it arrive on QEMU 10? (yes or no)", _draw, _delivered,
-         ("Which light did that gesture have?", "Its line says what QEMU sent."), _both, yes_or_no, ("yes", "no")),
-    Task("which", "Which one quirk of QEMU makes that difference? Its name, such as qemu.K1.", _draw, _quirk,
-         ("The light's line names it.", "It is about GCMD.CFI."), _both, word),
     Task("learned", "On the machine that blocked it: does the device learn that its write was blocked? (yes or no)",
          _draw, _learned, ("What does a posted write bring back?", "Who reads the fault record?"), None, yes_or_no,
          ("yes", "no")),
+    Task("delivered", "EIME is 1, and a device sends {words}. Does it arrive on QEMU 10? (yes or no)", _draw_kind,
+         _delivered, ("Is it blocked by the specification? Then: which light would it have?",
+                      "QEMU looks entries up as the specification says; it is kinder to what brings no handle."),
+         _both, yes_or_no, ("yes", "no")),
+    Task("which", "A message in compatibility format, vector {vector:#x} to APIC ID {dest}, while EIME is 1: the "
+         "specification blocks it, QEMU 10 delivers it. Which one quirk of QEMU makes that difference? Its name, such "
+         "as qemu.K1.", _draw, _quirk,
+         ("The light's line names it.", "It is about GCMD.CFI."), _both, word),
 )

@@ -123,6 +123,11 @@ TASKS = (
          _draw_packages, _smallest,
          ("The largest ID that 8 bits are trusted with is 254.", "Which vCPU is the first with an ID above 254? vCPUs "
           "count from 0."), _last_ids),
+    Task("duty", "A kernel with the vIOMMU leaves one duty out, and now {seen}. Which duty is it? (Those of "
+         "vsim.guest.kernel.DUTIES.)", _draw_duty, _duty,
+         ("What in an entry, or after a change of it, prevents just that?",
+          "One names who may send, another calls a copy back."), None,
+         one_of("flush", "mask", "source", "invalidate", "wait"), ("flush", "mask", "source", "invalidate", "wait")),
     Task("largest", "The same kind of guest (packages of {threads}, at multiples of {stride}), now with the extended "
          "destination ID. Which is the highest vCPU that a device reaches?", _draw_packages, _largest,
          ("Fifteen bits end at 32,767.", "How many whole packages fit below 32,768, and what is the last vCPU in the "
@@ -130,10 +135,5 @@ TASKS = (
     Task("way", "Devices have to reach the APIC ID {far}, all vCPUs have to run{also}. Which is the smallest way that "
          "does it?", _draw_wish, _way,
          ("8 bits end at 254, 15 at 32,767.", "Only a table knows who sends."), None, one_of(*WAYS), WAYS),
-    Task("duty", "A kernel with the vIOMMU leaves one duty out, and now {seen}. Which duty is it? (Those of "
-         "vsim.guest.kernel.DUTIES.)", _draw_duty, _duty,
-         ("What in an entry, or after a change of it, prevents just that?",
-          "One names who may send, another calls a copy back."), None,
-         one_of("flush", "mask", "source", "invalidate", "wait"), ("flush", "mask", "source", "invalidate", "wait")),
 )
 """The exercises, in the order of the notebook."""

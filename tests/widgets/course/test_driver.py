@@ -117,7 +117,7 @@ def test_the_notebook_runs_without_the_emulator_and_says_so_once(without, monkey
         exec("\n".join(before), scope)
         said.append(repr(eval(last, scope)))
     assert said[0] == driver.STORED and said.count(driver.STORED) == 1
-    assert f"vCPU 0 takes vector {VECTOR:#x}" in said[7]
+    assert any(f"vCPU 0 takes vector {VECTOR:#x}" in each for each in said)
 
 
 def test_a_part_of_the_listing_is_printed(capsys):

@@ -78,7 +78,8 @@ RIGHT = {
         "entry": lambda n: as_booted(n)[0]},
     "02_edit_an_irte": {
         "move": lambda n: f"dst={2 * n['vcpu']} vector={n['vector']}", "both": lambda n: logical(n, 2),
-        "reason": lambda n: REASONS.get(n["kind"], 0), "functions": lambda n: (n["base"] | 5, 3)},
+        "reason": lambda n: REASONS.get(n["kind"], 0), "told": lambda n: n["second" if n["told"] else "first"],
+        "functions": lambda n: (n["base"] | 5, 3)},
     "06_is_it_useful": {
         "smallest": lambda n: package(n, 254) + 2, "largest": lambda n: package(n, 0x7FFF), "way": smallest_way,
         "duty": lambda n: "source" if "disk" in n["seen"] else "invalidate"},
@@ -105,6 +106,7 @@ TELLS = [
     ("01_the_bench", "entry", lambda n: n["message"], "M2"), ("01_the_bench", "entry", lambda n: as_booted(n)[2], "M3"),
     ("02_edit_an_irte", "move", lambda n: f"dst={n['vcpu']} vector={n['vector']:#x}", "M6"),
     ("02_edit_an_irte", "both", lambda n: logical(n, 1), "M6"),
+    ("02_edit_an_irte", "told", lambda n: 2 * n["second" if n["told"] else "first"], "M6"),
     ("06_is_it_useful", "smallest", lambda n: 256, "M6"), ("06_is_it_useful", "largest", lambda n: 32767, "M6"),
     ("09_your_machine", "sid", lambda n: n["own"], "M14"), ("09_your_machine", "row", lambda n: n["index"], "M3"),
     ("12_many_host_units", "word", lambda n: n["units"], "M16")]
@@ -144,3 +146,9 @@ def test_a_tell_tale_answer_names_the_belief(notebook, name, answer, met, who):
     quiz = Quiz(notebook, who)
     told = quiz.guess(name, answer(quiz.numbers(name)))
     assert f"({met})" in told.text and MISCONCEPTIONS[met].cure in told.text
+
+
+def test_a_unit_that_was_not_told_is_believed_to_know():
+    several = [Quiz("02_edit_an_irte", f"student {who}") for who in range(20)]
+    untold = next(quiz for quiz in several if not quiz.numbers("told")["told"])
+    assert "(M7)" in untold.guess("told", untold.numbers("told")["second"]).text

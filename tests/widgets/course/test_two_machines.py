@@ -6,24 +6,35 @@ from widgets.course.quiz import Quiz
 
 NOTEBOOK = "17_two_machines"
 STUDENTS = ("Ada", "Grace", "Edsger")
-RIGHT = {"delivered": "yes", "which": "qemu.D1", "learned": "no"}
+NAMES = ("learned", "delivered", "which")
 
 
 def right(name, numbers):
-    return RIGHT[name]
+    if name == "delivered":
+        return "no" if "index" in numbers else "yes"
+    return {"which": "qemu.D1", "learned": "no"}[name]
 
 
 @pytest.mark.parametrize("who", STUDENTS)
 def test_right_answers_are_right(who):
     quiz = Quiz(NOTEBOOK, who)
-    for name, answer in RIGHT.items():
-        assert quiz.guess(name, answer).text.startswith("Right."), name
+    for name in NAMES:
+        assert quiz.guess(name, right(name, quiz.numbers(name))).text.startswith("Right."), name
     assert quiz.score == (6, 6)
 
 
 @pytest.mark.parametrize("name, answer, said", [
-    ("delivered", "no", "The specification blocks it"), ("which", "qemu.K1", "passes all the same"),
+    ("which", "qemu.K1", "passes all the same"),
     ("which", "xen.D1", "no quirk between"), ("which", "<b>", "no quirk between"), ("learned", "yes", "(M10)")])
 def test_wrong_answers_are_tried_and_told(name, answer, said):
     text = Quiz(NOTEBOOK, "Ada").guess(name, answer).text
     assert text.startswith("Not so.") and said in text
+
+
+def test_a_message_that_qemu_lets_through_and_one_that_both_block_are_told_apart():
+    said = {}
+    for who in range(12):
+        quiz = Quiz(NOTEBOOK, f"student {who}")
+        answer = right("delivered", quiz.numbers("delivered"))
+        said[answer] = quiz.guess("delivered", {"yes": "no", "no": "yes"}[answer]).text
+    assert "The specification blocks it" in said["yes"] and "both block it" in said["no"]
