@@ -15,7 +15,7 @@ from vsim.findings import clean, tell
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.findings.paste import gather
 from vsim.history import whole
-from vsim.readers.pieces import PieceError, text_of
+from vsim.readers.pieces import PieceError
 from vsim.replay import recording
 from vsim.replay.boot import NOTES
 
@@ -75,10 +75,10 @@ def cleaned(found: list[tuple[str, bytes]], out: Path) -> int:
         out.mkdir(exist_ok=True)
     for number, (name, data) in enumerate(found):
         target = out / f"{number:03d}-{Path(name).name.strip('<>')}" if several else out
-        text, counts = clean.clean(text_of(data, name)[0])
+        kept, counts = clean.cleaned(name, data)
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        whole.write(target, text.encode())
+        whole.write(target, kept if isinstance(kept, bytes) else kept.encode())
         what = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items())) or "nothing"
         print(f"{target}: removed {what}")
     return 0

@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vsim.findings.paste import is_table
+from vsim.readers.pieces import text_of
+
 KEPT_OPTIONS = re.compile(r"(?:intremap|intel_iommu|amd_iommu|iommu|x2apic\w*|nox2apic|noapic|nolapic|maxcpus|nr_cpus|"
                           r"pci|irqaffinity|isolcpus)(?:=[\w,:.-]{1,60})?")
 """Words of a command line that stay: they steer interrupts and name nobody."""
@@ -57,6 +60,13 @@ _HOST_NAMES = (
 )
 """Where a text says the name of its host; it then goes wherever it stands."""
 MAX_NAMES = 100
+
+
+def cleaned(name: str, data: bytes | str) -> tuple[bytes | str, Counter[str]]:
+    """A source by its name, without them, and how many of each went. The bytes of an ACPI table stay as they are."""
+    if is_table(data):
+        return data, Counter()
+    return clean(text_of(data, name)[0] if isinstance(data, bytes) else data)
 
 
 def clean(text: str) -> tuple[str, Counter[str]]:

@@ -102,6 +102,11 @@ def read(sources: Iterable[tuple[str, bytes | str]]) -> Pasted:
                   {kind: tuple(records) for kind, records in reader.records.items()})
 
 
+def is_table(data: bytes | str) -> bool:
+    """Whether a source is the bytes of an ACPI table, and no text."""
+    return isinstance(data, bytes) and data[:4] in acpi.SIGNATURES and _NOT_TEXT.search(data[:48]) is not None
+
+
 _CONFIG = re.compile(r"^[ \t]*(?:viommu|viommu_info|builder|pci|vif|disk|vcpus|type)[ \t]*\+?=[ \t]*[\['\"\d]", re.M)
 _NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 
@@ -117,7 +122,7 @@ class _Reader:
     def source(self, name: str, data: bytes | str) -> None:
         """One file, or one text."""
         if isinstance(data, bytes):
-            if data[:4] in acpi.SIGNATURES and _NOT_TEXT.search(data[:48]):
+            if is_table(data):
                 return self.binary(name, data)
             data, remarks = text_of(data, name)
             self.remarks += remarks

@@ -15,11 +15,10 @@ import ipywidgets as W
 from vsim.findings import tell
 from vsim.findings.assumed import WORD
 from vsim.findings.catalogue import Examined, examine
-from vsim.findings.clean import clean
+from vsim.findings.clean import cleaned
 from vsim.findings.rebuild import Replayed, replay, request_of
 from vsim.layouts.bits import bdf_text
 from vsim.readers.linux_faults import Fault
-from vsim.readers.pieces import text_of
 from vsim.state.arrays import Machine
 from vsim.state.profile import PROFILES
 from vsim.state.trace import Event
@@ -88,7 +87,7 @@ class Inspector(Panel):
         if size > MAX_CHARACTERS:
             raise ValueError(f"the texts have {size} characters; the limit is {MAX_CHARACTERS}")
         if self.clean.value:
-            sources = [(name, _cleaned(name, data)) for name, data in sources]
+            sources = [(name, cleaned(name, data)[0]) for name, data in sources]
         self._sources, self.made = sources, None
         self.found = examine(sources)
         self.fill()
@@ -192,8 +191,8 @@ class Inspector(Panel):
         """The texts without names, each as a file to be saved; a table's bytes have none."""
         links = []
         for name, data in self._sources:
-            if not _is_table(data):
-                text, counts = clean(text_of(data, name)[0] if isinstance(data, bytes) else data)
+            text, counts = cleaned(name, data)
+            if isinstance(text, str):
                 gone = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items())) or "nothing was left"
                 links.append(saving(f"clean-{name.rpartition('/')[2]}.txt".replace(".txt.txt", ".txt"), text.encode(),
                                     "text/plain") + line(f"taken out: {gone}", "muted"))
@@ -209,19 +208,8 @@ class Inspector(Panel):
         """Nothing of it follows the machine."""
 
 
-def _cleaned(name: str, data: bytes | str) -> bytes | str:
-    """A text without names; the bytes of a table as they are."""
-    if _is_table(data):
-        return data
-    return clean(text_of(data, name)[0] if isinstance(data, bytes) else data)[0]
-
-
 def _several(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _is_table(data: bytes | str) -> bool:
-    return isinstance(data, bytes) and data[:4] in (b"DMAR", b"APIC", b"IVRS")
 
 
 def _label(fault: Fault) -> str:

@@ -12,18 +12,16 @@ from typing import Any
 
 from vsim.findings.assumed import WORD
 from vsim.findings.catalogue import Examined, examine
-from vsim.findings.clean import clean
+from vsim.findings.clean import cleaned
 from vsim.findings.paste import gather
 from vsim.findings.rebuild import rebuild, replay
 from vsim.findings.tell import machine
 from vsim.layouts.bits import bdf_text
-from vsim.readers.pieces import text_of
 from widgets.report.page import page
 from widgets.report.paper import Cell, Heading, Part, Points, Words, grid
 
 MAX_ROWS = 500
 """Rows of a table."""
-_TABLES = (b"DMAR", b"APIC", b"IVRS")
 
 
 def read(names: list[str]) -> Examined:
@@ -32,11 +30,7 @@ def read(names: list[str]) -> Examined:
 
 
 def _examined(sources: Iterable[tuple[str, bytes | str]]) -> Examined:
-    def cleaned(name: str, data: bytes | str) -> bytes | str:
-        if isinstance(data, bytes) and data[:4] in _TABLES:
-            return data
-        return clean(text_of(data, name)[0] if isinstance(data, bytes) else data)[0]
-    return examine((os.path.basename(name), cleaned(name, data)) for name, data in sources)
+    return examine((os.path.basename(name), cleaned(name, data)[0]) for name, data in sources)
 
 
 def report(lab: Any) -> str:

@@ -10,6 +10,7 @@ import pytest
 from tests.places import A_REAL_LINUX, ROOT, real_files
 from tests.vsim.findings.machine_texts import machine, row, table
 from vsim.cli.main import main
+from vsim.domain import acpi
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.history import whole
 
@@ -117,6 +118,14 @@ def test_clean_changes_nothing_that_is_read(folder):
     assert main(["read", str(folder), "--clean", str(out)]) == 0
     again = examine([(path.name, path.read_bytes()) for path in sorted(out.iterdir())])
     assert len(again.pasted.pieces) == 10 and again.findings == ()
+
+
+@pytest.mark.parametrize("signature", acpi.SIGNATURES)
+def test_clean_leaves_the_bytes_of_a_table_as_they_are(signature, tmp_path, capsys):
+    data = signature + (44).to_bytes(4, "little") + bytes(range(0xE0, 0x100)) + b"a@b."
+    (tmp_path / "table").write_bytes(data)
+    assert main(["read", str(tmp_path / "table"), "--clean", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_bytes() == data and "removed nothing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", real_files("debugfs-irq/laptop-vmd/*.txt"))

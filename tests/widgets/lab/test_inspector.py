@@ -9,10 +9,14 @@ import pytest
 from tests.places import DATA
 from tests.vsim.findings.machine_texts import CPUS, NIC, machine
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
+from vsim.domain.acpi import dmar_of, hpet_of, madt_of
 from vsim.findings.rebuild import replay
 from vsim.readers.pieces import PieceError
+from vsim.state.arrays import Machine
+from vsim.state.profile import profile
 from vsim.state.trace import Act
 from widgets.lab import Inspector, Lab
+from widgets.report import dumped
 
 TEXTS = list(machine().items())
 FAULTS = ("faults", FAULT.format("01:00.0", 0x33, *ABSENT) + FAULT.format("00:1c.0", 0, *SOURCE))
@@ -151,6 +155,18 @@ def test_addresses_of_people_go_before_anything_is_read():
     panel.box.value = "Nov 30 21:00:00 alices-laptop kernel: DMAR: DRHD base: 0x000000fed90000 flags: 0x1 10.1.2.3\n"
     panel.guarded(panel.read)
     assert "alices-laptop" not in repr(panel.found) and "10.1.2.3" not in repr(panel._sources)
+
+
+@pytest.mark.parametrize("table_of", [dmar_of, madt_of, hpet_of])
+def test_the_bytes_of_a_table_are_read_where_names_go_out_of_texts(table_of, tmp_path):
+    data = table_of(Machine(profile("spec").with_options(hpet_timers=3), vcpus=2))
+    panel = Inspector()
+    panel.files.value = ({"name": "table.dat", "type": "", "size": len(data), "content": data, "last_modified": NOW},)
+    assert panel.clean.value and "a table&#x27;s bytes" in panel.pieces.value
+    panel.cleaned.click()
+    assert panel.saved.value == "", "there are no names to take out of it"
+    (tmp_path / "table.dat").write_bytes(data)
+    assert [each.kind for each in dumped.read([str(tmp_path)]).pasted.pieces] == ["tables"]
 
 
 def test_the_example_of_the_lesson_has_one_mistake_seen_from_two_sides():
