@@ -9,7 +9,7 @@ import pytest
 from tests.places import DATA
 from tests.vsim.findings.machine_texts import CPUS, NIC, machine
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
-from vsim.domain.acpi import dmar_of, hpet_of, madt_of
+from vsim.domain.acpi import hpet_of, madt_of
 from vsim.findings.rebuild import replay
 from vsim.readers.pieces import PieceError
 from vsim.state.arrays import Machine
@@ -157,7 +157,7 @@ def test_addresses_of_people_go_before_anything_is_read():
     assert "alices-laptop" not in repr(panel.found) and "10.1.2.3" not in repr(panel._sources)
 
 
-@pytest.mark.parametrize("table_of", [dmar_of, madt_of, hpet_of])
+@pytest.mark.parametrize("table_of", [madt_of, hpet_of])
 def test_the_bytes_of_a_table_are_read_where_names_go_out_of_texts(table_of, tmp_path):
     data = table_of(Machine(profile("spec").with_options(hpet_timers=3), vcpus=2))
     panel = Inspector()
