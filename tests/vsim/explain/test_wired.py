@@ -59,8 +59,8 @@ def test_the_way_of_a_line_in_sentences():
     assert told(rig, c.Isa(4, 1)).sentences[:3] == (
         "The line of IRQ 4 goes up at 8259 0.",
         "The 8259 pair raises INTR for IRQ 4, at LINT0 of every local APIC; vCPUs that take it as ExtINT: 1.",
-        "LINT0 of vLAPIC 0 (APIC ID 0) rises, programmed as ExtINT: the vCPU is asked to fetch a vector from the 8259 "
-        "(INTA).")
+        "LINT0 of vLAPIC 0 (APIC ID 0x0) rises, programmed as ExtINT: the vCPU is asked to fetch a vector from the "
+        "8259 (INTA).")
     m = rig.m.copy()
     said = [say(m, event) for event in rig.do(c.Acknowledge(0))]
     assert said[:2] == [
@@ -86,7 +86,7 @@ def test_a_pin_in_a_sentence(register, value, pin, text):
     rig = Rig(vcpus=1)
     rig.do(c.ApicWrite(0, register, value))
     event = rig.do(c.Lint(0, pin, 1))[0]
-    assert say(rig.m, event) == f"LINT{pin} of vLAPIC 0 (APIC ID 0) rises, {text}"
+    assert say(rig.m, event) == f"LINT{pin} of vLAPIC 0 (APIC ID 0x0) rises, {text}"
 
 
 @pytest.mark.parametrize("act", [Act.INTR, Act.LINT, Act.INTA, Act.PIC_ENDED])
