@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import chain, count
 from pathlib import Path
 
 FOLDER = "vsim-recordings"
@@ -22,7 +24,8 @@ lab"""
 def notebook(file: Path, folder: Path) -> Path:
     """The notebook of a recording, in `folder`; one that is there already is somebody's work and stays.
 
-    RecordingError, with its line, for a file that is no recording.
+    Where it is that of another recording of the same name, this one's has a number behind its name. RecordingError,
+    with its line, for a file that is no recording.
     """
     import nbformat.v4 as v4
     from nbformat import write
@@ -31,10 +34,17 @@ def notebook(file: Path, folder: Path) -> Path:
 
     run = recording.load(file)
     last = run.moments[-1].us / 1e6 if run.moments else 0.0
-    place = folder / f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.ipynb"
+    path, name = str(file.resolve()), file.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".recording")
+    places = (folder / f"{name}{again}.ipynb" for again in chain([""], (f"-{number}" for number in count(2))))
+    place = next(each for each in places if not each.exists() or _opens(each, path))
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
         cells = [v4.new_markdown_cell(TEXT.format(vcpus=run.vcpus, seconds=last, moments=len(run.moments)), id="text"),
-                 v4.new_code_cell(CODE.format(path=str(file.resolve())), id="code")]
+                 v4.new_code_cell(CODE.format(path=path), id="code")]
         write(v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), place)
     return place
+
+
+def _opens(book: Path, path: str) -> bool:
+    """Whether a notebook names a recording."""
+    return json.dumps(repr(path), ensure_ascii=False)[1:-1] in book.read_text(encoding="utf-8", errors="replace")
