@@ -12,6 +12,7 @@ In the order in which to read them; a module imports only from those above it:
     catalogue    all of them, on a paste
     tell         for people, and as JSON values
     assumed      what no text says of a rebuilt machine, by element
+    pins         redirection entries as Xen and QEMU print them
     chips        its I/O APICs and its HPET
     rebuild      a machine from what was dumped, and a fault line sent again
     compare      two pastes, aligned by what they mean

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from vsim.findings.assumed import Assumed, device, ioapic
 from vsim.findings.chain import entry_of
 from vsim.findings.picture import IoApic, Picture, Side
+from vsim.findings.pins import Pin, pins
+from vsim.layouts.formats import RTE_REMAP
 from vsim.readers.pieces import Remark
 from vsim.state.profile import IOAPIC_WINDOW, MOST_IOAPICS, Options
 
@@ -44,7 +46,8 @@ class Chip(NamedTuple):
 
 def chips(p: Picture, assumed: Assumed, left: list[Remark]) -> list[Chip]:
     """The I/O APICs by their first line; always at least one. What is left out goes to `left`."""
-    known = _fitting(_known(p), left)
+    dumped = pins(p)
+    known = _fitting(_known(p, dumped), left)
     out: list[Chip] = []
     for place, each in enumerate(known):
         after = known[place + 1].gsi if place + 1 < len(known) else MOST_LINES
@@ -55,25 +58,28 @@ def chips(p: Picture, assumed: Assumed, left: list[Remark]) -> list[Chip]:
                      for one in known[place:]]
             break
         assumed.names[ioapic(first)] = f"I/O APIC {each.id}" if each.id >= 0 else "the first I/O APIC"
-        pins = _pins(p, each, first, room, place + 1 < len(known), assumed)
-        if each.pins > pins:
-            left.append(_out(each, f"a machine has {MOST_PINS} pins at most", f"pins {pins} to {each.pins - 1} of "))
+        count = _count(p, each, dumped, first, room, place + 1 < len(known), assumed)
+        if each.pins > count:
+            left.append(_out(each, f"a machine has {MOST_PINS} pins at most", f"pins {count} to {each.pins - 1} of "))
         window = _window(each, first, [one.window for one in out], assumed, left)
         if each.id < 0:
             assumed.add("that it is there: no text names the I/O APIC of the first lines", [ioapic(first)])
         elif each.id not in p.ioapics or p.ioapics[each.id].gsi < 0:
             assumed.add(f"it begins with line {each.gsi}", [ioapic(first)])
-        out.append(Chip(each.id, window, each.gsi, first, pins, _sid(p, each, len(p.ioapics), first, assumed)))
+        sid = _sid(p, each, dumped, len(p.ioapics), first, assumed)
+        out.append(Chip(each.id, window, each.gsi, first, count, sid))
     return out
 
 
-def _known(p: Picture) -> list[IoApic]:
+def _known(p: Picture, dumped: dict[tuple[int, int], Pin]) -> list[IoApic]:
     """Those that a text names, by their first lines; one without a line comes behind all others."""
     nowhere = Side("", 0, "")
     found = dict(p.ioapics)
     for one in p.interrupts:
         if one.pin is not None:
             found.setdefault(one.pin[0], IoApic(one.pin[0], -1, Side(one.file, one.line, f"interrupt {one.irq}")))
+    for pin in dumped.values():
+        found.setdefault(pin.ioapic, IoApic(pin.ioapic, -1, pin.side))
     known = sorted((each for each in found.values() if each.gsi >= 0), key=lambda each: (each.gsi, each.id))
     loose = sorted(each for each in found.values() if each.gsi < 0)
     if not known and loose:
@@ -107,15 +113,16 @@ def _out(each: IoApic, why: str, what: str = "") -> Remark:
                   f"left out of the machine: {what}I/O APIC {each.id}: {why}")
 
 
-def _pins(p: Picture, each: IoApic, first: int, room: int, more: bool, assumed: Assumed) -> int:
+def _count(p: Picture, each: IoApic, dumped: dict[tuple[int, int], Pin], first: int, room: int, more: bool,
+           assumed: Assumed) -> int:
     """How many pins one has: as a text says, else up to the next one's first line, else as many as are named."""
     if each.pins > 0:
         return min(each.pins, room)
-    named = [one.pin[1] + 1 for one in p.interrupts if one.pin and one.pin[0] == each.id]
-    pins = room if more else min(room, max([PINS, *named]))
-    assumed.add(f"its last pin is {pins - 1}" + (" (the next I/O APIC has the next line)" if more else ""),
+    named = [pin + 1 for number, pin in (*dumped, *(one.pin for one in p.interrupts if one.pin)) if number == each.id]
+    count = room if more else min(room, max([PINS, *named]))
+    assumed.add(f"its last pin is {count - 1}" + (" (the next I/O APIC has the next line)" if more else ""),
                 [ioapic(first)])
-    return pins
+    return count
 
 
 def _window(each: IoApic, first: int, taken: list[int], assumed: Assumed, left: list[Remark]) -> int:
@@ -133,7 +140,8 @@ def _window(each: IoApic, first: int, taken: list[int], assumed: Assumed, left: 
     return free
 
 
-def _sid(p: Picture, each: IoApic, count: int, first: int, assumed: Assumed) -> int:
+def _sid(p: Picture, each: IoApic, dumped: dict[tuple[int, int], Pin], count: int, first: int,
+         assumed: Assumed) -> int:
     """The requester id of one: from its scope, else from an entry that one of its pins has, else the usual one."""
     rid = p.requesters.get(("ioapic", each.id), (-1, None))[0]
     if rid < 0 and count < 2:
@@ -142,6 +150,11 @@ def _sid(p: Picture, each: IoApic, count: int, first: int, assumed: Assumed) -> 
         own = (entry_of(p, one, one.entry) for one in p.interrupts
                if one.pin and one.pin[0] == each.id and one.entry is not None)
         rid = next((entry.fields["sid"] for entry in own if entry), -1)
+    if rid < 0:
+        asked = {RTE_REMAP.split(one.word)["handle"] for one in dumped.values()
+                 if one.ioapic == each.id and one.remapped}
+        sids = {one.fields["sid"] for one in p.entries.values() if one.index in asked and one.fields["svt"] == 1}
+        rid = sids.pop() if len(sids) == 1 else -1
     if rid < 0:
         rid = Options().ioapic_sid
         assumed.add("its requester id", [ioapic(first)])

@@ -343,6 +343,14 @@ def _xen_table(p: Picture, record: Any) -> None:
         p.pins.append(record)
 
 
+def _xen_irq(p: Picture, record: Any) -> None:
+    if isinstance(record, xen_irqs.Pin):
+        p.pins.append(record)
+    elif isinstance(record, xen_irqs.IoApic):
+        side = Side(record.file, record.line, f"Xen prints I/O APIC {record.number}")
+        _ioapic(p, IoApic(record.number, -1, side, pins=record.pins))
+
+
 def _boot(p: Picture, record: Any) -> None:
     if isinstance(record, linux_boot.Unit):
         unit = p.unit(f"dmar{record.number}" if record.number is not None else "", record.base)
@@ -460,6 +468,6 @@ _TAKERS: dict[str, Callable[[Picture, Any], None]] = {
     "linux interrupts": _interrupt, "linux vectors": _vectors,
     "linux faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
     "xen faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
-    "xen interrupts": lambda p, record: p.pins.append(record) if isinstance(record, xen_irqs.Pin) else None,
+    "xen interrupts": _xen_irq,
     "qemu monitor": lambda p, record: p.lapics.append(record) if isinstance(record, qemu_monitor.Lapic) else None,
 }

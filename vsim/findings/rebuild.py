@@ -16,17 +16,19 @@ from dataclasses import dataclass, field, replace
 
 from vsim.devices import viommu, vlapic
 from vsim.domain.buses import bridge_function
-from vsim.findings.assumed import Assumed, device, vcpus
+from vsim.findings.assumed import Assumed, device, ioapic, vcpus
 from vsim.findings.assumed import units as unit_nodes
 from vsim.findings.chain import destinations, index_of, live, side_of
 from vsim.findings.chips import Chip, chips, hpet
 from vsim.findings.picture import Picture, Unit
+from vsim.findings.pins import DEST_MOST, Pin, asking, entry_of, pins, plain, reached
 from vsim.guest.cpu import Cpu
 from vsim.guest.irq import Interrupts
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE, RTE, RTE_REMAP, Reason, remap_message
 from vsim.layouts.registers import ECAP, GCMD, IRTA, OFFSET
 from vsim.machine import step
+from vsim.readers import ranges
 from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.linux_faults import Fault
 from vsim.readers.lspci import Host
@@ -73,9 +75,11 @@ class Rebuilt:
 
 
 def rebuild(picture: Picture) -> Rebuilt:
-    """The machine that a picture shows. ValueError when it shows neither a processor nor a unit nor a function."""
-    if not (picture.cpus or picture.counts or picture.units or picture.entries or picture.functions or picture.faults):
-        raise ValueError("the texts show no processor, unit, entry, function or fault: there is no machine to build")
+    """The machine that a picture shows. ValueError when it shows neither a processor nor a unit, function or pin."""
+    if not (picture.cpus or picture.counts or picture.units or picture.entries or picture.functions or picture.faults
+            or pins(picture)):
+        raise ValueError("the texts show no processor, unit, entry, function, pin or fault: there is no machine to "
+                         "build")
     assumed, left = Assumed(), list[Remark]()
     if picture.ivrs:
         table, side = picture.ivrs
@@ -136,6 +140,7 @@ def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
         wanted = max([1, *(each.count for each in p.counts), *(each.online for each in p.matrices),
                       *(1 + each.cpu for each in p.interrupts if each.cpu is not None)])
         named = set[int]().union(*(destinations(p, entry) or () for entry in p.entries.values()))
+        named |= reached(p)
         ids += sorted(each for each in named if each not in ids and each < 1 << 20)[:MAX_VCPUS]
         ids += [number for number in range(wanted) if number not in ids][:max(0, wanted - len(ids))]
     found = tuple(ids[:MAX_VCPUS]) or (0,)
@@ -326,9 +331,13 @@ def _program(built: Rebuilt, p: Picture) -> None:
     interrupts = Interrupts(Cpu(issue), bus)
     messages: dict[int, dict[int, tuple[int, int]]] = {}
     unsaid: Counter[int] = Counter()
+    dumped = pins(p)
+    by_linux = {each.pin for each in live(p) if each.pin is not None}
+    _dumped_pins(built, p, [each for key, each in dumped.items() if each.held or key not in by_linux], issue)
     for each in live(p):
         if each.pin is not None:
-            _pin(built, machine, each, issue)
+            if each.pin not in dumped or not dumped[each.pin].held:
+                _pin(built, machine, each, issue)
         elif each.rid and (index := index_of(each)) is not None:
             if (why := _no_message(bus, each)):
                 built.left.append(Remark(each.file, each.line, 1, f"left out of the machine: {side_of(each).text}: "
@@ -376,6 +385,43 @@ def _pin(built: Rebuilt, m: Machine, each: Interrupt, issue: Callable[[c.Command
     built.left.append(Remark(each.file, each.line, 1, f"left out of the machine: pin {pin} of I/O APIC {number} "
                                                       f"(irq {each.irq}): {why}"))
     return None
+
+
+def _dumped_pins(built: Rebuilt, p: Picture, dumped: list[Pin], issue: Callable[[c.Command], list[Event]]) -> None:
+    """Write redirection entries as they were printed; what of them is assumed, and what finds no place, is told."""
+    lost: dict[tuple[int, str], list[Pin]] = {}
+    assumed: dict[tuple[Chip, str], list[int]] = {}
+    for each in dumped:
+        own = next((one for one in built.chips if one.id == each.ioapic), None)
+        entry = None if own is None or each.held else entry_of(p, each, own.sid)
+        why = ""
+        if own is None:
+            why = f"the machine has no I/O APIC {each.ioapic}"
+        elif each.pin >= own.pins:
+            why = f"{own.name} has {own.pins} pins"
+        elif not each.held and entry is None and each.dest > DEST_MOST:
+            why = f"no text shows the entry that it asks for, and without one destinations end at {DEST_MOST}"
+        else:
+            if not each.held and not plain(p):
+                what = "that it asks for the entry with the vector that Xen prints" if entry else \
+                    "that nothing remaps it (Xen prints it as if so)"
+                assumed.setdefault((own, what), []).append(each.pin)
+            if RTE.split(each.word)["irr"]:
+                why = "a write does not set its remote IRR"
+            _write_pin(issue, own.window, each.pin, asking(each, entry.index) if entry else each.word)
+        if why:
+            lost.setdefault((each.ioapic, why), []).append(each)
+    for (own, what), numbers in assumed.items():
+        built.assumed.add(f"{_pins_text(numbers)}: {what}", [ioapic(own.first)])
+    for (number, why), some in lost.items():
+        side = some[0].side
+        built.left.append(Remark(side.file, side.line, 1, "left out of the machine: "
+                                 f"{_pins_text([each.pin for each in some])} of I/O APIC {number}: {why}"))
+
+
+def _pins_text(numbers: list[int]) -> str:
+    """Pins in words: "pin 4", "pins 0, 16-21"."""
+    return f"pin{'s' if len(numbers) > 1 else ''} " + ranges.text(ranges.of(numbers)).replace(",", ", ")
 
 
 def _write_pin(issue: Callable[[c.Command], list[Event]], window: int, pin: int, entry: int) -> None:
