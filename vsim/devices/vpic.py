@@ -8,7 +8,9 @@ An input has to stay up until it is acknowledged, whether edges or levels count;
 IRQ 7, and 15 for the second, without an in-service bit (Intel386 EX manual, 9.4.3). How that comes about is a choice
 here: INT, once up, stays up until an INTA, though its request has gone. In Xen (vpic.c) it falls with its request, and
 there are no such interrupts. In QEMU (i8259.c) an edge stays requested when its line falls: a timer's pulse is taken
-behind its end; what is masked is withdrawn, but the cascade stays requested at the first one, which gives IRQ 15.
+behind its end; what is masked is withdrawn, but the cascade stays requested at the first one, which gives IRQ 15. In
+special fully nested mode a cascade in service holds back nothing there, and in special mask mode an EOI that names no
+input may end a masked one. Xen's poll word (without bit 7, both controllers at once) is not modelled.
 """
 
 from __future__ import annotations
@@ -43,18 +45,26 @@ def ranked(m: Machine, chip: int) -> list[int]:
     return [lowest + 1 + place & 7 for place in range(8)]
 
 
+def blocking(m: Machine, chip: int, asked: int) -> int:
+    """The inputs in service that hold back what is asked for (a bit for each input): themselves, and all below them."""
+    at = PIC_BYTES * chip
+    out = m.pic[at + Pic.ISR]
+    if m.pic[at + Pic.SPECIAL]:
+        out &= ~m.pic[at + Pic.IMR]
+    if not chip and get(m.pic[at + Pic.ICW4], ICW4.sfnm):
+        out &= ~((0xFF if m.profile.options.pic == "qemu" else asked) & 1 << CASCADE)
+    return out
+
+
 def first(m: Machine, chip: int) -> int:
     """The input of an 8259 that may interrupt now, -1 for none: requested, not masked, above all in service."""
     at = PIC_BYTES * chip
     if m.pic[at + Pic.STEP] != PIC_READY:
         return -1
-    asked, blocking = m.pic[at + Pic.IRR] & ~m.pic[at + Pic.IMR], m.pic[at + Pic.ISR]
-    if m.pic[at + Pic.SPECIAL]:
-        blocking &= ~m.pic[at + Pic.IMR]
-    if not chip and get(m.pic[at + Pic.ICW4], ICW4.sfnm):
-        blocking &= ~(asked & 1 << CASCADE)
+    asked = m.pic[at + Pic.IRR] & ~m.pic[at + Pic.IMR]
+    blocked = blocking(m, chip, asked)
     for irq in ranked(m, chip):
-        if blocking >> irq & 1:
+        if blocked >> irq & 1:
             return -1
         if asked >> irq & 1:
             return irq
@@ -70,8 +80,11 @@ def request(m: Machine) -> int:
     return 8 + behind if behind >= 0 else 8 + SPURIOUS
 
 
-def _by_level(m: Machine, at: int) -> bool:
-    return bool(get(m.pic[at + Pic.ICW1], ICW1.ltim)) and m.profile.options.pic != "xen"
+def _levels(m: Machine, at: int) -> int:
+    """The inputs whose level counts, a bit for each: in Xen the cascade alone, whatever ICW1 says (its `elcr`)."""
+    if m.profile.options.pic == "xen":
+        return 0 if at else 1 << CASCADE
+    return 0xFF if get(m.pic[at + Pic.ICW1], ICW1.ltim) else 0
 
 
 def _input(m: Machine, at: int, irq: int, level: int) -> None:
@@ -80,7 +93,7 @@ def _input(m: Machine, at: int, irq: int, level: int) -> None:
     was = m.pic[at + Pic.LINES]
     m.pic[at + Pic.LINES] = was | bit if level else was & ~bit
     if not level:
-        if m.profile.options.pic != "qemu" or _by_level(m, at):
+        if m.profile.options.pic != "qemu" or _levels(m, at):
             m.pic[at + Pic.IRR] &= ~bit
     elif not was & bit:
         m.pic[at + Pic.IRR] |= bit
@@ -146,8 +159,7 @@ def _initialize(m: Machine, at: int, value: int) -> None:
         m.pic[at + place] = 0
     m.pic[at + Pic.LINES], m.pic[at + Pic.ICW1] = lines, value
     m.pic[at + Pic.STEP], m.pic[at + Pic.LOWEST] = 2, 7
-    if _by_level(m, at):
-        m.pic[at + Pic.IRR] = lines
+    m.pic[at + Pic.IRR] = lines & _levels(m, at)
 
 
 def _write_odd(m: Machine, at: int, value: int) -> None:
@@ -185,7 +197,8 @@ def _write_ocw2(m: Machine, chip: int, value: int) -> None:
     if command == 2:
         return
     if command in (1, 5):
-        serving = m.pic[at + Pic.ISR] & ~(m.pic[at + Pic.IMR] if m.pic[at + Pic.SPECIAL] else 0)
+        special = m.pic[at + Pic.SPECIAL] and m.profile.options.pic != "qemu"
+        serving = m.pic[at + Pic.ISR] & ~(m.pic[at + Pic.IMR] if special else 0)
         irq = next((each for each in ranked(m, chip) if serving >> each & 1), -1)
     if irq >= 0 and command != 6:
         m.pic[at + Pic.ISR] &= ~(1 << irq)
@@ -218,13 +231,17 @@ def after_read(m: Machine, port: int) -> None:
 
 
 def _acknowledge(m: Machine, chip: int) -> int:
-    """An 8259 sees an INTA: its first request goes into service. The input, `SPURIOUS` when there is none any more."""
+    """An 8259 sees an INTA: its first request goes into service. The input, `SPURIOUS` when there is none any more.
+
+    INT falls, so that what waits behind at the second is an edge for the first one; in QEMU and Xen it stays up.
+    """
     at, irq = PIC_BYTES * chip, first(m, chip)
     m.pic[at + Pic.OUT] = 0
+    if chip and m.profile.options.pic == "datasheet":
+        _input(m, _FIRST, CASCADE, 0)
     if irq < 0:
         return SPURIOUS
-    if not _by_level(m, at):
-        m.pic[at + Pic.IRR] &= ~(1 << irq)
+    m.pic[at + Pic.IRR] &= ~(1 << irq) | _levels(m, at)
     if not get(m.pic[at + Pic.ICW4], ICW4.aeoi):
         m.pic[at + Pic.ISR] |= 1 << irq
     elif m.pic[at + Pic.ROTATES]:

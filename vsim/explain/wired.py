@@ -48,9 +48,8 @@ def _of_chip(m: Machine, chip: int, number: int) -> Iterator[WiredCheck]:
                      f"step != {PIC_READY}", "8259A ICW1", f"Software has not initialised {where}.")
     yield WiredCheck(f"{name}unmasked", not masks >> number & 1, (("imr", masks, "its mask"), ("input", number, "")),
                      "imr >> input & 1", "8259A OCW1", f"The input is masked in {where}.")
-    blocking = serving & ~(masks if m.pic[at + Pic.SPECIAL] else 0)
-    order = vpic.ranked(m, chip)
-    above = [each for each in order[:order.index(number) + 1] if blocking >> each & 1]
+    blocked, order = vpic.blocking(m, chip, 1 << number), vpic.ranked(m, chip)
+    above = [each for each in order[:order.index(number) + 1] if blocked >> each & 1]
     yield WiredCheck(f"{name}priority", not above, (("isr", serving, "in service"), ("input", number, "")),
                      "an input of the same or a higher priority is in service", "8259A fully nested mode",
                      f"{where[0].upper() + where[1:]} has the same or a more urgent input in service, not yet ended.")

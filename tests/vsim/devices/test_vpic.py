@@ -257,6 +257,35 @@ def test_automatic_eoi_leaves_nothing_in_service_and_may_rotate():
     assert byte(rig, 0, Pic.LOWEST) == 1
 
 
+@pytest.mark.parametrize("pic, then", [("datasheet", (0x29, 0)), ("qemu", None), ("xen", (0x29, 0))])
+def test_with_automatic_eoi_the_other_of_two_at_the_second_follows_but_in_qemu(pic, then):
+    rig = up(pair(icw4=3, pic=pic), 8, 9)
+    assert [take(rig), take(rig), take(rig)] == [(0x28, 0), then, None]
+
+
+@pytest.mark.parametrize("pic, irr", [("datasheet", 0), ("qemu", 0), ("xen", 4)])
+def test_an_initialization_forgets_the_cascade_unless_its_level_counts(pic, irr):
+    rig = up(pair(pic=pic), 9)
+    rig.do(c.PortWrite(0x20, 0x11))
+    assert byte(rig, 0, Pic.IRR) == irr
+
+
+@pytest.mark.parametrize("pic, then", [("datasheet", None), ("qemu", (0x24, 0)), ("xen", None)])
+def test_a_cascade_in_service_holds_back_what_is_less_urgent_but_in_qemu_fully_nested(pic, then):
+    rig = up(pair(icw4=0x11, pic=pic), 10)
+    take(rig)
+    assert take(up(rig, 4)) == then
+
+
+@pytest.mark.parametrize("pic, left", [("datasheet", 0x08), ("qemu", 0), ("xen", 0x08)])
+def test_an_eoi_without_a_name_passes_over_what_is_masked_but_in_qemu(pic, left):
+    rig = up(pair(pic=pic), 3)
+    take(rig)
+    for port, byte_ in ((0x21, 0x08), (0x20, 0x68), (0x20, 0x20)):
+        rig.do(c.PortWrite(port, byte_))
+    assert byte(rig, 0, Pic.ISR) == left
+
+
 def test_reads_show_irr_isr_and_the_mask():
     rig = up(pair(), 3)
     take(rig)

@@ -26,6 +26,8 @@ def told(rig, command):
     (lambda: serving(3), 4, "first-priority", "8259A fully nested mode"),
     (lambda: serving(9), 10, "second-priority", "8259A fully nested mode"),
     (lambda: serving(3, mask=0x08), 4, None, ""),
+    (lambda: serving(10, icw4=0x11), 8, None, ""), (lambda: serving(10, icw4=0x11), 11, "second-priority",
+                                                   "8259A fully nested mode"),
     (lambda: pair(lint0=0x10700), 4, "lint0-unmasked", "SDM 11.5.1"),
     (lambda: pair(lint0=0x31), 4, "lint0-extint", "MP 3.6.2.2"),
     (lambda: pair(), 4, None, ""), (lambda: pair(), 9, None, ""),
@@ -44,9 +46,9 @@ def test_the_check_that_holds_a_line_back(rig, irq, name, read):
     assert f"Check {name} ({read}): {end.sentence}" in found.sentences
 
 
-def serving(irq, mask=0):
-    """A pair with an input in service; mask: in special mask mode, at the first one."""
-    rig = up(pair(), irq)
+def serving(irq, mask=0, icw4=1):
+    """A pair with an input in service; mask: in special mask mode, at the first one; icw4: of both, 11h nests fully."""
+    rig = up(pair(icw4=icw4), irq)
     rig.do(c.Acknowledge(0))
     if mask:
         rig.do(c.PortWrite(0x21, mask))
