@@ -507,7 +507,8 @@ def _port_read(m: Machine, command: c.PortRead) -> None:
     """Ports that nothing answers at read all ones."""
     answers = _port_answers(m, command.port, 0xFF)
     value, before = vpic.value(m, command.port) if answers else 0xFF, m.intr
-    m.emit(node(Kind.VPIC, command.port >> 7 & 1), Act.READ, command.port, value, 1)
+    here = node(Kind.VPIC, vpic.chip_of(command.port)) if answers else node(Kind.QEMU)
+    m.emit(here, Act.READ, command.port, value, 1)
     if answers:
         vpic.after_read(m, command.port)
         _follow_intr(m, before)

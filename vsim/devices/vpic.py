@@ -34,6 +34,11 @@ def answers(m: Machine) -> bool:
     return m.profile.options.domain_type == "hvm"
 
 
+def chip_of(port: int) -> int:
+    """Which 8259, 0 or 1, one of `PORTS` belongs to."""
+    return PORTS.index(port) >> 1
+
+
 def ready(m: Machine) -> bool:
     """Whether the first one has had its initialization words."""
     return m.pic[_FIRST + Pic.STEP] == PIC_READY
@@ -136,7 +141,7 @@ def line(m: Machine, irq: int, level: int) -> None:
 
 def write(m: Machine, port: int, value: int) -> None:
     """A byte to one of `PORTS`."""
-    chip = PORTS.index(port) >> 1
+    chip = chip_of(port)
     at = PIC_BYTES * chip
     m.emit(node(Kind.VPIC, chip), Act.WRITTEN, port, value, 1)
     if port & 1:
@@ -209,7 +214,7 @@ def _write_ocw2(m: Machine, chip: int, value: int) -> None:
 
 def value(m: Machine, port: int) -> int:
     """What a read of one of `PORTS` gives: the mask at the odd ones; IRR or ISR at the even ones; or the poll word."""
-    chip = PORTS.index(port) >> 1
+    chip = chip_of(port)
     at = PIC_BYTES * chip
     shown = m.pic[at + Pic.SHOWN]
     if shown & 2:
@@ -220,7 +225,7 @@ def value(m: Machine, port: int) -> int:
 
 def after_read(m: Machine, port: int) -> None:
     """A read in poll mode acknowledges the input that it showed."""
-    chip = PORTS.index(port) >> 1
+    chip = chip_of(port)
     if m.pic[PIC_BYTES * chip + Pic.SHOWN] & 2:
         m.pic[PIC_BYTES * chip + Pic.SHOWN] &= 1
         _acknowledge(m, chip)

@@ -327,6 +327,7 @@ def test_other_ports_are_nobodys(port):
     rig = pair()
     assert acts(rig.do(c.PortWrite(port, 5))) == [("DROPPED", 5, port, 5)]
     assert read(rig, port) == 0xFF
+    assert {event.node >> 24 for event in rig.do(c.PortRead(port))} == {Kind.QEMU}
 
 
 def test_a_pvh_domain_has_no_8259():
