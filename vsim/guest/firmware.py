@@ -29,7 +29,9 @@ def controllers(bases: tuple[int, int] = BASES, irqs: tuple[int, ...] = ()) -> l
 
 
 def masks(irqs: tuple[int, ...] = ()) -> list[c.Command]:
-    """Mask all lines but these; with one of the second 8259 the cascade is open, too."""
+    """Mask all lines but these, 0 to 15, else ValueError; with one of the second 8259 the cascade is open, too."""
+    if any(not 0 <= irq < 16 for irq in irqs):
+        raise ValueError(f"irqs is {irqs}; the limit of each is 15")
     opened = {*irqs, *((2,) if any(irq > 7 for irq in irqs) else ())}
     mask = sum(1 << irq for irq in range(16) if irq not in opened)
     return [c.PortWrite(PORTS[1], mask & 0xFF), c.PortWrite(PORTS[3], mask >> 8)]

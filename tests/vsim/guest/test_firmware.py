@@ -58,6 +58,12 @@ def test_vectors_begin_at_multiples_of_8(bases):
         firmware.controllers(bases)
 
 
+@pytest.mark.parametrize("irq", [-1, 16])
+def test_there_are_16_lines(irq):
+    with pytest.raises(ValueError, match=rf"irqs is \({irq},\); the limit of each is 15"):
+        firmware.masks((irq,))
+
+
 def test_undo_session_and_link_have_it_too():
     m = Machine(profile("spec"), vcpus=2, bus=Bus(()))
     commands = [*firmware.virtual_wire(m), c.Isa(1, 1), c.PortRead(0x20), c.Lint(1, 0, 1), c.Acknowledge(0)]
