@@ -22,16 +22,17 @@ from vsim.layouts.registers import (
     X2APIC_MSR,
 )
 from vsim.state import xen_quirks
-from vsim.state.arrays import LVTS, Apic, Machine
+from vsim.state.arrays import LVT_LINT0, LVTS, Apic, Machine
 from vsim.state.profile import LOWEST_IPI_SENT, LVT_KEPT
 from vsim.state.trace import Act, Kind, Warn, node
 
 _NAMES = {offset: name for offset, name, _, _, _ in APIC}
 _XAPIC_ACCESS = {offset: access for offset, _, access, _, _ in APIC}
 _X2APIC_ACCESS = {offset: access for offset, _, _, access, _ in APIC}
-_LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_LINT0": 3, "LVT_LINT1": 4, "LVT_ERROR": 5}
-_LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name[:3] == "LVT"}
 _LINTS = ("LVT_LINT0", "LVT_LINT1")
+_LVT_PLACE = {"LVT_TIMER": 0, "LVT_THERMAL": 1, "LVT_PERFORMANCE": 2, "LVT_ERROR": vlapic.LVT_ERROR_PLACE,
+              **{name: LVT_LINT0 + pin for pin, name in enumerate(_LINTS)}}
+_LVT_MASK = {name: layout.writable for _, name, _, _, layout in APIC if layout and name[:3] == "LVT"}
 _LOWEST_SENT = LOWEST_IPI_SENT | xen_quirks.LOWEST_IPI
 SELF, OTHERS = 1, 3
 """Shorthands of an ICR: the sender alone; all others. 2 is all of them."""

@@ -284,7 +284,7 @@ class DeviceError(Command):
         """As every command; and there are three ways."""
         Command.__post_init__(self)
         if self.how >= len(CHOICES["how"]):
-            raise ValueError(f"deverr.how is {self.how}; the limit is 0x2")
+            raise ValueError(f"deverr.how is {self.how}; the limit is {len(CHOICES['how']) - 1:#x}")
 
 
 @dataclass(frozen=True, slots=True)
