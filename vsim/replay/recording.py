@@ -182,7 +182,9 @@ def has_head(path: str | Path) -> bool:
 
 
 def _beginning(path: str | Path) -> str:
-    """The first characters of a file, unpacked, without blanks; "" of one that cannot be read."""
+    """The first characters of a file, unpacked, without blanks; "" of what cannot be read, or but once, as a pipe."""
+    if not Path(path).is_file():
+        return ""
     try:
         with open(path, "rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import pytest
 
@@ -124,3 +125,12 @@ def test_it_is_told_from_recorded_cases_by_how_it_begins(tmp_path, content, answ
 
 def test_what_is_not_there_is_no_recording(tmp_path):
     assert not recording.is_recording(tmp_path / "none")
+
+
+def test_a_pipe_is_not_looked_into():
+    out, into = os.pipe()
+    os.write(into, text(*ROWS, head=HEAD).encode())
+    os.close(into)
+    assert not recording.has_head(f"/dev/fd/{out}") and not recording.is_recording(f"/dev/fd/{out}")
+    with open(out) as left:
+        assert left.read() == text(*ROWS, head=HEAD)
