@@ -175,7 +175,10 @@ class OthersPanel(Panel):
             self.lab.issue(*word.writes(self.editor.value), name=f"write {word.name}")
 
     def draw(self, m: Machine, events: list[Event]) -> None:
-        """What the command would do now, and what the register holds."""
+        """What the command would do now, and what the register holds; bits that the reader changed stay as they are."""
         self._foretell()
         if self.editor is not None and self.word.value is not None:
-            self.editor.stored = self.words[self.word.value].value(m)
+            now, changed = self.words[self.word.value].value(m), self.editor.value != self.editor.stored
+            self.editor.stored = now
+            if not changed:
+                self.editor.value = now

@@ -90,6 +90,18 @@ def test_an_entry_of_the_second_io_apic_is_written_through_its_own_window(panel)
     assert "0x61" in panel.told.value
 
 
+def test_a_register_that_another_writes_is_shown_as_it_is_and_bits_that_are_being_edited_stay(panel):
+    stored = panel.words[panel.word.value].writes
+    panel.lab.issue(*stored(0x10055))
+    assert panel.editor.value == panel.editor.stored == 0x10055
+    panel.editor.value = 0x10066
+    panel.lab.issue(*stored(0x10077))
+    assert (panel.editor.value, panel.editor.stored) == (0x10066, 0x10077)
+    panel.editor.value = 0x10077
+    panel.lab.undo()
+    assert panel.editor.value == panel.editor.stored == 0x10055
+
+
 def test_a_timer_is_set_and_fires_when_time_passes(panel):
     for name, value in (("HPET timer 1: message", 0xFEE00000 << 32 | 0x51), ("HPET timer 1: comparator", 100),
                         ("HPET timer 1: configuration", 1 << 14 | 1 << 2), ("HPET: all of it", 1)):
