@@ -1,4 +1,4 @@
-"""The line above the bench: boot, fire, storm, undo and redo. Where the machine is in its history says the bar of time.
+"""The line above the bench: boot, fire, storm, undo and redo. The bar of time says where in its history the machine is.
 
 It is one line where there is room, and what it says never moves what is below: a storm's rate and length fold away, a
 sentence lies over the map until the next gesture.
