@@ -124,7 +124,8 @@ def test_a_notebook_is_printed_as_pdf(path, paper, tmp_path):
 
 SAYS = {
     "00_one_interrupt": [
-        "vLAPIC 287 (APIC ID 0x23e) accepts vector", "beyond the 8-bit destination", "accepted by vLAPIC 31",
+        "vLAPIC 287 (APIC ID 0x23e) accepts vector 0x4e", "handle=0x13", "vector=0x4e dst=0x23e",
+        "beyond the 8-bit destination", "accepted by vLAPIC 31",
         "✗ failed", "reason 0x25"],
     "02_edit_an_irte": [
         "accepts vector 0x55", "receive illegal (0xc)", "No local APIC matches destination 0xb (11)", "reason 0x22",

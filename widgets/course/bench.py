@@ -26,7 +26,12 @@ def _lab() -> Lab:
 
 
 def _draw_message(dice: random.Random) -> Numbers:
-    return {"message": dice.randrange(3, 60)}
+    """A message of which no two of the numbers are the same."""
+    while True:
+        message = dice.randrange(3, 60)
+        source = Edit(_lab(), CARD, message).source
+        if len({message, source.index, source.vcpu, _lab().machine.apic_id[source.vcpu], source.vector}) == 5:
+            return {"message": message}
 
 
 def _edit(numbers: Numbers) -> Edit:

@@ -86,14 +86,19 @@ class Kernel:
             self.lab.issue(commands.RamWrite(domain.DMAR_AT, table))
         return domain.DMAR_AT if table else 0
 
-    def affinity(self, source: Source, vcpu: int) -> str:
-        """Direct a source to a vCPU, as one gesture; "" or the guest's reason for a refusal. ValueError: no vCPU."""
+    def affinity(self, source: Source, vcpu: int, vector: int = -1) -> str:
+        """Direct a source to a vCPU, as one gesture; "" or the guest's reason for a refusal. ValueError: no vCPU.
+
+        vector: the one to have there, if it is free, which a line to send does not tell (its commands do); -1 for the
+        lowest free one.
+        """
         guest = self._booted()
         deed, name = self._move(guest, source, vcpu)
+        deed = deed if vector < 0 else ()
         with self.lab.gesture(name=name, deed=deed):
             self._note(guest)
             self._look_at_queue(guest)
-            refused = guest.affinity(source, vcpu)
+            refused = guest.affinity(source, vcpu, vector)
             self._note(guest)
         return refused
 

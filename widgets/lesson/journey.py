@@ -146,17 +146,20 @@ class Trial:
             raise ValueError(f"message is {message}; the limit for device {device} is {len(sources) - 1}")
         return sources[message]
 
-    def send(self, device: str | int, message: int = 0, vcpu: int = 0) -> Journey:
-        """Direct a message to a vCPU as the guest's kernel does, then let the device send it."""
+    def send(self, device: str | int, message: int = 0, vcpu: int = 0, vector: int = -1) -> Journey:
+        """Direct a message to a vCPU as the guest's kernel does, then let the device send it.
+
+        vector: the one to have there, if it is free; -1 for the lowest free one, as Linux takes it.
+        """
         source = self.source(device, message)
         bdf = parse_bdf(device) if isinstance(device, str) else device
-        refusal = self.guest.affinity(source, vcpu)
+        refusal = self.guest.affinity(source, vcpu, vector)
         if refusal:
             said = f"The guest's kernel does not direct it to vCPU {vcpu}: {refusal}.", "Nothing was sent."
             return Journey(self._scene(), f"refused by the kernel: {refusal}", said, refused=True)
         return self._go(commands.Intx(bdf, 1) if source.kind == "pin" else commands.Signal(bdf, source.number))
 
-    def live(self, device: str | int, message: int = 0, vcpu: int = 0) -> Any:
+    def live(self, device: str | int, message: int = 0, vcpu: int = 0, vector: int = -1) -> Any:
         """The live map of a domain of the same files, booted, with this one interrupt lit; a still without a kernel.
 
         ValueError as `send`, and when the guest's kernel does not direct it there.
@@ -167,7 +170,7 @@ class Trial:
         lab.boot()
         if lab.kernel.guest is None:
             raise ValueError("the guest did not boot")
-        refused = lab.kernel.affinity(lab.kernel.guest.sources[source.bdf][message], vcpu)
+        refused = lab.kernel.affinity(lab.kernel.guest.sources[source.bdf][message], vcpu, vector)
         if refused:
             raise ValueError(f"the guest's kernel does not direct it to vCPU {vcpu}: {refused}")
         lab.fire(source.bdf, source.number)

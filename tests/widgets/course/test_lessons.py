@@ -4,6 +4,7 @@ Each row: the exercise, a right answer and a wrong one from its numbers. Tell-ta
 """
 
 import struct
+from functools import cache
 
 import pytest
 
@@ -56,11 +57,16 @@ def scopes(numbers):
     return next((n for n, named in enumerate(numbers["named"]) if numbers["device"] in named), 2)
 
 
-def as_booted(numbers):
-    """The message's entry, and where it leads, read in the memory of a bench of the notebook's files."""
+@cache
+def bench():
     lab = Lab.from_config(DATA / "big.cfg", lspci=DATA / "big.lspci")
     lab.boot()
-    source = lab.kernel.guest.sources[0x28][numbers["message"]]
+    return lab
+
+
+def as_booted(numbers):
+    """The message's entry, and where it leads, read in the memory of a bench of the notebook's files."""
+    source = bench().kernel.guest.sources[0x28][numbers["message"]]
     return source.index, source.vcpu, source.vector
 
 
@@ -152,3 +158,10 @@ def test_a_unit_that_was_not_told_is_believed_to_know():
     several = [Quiz("02_edit_an_irte", f"student {who}") for who in range(20)]
     untold = next(quiz for quiz in several if not quiz.numbers("told")["told"])
     assert "(M7)" in untold.guess("told", untold.numbers("told")["second"]).text
+
+
+def test_no_two_numbers_of_an_interrupt_on_the_bench_are_the_same():
+    for who in range(30):
+        numbers = Quiz("01_the_bench", f"student {who}").numbers("entry")
+        index, vcpu, vector = as_booted(numbers)
+        assert len({numbers["message"], index, vcpu, 2 * vcpu, vector}) == 5

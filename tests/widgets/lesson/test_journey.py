@@ -221,3 +221,12 @@ def test_the_live_map_has_the_interrupt_that_was_asked_for(big):
 def test_a_live_map_of_what_the_kernel_refuses_says_why(plain):
     with pytest.raises(ValueError, match="does not direct it to vCPU 287: APIC ID 574 is beyond"):
         plain.live("00:05.0", 0, 287)
+
+
+def test_a_vector_of_choice_is_taken_there_and_a_used_one_is_not(big):
+    view = big.live("00:05.0", message=3, vcpu=287, vector=0x4E)
+    assert view.lab.kernel.guest.sources[0x28][3].vector == 0x4E
+    view.close()
+    sent = big.send("00:05.0", 3, 287, 0x4E)
+    assert sent.reached == (287,) and big.source("00:05.0", 3).vector == 0x4E
+    assert big.send("00:06.0", 0, 287, 0x4E).verdict == "refused by the kernel: vector 0x4e is not free on vCPU 287"
