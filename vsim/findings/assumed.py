@@ -35,8 +35,12 @@ class Assumed:
             self._of.setdefault(each, []).append(what)
 
     def of(self, element: int) -> tuple[str, ...]:
-        """What is assumed of an element."""
-        return tuple(self._of.get(element, ()))
+        """What is assumed of an element; of a pin what is of its I/O APIC."""
+        return tuple(self._of.get(self._element(element), ()))
+
+    def mark(self, element: int) -> str:
+        """What stands behind the name of an element: ", assumed", or "" where nothing is."""
+        return f", {WORD}" if self.of(element) else ""
 
     def words(self, element: int) -> str:
         """The same as one text, "" for nothing: "assumed: this; that"."""
@@ -50,7 +54,7 @@ class Assumed:
 
     def along(self, events: Iterable[Event]) -> tuple[str, ...]:
         """What is assumed of the elements that some events happened at, each told once with its element."""
-        nodes = dict.fromkeys(event.node for event in events)
+        nodes = dict.fromkeys(self._element(event.node) for event in events)
         return tuple(f"{self.named([each])}: {what}" for each in nodes for what in self.of(each))
 
     def __iter__(self) -> Iterator[str]:
@@ -72,6 +76,13 @@ class Assumed:
             else:
                 kinds.setdefault(each >> 24, []).append(each & 0xFFFFFF)
         return ", ".join([*said, *(_named(kind, numbers) for kind, numbers in kinds.items())])
+
+    def _element(self, place: int) -> int:
+        """The element that a node of an event is, or is a pin of."""
+        if place >> 24 != Kind.VIOAPIC:
+            return place
+        first = [each for each in {*self.names, *self._of} if each >> 24 == Kind.VIOAPIC and each <= place]
+        return max(first, default=place)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipywidgets as W
 
 from vsim.explain.sentences import MASKED, masked
-from vsim.findings.assumed import WORD, device
+from vsim.findings.assumed import device
 from vsim.layouts.bits import bdf_text
 from vsim.state.arrays import Machine
 from vsim.state.pci import Function
@@ -85,8 +85,7 @@ class Controls(Panel):
         (self._numbers.remove_class if self.fold.value else self._numbers.add_class)("vsim-folded")
 
     def _label(self, function: Function) -> str:
-        mark = f", {WORD}" if self.lab.assumed.of(device(function.bdf)) else ""
-        return f"{_label(function)[:-1]}{mark})"
+        return f"{_label(function)[:-1]}{self.lab.assumed.mark(device(function.bdf))})"
 
     def _chosen(self) -> None:
         if self.device.value is not None:

@@ -92,7 +92,8 @@ class Edit:
         mine = [event for event in events if event.serial == serial]
         self.taken = {number(event): event.index for event in takers(mine) if event.act != Act.SIGNALLED}
         self.lab.selection.serial = serial
-        told, drawn = explain_in(self.lab.history, serial), scene(self.lab.machine, self.lab.title)
+        told = explain_in(self.lab.history, serial)
+        drawn = scene(self.lab.machine, self.lab.title, assumed=self.lab.assumed)
         return Journey(drawn, told.verdict, told.sentences, told.checks, next(fold(drawn, mine), None),
                        tuple(self.taken))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from vsim.explain.sentences import MASKED
+from vsim.findings.assumed import WORD
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from widgets.map.scene import SLOTS, Scene, ends_at_unit, unit_of
@@ -128,7 +129,8 @@ def _entries(most: int, scene: Scene) -> list[tuple[str, str]]:
     far = [("far", f"no device reaches it: {beyond}")] if any(each > limit for each in scene["ids"]) else []
     heat = [("heat", f"deliveries, 0 to {most:,}")] if most else []
     ends = [*((each.name, each.name) for each in OUTCOMES), ("lost", "lost")]
-    return [*ends, *far, ("slot", "APIC ID that nobody has"), *heat]
+    part = [("dots", f"{WORD} in part")] if scene["assumed"] else []
+    return [*ends, *far, ("slot", "APIC ID that nobody has"), *part, *heat]
 
 
 def _entry(page: Sheet, drawn: str, words: str, x: float, y: float) -> None:
@@ -139,6 +141,8 @@ def _entry(page: Sheet, drawn: str, words: str, x: float, y: float) -> None:
     elif drawn == "far":
         page.cells([(x + 1, y - 9, 10, 10)], [page.colours.heat[0]])
         page.hatch([(x + 1, y - 9, 10, 10)])
+    elif drawn == "dots":
+        page.dots([(x + 1, y - 9, 10, 10)])
     elif drawn == "slot":
         page.cells([(x + 1, y - 9, 10, 10)], ["none"], page.colours.slot)
     else:

@@ -103,6 +103,12 @@ class Page(Sheet):
         self.axes.add_collection(LineCollection(strokes(boxes), colors=self.colours.muted,
                                                 linewidths=points("stroke") * 0.7, zorder=4.5), autolim=False)
 
+    def dots(self, boxes: Sequence[Box]) -> None:
+        """A dotted border around rectangles: what no dump says all of."""
+        corners = [((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y, w, h in boxes]
+        self.axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors=self.colours.text, zorder=6.5,
+                                                linewidths=points("stroke"), linestyles=[(0, (1, 2))]), autolim=False)
+
     def line(self, way: Sequence[Point], *, colour: str = "", width: str = "stroke", above: bool = False) -> None:
         """A polyline through the points. colour: the theme's line. above: over the boxes, as a lit way is."""
         xs, ys = zip(*way, strict=True)

@@ -95,6 +95,12 @@ class Page(Sheet):
         if way:
             self._put(4.5, f'<path d="{way}" stroke="{self.colours.muted}" stroke-width="0.7"/>')
 
+    def dots(self, boxes: Sequence[Box]) -> None:
+        """A dotted border around rectangles."""
+        way = "".join(f"M{x:.1f} {y:.1f}h{w:.1f}v{h:.1f}h{-w:.1f}z" for x, y, w, h in boxes)
+        if way:
+            self._put(6.5, f'<path d="{way}" fill="none" stroke="{self.colours.text}" stroke-dasharray="1 2"/>')
+
     def line(self, way: Sequence[Point], *, colour: str = "", width: str = "stroke", above: bool = False) -> None:
         """A polyline through the points."""
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in way)

@@ -52,6 +52,7 @@ class Plate:
         self._routers()
         self._units()
         self._wall(hits, most)
+        self._assumed()
         self._labels()
         return most
 
@@ -173,6 +174,15 @@ class Plate:
                  for row, (x, y) in zip(self.scene["tiles"], self.where["tiles"], strict=True)
                  for n in range(SLOTS) if row[1 + n] < 0]
         self.page.cells(empty, ["none"] * len(empty), colours.slot)
+
+    def _assumed(self) -> None:
+        """A dotted border around each element of which something is assumed."""
+        of = {place: (x - CHIP / 2 - 3, y - CHIP / 2 - 3, CHIP + 6, CHIP + 6)
+              for place, (x, y) in enumerate(self.where["chips"])}
+        of |= {self.places.ioapic + n: box for n, box in enumerate(self.where["routers"])}
+        of |= {self.places.unit + n: box for n, box in enumerate(self.where["units"])}
+        of |= {self.places.vlapic + n: box for n, box in slots(self.scene, self.where).items()}
+        self.page.dots([self.down(of[int(place)]) for place in self.scene["assumed"]])
 
     def _labels(self) -> None:
         """The APIC IDs above the tiles: the lit cluster, and ranges that stand for as many tiles as leave room."""

@@ -57,17 +57,17 @@ class Events(Reader):
         if not self.shown:
             self._stale = True
             return
-        chosen = self.lab.selection.serial
+        chosen, assumed = self.lab.selection.serial, self.lab.assumed
         self._filling = True
         try:
             self.serial.max = max(chosen, self.lab.machine.serials)
             self.serial.value = self.rows.chosen = chosen
             if self.only.value and chosen:
                 self.rows.show(f"Events of interrupt {chosen}", happened.EVENT_HEADS,
-                               happened.event_rows(self.moments, chosen))
+                               happened.event_rows(self.moments, chosen, assumed))
             elif self.shape.value == EVENT:
-                self.rows.show("Events", happened.EVENT_HEADS, happened.event_rows(self.moments))
+                self.rows.show("Events", happened.EVENT_HEADS, happened.event_rows(self.moments, 0, assumed))
             else:
-                self.rows.show("Interrupts", happened.INTERRUPT_HEADS, happened.interrupt_rows(self.moments))
+                self.rows.show("Interrupts", happened.INTERRUPT_HEADS, happened.interrupt_rows(self.moments, assumed))
         finally:
             self._filling = False

@@ -7,6 +7,7 @@ from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from vsim.explain.sentences import MASKED, masked
+from vsim.findings.assumed import Assumed
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node_text
@@ -60,14 +61,17 @@ def _word(name: str) -> str:
 # --- an event a row ---
 
 
-def event_rows(moments: Moments, serial: int = 0) -> list[Row]:
-    """The events around the reader's moment, in order; with a serial those of that interrupt alone, told or not."""
-    now = moments.now
+def event_rows(moments: Moments, serial: int = 0, assumed: Assumed | None = None) -> list[Row]:
+    """The events around the reader's moment, in order; with a serial those of that interrupt alone, told or not.
+
+    assumed: what no dump says of the machine; elements of which something is are marked.
+    """
+    now, known = moments.now, assumed or Assumed()
     if serial:
         found = list(of_interrupt(moments, serial))[:MOST_ROWS]
     else:
         found = [*_behind(moments, now), *_ahead(moments, now)]
-    return [_event_row(moment, event, now) for moment, event in found]
+    return [_event_row(moment, event, now, known) for moment, event in found]
 
 
 def of_interrupt(moments: Moments, serial: int) -> Iterator[Numbered]:
@@ -105,9 +109,13 @@ def _ahead(moments: Moments, now: Moment) -> list[Numbered]:
     return out[:AHEAD]
 
 
-def _event_row(moment: Moment, event: Event, now: Moment) -> Row:
+def _named(node: int, assumed: Assumed) -> str:
+    return node_text(node) + assumed.mark(node)
+
+
+def _event_row(moment: Moment, event: Event, now: Moment, assumed: Assumed) -> Row:
     marks = [NOW] * (moment == now) + [LATER] * (moment > now) + [BAD] * (event.act == Act.BLOCKED)
-    cells = (_sign(marks), str(moment.position), str(event.serial or ""), node_text(event.node),
+    cells = (_sign(marks), str(moment.position), str(event.serial or ""), _named(event.node, assumed),
              _word(Act(event.act).name), with_words(event))
     return Row(event.serial, " ".join(marks), cells)
 
@@ -120,14 +128,14 @@ def _sign(marks: Sequence[str]) -> str:
 # --- an interrupt a row ---
 
 
-def interrupt_rows(moments: Moments) -> list[Row]:
-    """The interrupts around the reader's moment, in order."""
-    begun = moments.serials(MOST_ROWS - AHEAD)
-    told = [_interrupt_row(moments, serial) for serial in range(begun.start, begun.stop + AHEAD)]
+def interrupt_rows(moments: Moments, assumed: Assumed | None = None) -> list[Row]:
+    """The interrupts around the reader's moment, in order. assumed: as for `event_rows`."""
+    begun, known = moments.serials(MOST_ROWS - AHEAD), assumed or Assumed()
+    told = [_interrupt_row(moments, serial, known) for serial in range(begun.start, begun.stop + AHEAD)]
     return [row for row in told if row is not None]
 
 
-def _interrupt_row(moments: Moments, serial: int) -> Row | None:
+def _interrupt_row(moments: Moments, serial: int, assumed: Assumed) -> Row | None:
     told = list(of_interrupt(moments, serial))
     if not told:
         return None
@@ -135,7 +143,8 @@ def _interrupt_row(moments: Moments, serial: int) -> Row | None:
     became, bad = outcome(events)
     here = first.position == now.position and moments.event is not None and moments.event.serial == serial
     marks = [NOW] * here + [LATER] * (first > now) + [BAD] * bad
-    cells = (_sign(marks), str(first.position), str(serial), node_text(sent.node), became, reached(events))
+    cells = (_sign(marks), str(first.position), str(serial), _named(sent.node, assumed), became,
+             reached(events, assumed))
     return Row(serial, " ".join(marks), cells)
 
 
@@ -181,7 +190,7 @@ def takers(events: Sequence[Event]) -> list[Event]:
     return [event for event in own if event.act in (Act.ACCEPTED, Act.MERGED, Act.SIGNALLED)]
 
 
-def reached(events: Sequence[Event]) -> str:
+def reached(events: Sequence[Event], assumed: Assumed | None = None) -> str:
     """The local APICs that took an interrupt in: "vLAPIC 3", or how many when they are more than four."""
-    who = [node_text(event.node) for event in takers(events)]
+    who = [_named(event.node, assumed or Assumed()) for event in takers(events)]
     return ", ".join(who) if len(who) <= 4 else f"{len(who)} vLAPICs"

@@ -8,7 +8,7 @@ from tests.places import lab_file
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild
 from vsim.layouts.formats import RTE, RTE_REMAP
-from vsim.state.trace import Kind, node
+from vsim.state.trace import Act, Event, Kind, node
 
 SCOPE = ("(XEN) [VT-D]found ACPI_DMAR_DRHD:\n(XEN) [VT-D]  dmaru->address = fed90000\n"
          "(XEN) [VT-D] IOAPIC: 0000:f0:1f.0\n")
@@ -121,3 +121,11 @@ def test_all_pins_of_a_real_machine_are_as_its_keys_print_them():
     guessed = rebuild(examine([("z", z), ("V", alone), ("log", SCOPE.replace("f0:1f.0", "ff:00.0"))]).picture)
     asked = [pin for pin in range(24) if RTE.split(guessed.run().rte[pin])["format"]]
     assert asked == [*range(1, 16), 22] and all(guessed.run().rte[pin] == held.run().rte[pin] for pin in asked)
+
+
+def test_what_is_assumed_of_an_io_apic_is_of_its_pins():
+    assumed = built(TWO, key_z(" 01 02 0   0   0   0   0    0    0    C0")).assumed
+    assert assumed.of(node(Kind.VIOAPIC, 1)) == assumed.of(FIRST) != assumed.of(SECOND)
+    assert assumed.of(node(Kind.VIOAPIC, 47)) == assumed.of(SECOND) and assumed.mark(SECOND + 23) == ", assumed"
+    told = assumed.along([Event(1, 1, SECOND + 3, Act.LINE, 27, 1, 0, 0)])
+    assert told == ("I/O APIC 9: its requester id",)

@@ -5,6 +5,7 @@ from base64 import b64decode
 from datetime import UTC, datetime
 
 import pytest
+from matplotlib.text import Text
 
 from tests.places import DATA
 from tests.vsim.findings.machine_texts import CPUS, NIC, machine
@@ -17,6 +18,7 @@ from vsim.state.profile import profile
 from vsim.state.trace import Act
 from widgets.lab import Inspector, Lab
 from widgets.report import dumped
+from widgets.stills.shots import figure
 
 TEXTS = list(machine().items())
 FAULTS = ("faults", FAULT.format("01:00.0", 0x33, *ABSENT) + FAULT.format("00:1c.0", 0, *SOURCE))
@@ -90,6 +92,9 @@ def test_what_no_dump_says_is_marked_beside_each_element():
     lab.fire("01:00.0", 1)
     lab.selection.serial = max(event.serial for event in lab.last)
     assert "assumed: vCPU 2: its APIC ID" in lab.view("why").text.value
+    events = lab.view("events")
+    assert any(cells[-1] == "vLAPIC 2, assumed" for _, _, cells in events.rows.rows)
+    assert "assumed in part" in [each.get_text() for each in figure(lab).findobj(Text)]
     panel = lab.view("paste")
     panel.again.click()
     assert "assumed: vIOMMU 0: where its table is" in panel.told.value

@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Circle
 
 from vsim.devices import viommu
+from vsim.findings.assumed import Assumed, device, ioapic, units, vcpus
 from vsim.machine import step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -274,3 +275,25 @@ def test_a_still_reaches_a_stream_as_matplotlib_figures_do():
     out = io.BytesIO()
     figures.still(picture()).savefig(out, format="png")
     assert out.getvalue().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("shape", figures.SHAPES)
+def test_what_is_assumed_has_a_dotted_border_and_a_word_in_the_legend(shape):
+    m, assumed = machine(), Assumed()
+    assert not dotted(figures.still(scene(m, "big", assumed=assumed), shape=shape))
+    assumed.add("what it is", [device(NIC + 8), ioapic(0), *units([0]), *vcpus(2)])
+    drawn = scene(m, "big", assumed=assumed)
+    figure = figures.still(drawn, shape=shape)
+    (marked, legend) = dotted(figure)
+    assert len(marked.get_paths()) == 5 and len(legend.get_paths()) == 1
+    where, top = drawn[shape], marked.get_paths()[1].vertices[:4].min(axis=0)[1] - drawn[shape]["routers"][0][1]
+    boxes = [path.get_extents().bounds for path in marked.get_paths()]
+    for box, (x, y, w, h) in zip(boxes[1:3], (where["routers"][0], where["units"][0]), strict=True):
+        assert box == pytest.approx((x, y + top, w, h))
+    assert "assumed in part" in [each.get_text() for each in figure.findobj(matplotlib.text.Text)]
+
+
+def dotted(figure):
+    """The collections with a dotted line."""
+    return [each for each in figure.findobj(PolyCollection) if len(each.get_paths()) and
+            any(dashes for _, dashes in each.get_linestyle())]

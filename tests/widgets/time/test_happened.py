@@ -4,6 +4,7 @@ import pytest
 
 from tests.widgets.time.test_moments import FIRST, SECOND, go, msi, reader
 from vsim.explain.sentences import MASKED
+from vsim.findings.assumed import Assumed, vcpus
 from vsim.layouts.formats import REASON_TEXT
 from vsim.state import commands as c
 from vsim.state.trace import ACTS, Act, Drop, Event, Kind, Warn, node
@@ -127,7 +128,7 @@ def test_who_took_it_is_named_or_counted(many, said):
 
 def test_a_blocked_interrupt_is_marked_by_a_sign_too():
     moments = reader()
-    row = happened._event_row(Moment(1, 1), event(Act.BLOCKED, 0x22), moments.now)
+    row = happened._event_row(Moment(1, 1), event(Act.BLOCKED, 0x22), moments.now, Assumed())
     assert row.marks == BAD and row.cells[0] == "✗"
 
 
@@ -135,3 +136,13 @@ def test_who_takes_the_fault_event_did_not_take_the_interrupt():
     vlapic = node(Kind.VLAPIC, 0)
     events = [event(Act.SENT), event(Act.BLOCKED, 0x22), event(Act.NOTIFIED), event(Act.ACCEPTED, 0x30, place=vlapic)]
     assert reached(events) == ""
+
+
+def test_an_element_of_which_something_is_assumed_is_marked_in_both_tables():
+    moments, assumed = reader(), Assumed()
+    plain = [row.cells[3] for row in event_rows(moments)], [row.cells[5] for row in interrupt_rows(moments)]
+    assumed.add("its APIC ID", vcpus(1))
+    marked = [row.cells[3] for row in event_rows(moments, 0, assumed)], [
+        row.cells[5] for row in interrupt_rows(moments, assumed)]
+    for before, after in zip(plain, marked, strict=True):
+        assert after == [f"{each}, assumed" if each == "vLAPIC 0" else each for each in before] != before
