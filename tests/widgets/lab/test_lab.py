@@ -486,7 +486,7 @@ def test_two_threads_leave_one_consistent_history(booted):
 
 
 def test_two_buttons_on_two_threads_leave_one_consistent_history(booted):
-    controls = booted.view("controls")
+    controls, time_ = booted.view("controls"), booted.view("time")
     fire, undo = (next(b for b in buttons(controls) if b.description == name) for name in ("fire", "undo"))
     start = threading.Barrier(2)
 
@@ -501,7 +501,8 @@ def test_two_buttons_on_two_threads_leave_one_consistent_history(booted):
     for thread in threads:
         thread.join()
     assert booted.machine == replayed(booted)
-    assert f"{booted.position:,} of {len(booted.history):,}" in controls.where.value
+    assert f"{booted.position:,} of {len(booted.history):,}" in time_.where.value
+    time_.close()
     controls.close()
 
 
