@@ -37,17 +37,19 @@ class Phase(NamedTuple):
 
 
 class Gestures:
-    """The gestures of a log, in order."""
+    """The gestures of a log, in order. phases: the parts of a long one, in order too."""
 
-    def __init__(self, kept: Sequence[Gesture] = ()) -> None:
+    def __init__(self, kept: Sequence[Gesture] = (), phases: Sequence[Phase] = ()) -> None:
         self._kept = list(kept)  # by position, ascending, none inside another
+        self.phases = tuple(phases)
 
     def copy(self) -> Gestures:
         """An independent list of the same."""
-        return Gestures(self._kept)
+        return Gestures(self._kept, self.phases)
 
     def forget_after(self, position: int) -> None:
-        """Those that end behind a position go with the commands that a new one replaces."""
+        """Those that end behind a position go with the commands that a new one replaces, and such phases."""
+        self.phases = tuple(each for each in self.phases if each.stop <= position)
         del self._kept[bisect_right(self._kept, position, key=lambda each: each.stop):]
 
     def add(self, gesture: Gesture) -> None:

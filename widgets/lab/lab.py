@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,6 @@ class Lab:
         self.assumed = Assumed()
         self.attached: Attached | None = None
         self.recorded: Outcome | None = None
-        self.phases: tuple[Phase, ...] = ()
         self.last: list[Event] = []
         self.storms: list[Storm] = []
         self._gesture: list[Event] | None = None
@@ -265,6 +264,15 @@ class Lab:
         """The gestures that begin at a position start .. stop - 1, those that could be redone included, in order."""
         return self._gestures.all(self.history.commands, start, stop)
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The parts of a recorded run, in order; those of which another future took a command are not among them."""
+        return self._gestures.phases
+
+    @phases.setter
+    def phases(self, phases: Sequence[Phase]) -> None:
+        self._gestures.phases = tuple(phases)
+
     def gestures_around(self, position: int, most: int) -> list[Gesture]:
         """The gestures around a position, in order: `most` to each side at most, one that it is amidst included."""
         return self._gestures.around(self.history.commands, position, most)
@@ -408,6 +416,7 @@ class Lab:
         """An independent Lab with the same past and future."""
         with self.lock:
             other = Lab(history=self.history.branch(), title=self.title, notes=self.notes)
+            other.dumped, other.assumed, other.recorded = self.dumped, self.assumed, self.recorded
             other._gestures = self._gestures.copy()
             other.kernel.copy_from(self.kernel)
             return other

@@ -269,8 +269,7 @@ class Travel(Reader):
         self._ticks, begin, kept = ticks(self.lab, self._faults), fold(self.lab), self.lab.branches
         wanted = lanes(self.moments, max(begin, self._ticks[0].start), self._ticks[-1].stop) if (
             self.lanes.value and self._ticks) else []
-        known = [each for each in self.lab.phases if each.stop <= len(self.lab.history)]
-        self.bar.tell(self._ticks, wanted, sorted({each.at for each in kept}), begin, known)
+        self.bar.tell(self._ticks, wanted, sorted({each.at for each in kept}), begin, self.lab.phases)
         names = [(f"{each.name}, after command {each.at:,}", place) for place, each in enumerate(kept)][::-1]
         if list(self.future.options) != names:
             self.future.options = names

@@ -100,6 +100,7 @@ def test_what_no_dump_says_is_marked_beside_each_element():
     assert "assumed: vIOMMU 0: where its table is" in panel.told.value
     assert "vCPU" not in panel.told.value
     assert Lab.from_machine(*TEXTS).map.scene["assumed"].keys() == {"2", "4"}
+    assert lab.branch().map.scene["assumed"] == said
 
 
 def test_what_is_no_machine_is_refused():

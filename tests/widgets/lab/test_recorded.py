@@ -8,6 +8,7 @@ import pytest
 from tests.places import A_REAL_LINUX
 from vsim.layouts.formats import IRTE
 from vsim.replay.recording import RecordingError
+from vsim.state import commands as c
 from widgets.lab import Lab
 from widgets.lab.recorded import MOST_PHASES
 
@@ -75,6 +76,20 @@ def test_phases_are_bounded(tmp_path):
     rows = [[["pin", 4, n & 1], [["K", f"vsim: stage {n} of 99: part {n}"]], -1, n] for n in range(99)]
     lab = Lab.from_recording(recorded(tmp_path, {"vsim-recording": 1, "vcpus": 1}, *rows))
     assert len(lab.phases) == MOST_PHASES and lab.phases[-1].stop == 99
+
+
+def test_phases_belong_to_their_own_future(tmp_path):
+    said = [[["K", f"vsim: stage {n} of 3: part {n}"]] for n in range(3)]
+    rows = [[["pin", 4, n & 1], [] if n & 1 else said[n // 2], -1, n] for n in range(6)]
+    lab = Lab.from_recording(recorded(tmp_path, {"vsim-recording": 1, "vcpus": 1}, *rows))
+    whole = lab.phases
+    assert [each[:2] for each in whole] == [(0, 2), (2, 4), (4, 6)]
+    lab.goto(3)
+    assert lab.phases == whole, "to look at the past changes nothing"
+    lab.issue(*[c.Tick(1)] * 9)
+    assert lab.phases == whole[:1] and lab.branch().phases == whole[:1]
+    lab.reopen(lab.branches[-1])
+    assert lab.phases == whole and lab.branch().recorded is lab.recorded
 
 
 def test_what_is_no_recording_is_refused_by_line(tmp_path):
