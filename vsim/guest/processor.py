@@ -9,9 +9,10 @@ Memory is the machine's: what the program stores there is a `RamWrite`, what it 
 things make no step: the stack, the page below the program, which reaches memory with the next step; and reads of the
 vCPU's own local APIC, which no command does.
 
-An interrupt is taken between two instructions when the local APIC offers one and IF is 1 (not right behind STI: SDM
-volume 2, STI), an NMI whatever IF is. The processor acknowledges it, pushes SS, RSP, RFLAGS, CS and RIP, and goes on at
-the program's second entry (`program.ENTRY`): no interrupt descriptor table is needed. IRETQ goes back. HLT waits.
+An interrupt is taken between two instructions when the local APIC or the 8259 offers one and IF is 1 (not right behind
+STI: SDM volume 2, STI), an NMI whatever IF is. The processor acknowledges it, pushes SS, RSP, RFLAGS, CS and RIP, and
+goes on at the program's second entry (`program.ENTRY`): no interrupt descriptor table is needed. IRETQ goes back. HLT
+waits.
 
 There is no paging, no port and no other exception: what the emulator refuses ends the program. So do too many
 instructions, steps or pages: a program cannot hang, and reaches nothing but the machine.
@@ -25,7 +26,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from vsim.devices import vlapic, vlapic_regs
+from vsim.devices import lint, vlapic, vlapic_regs
 from vsim.guest.program import BASE, ENTRY, Program
 from vsim.layouts.registers import APIC_BASE
 from vsim.state import commands as c
@@ -329,7 +330,8 @@ class Processor:
         """Look whether there is something to take: NMI, vector, or nothing."""
         m, vcpu = self._look(), self.vcpu
         self._nmi = bool(m.nmi[vcpu] and not m.in_nmi[vcpu])
-        self._vector = m.apic_mode[vcpu] != Apic.DISABLED and vlapic.pending(m, vcpu) >= 0
+        own = m.apic_mode[vcpu] != Apic.DISABLED and vlapic.pending(m, vcpu) >= 0
+        self._vector = own or lint.asked(m, vcpu)
 
     def _takes(self) -> bool:
         """Whether one is taken before the next instruction."""

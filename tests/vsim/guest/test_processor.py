@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vsim.devices import viommu
+from vsim.guest import firmware
 from vsim.guest import processor as p
 from vsim.guest.processor import NoEmulator, Processor, State
 from vsim.guest.program import BASE, Program, assembled, binutils, compiled, shipped
-from vsim.layouts.formats import IRTE, remap_message
+from vsim.layouts.formats import IRTE, Dlm, remap_message
 from vsim.layouts.registers import APIC_MSR, GSTS
 from vsim.machine import step, unit_register
 from vsim.protocol.checker import check
@@ -406,3 +407,18 @@ def test_iretq_takes_its_frame_from_the_machines_memory():
     bench.cpu.stand = None
     bench.cpu.go()
     assert bench.m.ram.word(0x5000) == 2
+
+
+HALTS = Program(bytes.fromhex("eb08 909090909090 eb04 fb f4 ebfd f4"))
+"""start: sti; hlt, for ever. handler: hlt with interrupts off, so it ends."""
+
+
+@pytest.mark.parametrize("irqs, state", [((1,), State.ENDED), ((), State.WAITS)])
+def test_an_interrupt_from_the_8259_wakes_it_where_its_line_is_open(irqs, state):
+    bench = Bench(HALTS)
+    bench.do("firmware", [*firmware.virtual_wire(bench.m, irqs)])
+    assert bench.cpu.go().state == State.WAITS
+    bench.do("a key", [c.Isa(1, 1)])
+    assert bench.cpu.go().state == state
+    taken = [(event.index, event.low) for event in bench.events if event.act == Act.TAKEN]
+    assert taken == ([(0x09, Dlm.EXTINT)] if irqs else [])
