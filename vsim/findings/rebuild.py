@@ -44,6 +44,7 @@ PAGE, TABLE, FIRST_TABLE = 4096, 1 << 20, 2 << 20
 """Bytes of a register page and of the room for a table; where the first table is put."""
 BASE = 0xFED90000
 MAX_FUNCTIONS = 4096
+"""Functions of one source that a machine is given; those behind them are left out."""
 XAPIC_BROADCAST = 0xFF
 """Destination of 8 bits that is no processor's."""
 FIRST_PIN, IOAPIC_DATA = 0x10, 0x10

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vsim.findings.assumed import Assumed
-from vsim.findings.rebuild import fitting, functions_of
+from vsim.findings.rebuild import MAX_FUNCTIONS, fitting, functions_of
 from vsim.readers import lspci
 from vsim.readers.lspci import Host, LspciError
 from vsim.replay.recording import Recording
@@ -32,7 +32,8 @@ def bus_of(recording: Recording) -> Bus:
         if each.driver and not each.segment and each.bdf in found:
             found[each.bdf] = replace(found[each.bdf], name=each.driver)
     sent = {one.command.requester for one in recording.moments if isinstance(one.command, c.Msi)}
-    for bdf in sent - found.keys() - {UNKNOWN_SENDER, recording.profile.options.ioapic_sid}:
+    others = sorted(sent - found.keys() - {UNKNOWN_SENDER, recording.profile.options.ioapic_sid})
+    for bdf in others[:MAX_FUNCTIONS]:
         found[bdf] = Function(bdf, "a sender", msi_count=1)
     return Bus(sorted(fitting(found, Assumed()).values(), key=lambda function: function.bdf))
 

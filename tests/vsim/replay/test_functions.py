@@ -40,3 +40,8 @@ def test_without_a_usable_lspci_they_are_those_that_sent(dump):
     unknown = [["msi", 0xFFFF, UNIT, 0], [], -1, 60]
     found = functions(dump, unknown)
     assert {bdf for bdf, each in found.items() if each.msi_count} == {0x18, 0x20} and 0xFFFF not in found
+
+
+def test_no_more_senders_than_a_machine_has_functions(monkeypatch):
+    monkeypatch.setattr("vsim.replay.functions.MAX_FUNCTIONS", 1)
+    assert list(functions(None)) == [0x18]
