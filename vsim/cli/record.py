@@ -19,7 +19,17 @@ from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
 from vsim.replay.boot import INTERRUPTED as STOPPED
 from vsim.replay.deviations import older
 from vsim.replay.inferred import with_writes
-from vsim.replay.initramfs import Kernel, MissingPart, Xen, find_busybox, find_kernel, find_xen, modules_of, pack
+from vsim.replay.initramfs import (
+    ROOT,
+    Kernel,
+    MissingPart,
+    Xen,
+    find_busybox,
+    find_kernel,
+    find_xen,
+    modules_of,
+    pack,
+)
 from vsim.replay.qemu import NoQemu
 from vsim.replay.recording import UNIT, VERSION
 
@@ -38,13 +48,15 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Exit status: 0 the guest powered off, 1 it was ended before, 2 something is missing, 130 Ctrl-C."
     parser.add_argument("-o", "--output", metavar="FILE", required=True, type=place,
                         help="the recording; packed if it ends in .gz")
-    parser.add_argument("--kernel", metavar="PATH", help="a kernel image, or a folder into which Debian's package "
-                        "linux-image-amd64 was unpacked (default: the newest /boot/vmlinuz-*)")
-    parser.add_argument("--xen", metavar="PATH", nargs="?", const="",
+    parser.add_argument("--kernel", metavar="PATH", type=place, default=ROOT,
+                        help="a kernel image, or a folder into which Debian's package linux-image-amd64 was unpacked "
+                        "(default: the newest /boot/vmlinuz-*)")
+    parser.add_argument("--xen", metavar="PATH", nargs="?", type=place, const=ROOT,
                         help="boot the kernel as dom0 of Xen, and keep what Xen prints for its debug keys: an image, "
                         "or a folder into which Debian's package xen-hypervisor-4.17-amd64 was unpacked (without PATH: "
                         "the newest /boot/xen-*.gz)")
-    parser.add_argument("--busybox", metavar="FILE", help="a busybox without shared libraries (default: on the path)")
+    parser.add_argument("--busybox", metavar="FILE", type=place,
+                        help="a busybox without shared libraries (default: on the path)")
     parser.add_argument("--cpus", metavar="N", type=_between(1, MAX_CPUS), default=4, help="processors (default: 4)")
     parser.add_argument("--memory", metavar="MIB", type=_between(256, 65536), default=1024,
                         help="memory in MiB (default: 1024)")
@@ -54,7 +66,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--moves", metavar="N", type=_between(0, 100), default=1,
                         help="rounds in which every interrupt moves to another CPU (default: 1)")
     parser.add_argument("--cpu", metavar="MODEL", default="qemu64,+x2apic", help="QEMU's CPU (default: qemu64,+x2apic)")
-    parser.add_argument("--qemu", metavar="PROGRAM", default="qemu-system-x86_64", help="QEMU's program")
+    parser.add_argument("--qemu", metavar="PROGRAM", type=_words, default=("qemu-system-x86_64",),
+                        help="QEMU's program, and arguments before all others (default: qemu-system-x86_64)")
     parser.add_argument("--no-plugin", action="store_true", help="trace alone: writes to memory are inferred")
     parser.add_argument("--small", action="store_true",
                         help="leave out the ticks of timers, and pins that do not change")
@@ -74,6 +87,12 @@ def _between(low: int, high: int) -> Any:
     return number
 
 
+def _words(text: str) -> tuple[str, ...]:
+    if not text.split():
+        raise argparse.ArgumentTypeError("an empty name; allowed: a program")
+    return tuple(text.split())
+
+
 def _devices(text: str) -> tuple[str, ...]:
     names = tuple(name for name in text.split(",") if name)
     if not set(names) <= set(DEVICES):
@@ -85,14 +104,14 @@ def _main(args: argparse.Namespace) -> int:
     whole.try_out(args.output)
     try:
         kernel = find_kernel(args.kernel)
-        xen = None if args.xen is None else find_xen(args.xen or None)
+        xen = None if args.xen is None else find_xen(args.xen)
         initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
     except MissingPart as missing:
         raise Unavailable(f"vsim record: {missing}") from None
     suspend = "" if xen else " vsim.suspend"        # dom0 would put itself to sleep, and not the unit
     arguments = f"{args.append} vsim.moves={args.moves} vsim.offline{suspend} vsim.faults".strip()
     machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
-                      qemu=tuple(args.qemu.split()), xen=xen.image if xen else b"")
+                      qemu=args.qemu, xen=xen.image if xen else b"")
     boot = Boot(machine, args.seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())
     with tempfile.TemporaryFile("w+", prefix="vsim-") as spool:
         try:

@@ -22,6 +22,8 @@ MOST_XEN = 64 << 20
 MULTIBOOT = b"\x02\xb0\xad\x1b"
 """How the header begins by which a boot loader knows such an image; within its first 8 KiB."""
 _XENS = ("boot/xen-*.gz", "xen-*.gz", "boot/xen-*[0-9]", "boot/xen")
+ROOT = Path("/")
+"""Where the installed system's /boot and /lib/modules are."""
 _KERNELS = ("boot/vmlinuz-*", "vmlinuz-*", "boot/vmlinuz")
 
 
@@ -38,12 +40,8 @@ class Kernel:
     modules: Path | None
 
 
-def find_kernel(named: str | None, installed: Path = Path("/")) -> Kernel:
-    """The kernel that was named: an image, or a folder with an unpacked package; without a name the newest installed.
-
-    installed: where /boot and /lib/modules are. MissingPart when there is none.
-    """
-    place = Path(named) if named else installed
+def find_kernel(place: Path = ROOT) -> Kernel:
+    """The kernel at a place: an image, or the newest one in a folder with an unpacked package. MissingPart for none."""
     if place.is_dir():
         images = [image for pattern in _KERNELS for image in place.glob(pattern) if image.is_file()]
         if not images:
@@ -66,12 +64,11 @@ class Xen(NamedTuple):
     image: bytes
 
 
-def find_xen(named: str | None, installed: Path = Path("/")) -> Xen:
-    """The hypervisor that was named: an image, or a folder with an unpacked package; without a name the newest one.
+def find_xen(place: Path = ROOT) -> Xen:
+    """The hypervisor at a place: an image, or the newest one in a folder with an unpacked package.
 
-    installed: where /boot is. MissingPart when there is none, or it is not what a boot loader starts.
+    MissingPart when there is none, or it is not what a boot loader starts.
     """
-    place = Path(named) if named else installed
     if place.is_dir():
         images = [image for pattern in _XENS for image in place.glob(pattern) if image.is_file()]
         if not images:
@@ -80,13 +77,13 @@ def find_xen(named: str | None, installed: Path = Path("/")) -> Xen:
         place = max(images, key=_newer)
     elif not place.is_file():
         raise MissingPart(f"{place}: no such Xen")
-    code = place.read_bytes()
-    if code[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(place) as packed:
-                code = packed.read(MOST_XEN)
-        except (OSError, EOFError, zlib.error) as error:
-            raise MissingPart(f"{place}: cannot be unpacked: {error}") from None
+    with open(place, "rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(place) if packed else open(place, "rb") as stream:
+            code = stream.read(MOST_XEN)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise MissingPart(f"{place}: cannot be unpacked: {error}") from None
     if MULTIBOOT not in code[:8192]:
         raise MissingPart(f"{place}: no Xen that a boot loader starts (no multiboot header); the .efi file is not one")
     return Xen(place.name.removesuffix(".gz").partition("-")[2], code)
@@ -97,14 +94,14 @@ def _newer(image: Path) -> list[tuple[int, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", image.name)]
 
 
-def find_busybox(named: str | None) -> Path:
-    """A busybox that needs no libraries. MissingPart when there is none."""
-    found = named or shutil.which("busybox")
-    if not found or not Path(found).is_file():
+def find_busybox(named: Path | None) -> Path:
+    """A busybox that needs no libraries: the one that was named, else the path's. MissingPart when there is none."""
+    found = named or Path(shutil.which("busybox") or "busybox")
+    if not found.is_file():
         raise MissingPart("no busybox: install Debian's package busybox-static, or name one with --busybox")
-    if b"/ld-linux" in Path(found).read_bytes():
+    if b"/ld-linux" in found.read_bytes():
         raise MissingPart(f"{found}: needs shared libraries; the guest has none: install busybox-static")
-    return Path(found)
+    return found
 
 
 def modules_of(folder: Path | None, wanted: Iterable[str] = DRIVERS) -> dict[str, bytes]:

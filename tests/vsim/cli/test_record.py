@@ -115,11 +115,18 @@ def test_what_is_no_xen_is_told_before_anything_starts(made, xen, capsys, path, 
     assert status == 2 and said in capsys.readouterr().err and not place.exists()
 
 
-def test_without_a_name_the_newest_xen_is_taken(xen):
+def test_in_a_folder_the_newest_xen_is_taken(xen):
     (xen / "lib").mkdir()
-    assert find_xen(None, xen).version == "4.17-amd64" and MULTIBOOT in find_xen(None, xen).image
+    assert find_xen(xen).version == "4.17-amd64" and MULTIBOOT in find_xen(xen).image
     with pytest.raises(MissingPart, match=r"xen-hypervisor-4\.17-amd64 was unpacked"):
-        find_xen(None, xen / "lib")
+        find_xen(xen / "lib")
+
+
+@pytest.mark.parametrize("option", ["--kernel", "--xen", "--busybox", "--qemu"])
+def test_an_empty_name_is_refused(made, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        made("empty", option, "")
+    assert f"argument {option}: an empty name" in capsys.readouterr().err
 
 
 def test_the_words_of_a_module_keep_their_commas(xen):
