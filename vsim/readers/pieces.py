@@ -78,6 +78,7 @@ _PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULT
 _CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
+_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable", re.IGNORECASE)
 
 
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
@@ -107,6 +108,11 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     if len(text) > MAX_BYTES:
         remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
     return tuple(lines), few(remarks)
+
+
+def worn(text: str) -> bool:
+    """Whether `lines_of` may give other lines than those of the text as it is."""
+    return _WORN.search(text, 0, MAX_BYTES) is not None
 
 
 def placed(remarks: Iterable[Remark], lines: Sequence[Line]) -> tuple[Remark, ...]:

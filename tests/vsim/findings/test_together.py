@@ -293,3 +293,10 @@ def test_all_kinds_in_one_paste_are_read_as_they_are_alone(seed):
     for reader, records in alone.items():
         assert together[reader] == records, reader
     assert together.keys() == alone.keys()
+
+
+@pytest.mark.parametrize("word", ["quoted-printable", "Quoted-Printable"])
+def test_a_mail_is_recognised_by_its_lines_as_they_were(word):
+    mail = f"Content-Transfer-Encoding: {word}\n\n" + re.sub(r"(?m)^(?=\S)(..)", "\\1=\n", LSPCI)
+    assert [(piece.kind, piece.count) for piece in read([("mail", mail)]).pieces] == [
+        (piece.kind, piece.count) for piece in read([("text", LSPCI)]).pieces]
