@@ -336,8 +336,10 @@ class Guest:
         Each of its interrupts moves to the emptiest other vCPU, as Linux's `fixup_irqs` has it; then its local APIC is
         switched off. vCPU 0 stays: fault events go there.
         """
-        if vcpu == 0 or vcpu not in self.online:
-            return f"vCPU {vcpu} {'stays: it has the fault events' if vcpu == 0 else 'is off'}"
+        if vcpu == 0:
+            return "vCPU 0 stays: it has the fault events"
+        if vcpu not in self.online:
+            return self._unknown(vcpu) or f"vCPU {vcpu} is off"
         self._reach(each for each in self.online if each != vcpu)
         for source in {id(each): each for found in self.sources.values() for each in found}.values():
             target = self.vectors.emptiest()
@@ -350,9 +352,9 @@ class Guest:
         return ""
 
     def cpu_on(self, vcpu: int) -> str:
-        """Start a vCPU again, by its name; "" when done, else why not. Its interrupts stay where they are."""
-        if not 0 <= vcpu < len(self.platform.apic_ids) or vcpu in self.online:
-            return f"vCPU {vcpu} is {'on' if vcpu in self.online else 'none'}"
+        """Start a vCPU again, by INIT and SIPI to its APIC ID; "" when done, else why not. Interrupts stay."""
+        if why := self._unknown(vcpu) or (f"vCPU {vcpu} is on" if vcpu in self.online else ""):
+            return why
         to = self.platform.apic_ids[vcpu]
         self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(dest=to, dlm=Dlm.INIT, level=1))
         self.cpu.msr(0, APIC_MSR["ICR"], ICR.make(dest=to, dlm=Dlm.SIPI, level=1, vector=0x10))
@@ -360,6 +362,10 @@ class Guest:
         self.online.sort()
         self._reach(self.online)
         return ""
+
+    def _unknown(self, vcpu: int) -> str:
+        last = len(self.platform.apic_ids) - 1
+        return "" if 0 <= vcpu <= last else f"vCPU {vcpu} is not there: the machine has 0 to {last}"
 
     def _reach(self, vcpus: Iterable[int]) -> None:
         """From now on interrupts go to these vCPUs, where they can."""

@@ -239,11 +239,19 @@ def test_a_vcpu_that_comes_is_woken_by_name_like_linux_s(lived, moments):
     assert fire(setup, guest, guest.sources[NIC][0]) == [(7, guest.sources[NIC][0])]
 
 
-@pytest.mark.parametrize("vcpu, why", [(0, "stays"), (8, "is off")])
-def test_a_vcpu_that_cannot_go_is_refused(lived, vcpu, why):
+@pytest.mark.parametrize("vcpu, off, on", [
+    (0, "vCPU 0 stays: it has the fault events", "vCPU 0 is on"),
+    (8, *["vCPU 8 is not there: the machine has 0 to 7"] * 2),
+    (-1, *["vCPU -1 is not there: the machine has 0 to 7"] * 2)])
+def test_a_vcpu_that_cannot_go_or_come_is_refused(lived, vcpu, off, on):
     setup, guest = lived
     since = len(setup.commands)
-    assert why in guest.cpu_off(vcpu) and why not in guest.cpu_on(vcpu) and len(setup.commands) == since
+    assert (guest.cpu_off(vcpu), guest.cpu_on(vcpu)) == (off, on) and len(setup.commands) == since
+
+
+def test_a_vcpu_goes_once(lived):
+    guest = lived[1]
+    assert guest.cpu_off(7) == "" and guest.cpu_off(7) == "vCPU 7 is off"
 
 
 def sleep_of(moments):
