@@ -27,7 +27,7 @@ _IMPORT = re.compile(r'import \{ ([\w, ]+) \} from "\./(\w+\.js)";')
 _DECLARATION = re.compile(r"(export )?(?:const|let|class|(?:async )?function\*?) (\w+)\b(.*)")
 _DEFAULT = re.compile(r"export default \{ \w+ \};")
 _REST = re.compile(r"[ })\]]|//|/\*\*|$")
-_COMMENT = re.compile(r"//.*|/\*\*(?:(?!\*/).)*\*/")
+_COMMENT = re.compile(r"//(?:(?!\*/).)*|/\*\*(?:(?!\*/).)*\*/")
 _INNER = re.compile(r"""//.*|"[^"]*"|'[^']*'|`[^`]*`|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}""")
 
 

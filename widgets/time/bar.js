@@ -80,8 +80,8 @@ class Bar {
     this.phases = make("div", "vsim-phases");
     this.phases.setAttribute("role", "group");
     this.phases.setAttribute("aria-label", "phases");
-    el.append(this.phases, make("div", "vsim-time", make("div", "vsim-side", this.folded, this.lanes), this.track, this.closer,
-      this.nearer));
+    el.append(this.phases, make("div", "vsim-time", make("div", "vsim-side", this.folded, this.lanes), this.track,
+      this.closer, this.nearer));
     this.listen();
     this.draw();
   }

@@ -119,6 +119,7 @@ def test_parts_are_laid_end_to_end_without_imports_and_exports(tmp_path):
     ("\n  /** What it is. */\n  go() {\n  }\n", "go() {\n}\n"),
     ("  go(); // why\n", "go(); // why\n"),
     ("  /** one */ go(); /** two */\n", "/** one */ go(); /** two */\n"),
+    ("/** one\n  // two */\n", "/** one\n// two */\n"),
     ("/** one\n *  // two */\n", "/** one\n*  // two */\n"),
     ('  "// no comment",\n', '"// no comment",\n'),
 ])
