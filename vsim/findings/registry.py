@@ -56,7 +56,8 @@ READERS = (
          r"DRHD|reg_base_addr|IOAPIC\[\d|Linux version |IRQ remapping|nterrupt.remapping|x2apic[: ]|smpboot|smp:|"
          r"irq handler for vector|returns all ones|nobody cared|APIC routing|mapping iommu|Affinity broken|nr_cpu_ids"),
     _row("xen faults", "fault lines of Xen", "xen_faults", r"iommu_fault|INTR-REMAP|VT-?[Dd]\]"),
-    _row("xen boot", "boot log of Xen", "xen_boot", r"VT-?[Dd]\]|\(XEN\)"),
+    _row("xen boot", "boot log of Xen", "xen_boot",
+         r"VT-?[Dd]\]|\(XEN\)|Intel VT-d [A-Z]|APIC driver |I/O virtualisation"),
     _row("xen entries", "Xen's debug key V", "xen_tables",
          r"nr_pt_levels|Interrupt remapping table|Redirection table|^.{0,40}[0-9a-f]{4}:(?:\s+[0-9a-f]{1,8}){12}"),
     _row("xen interrupts", "Xen's debug keys M, i, z", "xen_irqs",

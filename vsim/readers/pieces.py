@@ -78,14 +78,18 @@ _PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULT
 _CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable", re.IGNORECASE)
+_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|^[1-9]\d{0,6}:", re.IGNORECASE | re.MULTILINE)
+_NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
+_OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
+_LEAST_NUMBERED = 3
 
 
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
     """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
 
     Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a mail's
-    quotation and a terminal's colours are taken out, the blanks of a web page that hold words together are blanks.
+    quotation, a terminal's colours and the line numbers of `grep -n` are taken out, the blanks of a web page that hold
+    words together are blanks.
     """
     remarks: list[Remark] = []
     lines = []
@@ -103,6 +107,7 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
             row = _COLOUR.sub("", row).replace("\xa0", " ")
         shift = match.end() if row[:1] == ">" and (match := _QUOTE.match(row)) else 0
         lines.append(Line(file, number, row[shift:], shift))
+    lines = _unnumbered(lines)
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
@@ -113,6 +118,28 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
 def worn(text: str) -> bool:
     """Whether `lines_of` may give other lines than those of the text as it is."""
     return _WORN.search(text, 0, MAX_BYTES) is not None
+
+
+def _unnumbered(lines: list[Line]) -> list[Line]:
+    """The lines without the numbers that `grep -n` puts before them: three in a row at least, ascending.
+
+    A number may be the text's own: a row of /proc/interrupts or of bytes has numbers behind it, a function of lspci its
+    place. A run in which every line is such a row is left as it is.
+    """
+    out, run, last = list(lines), list[tuple[int, int]](), 0
+    for place, line in enumerate([*lines, Line("", 0, "the end")]):
+        match = _NUMBERED.match(line.text) if line.text[:1].isdigit() else None
+        if match and (not run or int(match[1]) > last):
+            run.append((place, match.end()))
+            last = int(match[1])
+        elif match or line.text not in ("", "--"):
+            if len(run) >= _LEAST_NUMBERED and not all(_OWN_NUMBER.match(lines[each].text) for each, _ in run):
+                for each, end in run:
+                    old = lines[each]
+                    out[each] = old._replace(text=old.text[end:], shift=old.shift + end)
+            run = [(place, match.end())] if match else []
+            last = int(match[1]) if match else 0
+    return out
 
 
 def placed(remarks: Iterable[Remark], lines: Sequence[Line]) -> tuple[Remark, ...]:

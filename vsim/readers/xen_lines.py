@@ -16,6 +16,7 @@ MARK = "(XEN)"
 MAX_RECORDS = 200_000
 """Most records of one reading."""
 _TIME = re.compile(r"\[[ 0-9T:.+-]{3,40}\] ?")
+_OWN_WORDS = re.compile(r"\bIntel VT-d [A-Z]|\b(?:Using|Switched to) APIC driver |\bI/O virtualisation (?:en|dis)abled")
 _QUOTED = " \t>|"
 UNENDED = (*(f"in-flight={number}" for number in range(10)), "}", ",")
 """Ends of rows that have more to say, and would be whole without it."""
@@ -34,8 +35,8 @@ def body(text: str) -> str:
 
 
 def is_xen(text: str) -> bool:
-    """Whether a text is of a line that Xen printed: with its mark, or with that of its VT-d code."""
-    return MARK in text or "[VT-D]" in text
+    """Whether a text is of a line that Xen printed: with its mark, that of its VT-d code, or words not of Linux."""
+    return MARK in text or "[VT-D]" in text or _OWN_WORDS.search(text) is not None
 
 
 def rows(lines: Sequence[Line], pattern: re.Pattern[str], row: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:

@@ -12,6 +12,7 @@ from tests.vsim.readers.test_acpi_ivrs import table as ivrs
 from vsim.findings.paste import read
 from vsim.findings.registry import READERS
 from vsim.readers import acpi_dmar
+from vsim.readers.pieces import lines_of
 
 DMAR = bytes(acpi_dmar.table([acpi_dmar.unit(0xFED90000, [acpi_dmar.scope_of(3, 0xF0F8, 2)], True)]))
 
@@ -237,6 +238,52 @@ def test_what_a_log_has_before_its_lines_changes_nothing(dress):
         return re.sub(r"'\d+\.\d+'", "''", repr(records))
     assert without_times(found(dress(LOGGED))) == without_times(found(LOGGED))
     assert "('PPR', 'NX', 'GT', 'IA', 'GA', 'PC', 'GA_vAPIC')" in repr(found(LOGGED))
+
+
+def numbered(text: str, first: int = 7) -> str:
+    """As `grep -n` prints it."""
+    return "".join(f"{number}:{line}\n" for number, line in enumerate(text.splitlines(), first))
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, _, text) in KINDS.items() if len(text.splitlines()) > 2])
+def test_line_numbers_of_grep_are_no_part_of_a_text(kind):
+    text = KINDS[kind][2]
+    assert found(numbered(text)) == found(text)
+
+
+OWN_NUMBERS = {
+    "rows of /proc/interrupts": "100:  0  5  IR-PCI-MSI  1-edge  a\n101:  1  0  IR-PCI-MSI  2-edge  b\n"
+                                "102:  7  0  IR-PCI-MSI  3-edge  c\n",
+    "functions of lspci": "01:00.0 Network controller: A\n02:00.0 Network controller: B\n"
+                          "03:00.0 Network controller: C\n",
+    "functions of other segments": "10000:e1:00.0 Mass storage: A\n10001:e1:00.0 Mass storage: B\n"
+                                   "10002:e1:00.0 Mass storage: C\n",
+    "bytes": "10: 00 00\n20: 00 00\n30: 00 00\n", "times": "10:00:01 a\n11:00:01 b\n12:00:01 c\n",
+    "numbers that do not ascend": "3:a\n2:b\n1:c\n3:d\n", "two lines": "1:a\n2:b\n"}
+
+
+@pytest.mark.parametrize("kind", OWN_NUMBERS)
+def test_numbers_that_are_a_text_s_own_stay(kind):
+    text = OWN_NUMBERS[kind]
+    assert [line.text for line in lines_of(text)[0]] == [*text.splitlines(), ""]
+
+
+def test_a_row_behind_a_line_number_has_the_column_of_the_text_as_it_came():
+    torn = KINDS["key M"][2].replace("dest=00000000", "dest=0000000x") + KINDS["key z"][2]
+    assert read([("f", numbered(torn, 99))]).remarks[0][1:3] == (2, 8 + len("100:"))
+
+
+def test_a_log_of_xen_without_its_mark_is_still_xen_s():
+    text = """\
+(XEN) Using APIC driver default
+(XEN) [VT-D]found ACPI_DMAR_DRHD:
+(XEN) [VT-D]  dmaru->address = fed92000
+(XEN) Intel VT-d Interrupt Remapping enabled.
+(XEN) Intel VT-d Posted Interrupt not enabled.
+(XEN) I/O virtualisation enabled
+(XEN) Switched to APIC driver x2apic_cluster
+"""
+    assert found(text.replace("(XEN) ", "")) == found(text) and len(found(text)["xen boot"]) == 6
 
 
 def test_a_prompt_is_no_part_of_a_function_s_name():

@@ -78,8 +78,8 @@ def test_what_is_odd_is_told():
         (10, "all bits are 1: no unit "), (17, "Xen says: [VT-D] Non-exi")]
 
 
-def test_a_linux_log_has_nothing_of_xen():
-    assert read(LOG.replace("(XEN) ", "").replace("[VT-D]", "")).records == ()
+def test_without_marks_only_what_no_one_else_prints_is_xen_s():
+    assert read(LOG.replace("(XEN) ", "").replace("[VT-D]", "")).records == read(LOG).records[-3:]
 
 
 @given(st.lists(st.sampled_from(LOG.splitlines()).flatmap(
