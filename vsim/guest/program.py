@@ -32,7 +32,7 @@ BASE, ENTRY = 0x10000, 8
 """Where a program is loaded and begins; how far behind is the place to which an interrupt leads."""
 LONGEST = 1 << 16
 """Bytes of a program at most, and characters of a source and of a listing at most four and eight times as many."""
-_SECONDS, _WIDTH = 20, 15
+_SECONDS, _WIDTH, _LISTING = 20, 15, 128 * LONGEST      # a tool's time, bytes of a row, characters of as's listing
 _LINE = re.compile(r"\s*(\d+) ([0-9a-f]{4,8}) [0-9A-F]")
 _ROW = re.compile(r"([0-9a-f]{5,8}|\s{5,8}) ([0-9a-f]{2,30}|\s*?) *\| ?(.*)")
 _LABEL = re.compile(r"([A-Za-z_]\w*):")
@@ -184,9 +184,10 @@ def assembled(source: str, file: str = "program") -> Program:
         Path(folder, "p.s").write_text(f"\t.code64\n{source}\n", encoding="utf-8")
         _run(folder, file, 1, "as", "--64", "-o", "p.o", "-aln=p.lst", "--listing-lhs-width=4", "p.s")
         _run(folder, file, 0, "ld", "-N", "-Ttext", hex(BASE), "-e", "0", "--oformat", "binary", "-o", "p.bin", "p.o")
-        code, listing = Path(folder, "p.bin").read_bytes(), Path(folder, "p.lst").read_text(errors="replace")
-    if not 0 < len(code) <= LONGEST:
-        raise ProgramError(file, 1, 1, f"found {len(code)} bytes of program; allowed: 1 to {LONGEST}")
+        _sized(Path(folder, "p.bin").stat().st_size, file)
+        code = Path(folder, "p.bin").read_bytes()
+        with open(Path(folder, "p.lst"), errors="replace") as stream:
+            listing = stream.read(_LISTING)
     return Program(code, _rows(source.splitlines(), listing, len(code)))
 
 
@@ -205,6 +206,11 @@ def compiled(source: str, file: str = "program") -> Program:
 def _bounded(text: str, file: str, times: int) -> None:
     if len(text) > times * LONGEST:
         raise ProgramError(file, 1, 1, f"found {len(text)} characters; allowed: up to {times * LONGEST}")
+
+
+def _sized(size: int, file: str) -> None:
+    if not 0 < size <= LONGEST:
+        raise ProgramError(file, 1, 1, f"found {size} bytes of program; allowed: 1 to {LONGEST}")
 
 
 def _run(folder: str, file: str, added: int, *command: str) -> None:
@@ -268,8 +274,7 @@ def listed(text: str, file: str = "listing") -> Program:
             blank.append(words)
         code += data
     rows += [Row(BASE + len(code), 0, each) for each in blank]
-    if not 0 < len(code) <= LONGEST:
-        raise ProgramError(file, 1, 1, f"found {len(code)} bytes of program; allowed: 1 to {LONGEST}")
+    _sized(len(code), file)
     return Program(bytes(code), tuple(rows))
 
 
