@@ -53,12 +53,22 @@ def entry(vector: int, apic_id: int = 0) -> int:
     return int(IRTE.make(p=1, vector=vector, dst=apic_id, svt=1, sid=CARD))
 
 
-def part(first: str, last: str = "") -> None:
-    """Print the listing of the driver from one label up to another."""
+class Listing(str):
+    """Rows of a program. In a cell they keep their columns; where the cell is narrow they are scrolled."""
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="white-space:pre;overflow-x:auto;margin:0" tabindex="0">{escape(self)}</pre>'
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def part(first: str, last: str = "") -> Listing:
+    """The listing of the driver from one label up to another."""
     end = DRIVER.labels[last] if last else max(DRIVER.labels.values()) + 0x100
     start = DRIVER.labels[first]
     rows = tuple(row for row in DRIVER.rows if start <= row.address < end and (row.size or row.text.strip()))
-    print(Program(DRIVER.code, rows).listing().rstrip())
+    return Listing(Program(DRIVER.code, rows).listing().rstrip())
 
 
 class Drive:

@@ -120,9 +120,10 @@ def test_the_notebook_runs_without_the_emulator_and_says_so_once(without, monkey
     assert any(f"vCPU 0 takes vector {VECTOR:#x}" in each for each in said)
 
 
-def test_a_part_of_the_listing_is_printed(capsys):
-    driver.part("gcmd", "flush")
-    said = capsys.readouterr().out.splitlines()
+def test_a_part_of_the_listing_keeps_its_columns():
+    shown = driver.part("gcmd", "flush")
+    assert "overflow-x:auto" in shown._repr_html_() and "%rbx" in shown._repr_html_()
+    said = repr(shown).splitlines()
     assert said[0].startswith("1009e 8b431c") and said[-1].endswith("ret") and len(said) == 8
 
 
