@@ -23,6 +23,8 @@ from typing import Any
 import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 
+from widgets.lab.opened import KERNEL
+
 PACKAGES = Path(__file__).resolve().parents[2]
 """Where `vsim` and `widgets` are found: the kernels shall run these, installed or not."""
 START, ANSWER, CELL = 300.0, 300.0, 300.0
@@ -133,7 +135,7 @@ class Notebook:
 
     def __init__(self, server: Server, browser: Any, name: str, cells: Sequence[str]) -> None:
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
-        book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        book.metadata["kernelspec"] = KERNEL
         nbformat.write(book, server.root / name)
         self.received = 0
         self.page = browser.new_page(viewport={"width": 1400, "height": 1600})
