@@ -182,6 +182,15 @@ def test_the_command_writes_every_cell_in_order(tmp_path, capsys):
     assert capsys.readouterr().out == f"8 cells in {out}, 8 of them run now, 0 with an error\n"
 
 
+def test_one_worker_and_two_write_the_same_bytes(tmp_path):
+    written = []
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.csv"
+        assert main(["sweep", str(spec(tmp_path)), "-o", str(out), "--workers", workers]) == 0
+        written.append(out.read_bytes())
+    assert written[0] == written[1] and written[0].count(b"\n") == 9
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_an_interrupted_sweep_goes_on_from_its_own_output(tmp_path, capsys, torn):
     out, grid = tmp_path / "out.csv", load(spec(tmp_path))
