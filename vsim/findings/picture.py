@@ -135,7 +135,7 @@ class Picture:
     irqs: dict[int, int] = field(default_factory=dict)
     matrices: list[vector_matrix.Matrix] = field(default_factory=list)
     faults: list[linux_faults.Fault] = field(default_factory=list)
-    pins: list[xen_irqs.Pin | xen_tables.Pin] = field(default_factory=list)
+    pins: list[xen_irqs.Pin | xen_irqs.Held | xen_tables.Pin] = field(default_factory=list)
     lapics: list[qemu_monitor.Lapic] = field(default_factory=list)
     dmar: tuple[Dmar, Side] | None = None
     madt: tuple[Madt, Side] | None = None
@@ -344,10 +344,10 @@ def _xen_table(p: Picture, record: Any) -> None:
 
 
 def _xen_irq(p: Picture, record: Any) -> None:
-    if isinstance(record, xen_irqs.Pin):
+    if isinstance(record, (xen_irqs.Pin, xen_irqs.Held)):
         p.pins.append(record)
     elif isinstance(record, xen_irqs.IoApic):
-        side = Side(record.file, record.line, f"Xen prints I/O APIC {record.number}")
+        side = Side(record.file, record.line, f"I/O APIC {record.number} is printed")
         _ioapic(p, IoApic(record.number, -1, side, pins=record.pins))
 
 

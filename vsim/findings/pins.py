@@ -1,8 +1,8 @@
-"""Redirection entries as texts show them: Xen's keys V, i and z, QEMU's `info pic`.
+"""Redirection entries as texts show them: Xen's keys V, i and z, Linux' apic=debug, QEMU's `info pic`.
 
-Key V and QEMU print what the register holds. Keys i and z print what Xen reads back, which with remapping on has vector
-and destination of the remapping entry in the place of its index (io_apic_read_remap_rte of Xen's intremap.c). V and i
-count I/O APICs in the order in which Xen found them, z names them by id (xen/arch/x86/io_apic.c).
+Key V, Linux and QEMU print what the register holds. Keys i and z print what Xen reads back, which with remapping on has
+vector and destination of the remapping entry in the place of its index (io_apic_read_remap_rte of Xen's intremap.c).
+All but z count I/O APICs in the order in which they were found, z names them by id (xen/arch/x86/io_apic.c).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vsim.findings.picture import Entry, Picture, Side
 from vsim.layouts.formats import RTE, RTE_REMAP, XAPIC_DST_RESERVED
-from vsim.readers import qemu_monitor, xen_tables
+from vsim.readers import qemu_monitor, xen_irqs
 
 DEST_MOST = 0xFF
 """Largest destination of an entry in compatibility format."""
@@ -55,8 +55,8 @@ def _shown(p: Picture) -> Iterator[Pin]:
                 side = Side(record.file, record.line, f"pin {number} is {word:#018x}")
                 yield Pin(_id(p, record.number), number, word, RTE.split(word)["dest"], True, side)
     for pin in p.pins:
-        side = Side(pin.file, pin.line, f"pin {pin.pin} of Xen's I/O APIC {pin.ioapic}")
-        if isinstance(pin, xen_tables.Pin):
+        side = Side(pin.file, pin.line, f"pin {pin.pin} of I/O APIC {pin.ioapic}")
+        if not isinstance(pin, xen_irqs.Pin):
             yield Pin(_id(p, pin.ioapic), pin.pin, pin.word, 0, True, side)
         else:
             word = RTE.make(vector=pin.vector, dlm=pin.dlm, dm=pin.dm, status=pin.status, polarity=pin.polarity,
@@ -83,7 +83,7 @@ def plain(p: Picture) -> bool:
 
 def reached(p: Picture) -> set[int]:
     """APIC IDs that pins reach, as Xen reads them back."""
-    return {pin.dest for pin in p.pins if not isinstance(pin, xen_tables.Pin) and not pin.dm}
+    return {pin.dest for pin in p.pins if isinstance(pin, xen_irqs.Pin) and not pin.dm}
 
 
 def entry_of(p: Picture, each: Pin, sid: int) -> Entry | None:

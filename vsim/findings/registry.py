@@ -60,8 +60,9 @@ READERS = (
          r"VT-?[Dd]\]|\(XEN\)|Intel VT-d [A-Z]|APIC driver |I/O virtualisation"),
     _row("xen entries", "Xen's debug key V", "xen_tables",
          r"nr_pt_levels|Interrupt remapping table|Redirection table|^.{0,40}[0-9a-f]{4}:(?:\s+[0-9a-f]{1,8}){12}"),
-    _row("xen interrupts", "Xen's debug keys M, i, z", "xen_irqs",
+    _row("xen interrupts", "Xen's debug keys M, i, z; apic=debug", "xen_irqs",
          r"\bIRQ: *\d|\bvec=[0-9a-f]{2}|\bvec:[0-9a-f]{2}|Direct vector|IRQ information|IO[-_ ]APIC (?:#|interrupt)|"
+         r"Apic 0x[0-9a-f]{2}, Pin|\bpin[0-9a-f]{2}, (?:dis|en)abled|"
          r"^.{0,40}\bNR  ?[DL]"),
     _row("xen registers", "registers of the units, by Xen", "xen_regs", r"print_iommu_regs"),
     _row("xen guest", "a guest's I/O APIC and local APICs, by Xen", "xen_hvm",

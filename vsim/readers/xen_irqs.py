@@ -1,7 +1,9 @@
-"""Xen's debug keys M (messages), i (interrupts, and the pins that they have) and z (I/O APICs).
+"""Xen's debug keys M (messages), i (interrupts, and the pins that they have) and z (I/O APICs); Linux' apic=debug.
 
 The forms are those of xen/arch/x86/msi.c (dump_msi), irq.c (dump_irqs) and io_apic.c (dump_ioapic_irq_info,
-__print_IO_APIC), of Xen 4.1 and later; with interrupt remapping on, Xen prints the pins as if it were off.
+__print_IO_APIC), of Xen 4.1 and later, for pins of Xen before too; with interrupt remapping on, Xen prints the pins
+as if it were off. Linux prints the same heads, and each redirection entry as it is
+(io_apic_print_entries of its io_apic.c).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vsim.layouts.formats import Dlm
+from vsim.layouts.formats import RTE, RTE_REMAP, Dlm
 from vsim.readers import ranges
 from vsim.readers.pieces import Line, Reading, Remark, few
 from vsim.readers.ranges import Ranges
@@ -131,6 +133,17 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A pin as Linux prints it. ioapic: its place among all, from 0; word: the 64 bits, in whichever format."""
+
+    file: str
+    line: int
+    ioapic: int
+    pin: int
+    word: int
+
+
+@dataclass(frozen=True, slots=True)
 class IoApic:
     """An I/O APIC (key z): Xen's number, and ID, version and pins as its registers say; -1 for what is not printed."""
 
@@ -169,14 +182,22 @@ _OWNER = re.compile(r"IRQ *(\d{1,6}) Vec *(\d{1,3}):")
 _PIN = re.compile(
     r"Apic 0x([0-9a-f]{2}), Pin +(\d{1,3}): vec=([0-9a-f]{2}) delivery=(\w{1,6})\s* dest=([LP]) status=([01]) "
     r"polarity=([01]) irr=([01]) trig=([LE]) mask=([01]) dest_id:([0-9a-f]{1,8})")
-_ROW = re.compile(r"([0-9a-f]{2})\s+([0-9a-f]{2}|[0-9a-f]{8})\s+" + 6 * r"([01])\s+" + r"([0-7])\s+([0-9A-F]{2})")
+_OLD_PIN = re.compile(
+    r"Apic 0x([0-9a-f]{2}), Pin +(\d{1,3}): vector=(\d{1,3}), delivery_mode=([0-7]), dest_mode=(logical|physical), "
+    r"delivery_status=([01]), polarity=([01]), irr=([01]), trigger=(level|edge), mask=([01]), dest_id:(\d{1,3})")
+_HELD = re.compile(
+    r"pin([0-9a-f]{2}), (disabled|enabled)\s*, (level|edge)\s*, (low|high)\s*, V\(([0-9A-F]{2})\), IRR\(([01])\), "
+    r"S\(([01])\), (?:remapped, I\(([0-9A-F]{4})\),\s+Z\(([0-7])\)|"
+    r"(logical|physical)\s*, D\(([0-9A-F]{2}|[0-9A-F]{4})\), M\(([0-7])\))")
+_PLACE = re.compile(r"IOAPIC (\d{1,3}):")
+_ROW = re.compile(r"([0-9a-f]{2})\s+([0-9a-fA-F]{2}|[0-9a-f]{8})\s+" + 6 * r"([01])\s+" + r"([0-7])\s+([0-9A-F]{2})")
 _ROUTE = re.compile(r"IRQ(\d{1,5}) ((?:-> ?\d{1,3}:\d{1,3} ?)+)")
 _NUMBER = re.compile(r"IO APIC #(\d{1,3})\.+")
 _FACT = re.compile(r"\.+ *: (physical APIC id|max redirection entries|IO APIC version): ([0-9a-fA-F]{2,4})")
 
 
 def read(lines: Sequence[Line]) -> Reading:
-    """`Msi`, `Irq`, `Direct`, `Pin`, `IoApic` and `Route` in the order of the text."""
+    """`Msi`, `Irq`, `Direct`, `Pin`, `Held`, `IoApic` and `Route` in the order of the text."""
     reader = _Reader(lines)
     for place, line in enumerate(lines):
         if len(reader.records) >= MAX_RECORDS:
@@ -194,6 +215,7 @@ class _Reader:
         self.irq: int | None = None
         self.ioapic: int | None = None
         self.at = -1
+        self.place = 0
 
     def tell(self, line: Line, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, column(line), text))
@@ -247,6 +269,24 @@ class _Reader:
         return Pin(line.file, line.number, int(m[1], 16), int(m[2]), int(m[3], 16), int(dlm), int(m[5] == "L"), dest,
                    int(m[6]), int(m[7]), int(m[8]), int(m[9] == "L"), int(m[10]), self.irq)
 
+    def older_pin(self, line: Line, m: re.Match[str]) -> Pin:
+        return Pin(line.file, line.number, int(m[1], 16), int(m[2]), int(m[3]), int(m[4]), int(m[5] == "logical"),
+                   int(m[11]), int(m[6]), int(m[7]), int(m[8]), int(m[9] == "level"), int(m[10]), self.irq)
+
+    def held(self, line: Line, m: re.Match[str]) -> Held:
+        known = {"mask": int(m[2] == "disabled"), "tm": int(m[3] == "level"), "polarity": int(m[4] == "low"),
+                 "vector": int(m[5], 16), "irr": int(m[6]), "status": int(m[7])}
+        if m[8]:
+            word = RTE_REMAP.make(format=1, handle=int(m[8], 16), zero=int(m[9]), **known)
+        else:
+            dest = int(m[11], 16)
+            word = RTE.make(dest=dest & 0xFF, ext=dest >> 8 & 0x7F, dm=int(m[10] == "logical"), dlm=int(m[12]), **known)
+        return Held(line.file, line.number, self.place, int(m[1], 16), word)
+
+    def placed(self, line: Line, m: re.Match[str]) -> bool:
+        self.place = int(m[1])
+        return True
+
     def row(self, line: Line, m: re.Match[str]) -> Pin:
         mask, tm, irr, polarity, status, dm, dlm = (int(m[place]) for place in range(3, 10))
         return Pin(line.file, line.number, self.ioapic or 0, int(m[1], 16), int(m[10], 16), dlm, dm, int(m[2], 16),
@@ -280,13 +320,16 @@ def _rest(m: re.Match[str], first: int) -> dict[str, Any]:
 
 _HEADS = re.compile("|".join((
     r"(?P<msi>(?:MSI-X|MSI|HPET|IOMMU)\s+\d+ vec=)", r"(?P<irq>IRQ: *\d+ vec:)", r"(?P<older>IRQ: *\d+ affinity:)",
-    r"(?P<direct>0x[0-9a-f]{2} -> \S{1,120}\(\))", r"(?P<owner>IRQ *\d+ Vec *\d)", r"(?P<pin>Apic 0x[0-9a-f]{2}, Pin)",
-    r"(?P<row>[0-9a-f]{2}\s+(?:[0-9a-f]{8}|[0-9a-f]{2})\s+[01]\s)", r"(?P<route>IRQ\d+ ->)",
+    r"(?P<direct>0x[0-9a-f]{2} -> \S{1,120}\(\))", r"(?P<owner>IRQ *\d+ Vec *\d)",
+    r"(?P<older_pin>Apic 0x[0-9a-f]{2}, Pin +\d{1,3}: vector=)", r"(?P<pin>Apic 0x[0-9a-f]{2}, Pin)",
+    r"(?P<held>pin[0-9a-f]{2}, (?:dis|en)abled)", r"(?P<place>IOAPIC \d{1,3}:)",
+    r"(?P<row>[0-9a-f]{2}\s+(?:[0-9a-f]{8}|(?:[0-9a-fA-F]{3}\s+)?[0-9a-fA-F]{2})\s+[01]\s)", r"(?P<route>IRQ\d+ ->)",
     r"(?P<number>IO APIC #\d)", r"(?P<fact>\.+ *: (?:phys|max|IO APIC))")))
 
 FORMS: dict[str, tuple[re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], Any]]] = {
     "msi": (_MSI, _Reader.msi), "irq": (_IRQ, _Reader.interrupt), "older": (_OLD, _Reader.older),
     "direct": (_DIRECT, _Reader.direct), "owner": (_OWNER, _Reader.owner), "pin": (_PIN, _Reader.pin),
+    "older_pin": (_OLD_PIN, _Reader.older_pin), "held": (_HELD, _Reader.held), "place": (_PLACE, _Reader.placed),
     "row": (_ROW, _Reader.row), "route": (_ROUTE, _Reader.route), "number": (_NUMBER, _Reader.number),
     "fact": (_FACT, _Reader.fact)}
 """The form of each row, by the name of how it begins in `_HEADS`, and what reads it."""

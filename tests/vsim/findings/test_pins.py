@@ -108,6 +108,12 @@ def test_pins_of_qemu_are_what_the_register_holds():
     assert found.run().rte[1] == 0x0005000000000031 and len(found.assumed.of(FIRST)) == 4
 
 
+def test_pins_of_linux_are_what_the_register_holds():
+    found = built("[    0.5] IOAPIC 0:\n[    0.5]  pin01, enabled , edge , high, V(31), IRR(0), S(0), remapped, "
+                  "I(0005),  Z(0)\n")
+    assert fields(found, 1, RTE_REMAP) == (5, 0x31, 0, 0, 0, 1) and not any("pin 1" in each for each in found.assumed)
+
+
 def test_all_pins_of_a_real_machine_are_as_its_keys_print_them():
     z, v = (lab_file(f"xen-4.17/key-{key}.txt").read_text() for key in "zV")
     rows = re.findall(r"^\(XEN\)    ([0-9a-f]{2}):  ([0-9a-f]{4})   1    (\d)   (\d)   0   (\d)    0    0     (..)", v,

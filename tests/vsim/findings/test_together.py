@@ -133,6 +133,12 @@ B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
 (XEN)  NR  DestID Msk Trg IRR Pol Stat DstM DelM Vec
 (XEN)  01 00000003 0   0   0   0   0    0    0    C0
 """),
+    "apic=debug of Linux": ("xen interrupts", 2, """\
+[    0.5] IO APIC #2......
+[    0.5] .... IRQ redirection table:
+[    0.5] IOAPIC 0:
+[    0.5]  pin01, enabled , edge , high, V(31), IRR(0), S(0), remapped, I(0001),  Z(0)
+"""),
     "registers by Xen": ("xen registers", 1, """\
 (XEN) ---- print_iommu_regs ----
 (XEN)  drhd->address = fed90000

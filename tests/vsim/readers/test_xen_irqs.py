@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from tests.places import real_files
 from tests.vsim.readers.test_xen_boot import stored
+from vsim.layouts.formats import RTE, RTE_REMAP
 from vsim.readers import ranges, xen_irqs, xen_tables
 from vsim.readers.pieces import lines_of
-from vsim.readers.xen_irqs import Direct, Guest, IoApic, Irq, Msi, Pin, Route
+from vsim.readers.xen_irqs import Direct, Guest, Held, IoApic, Irq, Msi, Pin, Route
 
 BYTE, BIT = st.integers(0, 255), st.booleans()
 DELIVERY = {0: "Fixed", 1: "LoPri", 2: "SMI", 4: "NMI", 5: "INIT", 7: "ExINT"}
@@ -153,3 +154,38 @@ def test_the_tables_of_key_v_send_where_keys_z_and_m_say():
     messages = {msi.vector: msi for msi in keyed("M", xen_irqs) if msi.kind == "MSI-X"}
     (device,) = (entry for entry in entries.values() if entry["sid"] == 0x30)
     assert messages[device["vector"]].dest == device["dst"]
+
+
+@given(st.integers(0, 239), BYTE, st.integers(0, 7), BIT, BIT, BIT, BIT, BIT, BIT, BYTE)
+def test_a_pin_in_the_form_before_4_1(pin, vector, dlm, logical, status, polarity, irr, level, mask, dest):
+    row = (f"(XEN)       Apic 0x01, Pin {pin:2}: vector={vector}, delivery_mode={dlm}, dest_mode="
+           f"{'logical' if logical else 'physical'}, delivery_status={status:d}, polarity={polarity:d}, irr={irr:d}, "
+           f"trigger={'level' if level else 'edge'}, mask={mask:d}, dest_id:{dest}")
+    assert one(row) == Pin("log", 1, 1, pin, vector, dlm, logical, dest, status, polarity, irr, level, mask)
+
+
+@given(st.integers(0, 239), BYTE, BIT, BIT, BIT, BIT, BIT, st.integers(0, 0xFFFF), st.integers(0, 7))
+def test_a_pin_as_linux_prints_it_remapped_or_not(pin, vector, mask, level, low, irr, status, handle, mode):
+    head = (f"[    0.512345]  pin{pin:02x}, {'disabled' if mask else 'enabled '}, {'level' if level else 'edge '}, "
+            f"{'low ' if low else 'high'}, V({vector:02X}), IRR({irr:d}), S({status:d})")
+    same = {"vector": vector, "mask": mask, "tm": level, "polarity": low, "irr": irr, "status": status}
+    remapped = one(f"{head}, remapped, I({handle:04X}),  Z({mode:X})")
+    assert remapped == Held("log", 1, 0, pin, RTE_REMAP.make(format=1, handle=handle, zero=mode, **same))
+    dest, ext = handle & 0xFF, handle >> 8 & 0x7F
+    plain = RTE.make(dest=dest, dm=1, dlm=mode, **same)
+    assert one(f"{head}, logical , D({dest:02X}), M({mode})").word == plain
+    assert one(f"{head}, logical , D({ext:02X}{dest:02X}), M({mode})").word == RTE.make(
+        dest=dest, ext=ext, dm=1, dlm=mode, **same)
+
+
+def test_linux_counts_its_io_apics_and_writes_large_digits():
+    found = read("[    0.5] IO APIC #9......\n[    0.5]  NR Dst Mask Trig IRR Pol Stat Dmod Deli Vect:\n"
+                 "[    0.5]  01 0F  0    0    0   0   0    1    1    31\n[    0.5] IOAPIC 1:\n"
+                 "[    0.5]  pin02, enabled , edge , high, V(31), IRR(0), S(0), remapped, I(0001),  Z(0)\n").records
+    assert [(type(each), each.line) for each in found] == [(IoApic, 1), (Pin, 3), (Held, 5)]
+    assert (found[1].ioapic, found[1].dest, found[1].vector, found[2].ioapic) == (9, 0xF, 0x31, 1)
+
+
+def test_a_row_of_another_form_is_told():
+    (remark,) = read("(XEN) IO APIC #8......\n(XEN)  01 00F 0F  0    0    0   0   0    1    1    38\n").remarks
+    assert (remark.line, remark.column) == (2, 8) and "another form" in remark.text
