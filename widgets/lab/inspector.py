@@ -133,6 +133,7 @@ class Inspector(Panel):
             self.shown_map.close()
         try:
             self.shown_map = self.lab_of().view("map")
+            self.shown_map.add_class("vsim-short")
         except ValueError:
             self.shown_map = None
         self.room.children = () if self.shown_map is None else (self.shown_map,)
