@@ -54,7 +54,8 @@ READERS = (
          r"\bvector_\w+: |\birq_matrix_\w+: "),
     _row("linux boot", "boot log of Linux", "linux_boot",
          r"DRHD|reg_base_addr|IOAPIC\[\d|Linux version |IRQ remapping|nterrupt.remapping|x2apic[: ]|smpboot|smp:|"
-         r"irq handler for vector|returns all ones|nobody cared|APIC routing|mapping iommu|Affinity broken|nr_cpu_ids"),
+         r"irq handler for vector|returns all ones|nobody cared|APIC routing|mapping iommu|Affinity broken|nr_cpu_ids|"
+         r"LAPIC \(acpi_id"),
     _row("xen faults", "fault lines of Xen", "xen_faults", r"iommu_fault|INTR-REMAP|VT-?[Dd]\]"),
     _row("xen boot", "boot log of Xen", "xen_boot",
          r"VT-?[Dd]\]|\(XEN\)|Intel VT-d [A-Z]|APIC driver |I/O virtualisation"),
@@ -76,7 +77,7 @@ READERS = (
     _row("lspci", "lspci in every verbosity, with bytes", "lspci",
          r"^[ \t]*(?:[0-9a-f][0-9a-f:.]{3,15}/)*"
          r"(?:[0-9a-f]{4,8}:)?(?:[0-9a-f]{2}:)?[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
-    _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU \d+:\s*$"),
+    _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU(?: \d+)?:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",
          r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|"
          r"^[ \t]*0{4,8}:? +(?:44 4d 41 52|41 50 49 43|49 56 52 53|444d 4152|4150 4943|4956 5253)",

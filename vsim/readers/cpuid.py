@@ -138,6 +138,10 @@ class _Reader:
                 self.cpu = None
                 return
             self.cpu = self.cpus.setdefault(number, _Seen(number, line.number, column))
+        elif text.strip() == "CPU:":
+            self.cpu = None
+            self.remark(line.number, text.index("CPU") + 1, "left out: one CPU, and not which (cpuid -1); cpuid -r "
+                                                            "prints all")
         elif self.cpu:
             self.leaf(line, self.cpu)
 

@@ -205,3 +205,11 @@ def test_the_io_apics_of_real_tables_are_where_the_table_has_them(path):
     found = rebuild(picture)
     rows = [(each["id"], each["address"], each["gsi"]) for each in picture.madt[0].ioapics]
     assert [(each.id, each.window, each.gsi) for each in found.chips] == rows and not found.left
+
+
+@pytest.mark.parametrize("mark", ["(XEN) ", "[    0.1] "])
+def test_entries_that_firmware_left_unused_are_no_processors(mark):
+    log = (f"{mark}ACPI: LAPIC (acpi_id[0x01] lapic_id[0x02] enabled)\n"
+           f"{mark}ACPI: LAPIC (acpi_id[0x02] lapic_id[0xff] enabled)\n")
+    wide = f"{mark}ACPI: X2APIC (apic_id[0xffffffff] uid[0x3] enabled)\n" if "XEN" in mark else ""
+    assert list(examine([("log", log + wide)]).picture.cpus) == [2]

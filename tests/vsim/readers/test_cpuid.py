@@ -152,3 +152,12 @@ def test_how_many_ids_of_a_real_machine_are_beyond_8_bits(name, real_data):
     same = sum(cpu.number == cpu.apic_id for cpu in cpus)
     beyond = sum(apic_id > 254 for apic_id in ids)
     assert (len(cpus), min(ids), max(ids), same, beyond, cpus[0].shifts) == REAL[name]
+
+
+def test_one_cpu_without_a_number_is_told_and_none_of_the_others():
+    text = "CPU 0:\n   0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x00000006\nCPU:\n" \
+           "   0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x00000004\n"
+    found = cpuid.read(lines_of(text, "cpuid")[0])
+    assert [(each.number, each.apic_id) for each in found.records] == [(0, 6)]
+    assert [str(each) for each in found.remarks] == [
+        "cpuid:3:1: left out: one CPU, and not which (cpuid -1); cpuid -r prints all"]
