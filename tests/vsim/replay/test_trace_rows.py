@@ -75,7 +75,7 @@ def test_a_torn_line_says_nothing(line):
 
 
 def test_writes_are_inferred_before_what_reads_them():
-    rows = list(with_writes(rows_of(*[line for line in boot(False) if "serial" not in line]), UNIT))
+    rows = list(with_writes(rows_of(*[line for line in boot(False, "") if "serial" not in line]), UNIT))
     written = [row[0] for row in rows if row[0] and row[0][0] == "ram"]
     entry = (0x40018 << 64 | 0x100410001).to_bytes(16, "little").hex()
     assert written == [["ram", 0x100050, entry], ["ram", 0x200000, (4).to_bytes(16, "little").hex()]]

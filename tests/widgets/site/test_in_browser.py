@@ -107,7 +107,8 @@ def bench(browser, address, linked):
 
 def test_a_link_opens_the_same_state(bench, linked):
     assert bench.page.query_selector("#told.failed") is None, bench.page.inner_text("#told")
-    assert bench.page.evaluate(_WHERE).startswith(f"{linked.position:,} of {len(linked.history):,}, ")
+    assert bench.page.evaluate(_WHERE).partition(": ")[2].startswith(
+        f"{linked.position:,} of {len(linked.history):,};")
 
 
 def test_copy_link_gives_what_was_opened(bench, address, linked):
