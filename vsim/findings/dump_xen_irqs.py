@@ -16,8 +16,10 @@ from vsim.findings.subject import Subject
 from vsim.guest.kernel import Guest
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE, RTE, RTE_REMAP
-from vsim.layouts.registers import IOAPIC_ARBITRATION, IOAPIC_ID, IOAPIC_VERSION, IRTA
+from vsim.layouts.registers import IOAPIC_ARBITRATION, IOAPIC_VERSION, IRTA
+from vsim.layouts.registers import IOAPIC_ID as ID_REGISTER
 from vsim.machine import remapping_on
+from vsim.readers.acpi_dmar import IOAPIC_ID
 
 _DELIVERY = ("Fixed", "LoPri", "SMI", "?", "NMI", "INIT", "?", "ExINT")
 _GUEST = 0x10             # bit of the status: bound to a domain
@@ -167,13 +169,13 @@ def pin_line(which: int, pin: int, way: Way, word: int, width: int) -> str:
 
 
 def key_z(subject: Subject) -> str:
-    """The registers and pins of every I/O APIC, and which pins have which vector."""
+    """The registers and pins of every I/O APIC by its id in the MADT, and which pins have which vector."""
     m = subject.machine
     ioapics = m.profile.options.ioapics
     width = 8 if _wide(subject) else 2
     used = sum(not get(word, RTE.mask) for word in m.rte)
     rows = [f"number of MP IRQ sources: {used}."]
-    rows += [f"number of IO-APIC #{_id(subject, which)} registers: {own.pins}." for which, own in enumerate(ioapics)]
+    rows += [f"number of IO-APIC #{IOAPIC_ID + which} registers: {own.pins}." for which, own in enumerate(ioapics)]
     rows.append("testing the IO APIC.......................")
     mapped = []
     for which, own in enumerate(ioapics):
@@ -188,15 +190,11 @@ def key_z(subject: Subject) -> str:
                   ".................................... done."])
 
 
-def _id(subject: Subject, which: int) -> int:
-    return int(get(vioapic.read_index(subject.machine, 0, which), IOAPIC_ID.id))
-
-
 def _registers(subject: Subject, which: int) -> Iterator[str]:
     own, version, order = (vioapic.read_index(subject.machine, index, which) for index in range(3))
-    yield f"IO APIC #{which}......"
+    yield f"IO APIC #{IOAPIC_ID + which}......"
     yield f".... register #00: {own:08X}"
-    yield f".......    : physical APIC id: {get(own, IOAPIC_ID.id):02X}"
+    yield f".......    : physical APIC id: {get(own, ID_REGISTER.id):02X}"
     yield ".......    : Delivery Type: 0"
     yield ".......    : LTS          : 0"
     yield f".... register #01: {version:08X}"

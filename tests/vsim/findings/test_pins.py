@@ -5,6 +5,8 @@ import re
 import pytest
 
 from tests.places import lab_file
+from tests.vsim.findings.booted import Booted
+from vsim.domain.acpi import madt_of
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild
 from vsim.layouts.formats import RTE, RTE_REMAP
@@ -112,6 +114,20 @@ def test_pins_of_linux_are_what_the_register_holds():
     found = built("[    0.5] IOAPIC 0:\n[    0.5]  pin01, enabled , edge , high, V(31), IRR(0), S(0), remapped, "
                   "I(0005),  Z(0)\n")
     assert fields(found, 1, RTE_REMAP) == (5, 0x31, 0, 0, 0, 1) and not any("pin 1" in each for each in found.assumed)
+
+
+@pytest.fixture(scope="module")
+def booted():
+    return Booted()
+
+
+@pytest.mark.parametrize("kinds", [("V", "z"), ("V",), ("info pic",)])
+def test_pins_that_this_kit_prints_are_those_of_the_machine_rebuilt_from_them(booted, kinds):
+    m = booted.machine
+    for madt in ([], [("madt", madt_of(m))]):
+        found = rebuild(examine([*((kind, booted.dump(kind)) for kind in kinds), *madt]).picture)
+        assert list(found.run().rte) == list(m.rte) and len(found.chips) == 1 and not found.left
+    assert any(RTE.split(word)["format"] for word in m.rte)
 
 
 def test_all_pins_of_a_real_machine_are_as_its_keys_print_them():
