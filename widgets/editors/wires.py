@@ -71,6 +71,7 @@ class Wires:
         self.pins, self.chips = W.HTML(), W.HTML()
         self.set_up = panel.button("set up as firmware", self._firmware, "initialise the 8259 pair; LINT0 takes ExtINT "
                                    "and LINT1 NMI (virtual wire mode)", "primary")
+        self.set_up.layout.align_self = "flex-start"    # as wide as its words, not as the panel
         self.controls = flow(
             self.irq, panel.button("raise", lambda: self._line(1), "the line goes up: at the 8259 and at the I/O APIC"),
             panel.button("lower", lambda: self._line(0), "the line goes down"),

@@ -27,6 +27,7 @@ def hidden(widget):
 
 def test_before_the_firmware_there_is_one_button(panel):
     assert NOT_YET in panel.wires.chips.value and hidden(panel.wires.controls) and not hidden(panel.wires.set_up)
+    assert panel.wires.set_up.layout.align_self == "flex-start"
     assert pin_rows(panel.lab.machine, 0) == [("LINT0", "down", "masked, fixed 0x00, edge", "the 8259 pair's INTR"),
                                               ("LINT1", "down", "masked, fixed 0x00, edge", "NMI of the mainboard")]
 
