@@ -86,6 +86,9 @@ def _ended(argv: list[str]) -> int:
     """Run; bad input is a line and a status."""
     try:
         status = run(argv)
+    except SystemExit:      # argparse's, behind a help or a version: what it wrote is not lost in silence either
+        sys.stdout.flush()
+        raise
     except (Unavailable, ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError) or not is_bad_input(error):
             raise

@@ -65,11 +65,12 @@ def test_a_file_name_that_is_not_utf8_is_told(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [("--help",), ("replay", GOLDEN / "eimoff.jsonl.gz"),
                                        ("decode", "msi 0xfee00474 0")], ids=str)
-def test_a_full_output_is_one_line_and_status_2(arguments):
+def test_a_full_output_is_one_line_and_status_2(arguments, unbuffered):
     with open("/dev/full", "wb") as full:
-        status, _, err = vsim(*arguments, out=full)
+        status, _, err = vsim(*arguments, out=full, PYTHONUNBUFFERED=unbuffered)
     assert (status, err) == (2, "vsim: the output cannot be written: No space left on device\n")
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from argparse import ArgumentParser
 from hashlib import sha256
@@ -141,6 +142,22 @@ def test_without_npm_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(Unavailable, match="needs npm"):
         gather.npm(tmp_path, needs.RUNTIME)
+
+
+def test_a_package_is_unpacked_below_its_folder_and_nowhere_else(tmp_path):
+    def packed(*members):
+        with tarfile.open(tmp_path / "p.tgz", "w:gz") as archive:
+            for name, kind in members:
+                member = tarfile.TarInfo(name)
+                member.type, member.size, member.linkname = kind, 2 * (kind == tarfile.REGTYPE), "/etc/passwd"
+                archive.addfile(member, io.BytesIO(b"ok"))
+        return tmp_path / "p.tgz"
+
+    gather.unpack(packed(("package/a/b.js", tarfile.REGTYPE), ("package/link", tarfile.SYMTYPE)), tmp_path / "into")
+    assert [each.name for each in (tmp_path / "into").rglob("*") if each.is_file()] == ["b.js"]
+    for name in ("../out", "/out", "package/../../out"):
+        with pytest.raises(ValueError, match="leads out of the folder"):
+            gather.unpack(packed((name, tarfile.REGTYPE)), tmp_path / "into")
 
 
 def test_a_client_that_fails_is_told_in_its_own_words():
