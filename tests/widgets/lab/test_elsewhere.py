@@ -11,7 +11,7 @@ import pytest
 
 from tests.jupyter_host import NOISE, PATIENCE, Server, notebook
 from tests.places import DATA
-from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.browser import chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium"),
@@ -32,14 +32,6 @@ def server(tmp_path_factory):
     notebook(made.root, "plain.ipynb", "1 + 1")
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()
 
 
 def opened(browser, address):

@@ -1,113 +1,31 @@
 """The bench in a real JupyterLab: what a person does in the page, and that page and kernel agree on what came of it."""
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.jupyter_host import PATIENCE, Server, Session, lessons, notebook, opened
-from tests.places import ROOT
+from tests.jupyter_host import Session, opened
 from tests.qemu import REAL, children_of, gone, needs_qemu
-from vsim.state.profile import PROFILES
-from widgets.bench.browser import ARGUMENTS, chromium
-from widgets.bench.person import Person
+from tests.widgets.lab.at_the_bench import (
+    TABS,
+    booted,
+    edit,
+    expect,
+    fresh,
+    front,
+    newest,
+    part,
+    press,
+    settled,
+    tab,
+    until,
+    view,
+)
+from widgets.bench.browser import chromium
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-expect = playwright.expect
-expect.set_options(timeout=1000 * PATIENCE)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
-
 AXE = find_spec("axe_playwright_python")
-LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
-LIVE = ("00", "01", "09", "16")
-"""Notebooks that are opened each time; all are run without a page (tests/notebooks), and opened under `-m soak`."""
-TABS = ["domctl", "IRT", "registers", "vLAPIC", "guest", "events", "other", "QEMU"]
-NAME = '<img src=x onerror=\\"document.title=1\\"><b>card</b>'
-ASKED = """from widgets.map.scene import scene
-from widgets.map.tally import Tally
-from widgets.map.tokens import fold
-
-def counted():
-    known = Tally(scene(lab.machine))
-    known.add(fold(known.scene, lab.history.events()))
-    pairs = [sorted([index, n] for index, n in each.items() if n) for each in (*known.used, *known.refused)]
-    return [known.total, list(known.sent), list(known.delivered), *pairs]
-
-def resting():
-    views = [each.__self__ for each in lab.observers]
-    return not lab.storms and not any(getattr(each, "_timer", None) for each in views)
-
-def echo(view, content, buffers):
-    if content["kind"] == "echo":
-        view.send(content)"""
-MADE = f"""from vsim.state.pci import Bus, Function
-from vsim.state.profile import profile
-from vsim.state.arrays import Machine
-from widgets.lesson.edit import Edit
-from widgets.lab import Lab
-
-bus = Bus([Function(0x18, "disk", pin=1), Function(0x300, "{NAME}", msix_count=4, passthrough=True)])
-lab, second = (Lab(Machine(profile("spec"), 8, 64 << 20, bus), title=title) for title in ("first", "second"))"""
-UNDER = """from widgets.lab import Lab
-CONFIG = '''name = "small"
-vcpus = 4
-pci = ["03:00.0"]
-viommu = ["type=intel_vtd"]
-'''
-lab = Lab.from_config(CONFIG, "{}")
-"""
-SHOWN = """bench = {0}.bench
-bench.add_class("t-{0}")
-{0}_map = bench._above["map"]
-{0}_map.on_msg(echo)
-bench"""
-
-# The map's view object, by the class of its bench.
-_VIEW = "const view = [...document.querySelectorAll('.t-{} *')].find((each) => each.vsim)?.vsim; "
-# A word to the kernel, and its answer: what was said before it, in either direction, has then been heard.
-_ECHO = """const number = window.echoed = (window.echoed ?? 0) + 1, heard = (content) => {
-  if (content.kind === "echo" && content.number === number) view.model.off("msg:custom", heard), window.heard = number;
-}; view.model.on("msg:custom", heard); view.model.send({ kind: "echo", number });"""
-# Nothing travels, nothing waits, and the words are those of now.
-_LANDED = """!view.player.flights.size && !view.intake.queue.length && !view.intake.waiting.length &&
-  !view.player.request && !view.words.timer"""
-_COUNTED = """JSON.stringify([...[view.tally.total, view.tally.sent, view.tally.delivered].map((each) => [...each]),
-  ...[...view.tally.used, ...view.tally.refused].map((each) =>
-    [...each].map((n, index) => [index, n]).filter(([, n]) => n))])"""
-
-# What was changed is laid out.
-_TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
-# Names that look like mathematics, between two outputs that are.
-NAMED = r"$a^2$ \href{javascript:alert(1)}{b} \(c\) $$d$$ \begin{equation}e\end{equation}"
-TYPESET = f"""from IPython.display import HTML, display
-from widgets.course.quiz import Answer
-from widgets.tables import Table, Told
-name = {NAMED!r}
-made = [Table([name], [[name]], name, bold=[0]), Told([name]), Told([name, name]), Answer(name)]
-for each in (HTML("<p>$x$</p>"), *made, HTML("<p>$y$</p>")):
-    display(each)"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    made = Server(tmp_path_factory.mktemp("server"), lessons(tmp_path_factory.mktemp("lab") / "notebooks"))
-    notebook(made.root, "bench.ipynb", ASKED, MADE, SHOWN.format("lab"), SHOWN.format("second"))
-    notebook(made.root, "names.ipynb", TYPESET)
-    notebook(made.root, "narrow.ipynb", ASKED, MADE, SHOWN.format("lab"))
-    for name in PROFILES:
-        notebook(made.root, f"{name}.ipynb", ASKED, UNDER.format(name), SHOWN.format("lab"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -124,92 +42,6 @@ def bench(wide):
     fresh(wide)
     yield wide
     assert wide.wrong == []
-
-
-def fresh(session):
-    """The machine as it was made, nothing selected."""
-    session.do("lab.goto(0); lab.kernel.serving = True")
-    session.do("for name in ('device', 'irte', 'vlapic'): setattr(lab.selection, name, -1)")
-    session.do("lab_map.playing = True")
-    settled(session)
-
-
-def view(session, expression, name="lab"):
-    """An expression over `view`, the map of a bench."""
-    return session.page.evaluate(f"() => {{ {_VIEW.format(name)} return {expression}; }}")
-
-
-def until(session, expression, name="lab"):
-    session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}")
-
-
-def part(session, css=""):
-    return session.page.locator(f".t-lab {css}".strip())
-
-
-def press(session, name):
-    part(session).get_by_role("button", name=name, exact=True).first.click()
-
-
-def tab(session, name):
-    part(session, ".lm-TabBar-tab, .p-TabBar-tab").filter(has_text=name).first.click()
-
-
-def front(session, name):
-    """Bring a tab to the front, and wait until its panel is there and laid out."""
-    tab(session, name)
-    expect(part(session, ".lm-mod-current, .p-mod-current").filter(has_text=name)).to_be_visible()
-    settled(session)
-    part(session, ".widget-tab-contents .vsim-panel:visible").first.wait_for()
-    session.page.evaluate(_TWO_FRAMES)
-
-
-def booted(session):
-    """A unit, a guest, and one interrupt through entry `edited`, which goes to vCPU 2."""
-    session.do("from vsim import commands, create_op; lab.issue(commands.Domctl(create_op())); lab.boot()")
-    session.do("edited = lab.kernel.guest.sources[0x300][0]; lab.fire(0x300, 0)")
-    assert session.ask("edited.vcpu") == 2
-    settled(session)
-
-
-def caught_up(session):
-    """Wait until page and kernel have heard all that the other has said."""
-    until(session, "true")
-    session.page.evaluate(f"() => {{ {_VIEW.format('lab')} {_ECHO} }}")
-    session.page.wait_for_function("() => window.heard === window.echoed")
-
-
-def settled(session):
-    """Wait until nothing is under way: no view waits to draw, and the page has heard and shows what happened."""
-    caught_up(session)
-    session.until("resting()")
-    caught_up(session)
-    counts = str(session.ask("counted()")).replace(" ", "")
-    until(session, f"{_LANDED} && {_COUNTED} === '{counts}'")
-
-
-def edit(session):
-    """The editor, on that entry; and the controls, on the device that uses it."""
-    tab(session, "IRT")
-    session.do("lab.selection.irte = edited.index; lab.selection.device = 0x300")
-    expect(part(session, ".vsim-edit").get_by_text(f"Entry {session.ask('edited.index')} of")).to_be_visible()
-    settled(session)
-
-
-def rows(session):
-    """The cells of the table of events, row by row."""
-    tab(session, "events")
-    return part(session, ".vsim-rows tbody").evaluate(
-        "(body) => [...body.rows].map((row) => [...row.cells].map((each) => each.textContent))")
-
-
-def newest(session):
-    """The cells of the last row, which is that of the newest interrupt, when nothing is under way."""
-    settled(session)
-    tab(session, "events")
-    expect(part(session, ".vsim-rows tbody tr:last-child")).to_have_attribute(
-        "data-serial", str(session.ask("lab.machine.serials")))
-    return rows(session)[-1]
 
 
 # --- a person at the bench ---
@@ -261,7 +93,7 @@ def test_a_byte_is_typed_over_and_everything_wrong_is_marked_in_the_page(bench):
 def test_a_refusal_is_seen_where_it_was_asked(bench):
     booted(bench)
     tab(bench, "guest")
-    bench.do("lab.kernel.guest.affinity = lambda source, vcpu: 'beyond 8 bits'")
+    bench.do("lab.kernel.guest.affinity = lambda *asked: 'beyond 8 bits'")
     press(bench, "set affinity")
     answer = part(bench).get_by_text("The guest refuses: beyond 8 bits.")
     expect(answer).to_be_visible()
@@ -607,176 +439,3 @@ def test_a_kernel_that_restarts_under_the_page_breaks_nothing_in_it(server, brow
         session.page.mouse.click(*middle(panel.get_by_text("boot", exact=True)))
         assert session.run() == [], "run again, it is there again"
         part(session, ".vsim-map").wait_for()
-
-
-# --- what fits where ---
-
-# The bench as tall as it likes, so that nothing of it is scrolled away or lies under the map.
-_UNROLLED = """.vsim-frame, .vsim-map { height: auto !important } .vsim-pinned { position: static !important }
-  .vsim-glance { flex: none !important; overflow: visible !important }"""
-# All that is to be read or pressed in the bench: what sticks out, what is cut off, which pairs overlap. What lies in a
-# part that scrolls by itself, or is drawn on a canvas, is not counted.
-_BOXES = """() => {
-  const root = document.querySelector(".t-lab"), wide = root.getBoundingClientRect(), wrong = [];
-  const name = (each) => `${each.tagName} ${(each.textContent || each.title || each.value).trim().slice(0, 40)}`;
-  const own = ".vsim-rows, .vsim-why, .vsim-strip, .vsim-list, .vsim-stage, textarea, select";
-  const boxes = [...root.querySelectorAll("button, input, select, textarea, label, summary, td, th, li, h2, h3, pre")]
-    .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
-    .filter((each) => !each.parentElement.closest(own))
-    .map((each) => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width > 2 && box.height > 2);
-  for (const [each, box] of boxes) {
-    if (box.right > wide.right + 1 || box.left < wide.left - 1) wrong.push(`sticks out: ${name(each)}`);
-    if (/BUTTON|LABEL|SUMMARY|H3|H4/.test(each.tagName) && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
-      wrong.push(`cut off: ${name(each)}`);
-  }
-  const single = boxes.filter(([each]) => /BUTTON|INPUT|SELECT|TEXTAREA|LABEL|SUMMARY|H3|H4/.test(each.tagName));
-  single.forEach(([a, p], n) => single.slice(n + 1).forEach(([b, q]) => {
-    const x = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-    const y = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-    if (x > 1.5 && y > 1.5 && !a.contains(b) && !b.contains(a)) wrong.push(`overlap: ${name(a)} / ${name(b)}`);
-  }));
-  return wrong;
-}"""
-
-
-@pytest.mark.parametrize("dark", [True, False])
-def test_nothing_is_clipped_and_nothing_overlaps(server, browser, dark):
-    with opened(server, browser, "narrow.ipynb", width=1440, dark=dark) as session:
-        assert session.run() == []
-        booted(session)
-        edit(session)
-        session.command("apputils:change-theme", theme=f"JupyterLab {'Dark' if dark else 'Light'}")
-        session.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light",
-                                       arg="false" if dark else "true")
-        found = {}
-        for name in TABS:
-            front(session, name)
-            for width in (480, 700, 900, 1200, 1440, 1920):
-                session.page.set_viewport_size({"width": width, "height": 1000})
-                style = session.page.add_style_tag(content=_UNROLLED)
-                session.page.evaluate(_TWO_FRAMES)
-                found[name, width] = session.page.evaluate(_BOXES)
-                style.evaluate("(each) => each.remove()")
-        assert {place: wrong for place, wrong in found.items() if wrong} == {}
-
-
-# What lies below the window or the bench's own edge, tab by tab, and the height of the bench.
-_SEEN = """() => { const bench = document.querySelector(".t-lab"), { top, bottom } = bench.getBoundingClientRect();
-  const parts = [".vsim-controls", ".vsim-map", ".vsim-travel", ".vsim-why", ".vsim-tabs"];
-  return [Math.round(bottom - top), parts.filter((each) => {
-    const box = bench.querySelector(each).getBoundingClientRect();
-    return box.top < top - 1 || box.top > bottom - 40 || box.height < 20; })]; }"""
-
-
-def test_all_of_it_is_seen_at_one_glance_in_a_window_of_1440_by_900(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=1440) as session:
-        assert session.run() == []
-        booted(session)
-        for name in TABS:
-            front(session, name)
-            height, missed = session.page.evaluate(_SEEN)
-            assert missed == [] and height <= 760, name
-        edit(session)
-        box = part(session).get_by_label("dst [63:32]", exact=True)
-        box.fill("10")
-        box.press("Enter")
-        expect(part(session, ".vsim-forecast p")).to_have_count(2)
-        session.page.set_viewport_size({"width": 1440, "height": 900})
-        part(session).evaluate("(each) => each.scrollIntoView({ block: 'start' })")
-        for each in (box, part(session, ".vsim-forecast p").last, part(session).get_by_text("write and invalidate")):
-            assert Person(session.page).sees(each), "the bits, the forecast and the button, unscrolled"
-
-
-def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=900) as session:
-        assert session.run() == []
-        where = "() => document.querySelector('.t-lab .vsim-map').getBoundingClientRect().top"
-        before = session.page.evaluate(where)
-        glance = part(session, ".vsim-glance")
-        assert glance.evaluate("(each) => { each.scrollTop = 200; return each.scrollTop; }") == 200
-        assert abs(session.page.evaluate(where) - before) < 1
-
-
-def test_a_storm_and_a_refusal_move_nothing(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=1440) as session:
-        assert session.run() == []
-        where = """() => { const box = (css) => document.querySelector(css).getBoundingClientRect();
-          return box(".t-lab .vsim-map").top - box(".t-lab").top; }"""
-        before = session.page.evaluate(where)
-        press(session, "storm")
-        expect(part(session).get_by_text("boot the guest first")).to_be_visible()
-        assert session.page.evaluate(where) == before
-        booted(session)
-        session.do("storm = lab.storm(200, 3.0)")
-        expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9]+ to come"))).to_be_visible()
-        assert session.page.evaluate(where) == before
-        session.do("storm.stop()")
-
-
-# --- every profile ---
-
-
-@pytest.mark.parametrize("name", PROFILES)
-def test_the_bench_opens_boots_and_fires_under_every_profile(server, browser, name):
-    with opened(server, browser, f"{name}.ipynb") as session:
-        assert session.run() == []
-        for each in TABS:
-            tab(session, each)
-        press(session, "boot")
-        session.until("lab.kernel.guest is not None")
-        settled_by = session.ask("lab.position")
-        press(session, "fire")
-        session.until(f"lab.position > {settled_by}")
-        for each in TABS:
-            front(session, each)
-            assert session.page.locator(".t-lab .vsim-bad", has_text="Error").count() == 0
-        assert session.page.locator(".t-lab .vsim-map canvas").first.is_visible()
-
-
-def test_a_name_is_not_typeset_as_mathematics(server, browser):
-    with opened(server, browser, "names.ipynb") as session:
-        assert session.run() == []
-        shown = session.page.locator(".jp-OutputArea-output")
-        expect(shown.first.locator("mjx-container")).to_have_count(1)
-        expect(shown.last.locator("mjx-container")).to_have_count(1)
-        expect(session.page.locator("mjx-container")).to_have_count(2)
-        for place, count in enumerate((3, 1, 2, 1), 1):
-            assert shown.nth(place).text_content().count(NAMED) == count
-
-
-# --- the lessons ---
-
-
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name.startswith(LIVE) else pytest.mark.soak) for name in LESSONS])
-def test_a_notebook_opens_runs_and_shows_no_error(server, browser, name):
-    with opened(server, browser, name) as session:
-        assert session.run() == []
-
-
-def test_a_person_reads_a_file_mends_its_fault_and_saves_report_and_clean_text(server, browser):
-    """By clicks alone at 1440 x 900: upload, findings, the fault again, the change by its button, map, two files."""
-    notebook(server.root, "inspector.ipynb", "from widgets.lab import Inspector", "Inspector()")
-    session = Session(server, browser, "inspector.ipynb", width=1440)
-    session.page.set_viewport_size({"width": 1440, "height": 900})
-    assert session.run() == []
-    page, panel = session.page, session.page.locator(".vsim-panel:has(textarea)")
-    who = Person(page)
-    with page.expect_file_chooser() as chosen:
-        who.click(panel.get_by_text("files"))
-    chosen.value.set_files(ROOT / "notebooks" / "data" / "pasted.txt")
-    who.reads(panel.get_by_text("a unit refused a request of 03:00.0"))
-    who.click(panel.get_by_role("button", name="send it again"))
-    who.reads(panel.get_by_text("the same reason, index and source"))
-    who.click(panel.get_by_role("button", name="let it pass"))
-    who.reads(panel.get_by_text("it passes now: entry 0x5 allows 03:00.0 in"))
-    who.reads(panel.locator(".vsim-legend").get_by_text("remapped 1"))
-    saved = {}
-    for button, link in (("make a report", "save report.html"), ("take out names", "save clean-pasted.txt")):
-        who.click(panel.get_by_role("button", name=button))
-        with page.expect_download() as loaded:
-            who.click(panel.get_by_role("link", name=link))
-        saved[loaded.value.suggested_filename] = Path(loaded.value.path()).read_text()
-    assert "Faults sent again" in saved["report.html"] and "fault index 0x5" in saved["clean-pasted.txt"]
-    assert (who.clicks, session.wrong) == (7, []) and who.scrolls <= 2
-    session.close()
