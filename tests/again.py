@@ -46,13 +46,15 @@ def once(options: list[str]) -> bool:
 
 def main() -> int:
     """Run them as the command line says."""
-    parser = argparse.ArgumentParser(description="Run the browser tests over and over.")
+    parser = argparse.ArgumentParser(description="Run the browser tests over and over.",
+                                     epilog="Options of pytest come last, behind --.")
     parser.add_argument("times", type=int, help="how many runs")
     parser.add_argument("--busy", type=int, default=0, metavar="K", help="keep the processors busy with K loops")
-    parser.add_argument("options", nargs="*", help="options of pytest, after --")
-    args = parser.parse_args()
+    words = [*sys.argv[1:], "--"]
+    end = words.index("--")
+    args, options = parser.parse_args(words[:end]), words[end + 1:-1]
     with busy(args.busy):
-        passed = sum(once(args.options) for _ in range(args.times))
+        passed = sum(once(options) for _ in range(args.times))
     print(f"{passed} passed, {args.times - passed} failed")
     return int(passed != args.times)
 
