@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE, Dlm
-from vsim.layouts.registers import IOAPIC_ID, IOAPIC_VERSION
+from vsim.layouts.registers import IOAPIC_ID, IOAPIC_VERSION, IOREDTBL
 from vsim.state import xen_quirks
 from vsim.state.arrays import Machine
 from vsim.state.profile import EDGE_REPEATS, IOAPIC_WINDOW, LEVEL_UNSEEN, SIGNAL_KEEPS_LEVEL, IoApic
@@ -69,7 +69,7 @@ def read(m: Machine, offset: int, which: int = 0) -> int:
 
 
 def read_index(m: Machine, index: int, which: int = 0) -> int:
-    """A register by its index: 0 ID, 1 version, 2 arbitration, 0x10 + 2n and 0x11 + 2n the entry of pin n."""
+    """A register by its index: 0 ID, 1 version, 2 arbitration, from `IOREDTBL` on the entries."""
     if index in (0, 2):
         return m.ioapic[2 * which + _ID]
     if index == 1:
@@ -81,7 +81,7 @@ def read_index(m: Machine, index: int, which: int = 0) -> int:
 
 def _pin(m: Machine, index: int, which: int) -> int:
     """The pin whose entry has a register of this index, -1 for none."""
-    own, pin = m.profile.options.ioapics[which], index - 0x10 >> 1
+    own, pin = m.profile.options.ioapics[which], index - IOREDTBL >> 1
     return own.first + pin if 0 <= pin < own.pins else -1
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from vsim import machine
 from vsim.domain.stage import Stage
 from vsim.layouts.formats import remap_message
-from vsim.layouts.registers import APIC_MSR
+from vsim.layouts.registers import APIC_MSR, IOREDTBL
 from vsim.state import commands as c
 from vsim.state.profile import Profile, profile
 from vsim.state.trace import Act, Event
@@ -55,7 +55,7 @@ def _emulated(s: Stage) -> list[Event]:
 
 
 def _pin(s: Stage) -> list[Event]:
-    for index, value in ((0x11 + 2 * 20, 1 << 16), (0x10 + 2 * 20, 0x41)):
+    for index, value in ((IOREDTBL + 2 * 20 + 1, 1 << 16), (IOREDTBL + 2 * 20, 0x41)):
         machine.step(s.m, c.Mmio(0xFEC00000, 4, index))
         machine.step(s.m, c.Mmio(0xFEC00010, 4, value))
     return machine.step(s.m, c.Pin(20, 1))

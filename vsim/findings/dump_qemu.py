@@ -18,6 +18,7 @@ from vsim.layouts.registers import (
     DFR,
     ICR,
     IOAPIC_ID,
+    IOREDTBL,
     LDR,
     LVT_LINT,
     LVT_TIMER,
@@ -121,16 +122,13 @@ def _ioapic(m: Machine, which: int) -> str:
     entries = list(m.rte[own.first:own.first + own.pins])
     up = [pin for pin, entry in enumerate(entries) if m.lines[own.first + pin] and get(entry, RTE.tm)]
     waiting = [pin for pin, entry in enumerate(entries) if get(entry, RTE.irr) and get(entry, RTE.tm)]
-    index = f" (redir[{(select - _TABLE >> 1) & 0xFFFFFFFF}])" if select else ""
+    index = f" (redir[{(select - IOREDTBL >> 1) & 0xFFFFFFFF}])" if select else ""
     rows = [f"ioapic0: ver=0x{m.profile.options.ioapic_version:x} "
             f"id=0x{get(vioapic.read_index(m, 0, which), IOAPIC_ID.id):02x} sel=0x{select:02x}{index}"]
     rows += [pin_row(pin, entry) for pin, entry in enumerate(entries)]
     rows += [f"{name:<10} {''.join(f'{pin:<2} ' for pin in pins) or '(none)'}"
              for name, pins in (("  IRR", up), ("  Remote IRR", waiting))]
     return "\n".join((*rows, ""))
-
-
-_TABLE = 0x10               # index of the first redirection entry
 
 
 def pin_row(pin: int, entry: int) -> str:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from vsim.devices import viommu, vlapic
+from vsim.devices import vioapic, viommu, vlapic
 from vsim.domain.buses import bridge_function
 from vsim.findings.assumed import Assumed, device, ioapic, vcpus
 from vsim.findings.assumed import units as unit_nodes
@@ -26,7 +26,7 @@ from vsim.guest.cpu import Cpu
 from vsim.guest.irq import Interrupts
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE, RTE, RTE_REMAP, Reason, remap_message
-from vsim.layouts.registers import ECAP, GCMD, IRTA, OFFSET
+from vsim.layouts.registers import ECAP, GCMD, IOREDTBL, IRTA, OFFSET
 from vsim.machine import step
 from vsim.readers import ranges
 from vsim.readers.debugfs_irq import Interrupt
@@ -47,7 +47,6 @@ MAX_FUNCTIONS = 4096
 """Functions of one source that a machine is given; those behind them are left out."""
 XAPIC_BROADCAST = 0xFF
 """Destination of 8 bits that is no processor's."""
-FIRST_PIN, IOAPIC_DATA = 0x10, 0x10
 """Index of the first redirection entry, and where the register behind an index is (82093AA 3.1)."""
 
 
@@ -428,8 +427,8 @@ def _pins_text(numbers: list[int]) -> str:
 def _write_pin(issue: Callable[[c.Command], list[Event]], window: int, pin: int, entry: int) -> None:
     """Write a redirection entry: masked, high half, low half."""
     for half, value in ((0, entry & 0xFFFFFFFF | RTE.mask.mask), (1, entry >> 32), (0, entry & 0xFFFFFFFF)):
-        issue(c.Mmio(window, 4, FIRST_PIN + 2 * pin + half))
-        issue(c.Mmio(window + IOAPIC_DATA, 4, value))
+        issue(c.Mmio(window + vioapic.SELECT, 4, IOREDTBL + 2 * pin + half))
+        issue(c.Mmio(window + vioapic.WINDOW, 4, value))
 
 
 def _messages(interrupts: Interrupts, bus: Bus, bdf: int, found: dict[int, tuple[int, int]]) -> None:

@@ -11,7 +11,14 @@ from vsim.guest.cpu import Cpu
 from vsim.guest.ways import Source, remapped_pin
 from vsim.layouts.bits import get
 from vsim.layouts.formats import RTE
-from vsim.layouts.registers import IOAPIC_VERSION, MSI_CONTROL, MSIX_CONTROL, MSIX_VECTOR_CONTROL, PCI_COMMAND
+from vsim.layouts.registers import (
+    IOAPIC_VERSION,
+    IOREDTBL,
+    MSI_CONTROL,
+    MSIX_CONTROL,
+    MSIX_VECTOR_CONTROL,
+    PCI_COMMAND,
+)
 from vsim.state.pci import Bus
 from vsim.state.pci_function import COMMAND
 
@@ -24,7 +31,6 @@ ISA_INTERRUPTS = 15
 
 IOAPIC, IOAPIC_WINDOW, IOAPIC_EOI = 0xFEC00000, 0xFEC00010, 0xFEC00040
 """Addresses of the I/O APIC: select, window, EOI register (version 0x20 and later)."""
-_RTE_LOW = 0x10
 _MSIX_ENTRY = 16
 
 
@@ -92,7 +98,7 @@ class Interrupts:
             self._rte_half(pin, 0, RTE.mask.mask)
 
     def _rte_half(self, pin: int, half: int, value: int) -> None:
-        self.cpu.write(IOAPIC, _RTE_LOW + 2 * pin + half)
+        self.cpu.write(IOAPIC, IOREDTBL + 2 * pin + half)
         self.cpu.write(IOAPIC_WINDOW, value)
 
     def mask_pin(self, pin: int, entry: int) -> None:

@@ -251,6 +251,9 @@ IOWIN = Layout("IOWIN", 32, "82093AA 3.1", Field("data", 0, 32, "the selected re
 IOAPIC_EOI = Layout("I/O APIC EOI", 32, "A 7.1", reserved(8, 24),
                     Field("vector", 0, 8, "ends every level entry with this vector; version 0x20 and later", WO))
 
+IOREDTBL = 0x10
+"""Index of the lower half of pin 0's redirection entry; the upper half is one above, pin n's is 2n (82093AA 3.2.4)."""
+
 # --- HPET timers (V 3.5) ---
 
 HPET_CONFIG = Layout(

@@ -11,7 +11,7 @@ from typing import Any
 from vsim import machine
 from vsim.devices import vioapic
 from vsim.layouts.formats import DescriptorType
-from vsim.layouts.registers import OFFSET
+from vsim.layouts.registers import IOREDTBL, OFFSET
 from vsim.replay.cases import limited, number_of
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
@@ -77,11 +77,11 @@ def _index(m: Machine | None, index: int, value: int) -> list[Event]:
 def _rte(m: Machine | None, s: list[Any]) -> Any:
     """A redirection entry, the high half first."""
     pin, value = limited(s[1], 119), number_of(s[2])
-    return observe(_index(m, 0x11 + 2 * pin, value >> 32) + _index(m, 0x10 + 2 * pin, value & 0xFFFFFFFF))
+    return observe(_index(m, IOREDTBL + 2 * pin + 1, value >> 32) + _index(m, IOREDTBL + 2 * pin, value & 0xFFFFFFFF))
 
 
 def _rrte(m: Machine | None, s: list[Any]) -> Any:
-    index = 0x10 + 2 * limited(s[1], 119)
+    index = IOREDTBL + 2 * limited(s[1], 119)
     return hex(vioapic.read_index(m, index) | vioapic.read_index(m, index + 1) << 32) if m is not None else None
 
 

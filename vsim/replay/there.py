@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from vsim import machine
 from vsim.devices import hpet, vioapic
+from vsim.layouts.registers import IOREDTBL
 from vsim.layouts.registers import UNIT as REGISTERS
 from vsim.replay import recorded, senders
 from vsim.replay.qtest import LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM
@@ -94,7 +95,7 @@ def _ioapic_access(m: Machine, command: Any, which: int, twin: Machine) -> Way:
         return Way(why="QEMU has one I/O APIC")
     offset = command.address - m.profile.options.ioapics[which].window
     selected = twin.ioapic[1]
-    if offset == vioapic.WINDOW and selected >= 0x10 + 2 * PINS:
+    if offset == vioapic.WINDOW and selected >= IOREDTBL + 2 * PINS:
         return Way(why=f"QEMU's I/O APIC has {PINS} pins")
     return Way((_moved(command, IOAPIC + offset),))
 

@@ -15,7 +15,7 @@ from vsim.devices import viommu
 from vsim.domain import acpi
 from vsim.domain.stage import BASE, QUEUE, STATUS, TABLE, Stage, result, stopped, taken
 from vsim.layouts.formats import msi_message, remap_message
-from vsim.layouts.registers import APIC_MSR, GCMD, OFFSET
+from vsim.layouts.registers import APIC_MSR, GCMD, IOREDTBL, OFFSET
 from vsim.readers import acpi_madt
 from vsim.state import commands as c
 from vsim.state.profile import Profile, profile
@@ -251,9 +251,9 @@ def _level_pin(p: Profile, vector: int, edge_entry: bool) -> tuple[Stage, list[E
     s = Stage(p)
     s.table()
     s.entry(0, p=1, vector=0x41, dst=2, tm=int(not edge_entry))
-    machine.step(s.m, c.Mmio(0xFEC00000, 4, 0x11 + 2 * 20))
+    machine.step(s.m, c.Mmio(0xFEC00000, 4, IOREDTBL + 2 * 20 + 1))
     machine.step(s.m, c.Mmio(0xFEC00010, 4, 1 << 16))
-    machine.step(s.m, c.Mmio(0xFEC00000, 4, 0x10 + 2 * 20))
+    machine.step(s.m, c.Mmio(0xFEC00000, 4, IOREDTBL + 2 * 20))
     machine.step(s.m, c.Mmio(0xFEC00010, 4, 1 << 15 | vector))
     events = machine.step(s.m, c.Pin(20, 1))
     machine.step(s.m, c.Pin(20, 0))

@@ -15,7 +15,7 @@ import ipywidgets as W
 from vsim.devices import hpet, vioapic
 from vsim.layouts.bits import Layout, bdf_text
 from vsim.layouts.formats import RTE, RTE_REMAP
-from vsim.layouts.registers import HPET_COMPARATOR, HPET_CONFIG, HPET_GENERAL, HPET_ROUTE
+from vsim.layouts.registers import HPET_COMPARATOR, HPET_CONFIG, HPET_GENERAL, HPET_ROUTE, IOREDTBL
 from vsim.state.arrays import Machine
 from vsim.state.commands import CHOICES, COMMANDS, Command, Mmio, limit, sentence
 from vsim.state.profile import IoApic
@@ -61,7 +61,7 @@ def _entry(number: int, chip: IoApic, pin: int, layout: Layout) -> Word:
     def writes(word: int) -> list[Command]:
         """The upper half first: the lower one has the mask."""
         return [Mmio(chip.window + at, 4, value) for half in (1, 0) for at, value in (
-            (vioapic.SELECT, 0x10 + 2 * pin + half), (vioapic.WINDOW, word >> 32 * half & _M32))]
+            (vioapic.SELECT, IOREDTBL + 2 * pin + half), (vioapic.WINDOW, word >> 32 * half & _M32))]
     name = f"I/O APIC {number} at {chip.window:#x}, pin {pin}: GSI {chip.gsi + pin}"
     return Word(name, layout, lambda m: m.rte[chip.first + pin], writes)
 

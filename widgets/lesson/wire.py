@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from vsim.devices import vlapic
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import IRTE, RTE
-from vsim.layouts.registers import APIC_MSR, SVR
+from vsim.layouts.registers import APIC_MSR, IOREDTBL, SVR
 from vsim.state import commands as c
 from vsim.state.pci import Function
 from vsim.state.trace import Act, Drop, Event, Kind
@@ -95,7 +95,7 @@ class Wire(Made):
 
     def _write(self, entry: int) -> list[Event]:
         """The lower half of the pin's entry."""
-        self.issue(c.Mmio(0xFEC00000, 4, 0x10 + 2 * self.pin))
+        self.issue(c.Mmio(0xFEC00000, 4, IOREDTBL + 2 * self.pin))
         return self.issue(c.Mmio(0xFEC00010, 4, entry & 0xFFFFFFFF))
 
     def _flip(self) -> list[Event]:
