@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.widgets.bench.test_command import registered, run
+from tests.widgets.chromium import launched
 from widgets.bench import browser as bench_browser
 from widgets.bench import tasks
 from widgets.bench.person import Person
@@ -43,12 +44,8 @@ def test_a_task_that_cannot_be_played_says_why_with_status_1(registered, monkeyp
 
 @pytest.fixture(scope="class")  # ended before the tasks are played, which start one of their own
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        made = p.chromium.launch(executable_path=bench_browser.chromium(), args=list(bench_browser.ARGUMENTS))
-        yield made
-        made.close()
+    with launched() as found:
+        yield found
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.jupyter_host import PATIENCE, Server, lessons, notebook, opened
-from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.browser import chromium
 from widgets.course.quiz import Quiz
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -21,14 +21,6 @@ def server(tmp_path_factory):
     notebook(made.root, "exercise.ipynb", *CELLS)
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()
 
 
 def cell(session, text):

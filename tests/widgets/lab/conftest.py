@@ -1,10 +1,9 @@
-"""A JupyterLab with a bench to each test module, and a Chromium."""
+"""A JupyterLab with a bench, one to each test module."""
 
 import pytest
 
 from tests.jupyter_host import Server, lessons, notebook
 from vsim.state.profile import PROFILES
-from widgets.bench.browser import ARGUMENTS, chromium
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +18,3 @@ def server(tmp_path_factory):
         notebook(made.root, f"{name}.ipynb", ASKED, UNDER.format(name), SHOWN.format("lab"))
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()

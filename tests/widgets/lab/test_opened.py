@@ -10,7 +10,7 @@ from tests.jupyter_host import PATIENCE, Server, opened
 from tests.places import A_REAL_LINUX
 from vsim.cli.main import main
 from vsim.replay.recording import RecordingError
-from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.browser import chromium
 from widgets.bench.person import Person
 from widgets.lab import command
 from widgets.lab.opened import notebook
@@ -73,30 +73,27 @@ def test_only_one_recording_is_opened(launched, tmp_path, capsys):
 
 @pytest.mark.browser
 @pytest.mark.skipif(chromium() is None, reason="no Chromium")
-def test_a_real_boot_is_played_and_its_first_entry_found_by_clicks(tmp_path):
+def test_a_real_boot_is_played_and_its_first_entry_found_by_clicks(tmp_path, browser):
     sync = pytest.importorskip("playwright.sync_api", reason="no playwright")
     server = Server(tmp_path, notebook(A_REAL_LINUX, tmp_path / "books").parent)
     try:
-        with sync.sync_playwright() as p:
-            browser = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-            with opened(server, browser, "linux-6.12-8cpu.ipynb") as session:
-                assert session.run() == []
-                person, page = Person(session.page), session.page
-                person.click(page.get_by_role("button", name=re.compile("^remapping on:")))
-                session.until("lab.position == lab.phases[2].start")
-                block = page.locator(".vsim-ticks span", has_text=re.compile("^entry 1: vector"))
-                assert block.bounding_box()["width"] > 80
-                person.click(block)
-                sync.expect(page.get_by_role("slider", name="time")).to_have_attribute(
-                    "aria-valuetext", re.compile("entry 1: vector 0x30 to APIC ID 0x1$"), timeout=1000 * PATIENCE)
-                session.until("lab.position > lab.phases[2].start")
-                person.click(page.get_by_role("button", name=re.compile("^traffic:")))
-                session.until("lab.position == lab.phases[5].start")
-                person.click(page.locator("button.vsim-play:visible"))
-                session.until("lab.position > lab.phases[5].start and lab.selection.serial")
-                person.click(page.get_by_role("button", name=re.compile("^forbidden messages:")))
-                person.click(page.get_by_role("button", name="fault ▶"))
-                person.reads(page.locator(".vsim-why h3", has_text="blocked, fault reason 0x22").first)
-            browser.close()
+        with opened(server, browser, "linux-6.12-8cpu.ipynb") as session:
+            assert session.run() == []
+            person, page = Person(session.page), session.page
+            person.click(page.get_by_role("button", name=re.compile("^remapping on:")))
+            session.until("lab.position == lab.phases[2].start")
+            block = page.locator(".vsim-ticks span", has_text=re.compile("^entry 1: vector"))
+            assert block.bounding_box()["width"] > 80
+            person.click(block)
+            sync.expect(page.get_by_role("slider", name="time")).to_have_attribute(
+                "aria-valuetext", re.compile("entry 1: vector 0x30 to APIC ID 0x1$"), timeout=1000 * PATIENCE)
+            session.until("lab.position > lab.phases[2].start")
+            person.click(page.get_by_role("button", name=re.compile("^traffic:")))
+            session.until("lab.position == lab.phases[5].start")
+            person.click(page.locator("button.vsim-play:visible"))
+            session.until("lab.position > lab.phases[5].start and lab.selection.serial")
+            person.click(page.get_by_role("button", name=re.compile("^forbidden messages:")))
+            person.click(page.get_by_role("button", name="fault ▶"))
+            person.reads(page.locator(".vsim-why h3", has_text="blocked, fault reason 0x22").first)
     finally:
         server.stop()

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.jupyter_host import PATIENCE, Server, lessons
-from widgets.lab.chromium import ARGUMENTS, chromium
+from widgets.lab.chromium import chromium
 from widgets.lab.present import TYPE, settle
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -32,20 +32,17 @@ def server(tmp_path_factory):
     made.stop()
 
 
-def test_a_notebook_fills_the_window_in_large_type_and_the_keyboard_steps(server):
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        view = browser.new_page(viewport={"width": 1280, "height": 800})
-        view.goto(server.url(f"/doc/tree/{LESSON}"))
-        prose = view.locator(".jp-MarkdownOutput p").first
-        expect(prose).to_be_visible()
-        assert prose.evaluate("each => getComputedStyle(each).fontSize") == TYPE["content-font-size1"]
-        assert view.evaluate("document.body.dataset.jpThemeLight") == "true"
-        assert view.locator(".jp-LabShell").evaluate("each => each.dataset.shellMode") == "single-document"
-        assert view.locator(".jp-NotebookPanel").evaluate("each => each.clientWidth") > 0.9 * 1280
-        first, second = (view.locator(".jp-Cell").nth(number) for number in (0, 1))
-        first.click()
-        view.keyboard.press("Escape")
-        view.keyboard.press("Shift+Enter")
-        expect(second).to_have_class(re.compile("jp-mod-active"))
-        browser.close()
+def test_a_notebook_fills_the_window_in_large_type_and_the_keyboard_steps(server, browser):
+    view = browser.new_page(viewport={"width": 1280, "height": 800})
+    view.goto(server.url(f"/doc/tree/{LESSON}"))
+    prose = view.locator(".jp-MarkdownOutput p").first
+    expect(prose).to_be_visible()
+    assert prose.evaluate("each => getComputedStyle(each).fontSize") == TYPE["content-font-size1"]
+    assert view.evaluate("document.body.dataset.jpThemeLight") == "true"
+    assert view.locator(".jp-LabShell").evaluate("each => each.dataset.shellMode") == "single-document"
+    assert view.locator(".jp-NotebookPanel").evaluate("each => each.clientWidth") > 0.9 * 1280
+    first, second = (view.locator(".jp-Cell").nth(number) for number in (0, 1))
+    first.click()
+    view.keyboard.press("Escape")
+    view.keyboard.press("Shift+Enter")
+    expect(second).to_have_class(re.compile("jp-mod-active"))

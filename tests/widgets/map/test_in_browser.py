@@ -13,7 +13,7 @@ from tests.vsim.findings.machine_texts import large_host
 from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.findings.rebuild import rebuild
 from vsim.state.pci import Bus, Function
-from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.browser import chromium
 from widgets.map import arrange, table
 from widgets.map.page import to_html
 from widgets.map.scene import scene, way
@@ -27,16 +27,6 @@ pytestmark = [
 ]
 AXE = find_spec("axe_playwright_python")
 SIZES = (1, 8, 288, 512, 1024, 4096)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.rig import Rig
 from tests.widgets.map.test_in_browser import latched, some
 from tests.widgets.map.test_scene import BUS, machine
 from vsim.explain import topology
-from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.browser import chromium
 from widgets.map import parts
 from widgets.map.live import LiveMap
 from widgets.map.page import to_html
@@ -139,16 +139,6 @@ def test_the_notebook_and_the_file_get_the_same_bytes():
 
 
 # --- in the browser ---
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        made = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield made
-        made.close()
 
 
 class Quiet(SimpleHTTPRequestHandler):

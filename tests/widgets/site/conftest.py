@@ -2,18 +2,11 @@
 
 import pytest
 
-from tests.widgets.site.places import launched, served
+from tests.widgets.site.places import served
 
 
 @pytest.fixture(scope="module")
 def address(site):
     """Where the module's site is served, with a slash at its end."""
     with served(site) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium."""
-    with launched() as found:
         yield found

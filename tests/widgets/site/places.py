@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from vsim.cli.main import Unavailable
-from widgets.bench.browser import ARGUMENTS, chromium
 from widgets.site import command, gather, needs
 
 PATIENCE = 300
@@ -47,18 +46,6 @@ def served(folder):
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def launched():
-    """Chromium, or a test that is skipped by name."""
-    sync = pytest.importorskip("playwright.sync_api")
-    if chromium() is None:
-        pytest.skip("no Chromium")
-    with sync.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 class Visit:
