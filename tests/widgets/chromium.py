@@ -7,6 +7,11 @@ import pytest
 from widgets.bench.browser import ARGUMENTS, chromium
 
 
+def settle(page):
+    """Wait until the page has laid itself out twice: whoever watches an element's size has answered."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 @contextmanager
 def launched():
     """Chromium, or a test that is skipped by name."""

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.jupyter_host import PATIENCE
+from tests.widgets.chromium import settle
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 expect = playwright.expect
@@ -72,9 +73,6 @@ made = [Table([name], [[name]], name, bold=[0]), Told([name]), Told([name, name]
 for each in (HTML("<p>$x$</p>"), *made, HTML("<p>$y$</p>")):
     display(each)"""
 
-# What was changed is laid out.
-TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
 
 def fresh(session):
     """The machine as it was made, nothing selected."""
@@ -111,7 +109,7 @@ def front(session, name):
     expect(part(session, ".lm-mod-current, .p-mod-current").filter(has_text=name)).to_be_visible()
     settled(session)
     part(session, ".widget-tab-contents .vsim-panel:visible").first.wait_for()
-    session.page.evaluate(TWO_FRAMES)
+    settle(session.page)
 
 
 def booted(session):

@@ -7,7 +7,8 @@ import pytest
 
 from tests.jupyter_host import Session, notebook, opened
 from tests.places import ROOT
-from tests.widgets.lab.at_the_bench import NAMED, TABS, TWO_FRAMES, booted, edit, expect, front, part, press, tab
+from tests.widgets.chromium import settle
+from tests.widgets.lab.at_the_bench import NAMED, TABS, booted, edit, expect, front, part, press, tab
 from vsim.state.profile import PROFILES
 from widgets.bench.browser import chromium
 from widgets.bench.person import Person
@@ -64,7 +65,7 @@ def test_nothing_is_clipped_and_nothing_overlaps(server, browser, dark, widths):
             for width in widths:
                 session.page.set_viewport_size({"width": width, "height": 1000})
                 style = session.page.add_style_tag(content=_UNROLLED)
-                session.page.evaluate(TWO_FRAMES)
+                settle(session.page)
                 found[name, width] = session.page.evaluate(_BOXES)
                 style.evaluate("(each) => each.remove()")
         assert {place: wrong for place, wrong in found.items() if wrong} == {}

@@ -10,6 +10,7 @@ import pytest
 from tests.jupyter_host import PATIENCE
 from tests.rig import Rig
 from tests.vsim.findings.machine_texts import large_host
+from tests.widgets.chromium import settle
 from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.findings.rebuild import rebuild
 from vsim.state.pci import Bus, Function
@@ -82,6 +83,12 @@ def js(page, expression, *args):
                          list(args))
 
 
+def seek(page, moment):
+    """To a moment of a replay. What is told there may take room from the picture: that is seen once it has."""
+    js(page, "view.player.seek(args[0])", moment)
+    settle(page)
+
+
 def receive(page, tokens, more=b"", counts=b"", pending=b"", kind="tokens", then="null"):
     """Tokens come in. The value of `then`, an expression over `view`, before the next frame moves them."""
     return page.evaluate(f"""([kind, ...data]) => {{
@@ -140,9 +147,9 @@ def test_a_replay_counts_what_the_kernel_counts(show):
     s = latched()
     tokens = some(s, 300)
     page = show(s, tokens, playing=False)
-    js(page, "view.player.seek(300)")
+    seek(page, 300)
     assert counted(page) == expected(s, tokens)
-    js(page, "view.player.seek(10)")
+    seek(page, 10)
     assert counted(page) == expected(s, tokens[:10])
 
 
@@ -579,7 +586,7 @@ def test_the_page_shows_the_same_part_of_a_table_as_a_still(show, used, width):
     where = s["wide" if width > 720 else "tall"]
     assert js(page, "view.picture.units.grids[0]") == list(
         arrange.table(cells, arrange.field(where["units"][0], where["flow"])))
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 def test_an_entry_tells_who_uses_it_and_where_it_sends(show):
@@ -663,7 +670,7 @@ def test_each_unit_tells_what_it_refused_on_a_badge_of_its_own(show):
     receive(page, [Token(0, n, NOBODY, 9, Outcome.BLOCKED, 0x22) for n in (1, 2, 2)])
     page.get_by_role("button", name="2 blocked interrupts of vIOMMU 2").wait_for()
     assert page.locator(".vsim-badge:visible").all_inner_texts() == ["✕ 1", "✕ 2"]
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 @pytest.mark.parametrize("width, height", [(1400, 0), (700, 0), (300, 0), (760, 400), (345, 420)])
@@ -676,7 +683,7 @@ def test_no_label_covers_a_badge_or_a_heading(show, width, height):
     for each in (lone(s, irte=index, vcpu=vcpu) for index in (0, 3, 15, 90) for vcpu in (0, 7, 280)):
         receive(page, [each])
         assert js(page, "view.traces.labels.placed.length") == 3
-        assert js(page, CLIPPED) == []
+        assert clipped(page) == []
 
 
 @pytest.mark.parametrize("unit, hatched", [(False, True), (True, False)])
@@ -759,7 +766,7 @@ def test_names_with_markup_are_shown_as_text(show):
     evil = "<img src=x onerror=alert(1)>"
     s = scene(Rig(bus=Bus([Function(NIC, evil, msix_count=1)])).start(s=7).m, "<script>alert(2)</script>")
     page = show(s, [Token(0, 0, NOBODY, 9, Outcome.BLOCKED, 0x22)], playing=False)
-    js(page, "view.player.seek(1)")
+    seek(page, 1)
     page.get_by_text("In words").click()
     page.locator("tbody tr").first.wait_for()
     assert page.locator("img, h2 script").count() == 0
@@ -770,14 +777,14 @@ def test_names_with_markup_are_shown_as_text(show):
 def test_a_summary_for_screen_readers_tells_the_counts(show):
     s = latched()
     page = show(s, [Token(0, 0, Places(s).vlapic, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
-    js(page, "view.player.seek(3)")
+    seek(page, 3)
     assert page.get_by_role("status").inner_text() == "3 interrupts: 3 remapped. 0 vLAPICs with one pending."
 
 
 def test_a_table_says_in_words_what_the_picture_shows(show):
     s = latched()
     page = show(s, [Token(0, 0, Places(s).vlapic + 7, 5, Outcome.REMAPPED, 65)] * 3, playing=False)
-    js(page, "view.player.seek(3)")
+    seek(page, 3)
     page.get_by_text("In words").click()
     page.locator("tbody tr").first.wait_for()
     rows = [row.inner_text().split("\t") for row in page.locator("tbody tr").all()]
@@ -840,14 +847,20 @@ CLIPPED = """(() => {
 })()"""
 
 
+def clipped(page):
+    """What overlaps, is cut off or lies outside, once the picture has the room that the words leave."""
+    settle(page)
+    return js(page, CLIPPED)
+
+
 @pytest.mark.parametrize("width", [1400, 960, 480, 360, 240])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     s = latched(vcpus, devices=32, s=15)
     s["title"][0] = "a domain with quite a long name, as people have them"
     page = show(s, some(s, 40), width=width, theme="dark" if vcpus == 288 else "light", playing=False)
-    js(page, "view.player.seek(40)")
-    assert js(page, CLIPPED) == []
+    seek(page, 40)
+    assert clipped(page) == []
 
 
 @pytest.mark.parametrize("width, height", [(345, 420), (480, 380), (620, 400), (760, 400), (980, 480)])
@@ -855,11 +868,11 @@ def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
 def test_the_map_fits_into_a_box_that_the_page_gives(show, vcpus, width, height):
     s = latched(vcpus, devices=32 if vcpus > 8 else 3, s=15)
     page = show(s, some(s, 40), width=width, height=height, playing=False)
-    js(page, "view.player.seek(40)")
+    seek(page, 40)
     assert js(page, "[view.root.offsetHeight, view.root.scrollHeight <= view.root.clientHeight]") == [height, True]
     assert js(page, "[view.painter.height <= view.room.clientHeight, view.painter.width <= view.room.clientWidth]") == [
         True, True]
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 def test_a_box_that_grows_gets_the_arrangement_that_fits(show):
@@ -876,10 +889,10 @@ def test_a_box_that_grows_gets_the_arrangement_that_fits(show):
 @pytest.mark.parametrize("width", [1400, 480])
 def test_words_fit_in_special_cases_too(show, width):
     for s in (scene(machine(unit=False)), scene(machine(0 + 8, 0)), latched(8, 200), latched(8, 1)):
-        assert js(show(s, width=width), CLIPPED) == []
+        assert clipped(show(s, width=width)) == []
     page = show(latched(), some(latched(), 9), width=width, playing=False)
     js(page, "(view.player.seek(9), view.zoom(0))")
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 @pytest.mark.parametrize("width", [1400, 960, 360, 240])
@@ -891,7 +904,7 @@ def test_the_state_of_a_unit_fits_beside_the_badge(show, width):
     page.wait_for_function("document.getElementById('map').vsim.tally.total[3] === 999")
     page.get_by_role("button", name="999 blocked").wait_for()
     assert any(each in js(page, "view.painter.texts.map((each) => each.text)") for each in ("remapping on", "on"))
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 def test_a_window_that_gets_narrow_gets_the_other_arrangement(show):
@@ -899,7 +912,7 @@ def test_a_window_that_gets_narrow_gets_the_other_arrangement(show):
     assert js(page, "view.where.flow") == "right"
     page.set_viewport_size({"width": 500, "height": 900})
     page.wait_for_function("document.getElementById('map').vsim.where.flow === 'down'")
-    assert js(page, CLIPPED) == []
+    assert clipped(page) == []
 
 
 @pytest.mark.skipif(AXE is None, reason="no axe_playwright_python")
