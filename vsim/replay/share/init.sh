@@ -49,6 +49,7 @@ functions() { # as lspci -k -xxx tells them
 traffic() {
   dd if=/dev/nvme0n1 of=/dev/null bs=64k count=4 iflag=direct
   for i in /sys/class/net/eth*; do
+    [ -e $i ] || continue
     d=${i##*/}
     ip addr add 10.0.2.$((15 + ${d#eth}))/24 dev $d; ping -c 1 -W 1 -I $d 10.0.2.2 >/dev/null; ip addr flush dev $d
   done
@@ -56,8 +57,8 @@ traffic() {
 
 stage 1 of 9: devices
 for m in $(cat /modules 2>/dev/null); do insmod /mod/$m; done
-n=0; while [ $n -lt 100 ] && ! [ -b /dev/nvme0n1 ]; do sleep 0.1; n=$((n + 1)); done
-for i in /sys/class/net/eth*; do ip link set ${i##*/} up; done
+n=0; while [ $n -lt 600 ] && ! [ -b /dev/nvme0n1 ]; do sleep 0.1; n=$((n + 1)); done
+for i in /sys/class/net/eth*; do [ -e $i ] && ip link set ${i##*/} up; done
 sleep 1
 CPUS=$(grep -c ^processor /proc/cpuinfo)
 dump version /proc/version
