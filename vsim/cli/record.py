@@ -31,11 +31,14 @@ from vsim.replay.initramfs import (
     pack,
 )
 from vsim.replay.qemu import NoQemu
-from vsim.replay.recording import UNIT, VERSION
+from vsim.replay.recording import UNIT, VERSION, compact, dump_line
 
 BAR = 24
 """Characters of the bar."""
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+SECONDS, SECONDS_A_CPU = 900, 30
+"""Seconds after which a run is ended, when nothing else is said: the first, or so many for each CPU if that is more."""
+PARTS = ("offline", "suspend", "faults")
+"""What of a run can be left out: a CPU off and on, a suspend and a resume, forbidden messages."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +63,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", metavar="N", type=_between(1, MAX_CPUS), default=4, help="processors (default: 4)")
     parser.add_argument("--memory", metavar="MIB", type=_between(256, 65536), default=1024,
                         help="memory in MiB (default: 1024)")
-    parser.add_argument("--devices", metavar="NAME,...", type=_devices, default=("nvme", "e1000e", "edu"),
+    parser.add_argument("--devices", metavar="NAME,...", type=_names("device", DEVICES),
+                        default=("nvme", "e1000e", "edu"),
                         help=f"of {', '.join(DEVICES)} (default: nvme,e1000e,edu; nvme is always there)")
     parser.add_argument("--append", metavar="ARGUMENTS", default="", help="kernel arguments")
     parser.add_argument("--moves", metavar="N", type=_between(0, 100), default=1,
@@ -71,9 +75,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plugin", action="store_true", help="trace alone: writes to memory are inferred")
     parser.add_argument("--small", action="store_true",
                         help="leave out the ticks of timers, and pins that do not change")
-    parser.add_argument("--seconds", metavar="S", type=_between(1, 86400), default=900,
-                        help="end it then (default: 900)")
-    parser.add_argument("--megabytes", metavar="N", type=_between(1, 250), default=200,
+    parser.add_argument("--without", metavar="PART,...", type=_names("part", PARTS), default=(),
+                        help=f"leave out of {', '.join(PARTS)}: with many processors a suspend takes long")
+    parser.add_argument("--seconds", metavar="S", type=_between(1, 86400),
+                        help=f"end it then (default: {SECONDS}, or {SECONDS_A_CPU} for each processor if that is more)")
+    parser.add_argument("--megabytes", metavar="N", type=_between(1, 240), default=200,
                         help="end it when the recording, unpacked, is so large (default: 200)")
     parser.set_defaults(func=_main)
 
@@ -93,10 +99,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _devices(text: str) -> tuple[str, ...]:
-    names = tuple(name for name in text.split(",") if name)
-    if not set(names) <= set(DEVICES):
-        raise argparse.ArgumentTypeError(f"{text}: allowed are {', '.join(DEVICES)}")
+def _names(what: str, allowed: tuple[str, ...]) -> Any:
+    def names(text: str) -> tuple[str, ...]:
+        found = tuple(name for name in text.split(",") if name)
+        if not set(found) <= set(allowed):
+            raise argparse.ArgumentTypeError(f"{what} {text}: allowed are {', '.join(allowed)}")
+        return found
     return names
 
 
@@ -108,11 +116,13 @@ def _main(args: argparse.Namespace) -> int:
         initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
     except MissingPart as missing:
         raise Unavailable(f"vsim record: {missing}") from None
-    suspend = "" if xen else " vsim.suspend"        # dom0 would put itself to sleep, and not the unit
-    arguments = f"{args.append} vsim.moves={args.moves} vsim.offline{suspend} vsim.faults".strip()
+    left_out = {*args.without, *(("suspend",) if xen else ())}  # dom0 would put itself to sleep, and not the unit
+    parts = " ".join(f"vsim.{part}" for part in PARTS if part not in left_out)
+    arguments = f"{args.append} vsim.moves={args.moves} {parts}".strip()
     machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
                       qemu=args.qemu, xen=xen.image if xen else b"")
-    boot = Boot(machine, args.seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())
+    seconds = args.seconds or max(SECONDS, SECONDS_A_CPU * args.cpus)
+    boot = Boot(machine, seconds, args.megabytes << 20, not args.no_plugin, args.small, _teller())
     with tempfile.TemporaryFile("w+", prefix="vsim-") as spool:
         try:
             _spool(boot, spool)
@@ -124,6 +134,9 @@ def _main(args: argparse.Namespace) -> int:
         size = _write(args.output, boot, kernel, xen, spool)
     print(f"{args.output}: {boot.progress.rows:,} moments, {size:,} bytes; {boot.ended}"
           + (f"; no plugin: {boot.without}" if boot.without else ""))
+    absent = [name for name in machine.devices if name not in boot.devices]
+    if absent:
+        print(f"left out, as this QEMU has none: {', '.join(absent)}")
     return INTERRUPTED if boot.ended == STOPPED else int(boot.ended != OFF)
 
 
@@ -134,12 +147,12 @@ def _spool(boot: Boot, spool: IO[str]) -> None:
     try:
         for row in rows:
             if boot.plugin:
-                spool.write(_compact(row) + "\n")
+                spool.write(compact(row) + "\n")
             else:
                 kept.append(row)
     finally:
         rows.close()  # type: ignore[attr-defined]
-        spool.writelines(_compact(row) + "\n" for row in with_writes(kept, UNIT))
+        spool.writelines(compact(row) + "\n" for row in with_writes(kept, UNIT))
 
 
 def _write(path: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[str]) -> int:
@@ -150,12 +163,12 @@ def _write(path: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[st
             "made": _made(boot, kernel, xen)}
     with whole.beside(path) as made, open(made, "wb") as raw:
         packed = gzip.GzipFile("", "wb", 9, raw, 0) if path.suffix == ".gz" else raw
-        packed.write(f"{_compact(head)}\n".encode())
+        packed.write(f"{compact(head)}\n".encode())
         spool.seek(0)
         for line in spool:
             packed.write(line.encode())
         for name, text in boot.dumps.items():
-            packed.write(f"{_compact({'dump': name, 'text': text})}\n".encode())
+            packed.write(f"{dump_line(name, text)}\n".encode())
         if packed is not raw:
             packed.close()
     return path.stat().st_size
@@ -170,7 +183,7 @@ def _ram(megabytes: int) -> int:
 def _made(boot: Boot, kernel: Kernel, xen: Xen | None) -> dict[str, str]:
     machine = boot.machine
     made = {"kernel": kernel.version or kernel.image.name, "qemu": boot.version_text, "cpu": machine.cpu,
-            "devices": ", ".join(machine.devices), "arguments": machine.arguments, "ended": boot.ended,
+            "devices": ", ".join(boot.devices), "arguments": machine.arguments, "ended": boot.ended,
             "memory writes": f"inferred from what the unit read: {boot.without}" if boot.without else "seen"}
     if xen:
         made["xen"] = xen.version or "of a file whose name tells no version"

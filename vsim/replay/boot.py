@@ -15,12 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vsim.readers.source import shown
 from vsim.replay.keys import Typist
-from vsim.replay.qemu import NoQemu, asked, end, last_line, started, version
-from vsim.replay.recording import UNIT
+from vsim.replay.qemu import NoQemu, asked, end, first_line, last_line, started, version
+from vsim.replay.recording import MAX_LINES, MOST_DUMPS, UNIT, compact
 from vsim.replay.taps import NoPlugin, compiled
 from vsim.replay.trace_rows import EVENTS, READS, TraceRows
 
@@ -32,9 +34,13 @@ QUIET = 0.2
 """Seconds to wait for the trace before looking whether QEMU still runs."""
 DEVICES = ("nvme", "e1000e", "virtio-net", "igb", "edu")
 """What a guest may have; nvme is its disk, edu sends what it is told to."""
+_MODELS = {"virtio-net": "virtio-net-pci"}
+"""QEMU's names of those that it calls otherwise."""
 NOTES = ("affinity-changes", "cmdline")
 """What the guest leaves that is no dump of a tool: what it moved, and its kernel's arguments."""
 MAX_CPUS = 288
+MOST_ROWS = MAX_LINES * 3 // 4
+"""Rows that are kept: a recording has room for as many, for the writes that may be inferred between them, and dumps."""
 STAGES = ("firmware", "kernel", "devices", "traffic", "affinity changes", "a CPU off and on", "a suspend and a resume",
           "forbidden messages", "a driver unbound", "dumps", "off")
 SHARES = (0.0, 0.04, 0.5, 0.64, 0.68, 0.74, 0.78, 0.87, 0.95, 0.97, 0.99)
@@ -51,6 +57,7 @@ XEN_CODE = 0xFFFF82D
 """Bits 63:36 of the addresses of Xen's own code (xen/arch/x86/include/asm/config.h: 0xffff82d040000000)."""
 DOM0_ARGUMENTS = "console=hvc0 panic=-1 rodata=off vsim.keys"
 """What the kernel is told under Xen. With rodata=off it leaves out a walk through all page tables (minutes here)."""
+_PANIC = re.compile(r"Kernel panic - .*|Panic on CPU .*")
 _STAGE = re.compile(r"vsim: stage (\d+) of \d+: (.*)")
 
 
@@ -74,7 +81,10 @@ class Machine:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: its stage, the part of its time that has passed (0 to 1), seconds since it began, rows."""
+    """How far a run is: its stage, the part of its time that has passed (0 to 1), seconds since it began, rows.
+
+    panic: what the kernel said when it gave up.
+    """
 
     stage: str = STAGES[0]
     share: float = 0.0
@@ -82,6 +92,7 @@ class Progress:
     rows: int = 0
     lines: int = 0
     expected: int = KERNEL_LINES
+    panic: str = ""
 
     @property
     def left(self) -> float | None:
@@ -91,6 +102,8 @@ class Progress:
     def read(self, text: str) -> None:
         """A line of the console."""
         self.lines += 1
+        if not self.panic and (gave_up := _PANIC.search(text)):
+            self.panic = gave_up[0][:200]
         found = _STAGE.search(text)
         if found and int(found[1]) + 1 < len(STAGES):
             self.stage = STAGES[int(found[1]) + 1]
@@ -106,7 +119,7 @@ class Boot:
     """A run of a machine; `rows` gives what happened as rows of a recording.
 
     seconds, bytes: after so much time, or so much of the recording, it is ended. plugin: whether to use one; `without`
-    then says why there is none. ended: how the run ended.
+    then says why there is none. ended: how the run ended. devices: those of the machine's that this QEMU has.
     """
 
     machine: Machine
@@ -122,6 +135,7 @@ class Boot:
     said: str = ""
     progress: Progress = field(default_factory=Progress)
     dumps: dict[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
     typist: Typist = field(default_factory=Typist)
 
     def rows(self) -> Iterator[list[Any]]:
@@ -139,9 +153,12 @@ class Boot:
                 finally:
                     end(process)
                     self.said = said()
-            self.dumps = dumps_of(folder / "disk") | self.typist.dumps
+            self.dumps = dict(islice((self.typist.dumps | dumps_of(folder / "disk")).items(), MOST_DUMPS))
         if not self.progress.rows and self.ended == ENDED:
             raise NoQemu(f"{self.machine.qemu[0]} ended at once: {last_line(self.said)}")
+        if self.ended == ENDED:
+            why = self.progress.panic or (last_line(self.said) if self.said.strip() else "it did not say why")
+            self.ended += f" amid the stage {self.progress.stage!r}: {why.encode('ascii', 'backslashreplace').decode()}"
 
     # --- before ---
 
@@ -191,13 +208,16 @@ class Boot:
                 f"{folder / 'kernel'} {arguments},{initramfs}"]
 
     def _devices(self, folder: Path) -> list[str]:
-        has = asked(self.machine.qemu, "-device", "help")
-        wanted = [name for name in DEVICES if name in (*self.machine.devices, "nvme")]
+        told = asked(self.machine.qemu, "-device", "help")
+        has = {name for name in DEVICES if f'"{_MODELS.get(name, name)}"' in told}
+        if "nvme" not in has:
+            raise NoQemu(f"{self.machine.qemu[0]} -device help: found no nvme, which is the guest's disk, in "
+                         f"{shown(first_line(told))}; an unpacked QEMU finds its own parts by QEMU_MODULE_DIR")
+        wanted = [name for name in DEVICES if name in (*self.machine.devices, "nvme") and name in has]
+        self.devices = tuple(wanted)
         out: list[str] = []
         for number, name in enumerate(wanted):
-            model = "virtio-net-pci" if name == "virtio-net" else name
-            if f'"{model}"' not in has:
-                continue
+            model = _MODELS.get(name, name)
             slot = f"bus=pcie.0,addr={DEVICES.index(name) + 3}.0"
             if name == "nvme":
                 out += ["-drive", f"if=none,id=disk,file={folder / 'disk'},format=raw,cache=unsafe", "-device",
@@ -244,6 +264,8 @@ class Boot:
                     self.ended = f"ended after {self.seconds:.0f} s"
                 elif not self.ended and kept > self.most_bytes:
                     self.ended = f"ended after {self.most_bytes >> 20} MiB of recording"
+                elif not self.ended and self.progress.rows >= MOST_ROWS:
+                    self.ended = f"ended after {MOST_ROWS:,} moments"
             for row in trace.ready(all_of_them=True):
                 self._took(row)
                 yield row
@@ -267,9 +289,9 @@ class Boot:
         return chunk
 
     def _took(self, row: list[Any]) -> int:
-        """Note a row; about how many bytes it has."""
+        """Note a row; how many bytes its line has."""
         self.progress.rows += 1
-        return 40 + sum(30 + (len(one[1]) if one[0] == "K" else 0) for one in row[1])
+        return len(compact(row)) + 1
 
 
 # --- after ---

@@ -14,6 +14,7 @@ guest's: {"dump": its name, "text": ...}.
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ UNIT, RAM = 0xFED90000, 2 << 30
 
 
 _HEAD = '{"vsim-recording"'
+compact = json.JSONEncoder(separators=(",", ":")).encode
+"""A row of a recording as its line, without the line's end."""
+CUT = "(cut off here: the guest's text was longer)"
 
 
 class RecordingError(TextError):
@@ -168,6 +172,15 @@ class _Apics:
 
 
 # --- the file ---
+
+
+def dump_line(name: str, text: str) -> str:
+    """A dump as a line that fits: the end of a text that is too long is cut off, and it says so."""
+    line = compact({"dump": name, "text": text})
+    while len(line) > MAX_LINE:
+        text = text[:len(text) * 3 // 4]
+        line = compact({"dump": name, "text": f"{text}\n{CUT}\n"})
+    return line
 
 
 def is_recording(path: str | Path) -> bool:

@@ -101,7 +101,8 @@ def test_under_xen_its_keys_are_typed_and_what_it_prints_is_kept(made, xen, caps
 def test_a_xen_that_is_cut_off_leaves_what_it_printed(made, xen):
     status, place = made("cut", "--xen", str(xen))
     found = recording.load(place)
-    assert status == 1 and found.made["ended"] == "QEMU ended" and found.console
+    assert status == 1 and found.console
+    assert found.made["ended"] == "QEMU ended amid the stage 'kernel': it did not say why"
     assert [name for name in found.dumps if "xen" in name] == ["xen-V-boot"] and "iommu 0" in found.dumps["xen-V-boot"]
 
 
@@ -161,7 +162,28 @@ def test_a_trace_without_end_is_bounded(made, capsys, more, ended):
     assert len(gzip.decompress(place.read_bytes())) < 250 << 20
 
 
-@pytest.mark.parametrize("mode, said", [("broken", "ended at once: no such accelerator \\x1b[31m"),
+def test_a_kernel_that_gives_up_is_told_with_its_stage(made, capsys):
+    status, place = made("panic", "--without", "suspend,faults", "--devices", "edu,igb")
+    said = capsys.readouterr().out
+    assert status == 1 and "amid the stage 'traffic': Kernel panic - not syncing: \\x1b[31m<b>" in said
+    assert "left out, as this QEMU has none: igb" in said
+    made = recording.load(place).made
+    assert made["devices"] == "nvme, edu" and made["arguments"] == "vsim.moves=1 vsim.offline"
+
+
+def test_what_is_more_than_a_recording_holds_is_left_out(made, monkeypatch, capsys):
+    monkeypatch.setattr(boot, "MOST_ROWS", 20)
+    monkeypatch.setattr(recording, "MAX_LINE", 400)
+    monkeypatch.setattr(boot, "dumps_of", lambda disk: {f"d{number}": "\1" * number for number in range(300)})
+    place = made("flood")[1]
+    assert "ended after 20 moments" in capsys.readouterr().out
+    found = recording.load(place)
+    assert len(found.dumps) == recording.MOST_DUMPS and found.dumps["d20"] == "\1" * 20
+    assert found.dumps["d199"].endswith(f"\1\n{recording.CUT}\n") and found.made["ended"] == "ended after 20 moments"
+
+
+@pytest.mark.parametrize("mode, said", [("poor", "-device help: found no nvme, which is the guest's disk"),
+                                        ("broken", "ended at once: no such accelerator \\x1b[31m"),
                                         ("endless", "expected QEMU's version"),
                                         ("other", "found 'a poem\\n'; expected QEMU's version")])
 def test_what_is_no_qemu_is_told(made, capsys, mode, said):
@@ -178,7 +200,8 @@ def test_what_is_missing_is_told_with_where_to_get_it(made, capsys, missing, sai
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--cpus", "0"], ["--cpus", "289"], ["--devices", "gpu"], ["--moves", "-1"]])
+@pytest.mark.parametrize("wrong", [["--cpus", "0"], ["--cpus", "289"], ["--devices", "gpu"], ["--moves", "-1"],
+                                   ["--without", "boot"]])
 def test_what_cannot_be_is_refused(made, wrong):
     with pytest.raises(SystemExit, match="2"):
         made("boot", *wrong)

@@ -1,6 +1,7 @@
 """A QEMU that does as a test wants: `python fake_qemu.py MODE ARGUMENTS`. No machine runs; a trace is written.
 
-Modes: boot (powers off), xen (the same, and a Xen that answers keys), cut (it ends behind the first print), old (boot
+Modes: boot (powers off), xen (the same, and a Xen that answers keys), cut (it ends behind the first print), panic
+(the kernel gives up), poor (it cannot tell its devices), old (boot
 as version 7.2), wait (never ends by itself), flood (writes without end), broken (ends at once, with a word), other
 (something else of that name), endless (says its version for ever).
 """
@@ -64,8 +65,9 @@ def boot(plugin, mode):
     yield from ("T 1 65",) if plugin else ()
     yield "2@7.000300:apic_register_write register 0x0b = 0x0"
     yield from talk(mode == "cut") if mode in ("xen", "cut") else ()
-    for number in range(1, 10):
+    for number in range(1, 3 if mode == "panic" else 10):
         yield from console(f"vsim: stage {number} of 9: x")
+    yield from console("[    3.1] Kernel panic - not syncing: \x1b[31m<b>") if mode == "panic" else ()
 
 
 def talk(cut):
@@ -90,6 +92,9 @@ def main():
         print({"other": "a poem", "old": "QEMU emulator version 7.2.0"}.get(mode, "QEMU emulator version 10.0.2 (x)"))
         return 0
     if argument("-device") == "help":
+        if mode == "poor":
+            print("failed to open module <b>", file=sys.stderr)
+            return 134
         print('name "nvme", bus PCI\nname "edu", bus PCI\nname "e1000e", bus PCI')
         return 0
     if mode == "broken" or (mode == "old" and ("eim=on" in str(sys.argv) or "x2apic" in argument("-cpu"))):
