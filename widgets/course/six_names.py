@@ -66,17 +66,62 @@ def _destination(numbers: Numbers, answer: int) -> Judged:
     return Judged(False, met, happened)
 
 
+def _move(machine: Scrambled, numbers: Numbers) -> None:
+    machine.guest.affinity(machine.source(CARD, numbers["message"]), (numbers["vcpu"] + 1) % 8)
+
+
+def _before_and_after(numbers: Numbers) -> Table:
+    """The names of an interrupt before it moves, and after."""
+    machine = _machine(numbers)
+    before = machine.names().rows
+    _move(machine, numbers)
+    return Table(("name", "before", "after"), [(name, old, new) for (name, old, _), (_, new, _) in
+                                               zip(before, machine.names().rows, strict=True)])
+
+
 def _moved(numbers: Numbers, answer: str) -> Judged:
     """Does the device's message change when the interrupt moves?"""
     machine = _machine(numbers)
-    source = machine.source(CARD, numbers["message"])
-    before = machine.guest.ways.message(source)
-    machine.guest.affinity(source, (numbers["vcpu"] + 1) % 8)
-    after = machine.guest.ways.message(source)
+    before = machine.guest.ways.message(machine.source(CARD, numbers["message"]))
+    _move(machine, numbers)
+    after = machine.guest.ways.message(machine.source(CARD, numbers["message"]))
     said = f"The message is {before[0]:#x} before, and {after[0]:#x} after."
     if answer == ("yes" if before != after else "no"):
         return Judged(True, said=said)
     return Judged(False, "M4", said)
+
+
+# --- one vector for several ---
+
+
+def _draw_shared(dice: random.Random) -> Numbers:
+    """Two to four messages with one vector, all of them on one vCPU or some on another."""
+    count = dice.choice((2, 3, 4))
+    messages = sorted(dice.sample(range(8, 60), count))
+    one, two = dice.sample(range(8), 2)
+    there = dice.randrange(0, count)
+    vcpus = [one] * (count - there) + [two] * there
+    where = f"all of them on vCPU {one}" if not there else "; ".join(
+        f"message {message} on vCPU {vcpu}" for message, vcpu in zip(messages, vcpus, strict=True))
+    return {"messages": messages, "vcpus": vcpus, "vector": dice.randrange(0x51, 0x80), "where": where,
+            "text": ", ".join(map(str, messages))}
+
+
+def _sent(numbers: Numbers) -> tuple[Table, int]:
+    """What became of each message, and how many interrupts the vCPUs see."""
+    machine = Scrambled()
+    for message, vcpu in zip(numbers["messages"], numbers["vcpus"], strict=True):
+        machine.change(CARD, message, vector=numbers["vector"], dst=machine.machine.apic_id[vcpu])
+    told = machine.together(CARD, *numbers["messages"])
+    return told, sum(what.startswith("accepted") for _, what in told.rows)
+
+
+def _shared(numbers: Numbers, answer: int) -> Judged:
+    shown, seen = _sent(numbers)
+    if answer == seen:
+        return Judged(True, shown=shown)
+    said = "What comes while its bit is still set merges." if answer == len(numbers["messages"]) else ""
+    return Judged(False, "M3" if answer == 1 else "", said, shown)
 
 
 # --- the wires ---
@@ -118,18 +163,23 @@ def _isa(numbers: Numbers, answer: int) -> Judged:
 
 
 TASKS = (
-    Task("vector", "The card's message {message} uses the entry {entry:#034x}, written here as one number, and vCPU "
-         "{vcpu} takes the interrupt. Which vector does the vCPU see?", _draw, _vector,
-         ("Only one of the six numbers lives inside a CPU.", "It stands in bits 23:16 of the entry."), _facts),
-    Task("destination", "The vCPUs have the APIC IDs {ids}, in the order in which the kernel counts them from 0. What "
-         "must stand in dst, so that vCPU {vcpu} gets message {message}?", _draw, _destination,
-         ("The table knows nothing of how a kernel counts.", "Count in the list from 0."), _facts),
     Task("moved", "The kernel moves message {message} from vCPU {vcpu} to another. Does the card's message, its "
          "address or its data, change?", _draw, _moved,
-         ("Who reads the entry?", "The message carries the number of an entry."), _facts, yes_or_no, ("yes", "no")),
+         ("Who reads the entry?", "The message carries the number of an entry."), _before_and_after, yes_or_no,
+         ("yes", "no")),
     Task("pin", "The I/O APICs of a machine begin at the GSIs {first}. Which pin, of its own I/O APIC, is GSI {gsi}?",
          _draw_wires, _pin, ("First find whose GSI it is.", "A pin counts from the first GSI of its I/O APIC."),
          _wires),
+    Task("shared", "Messages {text} of the card are all given vector {vector:#x}: {where}. All are sent before any "
+         "handler runs. How many interrupts do the vCPUs see, taken together?", _draw_shared, _shared,
+         ("Each vCPU has 256 vectors of its own.", "On one vCPU a vector is one bit: it is set, or not."),
+         lambda numbers: _sent(numbers)[0]),
+    Task("destination", "The vCPUs have the APIC IDs {ids}, in the order in which the kernel counts them from 0. What "
+         "must stand in dst, so that vCPU {vcpu} gets message {message}?", _draw, _destination,
+         ("The table knows nothing of how a kernel counts.", "Count in the list from 0."), _facts),
+    Task("vector", "The card's message {message} uses the entry {entry:#034x}, written here as one number, and vCPU "
+         "{vcpu} takes the interrupt. Which vector does the vCPU see?", _draw, _vector,
+         ("Only one of the six numbers lives inside a CPU.", "It stands in bits 23:16 of the entry."), _facts),
     Task("isa", "A MADT has an override, byte for byte {bytes}. Which GSI has ISA IRQ {moved}?", _draw_wires, _isa,
          ("An ISA IRQ has the GSI of its own number, unless an override says otherwise.",
           "Type, length, bus, ISA IRQ are a byte each; then the GSI, four bytes, the lowest first."), _wires),

@@ -51,7 +51,7 @@ def test_a_prediction_is_locked_until_it_is_committed_and_the_receipt_tells_of_i
         card.get_by_role("button", name="commit").click()
         expect(card).to_contain_text("Right.")
         again(session, "quiz.receipt()")
-        expect(cell(session, "quiz.receipt()")).to_contain_text("score=1/10 tries=2 met=M2 sign=")
+        expect(cell(session, "quiz.receipt()")).to_contain_text("score=1/12 tries=2 met=M2 sign=")
 
 
 def test_a_guest_is_asked_for_a_name_once(server, browser):
@@ -60,7 +60,7 @@ def test_a_guest_is_asked_for_a_name_once(server, browser):
         asks = session.page.locator(".vsim-name")
         asks.get_by_role("textbox").fill("Grace")
         asks.get_by_role("button", name="that is me").click()
-        expect(asks).to_contain_text("5 exercises with the numbers of Grace.")
+        expect(asks).to_contain_text("6 exercises with the numbers of Grace.")
         again(session, "07_messages_and_senders")
         expect(asks).to_have_count(0)
         expect(cell(session, "07_messages_and_senders")).to_contain_text("5 exercises with the numbers of Grace.")

@@ -13,6 +13,7 @@ STUDENTS = ("Ada", "Grace", "Edsger")
 RIGHT = {
     "vector": lambda n: get(n["entry"], IRTE.vector), "destination": lambda n: n["ids"][n["vcpu"]],
     "moved": lambda n: "no", "pin": lambda n: n["gsi"] - n["first"][1],
+    "shared": lambda n: len({*n["vcpus"]}),
     "isa": lambda n: int.from_bytes(bytes.fromhex(n["bytes"])[4:8], "little")}
 TELLS = [
     ("vector", lambda n: n["message"], "M2"), ("vector", lambda n: n["message"] + OTHERS_ENTRIES, "M3"),
@@ -29,7 +30,7 @@ def test_right_answers_are_right_and_their_neighbours_are_not(who):
         assert quiz.guess(name, answer).text.startswith("Right."), name
         if answer != "no":
             assert other.guess(name, answer + 1).text.startswith("Not so."), name
-    assert quiz.score == (10, 10)
+    assert quiz.score == (12, 12)
 
 
 @pytest.mark.parametrize("name, answer, met", TELLS)
@@ -40,6 +41,14 @@ def test_a_tell_tale_answer_names_the_belief(name, answer, met, who):
     assert f"({met})" in told.text and MISCONCEPTIONS[met].cure in told.text
     assert told.link == MISCONCEPTIONS[met].scene[0]
     assert f"met={met} " in quiz.receipt()
+
+
+def test_a_vector_is_believed_to_be_one_on_all_vcpus_or_one_for_each_message():
+    several = [Quiz(NOTEBOOK, f"student {who}") for who in range(20)]
+    two = next(quiz for quiz in several if len({*quiz.numbers("shared")["vcpus"]}) == 2)
+    assert "(M3)" in two.guess("shared", 1).text
+    one = next(quiz for quiz in several if len({*quiz.numbers("shared")["vcpus"]}) == 1)
+    assert "merges" in one.guess("shared", len(one.numbers("shared")["messages"])).text
 
 
 def test_no_two_names_of_an_interrupt_have_one_number_whoever_asks():
