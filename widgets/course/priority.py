@@ -15,6 +15,53 @@ def _vectors(dice: random.Random, count: int, low: int = 0x21, high: int = 0xEF)
     return dice.sample([v for v in range(low, high) if v != 0x80], count)
 
 
+# --- one vector again and again, several vectors at once ---
+
+
+def _draw_again(dice: random.Random) -> Numbers:
+    (vector,) = _vectors(dice, 1)
+    waiting, running = dice.randrange(2, 5), dice.randrange(0, 4)
+    words = {0: "and never again", 1: "and once more while its handler runs"}
+    return {"vector": vector, "waiting": waiting, "running": running,
+            "then": words.get(running, f"and {running} times more while its handler runs")}
+
+
+def _repeated(numbers: Numbers) -> LocalApic:
+    """Arrivals before and while the handler runs; then whatever there is, is taken."""
+    arrive = f"{numbers['vector']:#x}"
+    steps = [arrive] * numbers["waiting"] + ["take"] + [arrive] * numbers["running"]
+    return LocalApic().play(", ".join([*steps, "eoi, take, eoi, take"]))
+
+
+def _handlers(numbers: Numbers, answer: int) -> Judged:
+    apic = _repeated(numbers)
+    if answer == sum(row[-1].startswith("takes") for row in apic.steps.rows):
+        return Judged(True, shown=apic)
+    return Judged(False, said="A bit in IRR is set, or not: it does not count how often.", shown=apic)
+
+
+def _draw_order(dice: random.Random) -> Numbers:
+    """Four vectors, of which two are of one class, not in the order of their numbers."""
+    while True:
+        found = _vectors(dice, 4)
+        if len({v >> 4 for v in found}) == 3 and found not in (sorted(found), sorted(found, reverse=True)):
+            return {"vectors": found, "text": ", ".join(f"{v:#x}" for v in found)}
+
+
+def _four(numbers: Numbers) -> LocalApic:
+    return LocalApic().play(f"{numbers['text']}{', take, eoi' * 4}")
+
+
+def _order(numbers: Numbers, answer: tuple[int, ...]) -> Judged:
+    apic = _four(numbers)
+    right = [int(row[-1].split()[1], 0) for row in apic.steps.rows if row[-1].startswith("takes")]
+    if [*answer] == right:
+        return Judged(True, shown=apic)
+    said = ("When each of them arrived does not count." if [*answer] == numbers["vectors"] else
+            "The larger number comes first." if [*answer] == right[::-1] else "")
+    return Judged(False, said=said, shown=apic)
+
+
 # --- what is taken next ---
 
 
@@ -167,15 +214,17 @@ def _lowest(given: Numbers, answer: int) -> Judged:
 
 
 TASKS = (
+    Task("handlers", "Vector {vector:#x} arrives {waiting} times before the vCPU takes it, {then}. The handler writes "
+         "its EOI, and the vCPU takes what there is. How many handlers run in all?", _draw_again, _handlers,
+         ("What has room for a vector that waits?", "One bit in IRR, and one in ISR while the handler runs."),
+         _repeated),
+    Task("order", "These arrive, in this order, while the vCPU takes nothing: {text}. Then it takes one after the "
+         "other, and ends each before the next. In which order? Four numbers, with commas.", _draw_order, _order,
+         ("The local APIC does not note when each arrived.", "It always offers the highest."), _four, numbers),
     Task("next", "Vector {busy:#x} is in service, TPR is {tpr:#x}, and requested are {irr}. Which vector does the vCPU "
          "take now? 0 for none.", _draw_next, _next,
          ("Compare classes: bits 7:4.", "It has to be above both the class in service and that of TPR."),
          lambda numbers: _waiting(numbers).order),
-    Task("ppr", "{low:#x} was taken first, then {high:#x}; neither has been ended. TPR is {tpr:#x}. What does PPR "
-         "read?", _draw_ppr, _ppr,
-         ("Only the highest in service counts.",
-          "If TPR's class is the larger, PPR is TPR; if not, the class in service, with 0 in bits 3:0."),
-         _nested),
     Task("ended", "Three handlers, one inside the other: {first:#x}, then {second:#x}, then {third:#x}. The innermost "
          "returns without an EOI; {who}. Which is the highest vector in service after that?", _draw_eoi, _ended,
          ("Count: three were taken, how many were ended?", "Each EOI ends the highest one, whoever writes it."),
@@ -183,6 +232,11 @@ TASKS = (
     Task("stuck", "No handler runs on this vCPU, and its state does not change:\n{dump}\nWhich is the lowest vector "
          "that could still interrupt it?", _draw_stuck, _stuck,
          ("QEMU prints vectors in decimal.", "A vector in service holds back its own class and all below it."), _shown),
+    Task("ppr", "{low:#x} was taken first, then {high:#x}; neither has been ended. TPR is {tpr:#x}. What does PPR "
+         "read?", _draw_ppr, _ppr,
+         ("Only the highest in service counts.",
+          "If TPR's class is the larger, PPR is TPR; if not, the class in service, with 0 in bits 3:0."),
+         _nested),
     Task("members", "The unit sends a message with the logical destination {dst:#x}, fixed. There are 24 vCPUs, and "
          "vCPU n has the APIC ID 2n. Which vCPUs take it? Their numbers, with commas.", _draw_group, _members,
          ("Bits 31:16 are the cluster, each of bits 15:0 stands for one APIC ID of its sixteen.",

@@ -11,6 +11,10 @@ STUDENTS = ("Ada", "Grace", "Edsger")
 
 
 def right(name, n):
+    if name == "handlers":
+        return 1 + (n["running"] > 0)
+    if name == "order":
+        return sorted(n["vectors"], reverse=True)
     if name == "next":
         floor = max(n["tpr"] // 16, n["busy"] // 16)
         return max((v for v in n["asked"] if v // 16 > floor), default=0)
@@ -34,10 +38,13 @@ def test_right_answers_are_right_and_their_neighbours_are_not(who):
         assert quiz.guess(name, answer).text.startswith("Right."), name
         for wrong in ([answer[1:], [*answer, 1]] if isinstance(answer, list) else (answer + 1, answer - 1)):
             assert other.guess(name, wrong).text.startswith("Not so."), name
-    assert quiz.score == (12, 12)
+    assert quiz.score == (16, 16)
 
 
 @pytest.mark.parametrize("name, answer, words", [
+    ("handlers", lambda n: n["waiting"] + n["running"], "does not count how often"),
+    ("order", lambda n: n["vectors"], "arrived does not count"),
+    ("order", lambda n: sorted(n["vectors"]), "larger number comes first"),
     ("ppr", lambda n: n["high"] if n["high"] // 16 > n["tpr"] // 16 else -1, "only the class counts"),
     ("ended", lambda n: n["third"], "no vector in it"),
     ("stuck", lambda n: n["stuck"] + 1 if n["stuck"] % 16 < 15 else n["stuck"], "held back too"),
