@@ -43,6 +43,12 @@ def _draw(dice: random.Random, masks: bool) -> Numbers:
             return {"steps": ", ".join(steps), "trigger": dice.choice(TRIGGERS)}
 
 
+def _draw_stays(dice: random.Random) -> Numbers:
+    """A line that goes up and stays, and handlers that end what they have taken."""
+    ends = dice.randrange(1, 4)
+    return {"trigger": dice.choice(TRIGGERS), "steps": ", ".join(["A up", *["take", "eoi"] * ends])}
+
+
 def _played(numbers: Numbers) -> Wire:
     return Wire(numbers["trigger"]).play(numbers["steps"])
 
@@ -103,15 +109,19 @@ def _ended(numbers: Numbers) -> Wire:
 
 _STEPS = "A step with nothing to take or to end does nothing."
 TASKS = (
-    Task("again", "A pin with {trigger} trigger; two devices, A and B, are on it. This is done: {steps}. " + _STEPS +
-         " How many interrupts does the pin send?", lambda dice: _draw(dice, False), _count,
-         ("For edge count the changes of the line from down to up; for level ask at each EOI whether it is up.",
-          "The line is up as long as one of the two holds it up; a level pin waits for the EOI before it sends again."),
+    Task("stays", "A pin with {trigger} trigger. The device's line goes up and stays up: {steps}. " + _STEPS + " How "
+         "many interrupts does the pin send?", _draw_stays, _count,
+         ("Does this pin look at a change of its line, or at its state?", "A level pin looks at its line at each EOI."),
          _played),
     Task("masked", "A pin with {trigger} trigger, and its mask is used as well: {steps}. " + _STEPS + " How many "
          "interrupts does the pin send?", lambda dice: _draw(dice, True), _count,
          ("What comes while the pin is masked: is it an event or a state?",
           "At unmask a level pin looks at its line; an edge pin has forgotten."), _played),
+    Task("again", "A pin with {trigger} trigger; two devices, A and B, are on it. This is done: {steps}. " + _STEPS +
+         " How many interrupts does the pin send?", lambda dice: _draw(dice, False), _count,
+         ("For edge count the changes of the line from down to up; for level ask at each EOI whether it is up.",
+          "The line is up as long as one of the two holds it up; a level pin waits for the EOI before it sends again."),
+         _played),
     Task("owes", "A level pin has sent, and the vCPU is in the handler: {way}. What clears remote IRR?",
          lambda dice: _draw_way(dice, tuple(WAYS)), _owes,
          ("Does the vCPU's EOI leave the vCPU? Then compare vectors.",

@@ -40,7 +40,7 @@ def sent(trigger, steps):
 
 
 def right(name, n):
-    if name in ("again", "masked"):
+    if name in ("stays", "again", "masked"):
         return sent(n["trigger"], n["steps"])
     if name == "owes":
         return REGISTER if "Linux" in n["way"] or "suppresses" in n["way"] else CPU
@@ -55,10 +55,11 @@ def test_right_answers_are_right_and_others_are_not(who):
         assert quiz.guess(name, answer).text.startswith("Right."), name
         wrong = {CPU: REGISTER, REGISTER: CPU}.get(answer) or answer + 1
         assert other.guess(name, wrong).text.startswith("Not so."), name
-    assert quiz.score == (8, 8)
+    assert quiz.score == (10, 10)
 
 
 @pytest.mark.parametrize("name, tell, met", [
+    ("stays", lambda n: sent("edge" if n["trigger"] == "level" else "level", n["steps"]), "M12"),
     ("again", lambda n: sent("edge" if n["trigger"] == "level" else "level", n["steps"]), "M12"),
     ("masked", lambda n: sent("edge" if n["trigger"] == "level" else "level", n["steps"]), "M12"),
     ("owes", lambda n: DEVICE, "M11"),
