@@ -69,6 +69,32 @@ def _index(numbers: Numbers, answer: int) -> Judged:
     return Judged(False, said="Look at SHV, bit 3 of the address." if answer == wrong else "", shown=Told([told]))
 
 
+# --- the destination ---
+
+
+def _draw_narrow(dice: random.Random) -> Numbers:
+    """A vCPU and its APIC ID, and a unit with 32-bit destinations or without."""
+    ids, vcpu, eime = sorted(dice.sample(range(3, 250), 4)), dice.randrange(1, 4), int(dice.random() < 0.4)
+    return {"ids": ids, "vcpu": vcpu, "id": ids[vcpu], "eime": eime}
+
+
+def _narrow(numbers: Numbers, answer: int) -> Judged:
+    """The answer is put into the entry: does the vCPU get the message?"""
+    if not 0 <= answer < 1 << 32:
+        return Judged(False, said="The field has 32 bits.")
+    made = Made([Function(CARD, "card", msix_count=1)], numbers["ids"], eim=bool(numbers["eime"]))
+    made.change(CARD, dst=answer)
+    journey = made.signal(CARD)
+    if made.took.keys() == {numbers["vcpu"]}:
+        return Judged(True, shown=journey.told())
+    return Judged(False, "M6" if answer in (numbers["vcpu"], numbers["vcpu"] << 8) else "",
+                  f"With dst={answer:#x} it is {journey.verdict}.", journey.told())
+
+
+def _narrow_scene(numbers: Numbers) -> Any:
+    return _narrow(numbers, numbers["id"] << (0 if numbers["eime"] else 8)).shown
+
+
 # --- the sender ---
 
 
@@ -172,18 +198,22 @@ TASKS = (
     Task("index", "A device writes {data:#x} to address {address:#x}. Which entry does the unit look up?", _draw_handle,
          _index, ("Take the handle out: address bits 19:5, and bit 2 above them.", "Bit 3 says whether data is added."),
          lambda numbers: Told([REMAP_ADDRESS.text(numbers["address"]), f"index {numbers['index']:#x}"])),
+    Task("narrow", "The vCPUs have the APIC IDs {ids}, counted from 0. EIME is {eime}. Which dst lets vCPU {vcpu} take "
+         "the message?", _draw_narrow, _narrow,
+         ("dst is an APIC ID, not a number of a vCPU.", "Without EIME it stands in bits 15:8 of the field."),
+         _narrow_scene),
     Task("sender", "{own_text} is behind {words}, which is {above_text} itself and has bus {bus:#x} below it. The "
          "entry compares all bits (svt=1, sq=0). Which number must stand in sid?", _draw_bridge, _sid,
          ("Under which number does the request come out above the bridge?",
           "From PCI Express to PCI: the bus below, device 0, function 0. Conventional: the bridge's own number."),
          _arrives),
-    Task("range", "An entry has svt=2. It should let in whatever is on the buses {first_text} to {last_text}, and "
-         "nobody else. Which number must stand in sid?", _draw_range, _range,
-         ("Two bus numbers of 8 bits fit into 16.", "The first bus is in bits 15:8."),
-         lambda numbers: _range(numbers, numbers["first"] << 8 | numbers["last"]).shown),
     Task("seen", "A card sends its message {message}. In the entry that it names, {words}. What does the card see of "
          "that?", _draw_blocked, _seen,
          ("A message is a write. Does a write have an answer?", "Look who is told instead."),
          _scene, one_of(*SEEN), SEEN),
+    Task("range", "An entry has svt=2. It should let in whatever is on the buses {first_text} to {last_text}, and "
+         "nobody else. Which number must stand in sid?", _draw_range, _range,
+         ("Two bus numbers of 8 bits fit into 16.", "The first bus is in bits 15:8."),
+         lambda numbers: _range(numbers, numbers["first"] << 8 | numbers["last"]).shown),
 )
 """The exercises, in the order of the notebook."""

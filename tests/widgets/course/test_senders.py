@@ -20,6 +20,8 @@ def right(name, n):
     if name == "index":
         handle = n["address"] >> 5 & 0x7FFF | (n["address"] >> 2 & 1) << 15
         return handle + (n["data"] if n["address"] & 8 else 0)
+    if name == "narrow":
+        return n["id"] if n["eime"] else n["id"] << 8
     if name == "sender":
         return n["bus"] << 8 if "Express" in n["words"] else n["above"]
     return n["first"] << 8 | n["last"] if name == "range" else NOTHING
@@ -33,12 +35,12 @@ def test_right_answers_are_right_and_others_are_not(who):
         assert quiz.guess(name, answer).text.startswith("Right."), name
         wrong = ERROR if answer == NOTHING else answer + (0x20 if name == "encode" else 1)
         assert other.guess(name, wrong).text.startswith("Not so."), name
-    assert quiz.score == (10, 10)
+    assert quiz.score == (12, 12)
 
 
 @pytest.mark.parametrize("name, tell, met", [
-    ("encode", lambda n: 0xFEE00000 | (9 << 12), "M4"), ("sender", lambda n: n["own"], "M14"),
-    ("seen", lambda n: ERROR, "M10"), ("seen", lambda n: AGAIN, "M10")])
+    ("narrow", lambda n: n["vcpu"], "M6"), ("encode", lambda n: 0xFEE00000 | (9 << 12), "M4"),
+    ("sender", lambda n: n["own"], "M14"), ("seen", lambda n: ERROR, "M10"), ("seen", lambda n: AGAIN, "M10")])
 @pytest.mark.parametrize("who", STUDENTS)
 def test_a_tell_tale_answer_names_the_belief(name, tell, met, who):
     quiz = Quiz(NOTEBOOK, who)
