@@ -229,6 +229,36 @@ def _absent(numbers_: Numbers, answer: str) -> Judged:
     return Judged(True, said=said) if answer == became else Judged(False, "M8", said)
 
 
+def _draw_may(dice: random.Random) -> Numbers:
+    """An entry that is written a few times; behind one of the writes it, or its neighbour, is invalidated."""
+    vcpus, index = dice.sample(range(8), dice.choice((3, 4))), dice.randrange(16, 200)
+    behind, named = dice.randrange(1, len(vcpus)), index + dice.choice((0, 0, 1))
+    writes = [f"writes vCPU {vcpu} into it" for vcpu in vcpus[1:]]
+    writes[behind - 1] += f", invalidates entry {named} and waits until that is done"
+    return {"index": index, "vcpus": vcpus, "behind": behind, "named": named, "first": vcpus[0],
+            "story": "; ".join(writes)}
+
+
+def _may(numbers_: Numbers) -> Table:
+    unit = Unit(on=True)
+    unit.install(numbers_["index"], numbers_["first"])
+    unit.fire(numbers_["index"])
+    for place, vcpu in enumerate(numbers_["vcpus"][1:], 1):
+        unit.entry(numbers_["index"], vcpu)
+        if place == numbers_["behind"]:
+            unit.invalidate(numbers_["named"])
+            unit.wait()
+    return unit.may(numbers_["index"])
+
+
+def _outcomes(numbers_: Numbers, answer: int) -> Judged:
+    shown = _may(numbers_)
+    if answer == len(shown.rows):
+        return Judged(True, shown=shown)
+    said = "" if answer == 1 else "It counts what the entry was since the last invalidation of this entry was done."
+    return Judged(False, "M7" if answer == 1 else "", said, shown)
+
+
 def _either(given: Any) -> str:
     text = str(given).strip().lower()
     if text not in ("delivered", "blocked"):
@@ -256,21 +286,25 @@ def _span(dice: random.Random) -> Numbers:
 
 
 TASKS = (
+    Task("word", "The queue is on and the table was just latched{also}. GSTS reads {gsts:#010x}. Which word do you "
+         "write to GCMD to switch remapping on, and change nothing else? (IRE is bit 25.)", _levels, _word,
+         ("Start from what GSTS says is on.", "SIRTP is given once, it is no level: leave bit 24 out."), None),
     Task("who", "Entry {index} led to vCPU {first}, and was used. The kernel writes vCPU {second} into it, and says "
          "nothing to the unit, which holds on to what it has (caching mode). The card sends. Which vCPU takes it?",
          _draw, _who, ("Where does this unit look first?", "Nobody called its copy back."),
          lambda n: _told(_stale(n), n)),
-    Task("covering", "The kernel has changed the entries {low} to {high}, {count} of them. Which one invalidation "
-         "covers them all, and as few others as can be? Two numbers: index, mask (it covers 2^mask entries).",
-         _span, _covering,
-         ("A mask of 3 covers 8 entries, and the first of them is a multiple of 8.",
-          "Write first and last in binary: the bits in which they differ must all lie below the mask."), None, numbers),
-    Task("word", "The queue is on and the table was just latched{also}. GSTS reads {gsts:#010x}. Which word do you "
-         "write to GCMD to switch remapping on, and change nothing else? (IRE is bit 25.)", _levels, _word,
-         ("Start from what GSTS says is on.", "SIRTP is given once, it is no level: leave bit 24 out."), None),
     Task("absent", "Entry {index} is absent, and a message for it was blocked. Now the kernel writes a good entry "
          "there, for vCPU {first}, and says nothing to the unit (caching mode). The card sends again. Is it delivered "
          "or blocked?", _draw, _absent,
          ("Caching mode: what may the unit hold?", "Absence can be remembered, too."), None, _either,
          ("delivered", "blocked")),
+    Task("covering", "The kernel has changed the entries {low} to {high}, {count} of them. Which one invalidation "
+         "covers them all, and as few others as can be? Two numbers: index, mask (it covers 2^mask entries).",
+         _span, _covering,
+         ("A mask of 3 covers 8 entries, and the first of them is a multiple of 8.",
+          "Write first and last in binary: the bits in which they differ must all lie below the mask."), None, numbers),
+    Task("outcomes", "Entry {index} leads to vCPU {first}, and was used. Then the kernel does this: {story}. Of how "
+         "many vCPUs may one get the next message, on one correct unit or another?", _draw_may, _outcomes,
+         ("Which values of the entry may a unit still hold?", "Every one since the last invalidation that covers it."),
+         _may),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsim.scale.cell import cell
 from vsim.scale.grid import Grid
-from vsim.scale.limits import Demand, least_online
+from vsim.scale.limits import Demand, least_online, sized
 from widgets.course.task import Judged, Numbers, Task
 from widgets.lesson.sizes import columns, limits
 from widgets.tables import Table
@@ -59,6 +59,26 @@ def _many(numbers: Numbers) -> Table:
     return limits(Demand(vcpus=numbers["vcpus"], devices=((2048, numbers["queues"]),)))
 
 
+def _routed(numbers: Numbers, count: int) -> bool:
+    """Whether a KVM host has a route for every message that so many drives announce."""
+    demand = Demand(vcpus=8, devices=((numbers["announced"], 9),) * count, pins=numbers["pins"])
+    return next(row for row in sized(demand) if row.limit.name == "routes").use <= 1
+
+
+def _drives(numbers: Numbers, answer: int) -> Judged:
+    if not 0 <= answer <= 4096:
+        return Judged(False, said="A number from 0 to 4,096 is asked for.")
+    right = _routed(numbers, answer) and not _routed(numbers, answer + 1)
+    said = f"{answer} announce {answer * numbers['announced']:,}, and {numbers['pins']} pins take a route each."
+    return Judged(right, "M15" if answer == 4096 // 9 else "", said)
+
+
+def _routes(numbers: Numbers) -> Table:
+    count = next(n for n in range(4096) if not _routed(numbers, n + 1))
+    return Table(("drives", "every message has a route"), [(n, "yes" if _routed(numbers, n) else "no")
+                                                           for n in (count - 1, count, count + 1)])
+
+
 TASKS = (
     Task("first-beyond", "A guest has no vIOMMU, and vCPU n has APIC ID {step} x n. What is the smallest number of "
          "vCPUs at which one of them gets no device interrupt?", lambda dice: {"step": dice.choice((1, 2))},
@@ -70,7 +90,13 @@ TASKS = (
                        "cards": dice.randrange(3, 7), "each": dice.randrange(300, 900)},
          _stay_online, ("All interrupts have to find a vector on those that stay.", "Divide, and round up."),
          lambda numbers: limits(_stay(numbers), {"vectors": numbers["vectors"]})),
+    Task("drives", "A KVM host has 4,096 routes for a guest. {pins} pins take one each, and every message that a drive "
+         "announces takes one, used or not. Each drive announces {announced} messages and uses nine. How many drives "
+         "can the guest have?",
+         lambda dice: {"announced": dice.choice((129, 257, 513, 1024, 2048)), "pins": dice.choice((24, 48))}, _drives,
+         ("Used messages do not count here.", "Take the pins off, divide, and round down."), _routes),
     Task("queues", "A card with {queues} queues serves {vcpus} vCPUs. How many of its interrupts can be handled at "
          "the same time?", lambda dice: {"queues": dice.randrange(65, 2000), "vcpus": dice.randrange(4, 64)}, _queues,
          ("Who runs a handler?", "There are no more handlers at a time than vCPUs."), _many),
 )
+"""The exercises, in the order of the notebook."""

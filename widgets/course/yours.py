@@ -105,6 +105,11 @@ def _mistake(numbers: Numbers, answer: str) -> Judged:
 
 
 TASKS = (
+    Task("mistake", "[{time}] DMAR: [INTR-REMAP] Request device [{device}] ... [fault reason {reason:#04x}]. Which "
+         "mistake leaves such a line?", _draw_reason, _mistake,
+         ("The reasons are in the order of the checks: index, present, reserved bits, format, source.",
+          "0x21 index, 0x22 present, 0x24 reserved, 0x25 format, 0x26 source."), None, one_of(*MISTAKES),
+         tuple(MISTAKES)),
     Task("sid", "A log says:\nDMAR: [INTR-REMAP] Request device [{from_text}] fault index {index:#x} [fault reason "
          "0x26]\nand lspci:\n{up_text} PCI bridge\n\tBus: primary=0{up_digit}, secondary={bus_text}, subordinate="
          "{bus_text}\n\tCapabilities: [40] Express (v1) PCI-Express to PCI/PCI-X Bridge\n{own_text} Communication "
@@ -115,10 +120,5 @@ TASKS = (
          "Which vector does it send?", _draw_row, _vector,
          ("The low word holds vector and destination.", "The vector is in bits 23:16 of the low word: the third byte "
           "from the right."), _fields),
-    Task("mistake", "[{time}] DMAR: [INTR-REMAP] Request device [{device}] ... [fault reason {reason:#04x}]. Which "
-         "mistake leaves such a line?", _draw_reason, _mistake,
-         ("The reasons are in the order of the checks: index, present, reserved bits, format, source.",
-          "0x21 index, 0x22 present, 0x24 reserved, 0x25 format, 0x26 source."), None, one_of(*MISTAKES),
-         tuple(MISTAKES)),
 )
 """The exercises, in the order of the notebook."""

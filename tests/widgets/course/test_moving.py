@@ -13,7 +13,8 @@ def right(name, n):
     if name == "interruptions":
         return n["naps"]
     if name == "torn":
-        return 2
+        at = {word: place for place, word in enumerate(n["order"])}
+        return abs(at["the lower address"] - at["the data"])
     found = {row.limit.name: row.use for row in sized(Demand(n["vcpus"], ((n["messages"], n["queues"]),) * n["cards"],
                                                              form=n["form"]))}
     return max(found, key=found.get)
