@@ -40,7 +40,7 @@ def _fault(fault: Fault) -> Told:
     record = FRCD.make(f=1, reason=max(fault.reason, 0), sid=fault.rid, index=fault.index or 0)
     says = [f"{fault.source} asked for index {_hex(fault.index)}"
             f"{f' ({fault.index})' if fault.index is not None else ''} and was refused: "
-            f"{REASON_TEXT.get(fault.reason, fault.words or 'for a reason that is not told')}."]
+            f"{_why(fault)}."]
     if fault.reason == Reason.COMPATIBILITY:
         says.append("Such a request has no index; what the unit recorded there is none.")
     ends = ends_of_reason(fault.reason)
@@ -48,6 +48,15 @@ def _fault(fault: Fault) -> Told:
         says.append("Several checks refuse so; the entry or the message says which one it was.")
     remarks = () if fault.index is not None and known else ("the line was cut: not everything of the fault is told",)
     return Told("fault", given, (Form("Interrupt refused", "", (word(FRCD, record),), tuple(says), ends),), remarks)
+
+
+def _why(fault: Fault) -> str:
+    if fault.reason in REASON_TEXT and fault.reason:
+        return REASON_TEXT[fault.reason]
+    if fault.reason < 0:
+        return "for a reason that is not told"
+    words = f" The line says: {fault.words}" if fault.words else ""
+    return f"{fault.reason:#x} is no reason that interrupt remapping has (those are 0x20 to 0x28).{words}".rstrip(".")
 
 
 def _status(status: Status) -> Told:

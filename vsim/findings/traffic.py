@@ -15,13 +15,15 @@ from vsim.readers.linux_faults import Fault
 
 NO_SPACE = -28
 """What Linux's vector allocator returns when it has none left (ENOSPC)."""
+NO_WORDS = "Unknown"
+"""What Linux and Xen print of a reason that they do not know; the request is then printed as one of DMA."""
 
 
 def side_of(fault: Fault) -> Side:
     """A fault as it was printed."""
     index = f", entry {fault.index:#x}" if fault.index is not None else ""
-    return Side(fault.file, fault.line, f"{bdf_text(fault.rid)}{index}: fault {fault.reason:#x}, "
-                                        f"{REASON_TEXT.get(fault.reason, 'unknown')}")
+    reason = f"fault {fault.reason:#x}, {REASON_TEXT.get(fault.reason, 'unknown')}" if fault.reason >= 0 else "a fault"
+    return Side(fault.file, fault.line, f"{bdf_text(fault.rid)}{index}: {reason}")
 
 
 def faults(p: Picture) -> Iterator[tuple[Fault, int]]:
@@ -77,6 +79,18 @@ def _fault(p: Picture) -> Iterator[Hit]:
             yield f"a unit refused a request of {bdf_text(fault.rid)}{often}", (side_of(fault),)
         elif still:
             yield f"a unit refused a request of {bdf_text(fault.rid)}: {why}", (side_of(fault), *sides)
+
+
+def _unexplained(p: Picture) -> Iterator[Hit]:
+    counts: dict[tuple[int, int | None, int], list[Fault]] = {}
+    for each in p.faults:
+        known = each.reason > 0 and each.reason in REASON_TEXT
+        if not known and (each.kind == "interrupt" or each.words.startswith(NO_WORDS)):
+            counts.setdefault((each.rid, each.index, each.reason), []).append(each)
+    for (rid, _, reason), same in counts.items():
+        why = "no reason is told" if reason < 0 else f"{reason:#x} is no reason that interrupt remapping has"
+        often = f", {len(same)} times" if len(same) > 1 else ""
+        yield f"a unit refused a request of {bdf_text(rid)}{often}, and {why}", (side_of(same[0]),)
 
 
 def _amd(p: Picture) -> Iterator[Hit]:
@@ -177,6 +191,10 @@ ROWS = (
     Row("fault", BROKEN, "A remapping unit refused an interrupt.",
         "vsim decode tells the line by its bits; a dump of the table (ir_translation_struct, key V) tells whose it is.",
         "VT-d 5.1.4", _fault),
+    Row("unexplained-fault", BROKEN, "A unit refused a request, and the line does not say why.",
+        "A reason that is missing was cut off: look in the log itself. A number that the specification does not have "
+        "is a newer unit's, or the line was changed on its way.", "VT-d 5.1.4; Linux drivers/iommu/intel/dmar.c",
+        _unexplained),
     Row("amd-event", BROKEN, "An AMD unit refused an interrupt, or the table lacks an I/O APIC.",
         "vsim decode tells the event; look the entry up in the device's own table (Xen's key V).",
         "Linux drivers/iommu/amd", _amd),

@@ -87,6 +87,7 @@ CASES = {
                          "table": None, "irq": None, "cpuid": None},
     "apic-ids": {"madt": texts.madt((0, 2, 4, 4)), "cpuid": None, "counts": None, "log": None},
     "fault": {"faults": FAULT.format("01:00.0", 0x33, *ABSENT)},
+    "unexplained-fault": {"faults": FAULT.format("01:00.0", 0, 0x99, "Unknown")},
     "amd-event": {"amd": "[ 1.0] AMD-Vi: Event logged [INVALID_DEVICE_REQUEST device=00:14.0 pasid=0x00000 "
                          "address=0xfdf8000000 flags=0x0a00]\n"},
     "changed-since": {"faults": FAULT.format("01:00.0", 0, *ABSENT)},
@@ -147,6 +148,19 @@ def test_one_side_broken_is_found_with_its_lines(name):
 def test_a_fault_is_held_against_the_table(fault, name, text):
     findings = found({"faults": FAULT.format(*fault)})
     assert list(findings) == [name] and text in findings[name][0].text
+
+
+@pytest.mark.parametrize("text, why", [
+    (FAULT.format("01:00.0", 0, 0, ""), "0x0 is no reason"),
+    (FAULT.format("01:00.0", 0, 5, "PTE Write access is not set"), "0x5 is no reason"),
+    ("DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x0\n", "no reason is told"),
+    ("DMAR: [DMA Write NO_PASID] Request device [01:00.0] fault addr 0x1000 [fault reason 0x99] Unknown\n", "0x99"),
+    ("(XEN) [VT-D]UNKNOWN: Request device [0000:01:00.0] fault addr 1000\n(XEN) [VT-D]UNKNOWN: reason 99 - Unknown\n",
+     "0x99 is no reason"),
+])
+def test_a_fault_without_a_known_reason_is_told(text, why):
+    (finding,) = found({"faults": text})["unexplained-fault"]
+    assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
 
 
 def test_the_mode_of_destinations_is_that_of_irta_not_of_ecap():
