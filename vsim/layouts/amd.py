@@ -1,8 +1,9 @@
 """Bits of AMD's IOMMU that interrupts meet: remapping entries of 32 and 128 bits, events, fields of its ACPI table.
 
 They are decoded and explained, not simulated. Each layout names the source that was read: drivers/iommu/amd of Linux
-(amd_iommu_types.h, init.c) and xen/drivers/passthrough/amd of Xen (iommu-defs.h, and parse_event_log_entry of
-iommu_init.c). They follow AMD's specification 48882, which was not looked up: no section of it is named.
+(amd_iommu_types.h, init.c), xen/drivers/passthrough/amd of Xen (iommu-defs.h, and parse_event_log_entry of
+iommu_init.c), and VirtualBox's emulation of the unit (include/VBox/iommu-amd.h, DevIommuAmd.cpp), whose comments have
+the names of AMD's specification 48882. That itself was not looked up: no section of it is named.
 """
 
 from __future__ import annotations
@@ -61,12 +62,14 @@ EVENT_TYPES = {
 """Types of an event by number, in Linux's words."""
 
 AMD_EVENT_FLAGS = Layout(
-    "AMD event flags", 12, "Xen amd/iommu_init.c: parse_event_log_entry",
-    flag("gn", 0, "the address is a guest's", RO), flag("nx", 1, "execute permission was asked for", RO),
-    flag("us", 2, "a user request", RO),
+    "AMD event flags", 12, "VirtualBox iommu-amd.h: EVT_IO_PAGE_FAULT_T; Xen amd/iommu_init.c: parse_event_log_entry",
+    flag("gn", 0, "guest or nested: the address is a guest's", RO),
+    flag("nx", 1, "no execute: execute permission was asked for", RO),
+    flag("us", 2, "user or supervisor: 1 a user request", RO),
     flag("i", 3, "the request was an interrupt: the address is that of its message", RO),
     flag("pr", 4, "the page was present; of an interrupt: its entry was enabled", RO),
-    flag("rw", 5, "a write", RO), flag("pe", 6, "no permission for it", RO),
+    flag("rw", 5, "a write; of no meaning for interrupts (I) and translation requests (TR)", RO),
+    flag("pe", 6, "no permission for it", RO),
     flag("rz", 7, "a reserved bit was set, or a level that does not exist", RO),
     flag("tr", 8, "a translation request", RO), reserved(9, 3))
 

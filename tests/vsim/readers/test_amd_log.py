@@ -107,5 +107,6 @@ def test_intel_s_logs_have_nothing_of_amd(path):
     assert amd_log.read(lines_of(path.read_text(), path.name)[0]).records == ()
 
 
-def test_flags_are_declared_in_the_order_of_xen_s_letters():
+def test_flags_are_declared_in_the_order_of_xen_s_letters_and_at_the_places_of_virtualbox_s_event():
     assert [field.name for field in AMD_EVENT_FLAGS] == ["gn", "nx", "us", "i", "pr", "rw", "pe", "rz", "tr"]
+    assert AMD_EVENT.flags.low + AMD_EVENT_FLAGS.gn.low == 48 and AMD_EVENT.flags.low + AMD_EVENT_FLAGS.tr.low == 56
