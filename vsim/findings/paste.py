@@ -108,6 +108,7 @@ def is_table(data: bytes | str) -> bool:
 
 
 _CONFIG = re.compile(r"^[ \t]*(?:viommu|viommu_info|builder|pci|vif|disk|vcpus|type)[ \t]*\+?=[ \t]*[\['\"\d]", re.M)
+_PLACE = re.compile(r"line (\d{1,7}): ")
 _NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 
 
@@ -138,9 +139,9 @@ class _Reader:
                 self.remarks += reading.remarks
                 self.add(row.name, row.text, name, records)
         self.remarks[told:] = placed(self.remarks[told:], lines)
-        if _CONFIG.search(data) and len(self.pieces) == before:
+        if len(self.pieces) == before and _CONFIG.search(data):
             self.config(name, data)
-        if len(self.pieces) == before and data.strip():
+        elif len(self.pieces) == before and data.strip():
             self.remarks.append(Remark(name, 1, 1, "nothing is recognised here"))
         return None
 
@@ -178,5 +179,7 @@ class _Reader:
         except TextError as error:
             self.remarks.append(Remark(name, error.line, error.column, f"left out, a configuration: {error.message}"))
             return
-        self.remarks += [Remark(name, 1, 1, note) for note in config.notes]
+        for note in config.notes:
+            place = _PLACE.match(note)
+            self.remarks.append(Remark(name, int(place[1]) if place else 1, 1, note[place.end() if place else 0:]))
         self.add("configuration", "xl.cfg", name, (ConfigRecord(name, 1, config),))

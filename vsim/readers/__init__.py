@@ -28,6 +28,7 @@ In the order in which to read them; a module imports only from those above it:
     qemu_monitor        QEMU's `info lapic`, `info pic`, `info irq`
     xlu                 the syntax of xl.cfg
     xl_values           its options by key
+    xl_keys             the options that xl knows
     xl_viommu           the option viommu in every version's grammar
     xl_rules            what xl refuses or ignores
     xl                  what the options mean

@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from vsim.readers.source import shown
+from vsim.readers.xl_keys import KEYS
 from vsim.readers.xl_values import Options
-from vsim.readers.xlu import Value, carriage_return
+from vsim.readers.xlu import Value, carriage_return, numeric_escape, open_comment
 
 PCI_OPTIONS = ("msitranslate", "name", "permissive", "power_mgmt", "rdm_policy", "seize")
 """Options of one entry of `pci` that xl knows (xl-pci-configuration(5)); others are kept with a note."""
 RDM_POLICIES = ("strict", "relaxed")
+MAX_UNKNOWN = 20
+"""Unknown keys that are told one by one."""
 Found = Iterable[tuple[int, str]]
 """Offset of what was found, and the sentence."""
 
@@ -80,6 +84,23 @@ def _unknown_pci(options: Options, kind: str) -> Found:
     for at, key, _ in _pci(options):
         if key not in (*PCI_OPTIONS, "", "bdf", "vslot"):
             yield at, f"{shown(key)} is no pci option that xl knows; kept, not used"
+
+
+def _unknown_key(options: Options, kind: str) -> Found:
+    unknown = [each for each in options.given.values() if each.key not in KEYS and each.key != "viommu_info"]
+    for each in unknown[:MAX_UNKNOWN]:
+        near = get_close_matches(each.key[:40], KEYS, 1, 0.8)
+        yield each.at, f"{shown(each.key)} is no option of xl{f'; {near[0]} is one' if near else ''}"
+    if len(unknown) > MAX_UNKNOWN:
+        yield unknown[MAX_UNKNOWN].at, f"{len(unknown) - MAX_UNKNOWN} more options are none of xl"
+
+
+def _pci_blank(options: Options, kind: str) -> Found:
+    """Old versions take a blank before a number as strtoul does, and miss an option whose name begins with one."""
+    value = options.given["pci"].value if "pci" in options.given else None
+    for item in value.items if value else ():
+        if re.search(r"\s", item.text.partition(",name=")[0]):
+            yield item.at, f"a blank in {shown(item.text)}; taken as if it were not there"
 
 
 def _switches(options: Options, kind: str) -> Found:
@@ -152,27 +173,57 @@ def _old_key(options: Options, kind: str) -> Found:
         yield options.given["viommu_info"].at, "viommu_info is the option of the first RFC; now it is viommu"
 
 
+def _numeric_escape(options: Options, kind: str) -> Found:
+    at = numeric_escape(options.source)
+    if at >= 0:
+        yield at, "a text has a character by its number; its character is taken"
+
+
+def _open_comment(options: Options, kind: str) -> Found:
+    at = open_comment(options.source)
+    if at >= 0:
+        yield at, "the file ends in a comment, without a line end behind it"
+
+
+_RDM = re.compile(r"(?:strategy=host|policy=(?:strict|relaxed))(?:,(?:strategy=host|policy=(?:strict|relaxed)))*")
+
+
 def _rdm(options: Options, kind: str) -> Found:
     given = options.given.get("rdm")
-    if given and given.value.kind == "text" and not re.fullmatch(r"strategy=host(,policy=(strict|relaxed))?",
-                                                                 given.value.text):
+    if given and given.value.kind == "text" and not _RDM.fullmatch(given.value.text):
         yield given.value.at, f"rdm is {shown(given.value.text)}; allowed: strategy=host[,policy=strict|relaxed]"
+
+
+def _rdm_inverted(options: Options, kind: str) -> Found:
+    given = options.given.get("rdm")
+    if given and given.value.kind == "text" and "policy=" in given.value.text:
+        yield given.value.at, "rdm names a policy, which was right up to 4.14"
 
 
 RULES = (
     Rule("contradiction", "refuses", True, "tools/xl/xl_parse.c since 4.10", _contradiction),
     Rule("rdm-policy", "refuses", True, "libxlu_pci.c, xlu_pci_parse_bdf", _rdm_policy),
     Rule("rdm", "refuses", True, "libxlu_pci.c, xlu_rdm_parse", _rdm),
+    Rule("rdm-inverted", "refuses", False, "libxlu_pci.c, xlu_rdm_parse, tried with 4.17: its test is the wrong way "
+         "round", _rdm_inverted),
     Rule("board-slot", "refuses", True, "QEMU's pc-i440fx board: the slot is in use", _board_slot),
     Rule("used-slot", "refuses", False, "QEMU's pc-i440fx board, unless the guest has no such device", _used_slot),
     Rule("slot-0", "ignores", False, "libxl_pci.c: vdevfn 0 is none", _slot_0),
     Rule("pvh-pci", "refuses", False, "libxl_x86.c since 4.13, libxl__arch_passthrough_mode_setdefault", _pvh_pci),
-    Rule("unknown-pci-option", "ignores", False, "libxlu_pci.c, xlu_pci_parse_bdf", _unknown_pci),
+    Rule("unknown-pci-option", "refuses", False, "libxlu_pci.c, xlu_pci_parse_spec_string; up to 4.14 it says so and "
+         "ignores it", _unknown_pci),
+    Rule("pci-blank", "refuses", False, "libxlu_pci.c, xlu_pci_parse_spec_string; up to 4.14 it ignores the option "
+         "behind the blank", _pci_blank),
     Rule("pci-switch", "changes", False, "libxlu_pci.c: atoi", _switches),
     Rule("disk", "ignores", False, "libxl_dm.c, libxl__build_device_model_args_new", _disks),
     Rule("no-name", "refuses", False, "tools/xl/xl_parse.c: domain name must be specified", _no_name),
     Rule("uuid", "refuses", False, "tools/xl/xl_parse.c", _uuid),
     Rule("carriage-return", "refuses", False, "libxlu_cfg_l.l: no rule for a CR", _carriage_return),
+    Rule("open-comment", "refuses", False, "libxlu_cfg_l.l: a comment has a line end; tried with 4.17", _open_comment),
+    Rule("numeric-escape", "changes", False, "libxlu_cfg.c, xlu__cfgl_dequote, tried with 4.17: it refuses a "
+         "hexadecimal one and leaves an octal one out", _numeric_escape),
+    Rule("unknown-key", "ignores", False, "tools/xl/xl_parse.c, parse_config_data: each key is asked for by name",
+         _unknown_key),
     Rule("viommu-info", "ignores", False, "X 6.1", _old_key),
 )
 """The rules. The backslash at the end of a line is a mistake of the syntax (`xlu`)."""

@@ -3,12 +3,19 @@
 Versions differ in form (text or list), in the order of keys, in what they swallow without a word. A configuration is
 read in the form that it is written in; when that is not the form of the tool stack that was asked for, a note says what
 its xl would do.
+
+What version 4 does with odd words was read in its parse_viommu_config (tools/xl/xl_parse.c): the type is compared with
+strcmp, so capitals are refused (libxl's own libxl_viommu_type_from_string would take them, and is not asked); keys are
+cut at commas and compared with their first letter, so a blank before one is refused; intremap goes through strtoul, so
+any number but 0 is on and a word is off, and the last one counts. Of the versions before only the messages are known.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from vsim.readers.source import shown
 from vsim.readers.xl_values import Options, integer, one_of
 from vsim.readers.xlu import Value
 
@@ -48,6 +55,7 @@ class Grammar:
 _V1 = Grammar(("vtd",), ("intremap", "x2apic"))
 _V2 = Grammar(("intel_vtd",), ("intremap", "x2apic"), ordered=True, on=True)
 _V3 = Grammar(("intel_vtd",), ("intremap",), form="list", ordered=True, on=True)
+_SOURCE = "tools/xl/xl_parse.c, parse_viommu_config"
 GRAMMARS = {"rfc-v1": _V1, "rfc-v2": _V1, "v1": _V1, "v1-corrected": _V1, "v2": _V2, "v3": _V3, "v4": _V3}
 """The grammar of `viommu` by interface version. "v1-corrected" is no tool stack's: each is taken without a note."""
 
@@ -73,6 +81,9 @@ def viommu(options: Options, version: str, kind: str) -> ViommuConfig | None:
     written = _form(value)
     grammar, text = GRAMMARS[written], value.items[0] if value.items else value
     found = _unit(options, grammar, value, _keys(options, grammar, text))
+    if grammar is _V3 and re.search(r"\s", text.text):
+        options.notes.append(f"line {options.source.line(text.at)}: a blank in viommu is taken as if it were not there "
+                             f"(xl refuses it: {_SOURCE})")
     if GRAMMARS[version] is not grammar and version != "v1-corrected":
         options.notes.append(f"line {options.source.line(value.at)}: viommu is written as in version "
                              f"{'3 and 4' if written == 'v3' else written[1:]}; the xl of version "
@@ -108,16 +119,28 @@ def _keys(options: Options, grammar: Grammar, value: Value) -> dict[str, str | i
         if grammar is _V2 and number > 1:
             one_of(source, at, "viommu key", key, ("x2apic",))
         one_of(source, at, "viommu key", key, ("type", *grammar.switches))
-        if key in keys:
+        if key in keys and (grammar is not _V3 or key == "type"):
             raise source.error(at, f"found {key} again; allowed: each viommu key once")
-        keys[key] = one_of(source, at, "viommu type", text, grammar.types) if key == "type" else \
-            integer(source, at, key, text, 0, 1)
+        if key == "type":
+            keys[key] = one_of(source, at, "viommu type", text, grammar.types)
+        elif grammar is _V3 and text not in ("0", "1"):
+            keys[key] = int(_strtoul(text) != 0)
+            options.notes.append(f"line {source.line(at)}: {key} is {shown(text)}, which xl takes for {keys[key]}; "
+                                 f"meant are 0 and 1 (xl changes it: {_SOURCE})")
+        else:
+            keys[key] = integer(source, at, key, text, 0, 1)
         if grammar.on and keys.get("intremap") == 0 and key == "intremap":
             raise source.error(at, "intremap is 0; allowed: 1 (libxl refuses a vIOMMU without interrupt remapping)")
     if "type" not in keys:
         allowed = ", ".join(f"type={each}" for each in grammar.types)
         raise source.error(value.at, f"found no type in viommu; allowed: {allowed}")
     return keys
+
+
+def _strtoul(text: str) -> int:
+    """What C's strtoul with base 0 finds at the beginning of a text, as far as it tells 0 from any other number."""
+    match = re.match(r"[-+]?(0[xX](?=[0-9a-fA-F])([0-9a-fA-F]+)|0([0-7]*)|([1-9][0-9]*))", text)
+    return int(bool(match and (match[2] or match[3] or match[4] or "").strip("0")))
 
 
 def _unit(options: Options, grammar: Grammar, value: Value, keys: dict[str, str | int]) -> ViommuConfig:

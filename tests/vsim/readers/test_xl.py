@@ -126,8 +126,18 @@ def test_every_pci_function_reads_back(bdf, segment, slot):
 def test_an_option_that_xl_does_not_know_is_kept_with_a_note():
     config = parse(HVM + "\npci=['03:00.0,color=red']")
     assert config.pci[0].options == (("color", "red"),)
-    assert config.notes == ("line 2: 'color' is no pci option that xl knows; kept, not used (xl ignores it: "
-                            "libxlu_pci.c, xlu_pci_parse_bdf)",)
+    assert config.notes == ("line 2: 'color' is no pci option that xl knows; kept, not used (xl refuses it: "
+                            "libxlu_pci.c, xlu_pci_parse_spec_string; up to 4.14 it says so and ignores it)",)
+
+
+def test_many_unknown_options_are_counted():
+    notes = parse(HVM + "".join(f"\nx{number}=1" for number in range(30))).notes
+    assert len(notes) == 21 and notes[-1].startswith("line 22: 10 more options are none of xl")
+    assert parse(HVM + "vif.x=1;" + "a" * 100_000 + "=1").notes[0].startswith("line 1: 'vif.x' is no option of xl")
+
+
+def test_a_policy_may_stand_before_the_strategy():
+    assert len(parse(HVM + "rdm='policy=relaxed,strategy=host'").notes) == 1
 
 
 # ---- emulated devices ----
@@ -200,6 +210,13 @@ def test_the_grammar_of_viommu_is_that_of_a_known_version():
         'line 1: viommu is written as in version 3 and 4; the xl of version 1 refuses it, and takes viommu = '
         '"type=vtd,intremap=1"']),
     ("v1-corrected", "['type=intel_vtd']", True, True, []),
+    ("v4", "['type=intel_vtd,intremap=0x2']", True, True, [
+        "line 1: intremap is '0x2', which xl takes for 1; meant are 0 and 1 (xl changes it: tools/xl/xl_parse.c, "
+        "parse_viommu_config)"]),
+    ("v4", "['type=intel_vtd,intremap=1,intremap=1']", True, True, []),
+    ("v4", "['type=intel_vtd, intremap=1']", True, True, [
+        "line 1: a blank in viommu is taken as if it were not there (xl refuses it: tools/xl/xl_parse.c, "
+        "parse_viommu_config)"]),
 ])
 def test_viommu_in_the_grammar_of_each_version(grammar, text, intremap, x2apic, notes):
     config = parse(HVM + f"viommu={text}", grammar=grammar)
@@ -215,6 +232,9 @@ def test_viommu_in_the_grammar_of_each_version(grammar, text, intremap, x2apic, 
     ("viommu=['type=intel_vtd,x2apic=1']", "1:25: viommu key is 'x2apic'; allowed: type, intremap"),
     ("viommu=['type=intel_vtd,intremap=0']", "1:25: intremap is 0; allowed: 1 (libxl refuses a vIOMMU without "
                                              "interrupt remapping)"),
+    ("viommu=['type=intel_vtd,intremap=on']", "1:25: intremap is 0; allowed: 1 (libxl refuses a vIOMMU without "
+                                              "interrupt remapping)"),
+    ("viommu=['type=INTEL_VTD']", "1:10: viommu type is 'INTEL_VTD'; allowed: intel_vtd"),
     ("viommu=[4]", "1:9: found a number in viommu; allowed: texts in quotes"),
     ("viommu='type=intel_vtd,intremap=1,eim=1'", "1:35: viommu key is 'eim'; allowed: x2apic"),
     ("viommu='intremap=1,type=intel_vtd'", "1:9: found 'intremap' first; allowed: type first, then intremap, x2apic"),
@@ -239,6 +259,11 @@ RULED = {
     "no-name": ("vcpus=4", "name is not given (xl refuses it: tools/xl/xl_parse.c"),
     "uuid": ("uuid='x'", "uuid is 'x'; meant are 32 hexadecimal digits"),
     "carriage-return": ("name='g'\r\n", "line 1: the line ends with a CR before the line feed (xl refuses"),
+    "rdm-inverted": ("rdm='strategy=host,policy=strict'", "rdm names a policy, which was right up to 4.14 (xl refuses"),
+    "pci-blank": (HVM + "pci=['03:00.0, seize=1']", "a blank in '03:00.0, seize=1'; taken as if it were not there"),
+    "open-comment": (HVM + "\n# the end", "line 2: the file ends in a comment, without a line end behind it (xl"),
+    "numeric-escape": (HVM + "bootloader='\\101'", "a text has a character by its number; its character is taken"),
+    "unknown-key": (HVM + "vcpu=4", "'vcpu' is no option of xl; vcpus is one (xl ignores it: tools/xl/xl_parse.c"),
     "viommu-info": ("viommu_info='intremap=1'", "viommu_info is the option of the first RFC"),
 }
 
