@@ -44,6 +44,12 @@ def ready(m: Machine) -> bool:
     return m.pic[_FIRST + Pic.STEP] == PIC_READY
 
 
+def in_use(m: Machine) -> bool:
+    """Whether a line could interrupt by it: there is a pair, and one of the two is ready with an input unmasked."""
+    return answers(m) and any(m.pic[at + Pic.STEP] == PIC_READY and m.pic[at + Pic.IMR] != 0xFF
+                              for at in (0, PIC_BYTES))
+
+
 def ranked(m: Machine, chip: int) -> list[int]:
     """The inputs of an 8259, the highest priority first."""
     lowest = m.pic[PIC_BYTES * chip + Pic.LOWEST]

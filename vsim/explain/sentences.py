@@ -233,11 +233,15 @@ _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
 }
 
 
+WAITS, UNHEARD = 0xF0, 0xF1
+"""Keys of `MASKED` beyond `Drop`: what ends a line at the pair of 8259."""
 MASKED: dict[int, str] = {
     0: "masked: it waits as pending until the guest unmasks it",
     Drop.MASKED: "masked: the guest has not programmed the pin's entry, or masks it",
     Drop.NO_MESSAGE: "masked: the guest has not programmed it",
     Drop.NO_MASTER: "masked: the guest has not made the device a bus master",
+    WAITS: "waits at the 8259: masked there, or another line is asked for or in service",
+    UNHEARD: "waits at the 8259, which asks by INTR: no LINT0 is unmasked",
 }
 """Why an interrupt goes no further than where it becomes a message, by `Drop`; 0: a pending bit is set."""
 

@@ -17,6 +17,7 @@ The page's side is in `js/`, one subject a file, and `map.css`:
   the picture, `elements.js` how an element is made
 - data: `tokens.js` tokens and their numbers, `tally.js` counts, `table.js` entries in use, `theme.js` colours and sizes
 - things in the picture, each with where it stands, what is at a point, how it looks: `senders.js` devices and routers,
+  `mainboard.js` its lines and the pair of 8259,
   `units.js` the vIOMMUs and their tables, `wall.js` the vLAPICs; `roads.js` the lines between them, `marks.js` every
   mark, `painter.js` the canvases, `picture.js` all of it together, `legend.js` what it means
 - on the way: `ways.js` corner by corner, `flights.js` tokens in motion, `traces.js` ways that are lit,

@@ -21,6 +21,8 @@ COLUMN = 64  #: devices in one column or row before the next is begun
 LANE = 0.7  #: where ways cross a router's box, as a part of its height (flow right) or width (flow down)
 HEAD = 46.0  #: room above everything for the columns' titles
 UNNAMED = 1.2  #: side of a slot below which tiles have no names above them
+FOOT = 34.0  #: room below routers and units for the 8259 pair, where ways run to the right
+PAIR = (26.0, 58.0)  #: height of its box where ways run to the right, and width where they run down
 LABEL = 14.0  #: height of the line above a tile that names its APIC IDs
 
 Point = tuple[float, float]
@@ -153,26 +155,32 @@ def table(cells: int, box: Box) -> tuple[int, int]:
     return min(shapes, key=lambda each: abs(log(box[2] / each[0] / (box[3] / each[1]) / 1.3)))
 
 
-def wide(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
-    """The arrangement from left to right. cells: for every unit the cells of its table (none: no unit)."""
-    return _across(_WIDE, devices, routers, cells, tiles)
+def wide(devices: int, routers: int, cells: list[int], tiles: int, pic: bool = False) -> dict[str, Any]:
+    """The arrangement from left to right. cells: for every unit the cells of its table (none: no unit).
+
+    pic: whether the 8259 pair is in it. Its part, `pic`, is None or: `line`, where lines of the mainboard come from;
+    `box`; `road`, the way of INTR from the box to the spine; `pin`, the way from the box to pin 0 of the I/O APIC.
+    """
+    return _across(_WIDE, devices, routers, cells, tiles, pic)
 
 
-def compact(devices: int, routers: int, cells: list[int], tiles: int) -> list[dict[str, Any]]:
+def compact(devices: int, routers: int, cells: list[int], tiles: int, pic: bool = False) -> list[dict[str, Any]]:
     """The arrangements for boxes, the smallest first."""
-    return [_across(frame, devices, routers, cells, tiles) for frame in BOXES]
+    return [_across(frame, devices, routers, cells, tiles, pic) for frame in BOXES]
 
 
-def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
+def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int, pic: bool) -> dict[str, Any]:
     width, room = f.width - f.spine - 2 * f.lead + 2, f.height - f.head - 10
     shape = wall(tiles, width, room, 84, f.smallest, f.label)
     f = f.shifted(width - min(tiles, shape.columns) * shape.pitch[0])
     left, rows = f.spine + f.lead, ceil(tiles / shape.columns)
-    height = max(room, rows * shape.pitch[1], len(cells) * (UNIT + BETWEEN[0]) + f.low + 32)
-    middle, bottom = f.head + height / 2, f.head + height
+    foot = FOOT if pic else 0.0
+    height = max(room, rows * shape.pitch[1], len(cells) * (UNIT + BETWEEN[0]) + f.low + 32 + foot)
+    upper, bottom = height - foot, f.head + height
+    middle = f.head + upper / 2
     boxes = [(f.router[0], round(y - 18, 2), f.router[1], 36.0 if room < 400 else 48.0)
-             for y in spread(routers, middle - height / 4, middle + height / 4, height / 2)]
-    tall = height - f.low - 32
+             for y in spread(routers, middle - upper / 4, middle + upper / 4, upper / 2)]
+    tall = upper - f.low - 32
     most = max(460.0, len(cells) * (UNIT + BETWEEN[0]))
     units = _stack(len(cells), *f.unit, f.head, min(tall, most), f.head + 18 + tall / 2)
     low = round(max((box[1] + box[3] for box in units), default=middle) + f.low, 2)
@@ -180,14 +188,23 @@ def _across(f: Frame, devices: int, routers: int, cells: list[int], tiles: int) 
     first = round(f.head + (height - rows * shape.pitch[1]) / 2, 2) if rows < 3 else f.head
     past = round((f.router[0] + f.router[1] + f.unit[0]) / 2, 2)
     return {
-        "flow": "right", "size": [f.width, round(bottom + 10, 2)], "chips": _chips(devices, f, bottom),
+        "flow": "right", "size": [f.width, round(bottom + 10, 2)], "chips": _chips(devices, f, bottom - foot),
         "routers": boxes, "units": units, "tables": _tables(cells, units, "right"),
+        "pic": _pair_below(f, bottom, boxes[0]) if pic else None,
         "trunks": [[port, (f.spine, port[1])] for port in ports],
         "bypass": [[(x + w, y + LANE * h), (past, y + LANE * h), (past, low), (f.spine, low)] for x, y, w, h in boxes],
         "spine": f.spine, **_wall(shape, tiles, left, first),
         "heads": {name: [x, f.head - 24 if f.head > 30 else 14] for name, x in
                   (("devices", 12), ("routers", f.router[0]), ("units", f.unit[0]), ("wall", left))},
     }
+
+
+def _pair_below(f: Frame, bottom: float, ioapic: Box) -> dict[str, Any]:
+    """The 8259 pair below the routers: its INTR passes the units by, straight to the spine."""
+    x, y, w, h = f.router[0], round(bottom - PAIR[0], 2), f.router[1], PAIR[0]
+    lane, beside, top = round(y + LANE * h, 2), x + w + 7, round(ioapic[1] + 0.25 * ioapic[3], 2)
+    return {"line": (f.chip, lane), "box": (x, y, w, h), "road": [(x + w, lane), (f.spine, lane)],
+            "pin": [(x + w, lane), (beside, lane), (beside, top), (x + w, top)]}
 
 
 def _chips(devices: int, f: Frame, bottom: float) -> list[Point]:
@@ -223,15 +240,20 @@ SLIM = Tower(300, 34, (64, 104), (28, 36), 16, 46, row=COLUMN // 4)
 """Half as wide: what it is has a line of its own below a unit."""
 
 
-def tall(devices: int, routers: int, cells: list[int], tiles: int, t: Tower = TALL) -> dict[str, Any]:
-    """The arrangement from top to bottom."""
+def tall(devices: int, routers: int, cells: list[int], tiles: int, pic: bool = False, t: Tower = TALL
+         ) -> dict[str, Any]:
+    """The arrangement from top to bottom; pic as of `wide`."""
     shape = wall(tiles, t.width - 40, 420, 84, 4.0)
-    rows = ceil(devices / t.row)
-    xs = spread(ceil(devices / max(1, rows)), t.edge, t.width - t.edge, 60)
+    rows = ceil(devices / (t.row * 3 // 4 if pic else t.row))
+    xs = spread(ceil(devices / max(1, rows)), t.edge + (40 if pic else 0), t.width - t.edge, 60)
     chips = [(xs[each % len(xs)], HEAD + 12 + 14 * (each // len(xs))) for each in range(devices)]
     y = HEAD + 50 + 14 * max(0, rows - 1)
     boxes = [(round(x - t.router[1] / 2, 2), y, t.router[1], 34.0)
              for x in spread(routers, t.router[0], t.width - t.router[0], 200)]
+    if pic:
+        between = (t.width - PAIR[1] - routers * t.router[1]) / (routers + 2)
+        boxes = [(round(PAIR[1] + between * (2 + each) + t.router[1] * each, 2), y, t.router[1], 34.0)
+                 for each in range(routers)]
     units = [(t.unit[0], y + 84 + 150 * each, t.width - sum(t.unit), 120.0) for each in range(len(cells))]
     low = (units[-1][1] + units[-1][3] if units else y + 144 - t.low) + t.low
     spine, first, past = 14.0, low + 34, t.width - t.past
@@ -243,14 +265,24 @@ def tall(devices: int, routers: int, cells: list[int], tiles: int, t: Tower = TA
         "trunks": [[port, (port[0], low), (spine, low)] for port in ports],
         "bypass": [[(x + LANE * w, y + h), (x + LANE * w, y + h + 14), (past, y + h + 14), (past, low),
                     (spine, low)] for x, _, w, h in boxes],
+        "pic": _pair_beside(t, between, boxes[0], low) if pic else None,
         "spine": spine, **_wall(shape, tiles, spine + 14, first),
         "heads": {"devices": [12, 22], "routers": [12, y - 8], "units": [t.unit[0], y + 72], "wall": [28, first - 8]},
     }
 
 
-def slim(devices: int, routers: int, cells: list[int], tiles: int) -> dict[str, Any]:
+def _pair_beside(t: Tower, left: float, ioapic: Box, low: float) -> dict[str, Any]:
+    """The 8259 pair left of the routers: its INTR goes down left of the units, to where the spine begins."""
+    x, (y, h), w, spine = round(left, 2), (ioapic[1], ioapic[3]), PAIR[1], 14.0
+    lane, under, there = round(x + LANE * w, 2), y + h + 7, round(ioapic[0] + 0.25 * ioapic[2], 2)
+    return {"line": (t.edge, HEAD + 12), "box": (x, y, w, h),
+            "road": [(lane, y + h), (lane, y + h + 22), (spine, y + h + 22), (spine, low)],
+            "pin": [(lane, y + h), (lane, under), (there, under), (there, y + h)]}
+
+
+def slim(devices: int, routers: int, cells: list[int], tiles: int, pic: bool = False) -> dict[str, Any]:
     """The same for a column beside a notebook."""
-    return tall(devices, routers, cells, tiles, SLIM)
+    return tall(devices, routers, cells, tiles, pic, SLIM)
 
 
 def _tables(cells: list[int], units: list[Box], flow: str) -> list[tuple[int, int]]:
@@ -292,7 +324,7 @@ def free(chips: list[Point], routers: list[Point], units: list[Point], slots: li
              for points, w in ((routers, 74.0), (units, 84.0))]
     return {
         "flow": "right", "free": True, "size": list(size), "chips": [place(each) for each in chips],
-        "routers": boxes[0], "units": boxes[1], "tables": [(1, 1)] * len(units),
+        "routers": boxes[0], "units": boxes[1], "tables": [(1, 1)] * len(units), "pic": None,
         "slots": [place(each) for each in slots],
         "cell": round(cell, 2), "gap": 0.0, "label": 0.0, "tiles": [None] * tiles, "columns": 1, "spine": 0.0,
         "drop": 0.0, "side": 0.0, "trunks": [], "bypass": [], "heads": {}}

@@ -7,6 +7,7 @@ A *scene* is a JSON-able dict that the canvas map, the matplotlib still and the 
   what larger ones are.
 - `devices`: rows [requester id, name, GSI or -1, unit or -1, messages]; `routers`: names; `units`: rows [entries of the
   table, entries that one cell stands for, cells, first entry] of the part that is used (`table.window`).
+- `pic`: whether the pair of 8259 is in the picture; it is where some of its inputs are unmasked (`vpic.in_use`).
 - `tiles`: rows [cluster, then 16 slots: the vCPU whose APIC ID is 16 * cluster + slot, or -1].
 - `assumed`: what no dump says of a place (as tokens number them: devices, routers, units, vLAPICs), in words.
 - `wide`, `tall`, `compact`: arrangements (`arrange`), of the last one for each size of box; with a layout of the
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vsim.devices import vpic
 from vsim.explain import topology
 from vsim.explain.sentences import MASKED
 from vsim.findings.assumed import Assumed
@@ -60,7 +62,8 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
         "reasons": {str(int(reason)): text for reason, text in REASON_TEXT.items()},
         "masked": {str(int(why)): text for why, text in MASKED.items()},
         "ids": [ids[vcpu] for vcpu in range(m.vcpus)], "reach": list(table.reach(m)),
-        "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles}
+        "devices": devices, "routers": list(ROUTERS), "units": units, "tiles": tiles,
+        "pic": layout is None and vpic.in_use(m)}
     out["assumed"] = _assumed(m, out, assumed) if assumed else {}
     if layout is not None:
         nodes = [[node(Kind.DEVICE, row[0]) for row in devices], [topology.VIOAPIC, topology.VMSI],
@@ -69,7 +72,7 @@ def scene(m: Machine, name: str = "", layout: Mapping[int, Sequence[float]] | No
         chips, routers, boxes, slots_ = ([_position(layout, each) for each in group] for group in nodes)
         free = arrange.free(chips, routers, boxes, slots_, len(tiles))
         return out | dict.fromkeys(SHAPES, free) | {"compact": [free]}
-    counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles))
+    counts = (len(devices), len(ROUTERS), [unit[2] for unit in units], len(tiles), out["pic"])
     shapes = {"wide": arrange.wide(*counts), "tall": arrange.tall(*counts), "slim": arrange.slim(*counts)}
     return out | shapes | {"compact": arrange.compact(*counts)}
 
@@ -169,8 +172,10 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     places, kind = Places(scene), token.outcome & 7
     if where["free"]:
         return _straight(where, places, token)
-    if kind == Outcome.SPURIOUS:
+    if kind == Outcome.SPURIOUS or (kind == Outcome.DIRECT and token.src == token.dst and token.outcome & Flag.PIN):
         return _to_slot(scene, where, places, token.dst)[-1:]
+    if token.src == places.pic and (kind == Outcome.DIRECT or not token.outcome & Flag.PIN):
+        return _by_pair(where, token) + _to_slot(scene, where, places, token.dst)
     start = _start(scene, where, places, token)
     if kind == Outcome.DIRECT:
         return (start or [where["trunks"][0][0]]) + _to_slot(scene, where, places, token.dst)
@@ -190,9 +195,21 @@ def way(scene: Scene, where: Arrangement, token: Token) -> list[Point]:
     return points + _to_slot(scene, where, places, token.dst)
 
 
+def _by_pair(where: Arrangement, token: Token) -> list[Point]:
+    """From the mainboard to the 8259 pair; if it asks, on by INTR, or by pin 0 of the I/O APIC, to the spine."""
+    past = where["bypass"][0]
+    if where["pic"] is None:
+        return past[-1:] if token.outcome & 7 == Outcome.DIRECT else past[:1]
+    inlet, line = ports(where["pic"]["box"], where["flow"], LANE)[0], where["pic"]["line"]
+    points = curve(line, inlet, where["flow"])
+    if token.outcome & 7 == Outcome.DIRECT:
+        points += [*where["pic"]["pin"], *past] if token.outcome & Flag.PIN else where["pic"]["road"]
+    return points
+
+
 def _straight(where: Arrangement, places: Places, token: Token) -> list[Point]:
     """The way in a free arrangement: from middle to middle."""
-    start = [token.src] if token.src < places.ioapic or token.src >= places.unit else []
+    start = [token.src] if token.src < places.ioapic or places.unit <= token.src < places.pic else []
     direct = token.outcome & 7 == Outcome.DIRECT
     router = [] if direct else [places.ioapic if token.outcome & Flag.PIN else places.vmsi]
     ends = token.outcome & 7 in (Outcome.DIRECT, Outcome.MASKED)
@@ -238,6 +255,8 @@ def curve(start: Point, end: Point, flow: str) -> list[Point]:
 
 def _start(scene: Scene, where: Arrangement, places: Places, token: Token) -> list[Point]:
     """From where an interrupt comes: a device's square, a unit's outlet, a vLAPIC's slot and its way to the spine."""
+    if token.src == places.pic:
+        return [where["pic"]["line"]] if where["pic"] else []
     if token.src >= places.vlapic:
         return _to_slot(scene, where, places, token.src)[::-1]
     if token.src >= places.unit:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from vsim.devices import vpic
 from vsim.devices.checks import MODE_BIT
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import FRCD, REASON_TEXT
@@ -117,5 +118,6 @@ def states(m: Machine) -> list[str]:
 
 
 def shape(m: Machine) -> list[tuple[bool, int]]:
-    """What of a machine changes its scene: which units there are, and how many entries each has latched."""
-    return [(m.live(unit), m.latch[LATCH_WORDS * unit + Latch.ENTRIES]) for unit in range(m.units)]
+    """What of a machine changes its scene: whether its 8259 is in use; which units there are, and their entries."""
+    return [(vpic.in_use(m), 0),
+            *((m.live(unit), m.latch[LATCH_WORDS * unit + Latch.ENTRIES]) for unit in range(m.units))]

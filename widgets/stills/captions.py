@@ -39,6 +39,12 @@ def _sent(scene: Scene, token: Token) -> Iterable[Step]:
     if token.src < len(scene["devices"]):
         requester, name = scene["devices"][token.src][:2]
         yield Step("device", f"device {bdf_text(requester)}", name)
+    if token.src == Places(scene).pic:
+        yield Step("device", "mainboard", "a line rises")
+        if not token.outcome & Flag.PIN or token.outcome & 7 == Outcome.DIRECT:
+            end = MASKED[token.vector] if token.dst == NOBODY else f"asks by INTR for IRQ {token.vector}"
+            yield Step("router", "8259", end)
+            return
     if token.outcome & 7 in (Outcome.DIRECT, Outcome.SPURIOUS):
         return
     if token.outcome & 7 == Outcome.MASKED:
@@ -73,6 +79,9 @@ def _arrived(scene: Scene, token: Token) -> Iterable[Step]:
         number = scene["ids"][vcpu]
         did = "is given the spurious" if token.outcome & 7 == Outcome.SPURIOUS else "accepts"
         merged = ", which was requested already" if token.outcome & Flag.MERGED else ""
+        if token.src == Places(scene).pic and token.outcome & 7 == Outcome.DIRECT:
+            yield Step("vlapic", f"vLAPIC {vcpu}", "its vCPU is to fetch a vector from the 8259")
+            return
         yield Step("vlapic", f"vLAPIC {vcpu}", f"has APIC ID {number:#x}, in cluster {number // SLOTS:#x}; "
                    f"{did} vector {token.vector:#x}{merged}")
     elif token.outcome & Flag.PAST:

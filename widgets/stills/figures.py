@@ -97,8 +97,13 @@ def _target(plate: Plate, colour: str) -> float:
 
 def _beside(plate: Plate, place: str, token: Token, points: list[Point]) -> Point:
     """Where the number of a step stands: beside its place, over nothing that is read."""
+    kind = token.outcome & 7
     if place == "router":
-        x, y, w, _ = plate.where["routers"][0 if token.outcome & Flag.PIN else -1]
+        by_pair = token.src == plate.places.pic and (kind == Outcome.DIRECT or not token.outcome & Flag.PIN)
+        if by_pair and plate.where["pic"] is None:
+            return points[-1]
+        x, y, w, _ = plate.where["pic"]["box"] if by_pair else plate.where["routers"][
+            0 if token.outcome & Flag.PIN else -1]
         return x + w - 8, y - 8
     if place == "entry":
         x, y, w, _ = plate.where["units"][unit_of(plate.scene, token)]

@@ -50,6 +50,7 @@ class Plate:
         self._ways()
         self._devices()
         self._routers()
+        self._pair()
         self._units()
         self._wall(hits, most)
         self._assumed()
@@ -81,7 +82,7 @@ class Plate:
         for unit in where["units"]:
             for outlet in outlets:
                 self.line(curve(outlet, ports(unit, flow)[0], flow))
-        for each in [*(where["trunks"] if where["units"] else []), *where["bypass"]]:
+        for each in [*(where["trunks"] if where["units"] else []), *where["bypass"], *self._intr()]:
             self.line(each)
         self._gutters()
 
@@ -91,7 +92,7 @@ class Plate:
         spine = self.where["spine"]
         for y, right in rows.items():
             self.line([(spine, y), (right, y)])
-        ends = [*rows, *(each[-1][1] for each in (*self.where["trunks"], *self.where["bypass"]))]
+        ends = [*rows, *(each[-1][1] for each in (*self.where["trunks"], *self.where["bypass"], *self._intr()))]
         self.line([(spine, min(ends)), (spine, max(ends))])
 
     def _side(self) -> float:
@@ -128,6 +129,25 @@ class Plate:
             self.page.box((x, y, w, h))
             beside = (x + w / 2, y + h * LANE - 13, "center") if self.right else (x + 8, y + h / 2 + 4, "left")
             self.page.text(*beside[:2], name, bold=True, align=beside[2])
+
+    def _intr(self) -> list[list[Point]]:
+        """The way of the 8259's INTR to the spine, if the pair is in the picture."""
+        return [self.where["pic"]["road"]] if self.where["pic"] else []
+
+    def _pair(self) -> None:
+        """The lines of the mainboard, and the pair of 8259."""
+        if self.where["pic"] is None:
+            return
+        (x, y), box, muted = self.where["pic"]["line"], self.where["pic"]["box"], self.page.colours.muted
+        for each in (box, self.where["routers"][0]):
+            self.line(curve((x, y), ports(each, self.where["flow"], LANE)[0], self.where["flow"]))
+        self.page.cells([self.down((x - CHIP / 2, y - CHIP / 2, CHIP, CHIP))], [muted])
+        beside = (x - 10, y + 4, "right") if self.right else (x, y - 10, "center")
+        self.page.text(beside[0], self.top + beside[1], "IRQs", colour=muted, align=beside[2])
+        left, top, w, h = self.down(box)
+        self.page.box((left, top, w, h))
+        named = (left + w / 2, top + h * 0.42 + 2, "center") if self.right else (left + 8, top + h / 2 + 4, "left")
+        self.page.text(*named[:2], "8259", bold=True, align=named[2])
 
     def _units(self) -> None:
         for unit, (entries, each, cells, first) in enumerate(self.scene["units"]):

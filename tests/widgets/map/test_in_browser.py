@@ -13,6 +13,7 @@ from tests.vsim.findings.machine_texts import large_host
 from tests.widgets.chromium import settle
 from tests.widgets.map.test_scene import BUS, NIC, machine
 from vsim.findings.rebuild import rebuild
+from vsim.guest import firmware
 from vsim.state.pci import Bus, Function
 from widgets.bench.browser import chromium
 from widgets.map import arrange, table
@@ -60,6 +61,15 @@ def show(browser, tmp_path):
 def latched(vcpus=288, devices=3, s=7):
     bus = BUS if devices == 3 else Bus([Function(8 * n, f"dev{n}", msix_count=1, pin=1) for n in range(devices)])
     return scene(Rig(bus=bus, vcpus=vcpus).start(s=s).m, "big")
+
+
+def wired(vcpus=8, devices=3):
+    """The scene of a machine that uses its 8259, before the I/O APIC."""
+    bus = BUS if devices == 3 else Bus([Function(8 * n, f"dev{n}", msix_count=1, pin=1) for n in range(devices)])
+    rig = Rig(bus=bus, vcpus=vcpus).start(s=7)
+    for command in firmware.virtual_wire(rig.m, (1, 4)):
+        rig.do(command)
+    return scene(rig.m, "big")
 
 
 def some(s, number, seed=1):
@@ -114,6 +124,19 @@ def test_the_page_traces_the_same_ways_as_the_scene(show, vcpus, width, name):
     s = latched(vcpus)
     page = show(s, width=width)
     tokens = some(s, 60)
+    for token, xs in zip(tokens, traced(page, tokens), strict=True):
+        assert xs == pytest.approx([x for point in way(s, s[name], token) for x in point], abs=0.02), token
+
+
+@pytest.mark.parametrize("width, name", [(1400, "wide"), (480, "tall"), (300, "slim")])
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_page_traces_the_same_ways_for_lines_of_the_mainboard(show, drawn, width, name):
+    s = wired() if drawn else latched(8)
+    page, places = show(s, width=width), Places(s)
+    tokens = [Token(0, places.pic, NOBODY if outcome & 7 == Outcome.MASKED else places.vlapic + 3, 0, outcome, 4)
+              for outcome in (Outcome.DIRECT, Outcome.DIRECT | Flag.PIN, Outcome.MASKED, Outcome.MASKED | Flag.PIN,
+                              Outcome.COMPATIBILITY | Flag.PIN | Flag.NO_ENTRY, Outcome.REMAPPED | Flag.PIN)]
+    tokens.append(Token(0, places.vlapic + 3, places.vlapic + 3, 0, Outcome.DIRECT | Flag.PIN, 4))
     for token, xs in zip(tokens, traced(page, tokens), strict=True):
         assert xs == pytest.approx([x for point in way(s, s[name], token) for x in point], abs=0.02), token
 
@@ -316,10 +339,12 @@ def test_the_line_follows_its_token_which_stops_for_a_moment_at_the_table(show):
     (lambda s: lone(s, Outcome.BLOCKED | Flag.NO_ENTRY, vector=0x25), [
         "compatibility format", "blocked, reason 0x25"]),
     (lambda s: lone(s, Outcome.MASKED | Flag.NO_ENTRY, vector=8), ["masked: the guest has not programmed it"]),
+    (lambda s: lone(s, Outcome.DIRECT | Flag.NO_ENTRY, 4, vector=4, src=Places(s).pic), [
+        "IRQ 4", "vCPU 4, by LINT0"]),
 ])
 @pytest.mark.parametrize("width, height", [(1400, 0), (480, 0), (620, 400), (480, 380)])
 def test_labels_at_the_stops_have_the_values_and_do_not_overlap(show, token, said, width, height):
-    s = latched(288, 3)
+    s = latched(288, 3) if "IRQ 4" not in said else wired(288, 3)
     page = show(s, width=width, height=height, replay=False, context={"reduced_motion": "reduce"})
     receive(page, [token(s)])
     placed = js(page, "view.traces.labels.placed.map(({ text, x, y, w, h }) => [text, x, y, w, h])")
@@ -702,7 +727,7 @@ def test_ipis_shade_the_wall_only_when_asked_to(show):
     s = latched()
     page = show(s, replay=False, context={"reduced_motion": "reduce"})
     receive(page, [Token(0, Places(s).vlapic, Places(s).vlapic + 9, 0, Outcome.DIRECT | Flag.NO_ENTRY, 0xF2)])
-    page.get_by_text("IPI or unit's event").wait_for()
+    page.get_by_text("IPI, unit's event, wire").wait_for()
     assert js(page, "[view.tally.direct[9], view.tally.delivered[9], view.tally.shaded(9)]") == [1, 0, 0]
     page.get_by_role("button", name="shade").click()
     assert js(page, "view.tally.shaded(9)") == 1
@@ -873,6 +898,29 @@ def test_the_map_fits_into_a_box_that_the_page_gives(show, vcpus, width, height)
     assert js(page, "[view.painter.height <= view.room.clientHeight, view.painter.width <= view.room.clientWidth]") == [
         True, True]
     assert clipped(page) == []
+
+
+@pytest.mark.parametrize("width, height", [
+    (1920, 0), (1400, 0), (960, 0), (480, 0), (360, 0), (240, 0), (345, 420), (480, 380), (760, 400), (980, 480)])
+@pytest.mark.parametrize("vcpus, devices, theme", [(8, 3, "light"), (288, 32, "dark")])
+def test_the_8259_finds_its_room_at_every_width(show, vcpus, devices, theme, width, height):
+    s = wired(vcpus, devices)
+    token = Token(0, Places(s).pic, Places(s).vlapic, 0, Outcome.DIRECT | Flag.NO_ENTRY, 4)
+    page = show(s, [token], width=width, height=height, theme=theme, playing=False)
+    seek(page, 1)
+    words = js(page, "view.painter.texts.map((each) => each.text)")
+    assert "8259" in words
+    assert any("INTR" in each or "LINT0" in each for each in words)
+    assert clipped(page) == []
+
+
+def test_the_8259_is_told_where_one_points(show):
+    s = wired()
+    page = show(s, width=1400)
+    x, y, w, h = s["wide"]["pic"]["box"]
+    scale, area = js(page, "[view.painter.scale, view.stage.getBoundingClientRect()]")
+    page.mouse.move(area["x"] + (x + w / 2) * scale, area["y"] + (y + h / 2) * scale)
+    page.get_by_text("the lines of the mainboard and the pair of 8259, which asks by INTR").first.wait_for()
 
 
 def test_a_box_that_grows_gets_the_arrangement_that_fits(show):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.rig import Rig
 from vsim.devices import viommu
-from vsim.explain.sentences import MASKED
+from vsim.explain.sentences import MASKED, UNHEARD, WAITS
+from vsim.guest import firmware
 from vsim.layouts.formats import Reason, msi_message
-from vsim.machine import step
+from vsim.machine import run, step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bridge, Bus, Function
@@ -52,6 +53,9 @@ def boxes(s, name):
     out = {f"device {n}": (x - 4, y - 4, 8, 8) for n, (x, y) in enumerate(where["chips"])}
     out |= {f"router {n}": box for n, box in enumerate(where["routers"])}
     out |= {f"unit {n}": box for n, box in enumerate(where["units"])}
+    if where["pic"]:
+        x, y = where["pic"]["line"]
+        out |= {"8259": where["pic"]["box"], "mainboard": (x - 4, y - 4, 8, 8)}
     side = 4 * where["cell"] + 3 * where["gap"]
     label = min(12, where["label"])
     return out | {f"tile {n}": (x, y - label, side, side + label) for n, (x, y) in enumerate(where["tiles"])}
@@ -87,7 +91,18 @@ def test_a_tile_of_xen_s_numbering_is_half_empty():
 @pytest.mark.parametrize("devices", [0, 1, 32, 200])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_nothing_overlaps_and_nothing_leaves_the_picture(vcpus, devices, name):
-    s = scene(machine(vcpus, devices))
+    check_boxes(scene(machine(vcpus, devices)), name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("vcpus, devices", [(1, 0), (8, 1), (8, 128), (288, 32)])
+def test_nothing_overlaps_with_the_8259_in_the_picture(vcpus, devices, name):
+    m = machine(vcpus, devices)
+    run(m, firmware.virtual_wire(m))
+    check_boxes(scene(m), name)
+
+
+def check_boxes(s, name):
     wide, high = arranged(s, name)["size"]
     placed = boxes(s, name)
     assert [key for key, (x, y, w, h) in placed.items() if x < 0 or y < 0 or x + w > wide or y + h > high] == []
@@ -96,9 +111,14 @@ def test_nothing_overlaps_and_nothing_leaves_the_picture(vcpus, devices, name):
 
 
 @pytest.mark.parametrize("vcpus", [8, 288, 1024])
-def test_a_compact_arrangement_keeps_to_its_box(vcpus):
-    for box, where in zip(arrange.BOXES, scene(machine(vcpus, 32))["compact"], strict=True):
+@pytest.mark.parametrize("pic", [False, True])
+def test_a_compact_arrangement_keeps_to_its_box(vcpus, pic):
+    m = machine(vcpus, 32)
+    if pic:
+        run(m, firmware.virtual_wire(m))
+    for box, where in zip(arrange.BOXES, scene(m)["compact"], strict=True):
         assert where["size"] == [box.width, box.height]
+        assert bool(where["pic"]) == pic
 
 
 @pytest.mark.parametrize("tiles", [1, 5, 16, 36, 64, 128, 512])
@@ -296,6 +316,109 @@ def test_a_message_that_waits_as_pending_is_a_masked_token_of_its_own():
     assert only(s, step(m, c.Signal(NIC, 1)))[3:] == (0, Outcome.MASKED | Flag.NO_ENTRY, 0)
 
 
+# --- lines of the mainboard, LINT pins, timers ---
+
+
+def wired(irqs=(4, 9), name="spec", lint0=True):
+    """A machine at the time of its firmware: the 8259 pair is set up, and LINT0 of vCPU 0 takes its INTR."""
+    r = rig(name=name) if name == "spec" else Rig(bus=BUS, name=name)
+    run(r.m, firmware.virtual_wire(r.m, irqs))
+    if not lint0:
+        r.do(firmware.register(r.m, 0, "LVT_LINT0", 0x10700))
+    return r
+
+
+def after(r, *commands):
+    """[(what a token's src and dst are, outcome without `NO_ENTRY`, vector)] of commands done now."""
+    s = scene(r.m)
+    places = Places(s)
+    of = {NOBODY: "nobody", places.pic: "mainboard", places.ioapic: "I/O APIC"} | {
+        places.vlapic + vcpu: vcpu for vcpu in range(r.m.vcpus)}
+    return [(of[t.src], of[t.dst], Outcome(t.outcome & 7), Flag(t.outcome & ~7 & ~Flag.NO_ENTRY), t.vector)
+            for t in fold(s, [event for each in commands for event in r.do(each)])]
+
+
+DIRECT, HELD = Outcome.DIRECT, Outcome.MASKED
+
+
+@pytest.mark.parametrize("make, irq, told", [
+    (wired, 4, ("mainboard", 0, DIRECT, Flag(0), 4)),
+    (wired, 9, ("mainboard", 0, DIRECT, Flag(0), 9)),
+    (wired, 5, ("mainboard", "nobody", HELD, Flag(0), WAITS)),
+    (lambda: wired(lint0=False), 4, ("mainboard", "nobody", HELD, Flag(0), UNHEARD)),
+    (rig, 4, ("I/O APIC", "nobody", HELD, Flag.PIN, Drop.MASKED)),
+])
+def test_a_line_of_the_mainboard_is_one_token_wherever_it_ends(make, irq, told):
+    r = make()
+    assert after(r, c.Isa(irq, 1), c.Isa(irq, 0)) == [told]
+
+
+def test_a_line_that_waits_behind_another_comes_when_that_has_ended():
+    r = wired((4, 1))
+    r.do(c.Isa(1, 1))
+    r.do(c.Acknowledge(0))
+    assert after(r, c.Isa(4, 1)) == [("mainboard", "nobody", HELD, Flag(0), WAITS)]
+    assert after(r, *firmware.end(1)) == [("mainboard", 0, DIRECT, Flag(0), 4)]
+
+
+def test_a_line_that_the_io_apic_sends_is_the_mainboard_s_by_its_pin_alone():
+    r = wired((1,))
+    for register, value in ((0x10 + 2 * 4, 0x31), (0x11 + 2 * 4, 0)):
+        r.do(c.Mmio(0xFEC00000, 4, register))
+        r.do(c.Mmio(0xFEC00010, 4, value))
+    assert [row[:4] for row in after(r, c.Isa(4, 1))] == [
+        ("mainboard", "nobody", Outcome.BLOCKED, Flag.PIN)]
+
+
+def test_xen_s_pin_0_of_the_io_apic_tells_a_vcpu_of_intr():
+    r = wired(name="xen-v1", lint0=False)
+    for register, value in ((0x11, 0), (0x10, 0x700)):
+        r.do(c.Mmio(0xFEC00000, 4, register))
+        r.do(c.Mmio(0xFEC00010, 4, value))
+    assert after(r, c.Isa(4, 1)) == [("mainboard", 0, DIRECT, Flag.PIN, 4)]
+
+
+def test_a_request_that_had_gone_is_spurious_when_it_is_taken():
+    r = wired()
+    assert [row[:3] for row in after(r, c.Isa(4, 1), c.Isa(4, 0), c.Acknowledge(0))] == [
+        ("mainboard", 0, DIRECT), (0, 0, Outcome.SPURIOUS)]
+
+
+@pytest.mark.parametrize("before, command, told", [
+    ([], c.Lint(0, 1, 1), [(0, 0, DIRECT, Flag.PIN, 0)]),
+    ([], c.Lint(3, 1, 1), []),
+    ([c.ApicWrite(2, 0x320, 0x55), c.ApicWrite(2, 0x380, 1)], c.Tick(1000), [(2, 2, DIRECT, Flag.PIN, 0x55)]),
+    ([c.ApicWrite(2, 0x320, 0x10055), c.ApicWrite(2, 0x380, 1)], c.Tick(1000), []),
+])
+def test_a_vlapic_s_own_pins_and_timer_begin_and_end_there(before, command, told):
+    r = wired()
+    run(r.m, before)
+    assert after(r, command) == told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_intr_goes_past_all_units_and_a_line_that_waits_ends_at_the_8259(name):
+    s = scene(wired().m)
+    where, places = arranged(s, name), Places(s)
+    for flag in (Flag(0), Flag.PIN):
+        points = way(s, where, Token(0, places.pic, places.vlapic, 0, Outcome.DIRECT | flag, 4))
+        assert points[0] == where["pic"]["line"]
+        assert where["pic"]["road"][0] in points
+        assert not [p for p in points for box in where["units"] if inside(box, p)]
+    x, y, w, h = where["pic"]["box"]
+    end = way(s, where, Token(0, places.pic, NOBODY, 0, Outcome.MASKED, WAITS))[-1]
+    assert x <= end[0] <= x + w and y <= end[1] <= y + h
+
+
+def test_the_8259_is_in_the_picture_as_long_as_it_is_in_use():
+    r = rig()
+    assert not scene(r.m)["pic"]
+    run(r.m, firmware.virtual_wire(r.m))
+    assert scene(r.m)["pic"]
+    run(r.m, firmware.symmetric(r.m))
+    assert not scene(r.m)["pic"]
+
+
 def test_machine_time_runs_on_from_the_clock_that_is_given():
     r = rig()
     s = scene(r.m)
@@ -306,7 +429,8 @@ def test_machine_time_runs_on_from_the_clock_that_is_given():
 
 
 @given(st.lists(st.builds(Event, *[st.integers(0, 3)] * 2, st.sampled_from([1 << 24 | NIC, 2 << 24, 3 << 24, 4 << 24,
-       5 << 24 | 3, 6 << 24]), st.integers(1, 40), *[st.integers(0, 2**64 - 1)] * 3, st.integers(0, 9)), max_size=40))
+       5 << 24 | 3, 6 << 24, 9 << 24]), st.integers(1, 57), *[st.integers(0, 2**64 - 1)] * 3, st.integers(0, 9)),
+       max_size=40))
 def test_any_events_fold_into_tokens_that_pack(events):
     s = scene(machine())
     out = list(fold(s, events))

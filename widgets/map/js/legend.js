@@ -7,7 +7,7 @@ import { count } from "./notation.js";
 import { BLOCKED, DIRECT, LOST, OUTCOMES, SPURIOUS } from "./tokens.js";
 
 const ICON = 14;   // px
-const TITLES = { direct: "IPI or unit's event", masked: "masked, not sent", lost: "lost, nobody took it" };
+const TITLES = { direct: "IPI, unit's event, wire", masked: "masked, not sent", lost: "lost, nobody took it" };
 
 // What is put on a slot or an entry: [its words, how it is drawn on a box].
 const MARKS = {
@@ -34,7 +34,7 @@ export class Legend {
   constructor(shade) {
     this.root = make("ul", { class: "vsim-legend", "aria-label": "Legend" });
     this.shade = make("button", { type: "button", class: "vsim-shade", "aria-pressed": "false", click: shade,
-        title: "Whether IPIs and units' own events count in the shades of the vLAPICs" }, "shade");
+        title: "Whether IPIs, units' own events and wires count in the shades of the vLAPICs" }, "shade");
   }
 
   /** Begin anew, with nothing counted. */

@@ -1,6 +1,7 @@
 // The picture of a scene in one arrangement: what it is put together of, and in which order it is painted.
 
 import { many, range } from "./notation.js";
+import { Mainboard } from "./mainboard.js";
 import { drawRoads } from "./roads.js";
 import { Senders } from "./senders.js";
 import { cellOf } from "./table.js";
@@ -40,7 +41,8 @@ export class Picture {
     this.senders = new Senders(scene, this.where);
     this.units = new Units(scene, this.where, table);
     this.wall = new Wall(scene, this.where, zoomed);
-    this.ways = new Ways(scene, this.where, this.units, this.wall);
+    this.mainboard = new Mainboard(scene, this.where);
+    this.ways = new Ways(scene, this.where, this.units, this.wall, this.mainboard);
   }
 
   /** The place at a point of the scene: [what, number], or null. */
@@ -55,6 +57,7 @@ export class Picture {
   /** The place, as tokens number them, whose box a point is in though nothing can be chosen there; -1 for none. */
   frameAt(x, y) {
     const places = new Places(this.scene), router = this.senders.routerAt(x, y), unit = this.units.unitAt(x, y);
+    if (this.mainboard.holds(x, y)) return places.pic;
     return router >= 0 ? places.router + router : unit >= 0 ? places.unit + unit : -1;
   }
 
@@ -69,8 +72,10 @@ export class Picture {
   paint(painter, tally) {
     painter.ground();
     drawRoads(painter, this.scene, this.where, this.ways, this.wall);
+    this.mainboard.drawLines(painter, this.ways);
     this.senders.drawDevices(painter);
     this.senders.drawRouters(painter);
+    this.mainboard.draw(painter);
     this.units.draw(painter, tally);
     this.wall.draw(painter, tally);
     painter.painted = true;

@@ -17,7 +17,7 @@ export function drawRoads(painter, scene, where, ways, wall) {
   for (const road of where.bypass) painter.line(road, past);
   const trunks = scene.units.length ? where.trunks : [];
   for (const road of trunks) painter.line(road, { width: 1.5 });
-  drawSpine(painter, where, trunks, wall.tileSide);
+  drawSpine(painter, where, where.pic ? [...trunks, where.pic.road] : trunks, wall.tileSide);
   if (scene.units.length) nameBypass(painter, where, right);
 }
 

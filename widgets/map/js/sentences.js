@@ -19,6 +19,7 @@ export class Sentences {
   name(place) {
     const { scene, places } = this;
     if (place === NOBODY) return "nobody";
+    if (place === places.pic) return "a line of the mainboard";
     if (place >= places.vlapic) return `vLAPIC ${place - places.vlapic}`;
     if (place >= places.unit) return `vIOMMU ${place - places.unit}`;
     if (place >= places.router) return scene.routers[place - places.router];
@@ -29,6 +30,11 @@ export class Sentences {
   of([, src, dst, irte, outcome, vector]) {
     const kind = outcome & 7, entry = outcome & NO_ENTRY ? "" : `, entry ${irte}`;
     const who = `${this.name(src)}${outcome & PIN ? " by a pin" : ""}${entry}`, what = `vector ${hex(vector)}`;
+    if (kind === DIRECT && src === this.places.pic) {
+      const way = outcome & PIN ? "INTR and pin 0 of the I/O APIC" : "INTR and LINT0";
+      return `IRQ ${vector} at the 8259: asked of ${this.name(dst)} by ${way}; it fetches the vector when it takes it`;
+    }
+    if (kind === DIRECT && src === dst && outcome & PIN) return `${this.name(src)}, own LINT pin or timer: ${what}`;
     if (kind === SPURIOUS) return `${this.name(src)}: spurious, ${what}`;
     if (kind === LOST) return `${who}: lost, no local APIC took ${what}`;
     if (kind === BLOCKED) return `${who}: blocked, reason ${hex(vector)}: ${this.scene.reasons[vector] ?? "unknown"}`;
@@ -41,6 +47,9 @@ export class Sentences {
   stops([, src, dst, irte, outcome, vector]) {
     const { scene, places } = this, kind = outcome & 7, what = `vector ${hex(vector)}`;
     const end = dst === NOBODY ? "" : `vCPU ${dst - places.vlapic}${outcome & 0x80 ? ", requested already" : ""}`;
+    if (kind === DIRECT && src === places.pic) {
+      return [`IRQ ${vector}`, "", `${end}, by ${outcome & PIN ? "pin 0" : "LINT0"}`];
+    }
     if (kind === DIRECT) return ["", "", `${end}, ${what}`];
     if (kind === MASKED) return ["", "", scene.masked?.[vector] ?? "masked"];
     if (kind === SPURIOUS) return ["", "", `${end}: spurious, ${what}`];

@@ -1,5 +1,5 @@
 // Tokens, one for an interrupt that travels: [t_ms, src, dst, irte, outcome, vector], as widgets/map/tokens.py packs
-// them. A place (src, dst) is a number in one row: devices, routers, units, vLAPICs.
+// them. A place (src, dst) is a number in one row: devices, routers, units, vLAPICs, then the lines of the mainboard.
 
 /** Outcomes by number: the name, which is also the colour's, and the shape of the mark. */
 export const OUTCOMES = [
@@ -9,12 +9,12 @@ export const OUTCOMES = [
 export const POSTED = 1;
 export const BLOCKED = 3;
 export const DIRECT = 4;
-export const MASKED = 5;          // it never became a message: it ends at its router
+export const MASKED = 5;          // it never became a message: it ends at its router, or at the 8259
 export const LOST = 6;            // nobody refused it and nobody took it
 export const SPURIOUS = 7;        // a vCPU asked for a vector when none was there any more
 
 // Flags beside the outcome, which is in bits 2:0.
-export const PIN = 0x40;          // came from a pin of the vIOAPIC
+export const PIN = 0x40;          // came from a pin of the vIOAPIC; from a vLAPIC: by its own LINT or timer
 export const NO_ENTRY = 0x20;     // no entry of the table took part
 const PAST = 0x10;         // lost only behind the unit: no local APIC took it
 export const STALE = 0x08;        // the unit used a copy of its entry that differs from memory
@@ -47,6 +47,7 @@ export class Places {
     this.router = scene.devices.length;                 // the first router, unit and vLAPIC
     this.unit = this.router + scene.routers.length;
     this.vlapic = this.unit + scene.units.length;
+    this.pic = this.vlapic + scene.vlapics;             // the lines of the mainboard
   }
 
   /** The unit behind which a sender sits. */

@@ -10,8 +10,8 @@ const CURVE = 10;             // pieces of a curve
 export class Ways {
   /** `trace` leaves a way in x, y, n; marks: where its parts end, at the router, at the
    *  entry, at the spine or where it stops before. */
-  constructor(scene, where, units, wall) {
-    Object.assign(this, { scene, where, units, wall });
+  constructor(scene, where, units, wall, mainboard) {
+    Object.assign(this, { scene, where, units, wall, mainboard });
     this.places = new Places(scene);
     this.right = where.flow === "right";
     this.x = new Float32Array(POINTS);
@@ -56,7 +56,7 @@ export class Ways {
     const at = (place) => place < places.router ? where.chips[place]
       : place < places.unit ? middle(where.routers[place - places.router])
       : place < places.vlapic ? middle(where.units[place - places.unit]) : where.slots[place - places.vlapic];
-    const stops = src < places.router || src >= places.unit ? [src] : [];
+    const stops = src < places.router || (src >= places.unit && src < places.pic) ? [src] : [];
     if (kind !== DIRECT) {
       stops.push(outcome & PIN ? places.router : places.unit - 1);
       if (where.units.length && kind !== MASKED) stops.push(places.unit);
@@ -86,19 +86,21 @@ export class Ways {
     this.marks.fill(0);
     this.pauses = false;
     if (where.free) return this.straight(src, dst, kind, outcome);
-    if (kind === SPURIOUS) {
+    if (kind === SPURIOUS || (kind === DIRECT && src === dst && outcome & PIN)) {
       this.wall.lead(dst - places.vlapic, this.put);
       if (!this.n) return this.put(where.spine, where.trunks[0]?.at(-1)[1] ?? 0);
       [this.x[0], this.y[0], this.n] = [this.x[this.n - 1], this.y[this.n - 1], 1];
       return;
     }
-    if (kind === DIRECT) this.direct(src);
+    if (src === places.pic && this.mainboard.takes(outcome)) this.mainboard.trace(this, outcome);
+    else if (kind === DIRECT) this.direct(src);
     else {
       const router = outcome & PIN ? 0 : scene.routers.length - 1;
       const [inlet, outlet] = this.ports(where.routers[router], LANE);
-      if (src < places.router) this.curve(where.chips[src], inlet);
+      const from = src === places.pic ? where.pic?.line : where.chips[src];
+      if (from) this.curve(from, inlet);
       if (kind === MASKED) {
-        if (src >= places.router) this.put(...inlet);
+        if (!from) this.put(...inlet);
         return;
       }
       this.put(...outlet);

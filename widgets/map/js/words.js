@@ -61,7 +61,9 @@ export class Words {
 
   /** Of a place in which nothing can be chosen: a router, a unit beside its entries. */
   aboutFrame(place) {
-    this.strip(`${this.view.sentences.name(place)}${this.view.sentences.places.assumed(place)}`);
+    const { sentences, places } = this.view;
+    const pair = "the lines of the mainboard and the pair of 8259, which asks by INTR";
+    this.strip(`${place === places.pic ? pair : sentences.name(place)}${places.assumed(place)}`);
   }
 
   /** Of interrupts: the first, and how many more. */
