@@ -4,6 +4,7 @@ In the order in which to read them; a module imports only from those above it:
 
     entry      where the command begins: Ctrl-C is answered from the first import on
     output     what is written: escaped, with one end for errors
+    values     what is typed: names, numbers of a range
     waiting    progress, the time left, and Ctrl-C that keeps what is known
     main       finds a subcommand, runs it, turns its end into an exit status
     yardstick  what `vsim bench` compares with

@@ -20,7 +20,7 @@ from statistics import median
 from time import perf_counter, perf_counter_ns, process_time_ns
 from typing import Any
 
-from vsim.cli import yardstick
+from vsim.cli import values, yardstick
 from vsim.devices import viommu
 from vsim.explain import interrupt as explain
 from vsim.history.log import History
@@ -53,35 +53,24 @@ BROWSER = "vsim.bench"
 def register(parser: argparse.ArgumentParser) -> None:
     """Measure the simulator on this computer."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--effort", type=_effort, default=1.0, metavar="X",
+    parser.add_argument("--effort", type=values.number(0.001, 100), default=1.0, metavar="X",
                         help="how long to measure: 1 is about a quarter of a minute, 0.01 only shows that all works")
     parser.add_argument("--browser", action="store_true",
                         help="measure the live kit instead, in headless Chromium and a JupyterLab of its own")
-    parser.add_argument("--seconds", type=_seconds, metavar="S",
+    parser.add_argument("--seconds", type=values.number(1, 3600), metavar="S",
                         help="with --browser: length of its storm (default: 180); a shorter one shortens all of it")
     parser.add_argument("--tasks", action="store_true",
                         help="with --browser: play five tasks with a person's clicks, and count clicks and scrolls")
-    parser.add_argument("--film", metavar="FILE", help="film the live kit instead, into a .gif (or .mp4, with ffmpeg)")
+    parser.add_argument("--film", metavar="FILE", type=values.name,
+                        help="film the live kit instead, into a .gif (or .mp4, with ffmpeg)")
     parser.set_defaults(func=_main)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 to 3600")
-    return value
-
-
-def _effort(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 100")
-    return value
 
 
 def _main(args: argparse.Namespace) -> int:
     if args.browser or args.film is not None:
         return _in_browser(args)
+    if args.tasks or args.seconds is not None:
+        raise values.Misused("bench: --seconds and --tasks go with --browser")
     tell = Progress() if not args.json or sys.stderr.isatty() else lambda what: None
     figures = measure(args.effort, tell)
     print(json.dumps(figures) if args.json else table(figures))

@@ -9,8 +9,9 @@ hence the module that it lives in has to be light. A `register` that sets the de
 receives unknown options there, in order, instead of having them refused.
 
 Bad input is reported, not raised to the user: a ValueError with the attributes `file`, `line` and
-`column` ends the command with status 2 and its text on standard error, as does an OSError that
-names a file. Every other exception is a defect and keeps its traceback.
+`column` ends the command with status 2 and its text on standard error, as do an OSError that
+names a file, and arguments that cannot be taken (`values`). It is one line, and says what is
+allowed. Every other exception is a defect and keeps its traceback.
 """
 
 import argparse
@@ -19,12 +20,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from vsim import __version__
 from vsim.cli.entry import INTERRUPTED
 from vsim.cli.output import OutputError, escaped, silence
+from vsim.cli.values import Misused
 from vsim.readers.source import plain
 
 ENTRY_POINTS = "vsim.commands"
@@ -63,6 +64,14 @@ class Unavailable(Exception):
     """A subcommand that exists in the project, but not in this installation."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Status 2, and where to read more."""
+        self.exit(BAD_INPUT, f"{plain(self.prog)}: {plain(message)}; see {plain(self.prog)} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vsim` with these arguments (default: the process's own); the exit status."""
     try:
@@ -92,7 +101,7 @@ def _ended(argv: list[str]) -> int:
     except (Unavailable, ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError) or not is_bad_input(error):
             raise
-        print(plain(str(error if isinstance(error, ValueError) else f"vsim: {error}")), file=sys.stderr)
+        print(plain(told(error)), file=sys.stderr)
         status = BAD_INPUT
     sys.stdout.flush()
     return status
@@ -100,7 +109,7 @@ def _ended(argv: list[str]) -> int:
 
 def run(argv: list[str]) -> int:
     """Parse, then call the subcommand; argparse ends the process on bad usage (status 2)."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vsim", description="Xen's virtual IOMMU, one interrupt at a time.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"vsim {__version__}")
@@ -163,11 +172,11 @@ def summary(entry: EntryPoint) -> str:
         return str(missing)
 
 
-def place(text: str) -> Path:
-    """For `argparse`: a file or folder. An empty text, of a variable that is not set, is not the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name; allowed: a file or folder")
-    return Path(text)
+def told(error: Exception) -> str:
+    """A line for the person at the keyboard: the place of the mistake first."""
+    if isinstance(error, OSError):
+        return f"vsim: {error.filename}: {error.strerror or error}"
+    return f"vsim: {error}" if isinstance(error, Unavailable | Misused) else str(error)
 
 
 def is_bad_input(error: Exception) -> bool:
@@ -175,5 +184,5 @@ def is_bad_input(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.filename is not None
     if isinstance(error, ValueError):
-        return all(hasattr(error, name) for name in ("file", "line", "column"))
+        return isinstance(error, Misused) or all(hasattr(error, name) for name in ("file", "line", "column"))
     return isinstance(error, Unavailable)

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from vsim.cli.main import place
+from vsim.cli import values
 from vsim.findings import clean, tell
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.findings.paste import gather
 from vsim.history import whole
-from vsim.readers.pieces import PieceError
 from vsim.replay import recording
 from vsim.replay.boot import NOTES
 
@@ -28,10 +27,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Read dumps and logs together, and check them against one another."
     parser.epilog = ("Texts are recognised by what is in them, several in one file. Exit status: 0 nothing found, 1 "
                      "findings, 2 nothing that can be read.")
-    parser.add_argument("files", metavar="FILE", nargs="*",
+    parser.add_argument("files", metavar="FILE", nargs="*", type=values.name,
                         help="files, folders, recordings (their guest's dumps); - reads standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--clean", metavar="OUT", type=place,
+    parser.add_argument("--clean", metavar="OUT", type=values.place,
                         help="only write the texts without addresses and names of people and machines: to a file, or "
                         "to a folder when there are several")
     parser.add_argument("--rules", action="store_true", help="print the catalogue of cross-checks")
@@ -39,18 +38,19 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read all sources. PieceError: a file that cannot be read, or nothing to read."""
+    """Read all sources. PieceError: a file that cannot be read. Misused: no file."""
     if args.rules:
         print("\n".join(f"{row.name} ({row.severity}): {row.sentence} {row.todo} [{row.source}]" for row in CATALOGUE))
         return 0
     if not args.files:
-        raise PieceError("vsim read", 1, 1, "no file is given; - reads standard input")
+        raise values.Misused("read: no file is given; - reads standard input")
     found = list(sources(args.files))
     if args.clean is not None:
         return cleaned(found, args.clean)
     examined = examine(found)
     print(json.dumps(tell.to_dict(examined)) if args.json else "\n".join(tell.lines(examined)))
     if not examined.pasted.pieces:
+        print("vsim: read: nothing is recognised in what was given", file=sys.stderr)
         return UNREADABLE
     return 1 if examined.findings else 0
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from vsim.cli import values
 from vsim.cli.entry import INTERRUPTED
-from vsim.cli.main import Unavailable, place
+from vsim.cli.main import Unavailable
 from vsim.history import whole
 from vsim.layouts.registers import OFFSET
 from vsim.replay.boot import DEVICES, MAX_CPUS, OFF, Boot, Machine, Progress
@@ -49,25 +50,26 @@ def register(parser: argparse.ArgumentParser) -> None:
         "hardware, and what QEMU did at each moment, as one recording for `vsim replay`. Ctrl-C ends it; what there "
         "is by then can be read.")
     parser.epilog = "Exit status: 0 the guest powered off, 1 it was ended before, 2 something is missing, 130 Ctrl-C."
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, type=place,
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, type=values.place,
                         help="the recording; packed if it ends in .gz")
-    parser.add_argument("--kernel", metavar="PATH", type=place, default=ROOT,
+    parser.add_argument("--kernel", metavar="PATH", type=values.place, default=ROOT,
                         help="a kernel image, or a folder into which Debian's package linux-image-amd64 was unpacked "
                         "(default: the newest /boot/vmlinuz-*)")
-    parser.add_argument("--xen", metavar="PATH", nargs="?", type=place, const=ROOT,
+    parser.add_argument("--xen", metavar="PATH", nargs="?", type=values.place, const=ROOT,
                         help="boot the kernel as dom0 of Xen, and keep what Xen prints for its debug keys: an image, "
                         "or a folder into which Debian's package xen-hypervisor-4.17-amd64 was unpacked (without PATH: "
                         "the newest /boot/xen-*.gz)")
-    parser.add_argument("--busybox", metavar="FILE", type=place,
+    parser.add_argument("--busybox", metavar="FILE", type=values.place,
                         help="a busybox without shared libraries (default: on the path)")
-    parser.add_argument("--cpus", metavar="N", type=_between(1, MAX_CPUS), default=4, help="processors (default: 4)")
-    parser.add_argument("--memory", metavar="MIB", type=_between(256, 65536), default=1024,
+    parser.add_argument("--cpus", metavar="N", type=values.count(1, MAX_CPUS), default=4,
+                        help="processors (default: 4)")
+    parser.add_argument("--memory", metavar="MIB", type=values.count(256, 65536), default=1024,
                         help="memory in MiB (default: 1024)")
     parser.add_argument("--devices", metavar="NAME,...", type=_names("device", DEVICES),
                         default=("nvme", "e1000e", "edu"),
                         help=f"of {', '.join(DEVICES)} (default: nvme,e1000e,edu; nvme is always there)")
     parser.add_argument("--append", metavar="ARGUMENTS", default="", help="kernel arguments")
-    parser.add_argument("--moves", metavar="N", type=_between(0, 100), default=1,
+    parser.add_argument("--moves", metavar="N", type=values.count(0, 100), default=1,
                         help="rounds in which every interrupt moves to another CPU (default: 1)")
     parser.add_argument("--cpu", metavar="MODEL", default="qemu64,+x2apic", help="QEMU's CPU (default: qemu64,+x2apic)")
     parser.add_argument("--qemu", metavar="PROGRAM", type=_words, default=("qemu-system-x86_64",),
@@ -77,20 +79,11 @@ def register(parser: argparse.ArgumentParser) -> None:
                         help="leave out the ticks of timers, and pins that do not change")
     parser.add_argument("--without", metavar="PART,...", type=_names("part", PARTS), default=(),
                         help=f"leave out of {', '.join(PARTS)}: with many processors a suspend takes long")
-    parser.add_argument("--seconds", metavar="S", type=_between(1, 86400),
+    parser.add_argument("--seconds", metavar="S", type=values.count(1, 86400),
                         help=f"end it then (default: {SECONDS}, or {SECONDS_A_CPU} for each processor if that is more)")
-    parser.add_argument("--megabytes", metavar="N", type=_between(1, 240), default=200,
+    parser.add_argument("--megabytes", metavar="N", type=values.count(1, 240), default=200,
                         help="end it when the recording, unpacked, is so large (default: 200)")
     parser.set_defaults(func=_main)
-
-
-def _between(low: int, high: int) -> Any:
-    def number(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not {low} to {high}")
-        return value
-    return number
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -115,7 +108,7 @@ def _main(args: argparse.Namespace) -> int:
         xen = None if args.xen is None else find_xen(args.xen)
         initramfs = pack(find_busybox(args.busybox), modules_of(kernel.modules))
     except MissingPart as missing:
-        raise Unavailable(f"vsim record: {missing}") from None
+        raise Unavailable(f"record: {missing}") from None
     left_out = {*args.without, *(("suspend",) if xen else ())}  # dom0 would put itself to sleep, and not the unit
     parts = " ".join(f"vsim.{part}" for part in PARTS if part not in left_out)
     arguments = f"{args.append} vsim.moves={args.moves} {parts}".strip()
@@ -127,7 +120,7 @@ def _main(args: argparse.Namespace) -> int:
         try:
             _spool(boot, spool)
         except NoQemu as missing:
-            raise Unavailable(f"vsim record: {missing}") from None
+            raise Unavailable(f"record: {missing}") from None
         except KeyboardInterrupt:
             boot.ended = STOPPED
         _clear()

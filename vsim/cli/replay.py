@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from vsim.cli import main, rerun
+from vsim.cli import main, rerun, values
 from vsim.replay import compare as replay
 from vsim.replay import recording
 from vsim.replay.cases import Case
@@ -34,7 +34,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim replay`."""
     parser.description = "Run recorded cases, or a whole recorded run, of real machines and compare every step."
     parser.epilog = "Exit status: 0 all passed, 1 some failed, 2 a file that cannot be used."
-    parser.add_argument("files", metavar="FILE", nargs="+", help="JSON Lines, plain or gzip")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=values.name, help="JSON Lines, plain or gzip")
     parser.add_argument("--profile", choices=sorted(PROFILES),
                         help="what the machine behaves like (default: spec; for a whole run what it was recorded from)")
     parser.add_argument("--check", action="store_true",

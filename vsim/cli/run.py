@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+from vsim.cli import values
 from vsim.cli.entry import INTERRUPTED
 from vsim.cli.waiting import CtrlC, progress
 from vsim.domain.builder import build
@@ -80,8 +81,9 @@ def _unreached(result: Result) -> Iterator[str]:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim run`."""
-    parser.add_argument("config", metavar="FILE.cfg", help="the domain, in the syntax of xl.cfg(5)")
-    parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
+    parser.add_argument("config", metavar="FILE.cfg", type=values.name, help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("--lspci", metavar="FILE", type=values.name,
+                        help="`lspci -vvv` of the host that the pci list refers to")
     parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
     parser.add_argument("--apic-id", choices=APIC_IDS, help="APIC ID of vCPU n (default: as in the profile)")
     parser.add_argument("--destination", default="physical", choices=DESTINATIONS,

@@ -8,21 +8,41 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from vsim.cli import values
 from vsim.domain.builder import Domain, build
 from vsim.readers import lspci, xl
-from vsim.scale.limits import FIGURES, FORMATS, Demand, Use, crossing, figures, gathered, least_online, loads, sized
+from vsim.readers.source import shown
+from vsim.scale.limits import (
+    FIGURES,
+    FORMATS,
+    MAX_VCPUS,
+    Demand,
+    Use,
+    crossing,
+    figures,
+    gathered,
+    least_online,
+    loads,
+    sized,
+)
 from vsim.state.profile import PROFILES
+
+MOST = 10**9
+"""Queues, interrupts a second and microseconds that may be asked for."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim size`."""
-    parser.add_argument("config", metavar="FILE.cfg", help="the domain, in the syntax of xl.cfg(5)")
-    parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
-    parser.add_argument("--vcpus", type=int, metavar="N", help="as many vCPUs instead of the file's")
-    parser.add_argument("--queues", type=int, default=0, metavar="N",
+    parser.add_argument("config", metavar="FILE.cfg", type=values.name, help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("--lspci", metavar="FILE", type=values.name,
+                        help="`lspci -vvv` of the host that the pci list refers to")
+    parser.add_argument("--vcpus", type=values.count(1, MAX_VCPUS), metavar="N",
+                        help="as many vCPUs instead of the file's")
+    parser.add_argument("--queues", type=values.count(1, MOST), default=0, metavar="N",
                         help="queues that each device wants (default: one for each vCPU and one more)")
-    parser.add_argument("--rate", type=int, default=0, metavar="N", help="interrupts a second of each queue")
-    parser.add_argument("--batch", type=int, default=0, metavar="US",
+    parser.add_argument("--rate", type=values.count(0, MOST), default=0, metavar="N",
+                        help="interrupts a second of each queue")
+    parser.add_argument("--batch", type=values.count(0, MOST), default=0, metavar="US",
                         help="microseconds for which a device gathers events into one interrupt")
     parser.add_argument("--form", choices=FORMATS, help="how messages name a vCPU (default: as the file has it)")
     parser.add_argument("--set", dest="changes", action="append", default=[], type=_change, metavar="FIGURE=VALUE",
@@ -32,12 +52,16 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _change(text: str) -> tuple[str, int]:
-    name, _, value = text.partition("=")
+    figure, _, given = text.partition("=")
     try:
-        figures({name: int(value, 0)})
+        value = int(given, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {shown(text)}; allowed: FIGURE=VALUE with a whole number") from None
+    try:
+        figures({figure: value})
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return name, int(value, 0)
+    return figure, value
 
 
 def demand_of(domain: Domain) -> Demand:

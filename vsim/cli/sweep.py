@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
+from vsim.cli import values
 from vsim.cli.main import Unavailable
 from vsim.cli.waiting import progress
 from vsim.scale.cell import cell
@@ -27,18 +28,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `vsim sweep`."""
     parser.description = ("Run every cell of a grid; axes and what is fixed stand in a TOML file (`vsim.scale.grid`). "
                           "An interrupted sweep goes on from its own output.")
-    parser.add_argument("spec", metavar="SPEC.toml", help=f"the grid, up to {MAX_CELLS:,} cells")
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="a .csv or .parquet file")
-    parser.add_argument("--workers", metavar="N", type=_workers, help="processes (default: one for each processor)")
+    parser.add_argument("spec", metavar="SPEC.toml", type=values.name, help=f"the grid, up to {MAX_CELLS:,} cells")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, type=values.name,
+                        help="a .csv or .parquet file")
+    parser.add_argument("--workers", metavar="N", type=values.processes,
+                        help="processes (default: one for each processor)")
     parser.add_argument("--dask", metavar="ADDRESS", help="run on the Dask cluster with this scheduler, tcp://HOST:PORT")
     parser.set_defaults(func=_main)
-
-
-def _workers(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1024:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 to 1024")
-    return value
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -49,8 +45,8 @@ def _main(args: argparse.Namespace) -> int:
     except ValueError as error:
         if hasattr(error, "line"):
             raise
-        raise Unavailable(str(error)) from None
-    left = ((number, values) for number, values in enumerate(grid.cells()) if number not in output.done)
+        raise values.Misused(str(error)) from None
+    left = ((number, given) for number, given in enumerate(grid.cells()) if number not in output.done)
     begun = len(output.rows)
     tell = progress("cells", begun)
     if begun:

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all: beside, brought to the disk, renamed.
 
     try_out(path)                   # before long work: can a file be written there?
+    try_folder(path)                # the same for a folder that is still to be made
     write(path, data)               # the old file stays until the new one is complete
     with beside(path) as made:      # the same for what writes by itself: `made` becomes `path` at the end
         ...
@@ -32,6 +33,17 @@ def try_out(path: Place) -> None:
         with open(made, "wb"):
             pass
         made.unlink()
+
+
+def try_folder(path: Place) -> None:
+    """Raise the OSError of a folder that cannot be made, or in which no file can be; a new one is gone again."""
+    folder, new = Path(path), not os.path.exists(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        try_out(folder / "file")
+    finally:
+        if new:
+            folder.rmdir()
 
 
 def write(path: Place, data: bytes) -> None:

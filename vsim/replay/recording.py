@@ -290,6 +290,8 @@ def _once(moments: list[Moment]) -> list[Moment]:
 
 
 def _recording(file: str, head: dict[str, Any], moments: list[Moment], dumps: dict[str, str]) -> Recording:
+    if not head and not moments:
+        raise ValueError(f'neither "vsim-recording": {VERSION} nor a moment')
     if head and head.get("vsim-recording") != VERSION:
         raise ValueError(f"version {shown(str(head.get('vsim-recording')))}; allowed: {VERSION}")
     name = head.get("profile", "qemu-10")

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from vsim.cli import values
+
 MAX_BYTES = 16 << 20
 MAX_NAME = 60
 _FORM = re.compile(r"vsim-receipt 1 notebook=([\w.-]{1,80}) student=([^\s=\\\"]{1,180}) score=(\d{1,3})/(\d{1,3}) "
@@ -114,7 +116,7 @@ def files(given: Iterable[str]) -> Iterator[Path]:
 def register(parser: argparse.ArgumentParser) -> None:
     """check students' receipts and table them"""
     parser.description = "Check the receipt lines in files or folders (text, notebooks, mails) and table them as CSV."
-    parser.add_argument("files", nargs="+", metavar="FILE", help="files or folders")
+    parser.add_argument("files", nargs="+", metavar="FILE", type=values.name, help="files or folders")
     parser.set_defaults(func=_main)
 
 
@@ -126,7 +128,7 @@ def _main(args: argparse.Namespace) -> int:
     for file, receipt, state in rows:
         writer.writerow((_plain(receipt.student), receipt.notebook, receipt.score, receipt.points, receipt.tries,
                          " ".join(receipt.met), state, _plain(file)))
-    for problem in problems:
+    for problem in problems or (() if rows else ("vsim: receipts: no receipt line was found",)):
         print(problem, file=sys.stderr)
     return 2 if problems else 1 if not rows or any(row.state != "good" for row in rows) else 0
 

@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from vsim.cli.main import Unavailable, place
+from vsim.cli import values
+from vsim.cli.main import Unavailable
 from vsim.history import whole
 from widgets.lab.opened import FOLDER, notebook
 from widgets.lab.present import settle
@@ -41,8 +42,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """open JupyterLab on the notebooks"""
     parser.description = "Open JupyterLab on the notebooks. Further options are JupyterLab's own."
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.add_argument("--port", metavar="N", type=int, help="the port to listen on (default: 8888)")
-    parser.add_argument("--dir", metavar="FOLDER", type=place,
+    parser.add_argument("--port", metavar="N", type=values.count(0, 65535),
+                        help="the port to listen on (default: 8888; 0: any)")
+    parser.add_argument("--dir", metavar="FOLDER", type=values.place,
                         help="work on a copy of the notebooks in this folder (made if need be)")
     parser.add_argument("--voila", action="store_true",
                         help="serve the notebooks as pages (extra `voila`); further options are then Voila's")
@@ -51,10 +53,10 @@ def register(parser: argparse.ArgumentParser) -> None:
                              "vsim-class); --ip=0.0.0.0 lets other computers in")
     parser.add_argument("--present", action="store_true",
                         help="for a projector: a notebook fills the window, large type, light theme; Shift+Enter steps")
-    parser.add_argument("--print", metavar="FOLDER", type=place, dest="paper",
+    parser.add_argument("--print", metavar="FOLDER", type=values.place, dest="paper",
                         help="run the notebooks and write each as HTML, and as PDF where Chromium is found; names of "
                              "notebooks behind it print these alone")
-    parser.add_argument("--recording", metavar="FILE", type=place,
+    parser.add_argument("--recording", metavar="FILE", type=values.place,
                         help="open a recorded run (`vsim record`) in a notebook of its own, in --dir (default: "
                              f"{FOLDER})")
     parser.set_defaults(func=lab, rest=[])
@@ -65,7 +67,7 @@ def lab(args: argparse.Namespace) -> int:
     if args.voila and find_spec("voila") is None:
         raise Unavailable('--voila needs Voila: python -m pip install "vsim-kit[voila]"')
     if args.shared and args.voila:
-        raise ValueError("--shared and --voila: one of them; Voila gives each page a kernel of its own anyway")
+        raise values.Misused("lab: --shared and --voila: one of them; Voila gives each page a kernel of its own anyway")
     if args.paper is not None:
         for line in write(notebooks_folder(args.dir), args.paper, args.rest):
             print(f"vsim: {line}", flush=True)

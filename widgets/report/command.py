@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsim.cli.main import place
+from vsim.cli import values
 
 if TYPE_CHECKING:
     from widgets.report.domain import Case
@@ -30,11 +30,15 @@ def register(parser: argparse.ArgumentParser) -> None:
 
     parser.description = ("Build the domain, interrupt every vCPU, run every defect of the series and the evidence of "
                           "every reviewer's question, and write it all down.")
-    parser.add_argument("config", metavar="FILE.cfg", nargs="?", help="the domain, in the syntax of xl.cfg(5)")
-    parser.add_argument("--dumps", metavar="FILE", nargs="+", help="instead of a domain: dumps and logs of a machine, "
+    parser.add_argument("config", metavar="FILE.cfg", nargs="?", type=values.name,
+                        help="the domain, in the syntax of xl.cfg(5)")
+    parser.add_argument("--dumps", metavar="FILE", nargs="+", type=values.name,
+                        help="instead of a domain: dumps and logs of a machine, "
                         "as vsim read takes them")
-    parser.add_argument("-o", "--output", metavar="FILE", type=place, help="where to write (default: report.html)")
-    parser.add_argument("--lspci", metavar="FILE", help="`lspci -vvv` of the host that the pci list refers to")
+    parser.add_argument("-o", "--output", metavar="FILE", type=values.place,
+                        help="where to write (default: report.html)")
+    parser.add_argument("--lspci", metavar="FILE", type=values.name,
+                        help="`lspci -vvv` of the host that the pci list refers to")
     parser.add_argument("--profile", default="spec", choices=PROFILES, help="what the machine is made of")
     parser.add_argument("--page", metavar="ADDRESS", default="", help="of a bench.html that vsim site made: the states "
                         "in the report get a link that opens them there")
@@ -47,17 +51,16 @@ def report(args: argparse.Namespace) -> int:
     from vsim.cli.entry import INTERRUPTED
     from vsim.cli.waiting import CtrlC, progress
     from vsim.history import whole
-    from vsim.readers.pieces import PieceError
     from vsim.readers.source import shown as quoted
     from widgets.report.domain import play
     from widgets.report.series import show
 
     output: Path = args.output or Path("report.md" if args.markdown else "report.html")
     if bool(args.dumps) == bool(args.config):
-        raise PieceError("vsim report", 1, 1, "found neither or both of FILE.cfg and --dumps; allowed: one of them")
+        raise values.Misused("report: found neither or both of FILE.cfg and --dumps; allowed: one of them")
     if args.page and not PAGE.fullmatch(args.page):
-        raise PieceError("vsim report", 1, 1, f"found --page {quoted(args.page)}; allowed: http://..., https://..., or "
-                         "a path beside the report, without # and spaces")
+        raise values.Misused(f"report: found --page {quoted(args.page)}; allowed: http://..., https://..., or "
+                             "a path beside the report, without # and spaces")
     whole.try_out(output)
     if args.dumps:
         return _of_dumps(args.dumps, output, args.markdown)
@@ -73,11 +76,13 @@ def report(args: argparse.Namespace) -> int:
 
 
 def _of_dumps(names: list[str], output: Path, as_markdown: bool) -> int:
-    """The report of dumps and logs. The exit status, 0."""
+    """The report of dumps and logs. The exit status, 0. Misused: nothing in them is recognised."""
     from vsim.history import whole
     from widgets.report import dumped
 
     found = dumped.read(names)
+    if not found.pasted.pieces:
+        raise values.Misused("report: nothing is recognised in what was given")
     files = rendered(dumped.document(found), output.name, as_markdown)
     whole.write_all({output.parent / name: data for name, data in files.items()})
     print(f"{output}: {len(found.pasted.pieces)} pieces, {len(found.findings)} findings")

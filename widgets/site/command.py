@@ -10,28 +10,30 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from vsim.cli.main import place
+from vsim.cli import values
 
-_NOT_OURS = "found {}, which holds other things than a site; allowed: a new folder, an empty one, a former site"
+_NOT_OURS = "site: found {}, which holds other things than a site; allowed: a new folder, an empty one, a former site"
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """build a site of the notebooks and the bench that needs no install"""
     parser.description = ("Build a folder for any web server (python -m http.server --directory DIR): JupyterLite with "
                           "the notebooks, and bench.html, the bench alone. Needs npm and the network while it builds.")
-    parser.add_argument("folder", metavar="DIR", type=place, help="where to put it; a former site there is built anew")
+    parser.add_argument("folder", metavar="DIR", type=values.place,
+                        help="where to put it; a former site there is built anew")
     parser.add_argument("--bench", action="store_true", help="the page with the bench alone, and what it loads")
     parser.set_defaults(func=site)
 
 
 def site(args: argparse.Namespace) -> int:
     """Build, then put it in place: nothing is written when a part cannot be had. The exit status, 0."""
-    from vsim.readers.pieces import PieceError
+    from vsim.history import whole
     from widgets.site import gather, lite, needs, plain
 
     folder: Path = args.folder
     if folder.exists() and not (folder.is_dir() and ((folder / plain.NAME).is_file() or not any(folder.iterdir()))):
-        raise PieceError("vsim site", 1, 1, _NOT_OURS.format(folder))
+        raise values.Misused(_NOT_OURS.format(folder))
+    whole.try_folder(folder)
     with tempfile.TemporaryDirectory(prefix="vsim-site-") as name:
         work, made = Path(name), Path(name, "site")
         python = gather.environment(work / "python", () if args.bench else needs.BUILDERS)

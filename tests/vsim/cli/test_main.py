@@ -1,16 +1,20 @@
 """The command line: what is found, what is refused, and with which status it ends."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from argparse import ArgumentTypeError
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from tests.places import ROOT
 from vsim import __version__
 from vsim.cli import main as cli
+from vsim.cli import values
 
 # A command that writes more than a pipe holds.
 TALKATIVE = """
@@ -85,7 +89,8 @@ def test_the_help_shows_what_a_command_says_of_itself(command, capsys):
     [
         (Mistake("a.cfg", 3, 7, "found 'x'"), "a.cfg:3:7: found 'x'\n"),
         (FileNotFoundError(2, "No such file or directory", "a.cfg"),
-         "vsim: [Errno 2] No such file or directory: 'a.cfg'\n"),
+         "vsim: a.cfg: No such file or directory\n"),
+        (values.Misused("probe: --a goes with --b"), "vsim: probe: --a goes with --b\n"),
     ],
 )
 def test_bad_input_is_said_in_one_line_and_ends_with_status_2(command, capsys, error, text):
@@ -122,11 +127,49 @@ def test_ctrl_c_while_the_command_is_loaded_is_a_status_and_no_traceback(start, 
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
-def test_an_unknown_option_is_refused_with_the_commands_own_usage(command, capsys):
+@pytest.mark.parametrize("argv, said", [
+    (["probe", "--colour"], "vsim probe: unrecognized arguments: --colour; see vsim probe --help\n"),
+    (["probe", "--c\x1b[1m\u202e"],
+     "vsim probe: unrecognized arguments: --c\\x1b[1m\\u202e; see vsim probe --help\n"),
+    (["probe", "--size"], "vsim probe: argument --size: expected one argument; see vsim probe --help\n"),
+    ([], "vsim: the following arguments are required: COMMAND; see vsim --help\n")])
+def test_a_word_that_cannot_be_taken_is_one_line(command, capsys, argv, said):
     command(lambda args: 0)
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["probe", "--colour"])
-    assert "usage: vsim probe" in capsys.readouterr().err
+        cli.main(argv)
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("read, text, found", [
+    (values.count(1, 8), "8", 8), (values.count(1, 8), "0", "found '0'; allowed: a whole number from 1 to 8"),
+    (values.count(1, 8), "9" * 5000, f"found '{'9' * 37}...'; allowed: a whole number from 1 to 8"),
+    (values.count(1, 8), "1.5", "found '1.5'; allowed: a whole number from 1 to 8"),
+    (values.number(0.5, 3), "1.5", 1.5),
+    (values.number(0.5, 3), "nan", "found 'nan'; allowed: a number from 0.5 to 3"),
+    (values.number(0.5, 3), "", "found ''; allowed: a number from 0.5 to 3"),
+    (values.name, "", "an empty name; allowed: a file or folder"), (values.place, "a", Path("a"))])
+def test_a_number_of_a_range_is_taken_or_said_to_be_none(read, text, found):
+    if not isinstance(found, str):
+        assert read(text) == found
+    else:
+        with pytest.raises(ArgumentTypeError) as refused:
+            read(text)
+        assert str(refused.value) == found
+
+
+@pytest.mark.parametrize("argv", [
+    ["run", ""], ["run", "a.cfg", "--lspci", ""], ["size", "a.cfg", "--lspci", ""], ["replay", ""], ["read", ""],
+    ["diff", "", "b"],
+    ["size", "a.cfg", "--vcpus", "0"], ["size", "a.cfg", "--vcpus", "4097"], ["size", "a.cfg", "--queues", "-1"],
+    ["size", "a.cfg", "--rate", "-5"], ["size", "a.cfg", "--batch", "-1"], ["size", "a.cfg", "--set", "vectors"],
+    ["race", "--workers", "0"], ["race", "--workers", "1025"], ["sweep", "a.toml", "-o", ""],
+    ["bench", "--effort", "x"],
+    ["report", ""], ["receipts", ""], ["lab", "--port", "65536"], ["lab", "--port=-1"]], ids=" ".join)
+def test_what_makes_no_sense_is_refused_before_anything_is_read(capsys, argv):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(argv)
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(rf"vsim {argv[0]}: argument .+; see vsim {argv[0]} --help\n", err)
 
 
 def test_a_command_that_asks_for_the_rest_gets_unknown_options_in_order(command):

@@ -103,7 +103,7 @@ def test_clean_leaves_nothing_half_written(tmp_path, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(whole.os, "fsync", full)
     assert main(["read", str(tmp_path / "log"), "--clean", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == f"vsim: [Errno 28] No space left on device: '{tmp_path / 'out'}'\n"
+    assert capsys.readouterr().err == f"vsim: {tmp_path / 'out'}: No space left on device\n"
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
@@ -158,5 +158,5 @@ def test_megabytes_of_anything_take_a_bounded_memory(name, megabytes, tmp_path):
     path = tmp_path / "any.txt"
     path.write_text(ANYTHING[name][:megabytes << 20])
     done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, cwd=ROOT, check=True)
-    status, held = map(int, done.stderr.split())
+    status, held = map(int, done.stderr.split()[-2:])
     assert status in (0, 1, 2) and held < 300

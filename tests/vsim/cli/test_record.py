@@ -60,7 +60,7 @@ def test_a_boot_is_recorded_and_replays(made, capsys):
 def test_the_place_is_tried_before_the_boot(tmp_path, capsys):
     place = tmp_path / "missing" / "run.jsonl"
     assert main(["record", "-o", str(place), "--kernel", "/nowhere"]) == 2
-    assert capsys.readouterr().err == f"vsim: [Errno 2] No such file or directory: '{place}'\n"
+    assert capsys.readouterr().err == f"vsim: {place}: No such file or directory\n"
 
 
 def test_a_full_disk_leaves_the_old_recording(made, monkeypatch, capsys):
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_old_recording(made, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(whole.os, "fsync", full)
     assert made("boot")[0] == 2 and place.read_bytes() == before
-    assert capsys.readouterr().err.endswith(f"vsim: [Errno 28] No space left on device: '{place}'\n")
+    assert capsys.readouterr().err.endswith(f"vsim: {place}: No space left on device\n")
     assert not [path for path in place.parent.iterdir() if path.name.startswith(".run")]
 
 

@@ -70,7 +70,7 @@ def test_time_never_goes_back():
     ((ROWS[0], {"dump": 1, "text": ""}), 2, 1, "not a text"),
     ((ROWS[0], {"dump": "x"}), 2, 1, "expected dump and text"),
     (({"vsim-recording": 2}, ROWS[0]), 1, 1, "version '2'; allowed: 1"),
-    (({"cap": 1}, ROWS[0]), 1, 1, "version 'None'"),
+    (({"cap": 1}, ROWS[0]), 1, 1, "version 'None'"), (({},), 1, 1, 'neither "vsim-recording": 1 nor a moment'),
     (({**HEAD, "vcpus": 1}, ROWS[0]), 1, 1, "vCPU 1 among them"),
     (({**HEAD, "vcpus": 1 << 40}, ROWS[0]), 1, 1, "allowed: up to 4096"),
     (({**HEAD, "ram": 1 << 60}, ROWS[0]), 1, 1, "bytes of memory"),

@@ -95,11 +95,6 @@ def test_the_command_names_what_bites_first(capsys):
     assert "BITES  vectors" in capsys.readouterr().out.splitlines()[1]
 
 
-def test_an_empty_name_of_a_file_is_not_as_if_there_was_none(capsys):
-    assert main(["size", str(DATA / "big-noviommu.cfg"), "--lspci", ""]) == 2
-    assert capsys.readouterr().err == ":1:1: cannot be read: No such file or directory\n"
-
-
 def test_a_figure_that_there_is_not_is_bad_usage(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["size", "x.cfg", "--set", "legs=4"])

@@ -13,6 +13,7 @@ import pytest
 
 from tests.jupyter_host import free_port
 from vsim.cli.main import Unavailable
+from vsim.cli.values import Misused
 from vsim.history import whole
 from widgets.lab import command, printed
 
@@ -208,6 +209,6 @@ def test_a_class_is_on_loopback_unless_asked_otherwise(launched, tmp_path, capsy
 
 
 def test_a_class_is_not_served_by_voila(launched, voila):
-    with pytest.raises(ValueError, match="--shared and --voila: one of them"):
+    with pytest.raises(Misused, match="--shared and --voila: one of them"):
         lab("--shared", "--voila")
     assert launched == []
