@@ -44,8 +44,9 @@ def missing_files(text: str) -> list[str]:
     ours = {path.name for root in ROOTS for path in root.iterdir() if not path.name.startswith("__")}
     named = [word for each in quoted(text) for word in each.split()
              if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*/?", word) and "/" in word and word.split("/")[0] in ours]
-    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
-    return [name for name in named + links if not any((root / f"{name}{end}").exists() for root in ROOTS for end in ("", ".py"))]
+    named += re.findall(r"\]\(([^)#:]+)\)", text)
+    ends = ("", ".py")
+    return [name for name in named if not any((root / f"{name}{end}").exists() for root in ROOTS for end in ends)]
 
 
 def missing_names(text: str) -> list[str]:
