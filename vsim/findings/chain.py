@@ -11,6 +11,7 @@ from vsim.findings.rows import BROKEN, DOUBT, Hit, Row
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import XAPIC_DST_RESERVED
 from vsim.layouts.registers import X2APIC_LDR
+from vsim.readers import dma_table
 from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.ranges import holds
 
@@ -209,6 +210,19 @@ def _beyond(p: Picture) -> Iterator[Hit]:
 _CONTRADICTION = re.compile(r"entry (\d{1,6})(?:: \w+ is printed as| has reserved bits| is not present| has IM=)")
 
 
+def _other_unit(p: Picture) -> Iterator[Hit]:
+    contexts: dict[int, dict[str, dma_table.Context]] = defaultdict(dict)
+    for record in p.pasted.of("linux translation"):
+        if isinstance(record, dma_table.Context) and record.unit:
+            contexts[record.rid].setdefault(record.unit, record)
+    for entry in p.entries.values():
+        units = contexts.get(entry.fields["sid"], {}) if entry.fields["svt"] == 1 and entry.unit else {}
+        if units and entry.unit not in units:
+            unit, context = next(iter(units.items()))
+            yield f"the entry is in {entry.unit}, and {bdf_text(context.rid)} is behind {unit}", (
+                entry.side, Side(context.file, context.line, f"{unit} translates {bdf_text(context.rid)}"))
+
+
 def _row_disagrees(p: Picture) -> Iterator[Hit]:
     """The readers of tables compare a row's columns with its words and tell it as a remark."""
     for remark in p.pasted.remarks:
@@ -252,6 +266,9 @@ ROWS = (
         "VT-d 5.1.2.1, fault 0x25", _compatibility),
     Row("beyond-table", DOUBT, "An entry is printed beyond the end of its table.",
         "The size in IRTA was changed after the entry was written.", "VT-d 11.4.22, fault 0x21", _beyond),
+    Row("entry-in-other-unit", DOUBT, "An entry is in the table of another unit than the one its device is behind.",
+        "The device's requests reach its own unit, which looks in its own table. The same number may be another device "
+        "in another segment.", "VT-d 5.1.4, 8.3", _other_unit),
     Row("row-disagrees", DOUBT, "A row of a table contradicts itself, or no present entry can be so.",
         "The text was changed or damaged on its way, or the entry has bits that hardware refuses (fault 0x24).",
         "VT-d 9.9; Linux drivers/iommu/intel/debugfs.c", _row_disagrees),

@@ -107,6 +107,16 @@ def is_table(data: bytes | str) -> bool:
     return isinstance(data, bytes) and data[:4] in acpi.SIGNATURES and _NOT_TEXT.search(data[:48]) is not None
 
 
+PACKED = (("a tar archive", 257, b"ustar"), ("packed by gzip", 0, b"\x1f\x8b"), ("packed by xz", 0, b"\xfd7zXZ\0"),
+          ("packed by bzip2", 0, b"BZh"), ("packed by zstd", 0, b"\x28\xb5\x2f\xfd"), ("a zip archive", 0, b"PK\3\4"))
+"""What archives and packed files begin with: their name, where, and the bytes."""
+
+
+def packed(data: bytes) -> str:
+    """What a file is packed by, in words; "" for none. (acpidump -b leaves files that people send as one tar.)"""
+    return next((name for name, at, mark in PACKED if data.startswith(mark, at)), "")
+
+
 _CONFIG = re.compile(r"^[ \t]*(?:viommu|viommu_info|builder|pci|vif|disk|vcpus|type)[ \t]*\+?=[ \t]*[\['\"\d]", re.M)
 _PLACE = re.compile(r"line (\d{1,7}): ")
 _NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
@@ -125,6 +135,9 @@ class _Reader:
         if isinstance(data, bytes):
             if is_table(data):
                 return self.binary(name, data)
+            if what := packed(data):
+                self.remarks.append(Remark(name, 1, 1, f"left out: {what}; unpack it, and give the files"))
+                return None
             data, remarks = text_of(data, name)
             self.remarks += remarks
         lines, remarks = lines_of(data, name)

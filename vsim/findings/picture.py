@@ -214,6 +214,7 @@ def see(pasted: Pasted) -> Picture:
             _ivrs(picture, record)
         elif isinstance(record.table, Hpet):
             _timers(picture, record.table.timers)
+    _functions(picture)
     for name, take in _TAKERS.items():
         for record in pasted.of(name):
             take(picture, record)
@@ -272,11 +273,11 @@ def _cpuid(p: Picture, record: Any) -> None:
     p.by_number.setdefault(record.number, record.apic_id)
 
 
-def _listed(p: Picture, record: Any) -> None:
-    if record.machine == 0:
-        before = p.functions.functions if p.functions else ()
-        p.functions = lspci.Host((*before, record.function))
-        p.functions_file = record.file
+def _functions(p: Picture) -> None:
+    listed = [record for record in p.pasted.of("lspci") if record.machine == 0]
+    if listed:
+        p.functions = lspci.Host(lspci.together(record.function for record in listed))
+        p.functions_file = listed[-1].file
 
 
 def _registers(p: Picture, record: Any) -> None:
@@ -463,7 +464,7 @@ def eim(unit: Unit) -> bool | None:
 
 
 _TAKERS: dict[str, Callable[[Picture, Any], None]] = {
-    "lspci": _listed, "cpuid": _cpuid, "linux boot": _boot, "xen boot": _xen_boot, "linux registers": _registers,
+    "cpuid": _cpuid, "linux boot": _boot, "xen boot": _xen_boot, "linux registers": _registers,
     "xen registers": _registers,
     "linux entries": _table_row, "xen entries": _xen_table, "linux counts": _heading,
     "linux interrupts": _interrupt, "linux vectors": _vectors,

@@ -45,8 +45,9 @@ READERS = (
     _row("linux registers", "iommu_regset", "regset",
          r"Register Base Address:|^[ \t]*(?:VER|CAP|ECAP|GSTS|FSTS|IRTA)[ \t]+0x[0-9a-f]"),
     _row("linux queue", "invalidation_queue", "invalidation_queue", r"Invalidation queue on IOMMU"),
-    _row("linux translation", "dmar_translation_struct", "dma_table",
-         r"Root Table Address|DMA Remapping is not enabled|0x[0-9a-f]{16}:0x[0-9a-f]{16}"),
+    _row("linux translation", "dmar_translation_struct, domain_translation_struct", "dma_table",
+         r"Root Table Address|DMA Remapping is not enabled|0x[0-9a-f]{16}:0x[0-9a-f]{16}|"
+         r"Device [0-9a-f]{4}:[0-9a-f:.]{7} (?:with pasid|@0x)"),
     _row("linux counts", "/proc/interrupts", "proc_interrupts",
          r"^[ \t]*CPU ?\d+[ \t]+CPU|"
          r"^[ \t]*\d{1,6}:[ \t]+\d+[ \t].*(?:edge|fasteoi|level|APIC|MSI)|^[ \t]*(?:NMI|LOC|RES|ERR):[ \t]+\d"),
@@ -76,7 +77,9 @@ READERS = (
          r"dumping local APIC state|^ioapic\d|^pic\d: irr|IRQ statistics for|^[ \t]*pin +\d+ +0x"),
     _row("lspci", "lspci in every verbosity, with bytes", "lspci",
          r"^[ \t]*(?:[0-9a-f][0-9a-f:.]{3,15}/)*"
-         r"(?:[0-9a-f]{4,8}:)?(?:[0-9a-f]{2}:)?[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]"),
+         r"(?:[0-9a-f]{4,8}:)?(?:[0-9a-f]{2}:)?[0-9a-f]{2}\.[0-7] (?:[A-Z\"][^\n]*|[0-9a-f]{4})[:\"]|"
+         r"^[ \t]*-(?:\+-)?\[[0-9a-f]{2,8}[:\]]|[0-9a-f]{2}\.[0-7]-\[[0-9a-f]{2}|"
+         r"^[ \t]*(?:Slot|Device):[ \t]+(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"),
     _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU(?: \d+)?:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",
          r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|"

@@ -33,6 +33,7 @@ In the order in which to read them; a module imports only from those above it:
     xl_rules            what xl refuses or ignores
     xl                  what the options mean
     lspci_bytes         what a PCI function can do, from the bytes of its configuration space
+    lspci_forms         where its functions are, from a tree or one fact a line
     lspci               a host's functions
     cpuid               the APIC IDs of a real machine
     acpi_table          tables of firmware as values

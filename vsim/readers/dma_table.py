@@ -1,15 +1,18 @@
-"""Which functions a unit translates: /sys/kernel/debug/iommu/intel/dmar_translation_struct.
+"""Which functions a unit translates: dmar_translation_struct and domain_translation_struct in debugfs of Linux.
 
-    for record in read(lines).records: ...      # RootTable, Context
+    for record in read(lines).records: ...      # RootTable, Context, Domain
 
-Taken for who sits behind which unit; the entries themselves are given as they are, for DMA is not simulated.
+Taken for who sits behind which unit, which domain_translation_struct does not tell; the entries themselves are given as
+they are, for DMA is not simulated. The rows of page tables are counted and left out. The heads: drivers/iommu/intel/
+debugfs.c of Linux, show_device_domain_translation; in scalable mode and since each function has a file of its own the
+PASID stands in them too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vsim.layouts.bits import parse_bdf
 from vsim.readers.logs import bare
@@ -42,6 +45,22 @@ class Context:
     pasid: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A function whose page table is printed. pasid: -1 for none; address: the table's; pages: rows left out."""
+
+    file: str
+    line: int
+    rid: int
+    segment: int
+    address: int
+    pasid: int = -1
+    pages: int = 0
+
+
+_DEVICE = re.compile(r"Device ([0-9a-f]{4}):([0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) (?:with pasid ([0-9a-f]{1,8}) )?"
+                     r"@0x([0-9a-f]{1,16})\b")
+_PAGE = re.compile(r"0x[0-9a-f]{12,16} \|\s+0x[0-9a-f]{16}\s")
 _ROOT = re.compile(r"IOMMU (\S{1,40}?): *Root Table Address: *(?:0x)?([0-9a-fA-F]{1,16})\b")
 _OFF = re.compile(r"DMA Remapping is not enabled on (\S{1,40})")
 _PAIR = r"0x([0-9a-fA-F]{16}):0x([0-9a-fA-F]{16})"
@@ -52,11 +71,21 @@ _BEGIN = re.compile(r"[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]\s+0x")
 
 
 def read(lines: Sequence[Line]) -> Reading:
-    """Root tables and contexts of a text, in its order."""
-    records: list[RootTable | Context] = []
+    """Root tables, contexts and domains of a text, in its order."""
+    records: list[RootTable | Context | Domain] = []
     remarks: list[Remark] = []
-    unit = ""
+    unit, pages = "", 0
     for place, line in enumerate(lines):
+        if " |" in line.text and _PAGE.search(line.text):
+            if records and isinstance(last := records[-1], Domain):
+                pages += 1
+                records[-1] = replace(last, pages=last.pages + 1)
+            continue
+        if "Device " in line.text and (match := _DEVICE.search(line.text)):
+            if int(match[2][3:5], 16) <= 31:
+                records.append(Domain(line.file, line.number, parse_bdf(match[2]), int(match[1], 16),
+                                      int(match[4], 16), int(match[3], 16) if match[3] else -1))
+            continue
         text = bare(line.text)
         if _BEGIN.match(text) and not _ROW.match(text):     # a mail program may have wrapped the row
             text = " ".join([text, *(bare(each.text) for each in lines[place + 1:place + 4])])
@@ -77,4 +106,8 @@ def read(lines: Sequence[Line]) -> Reading:
         if len(records) >= MAX_ROWS:
             remarks.append(Remark(line.file, line.number, 1, f"left out: all behind the first {MAX_ROWS} rows"))
             break
+    domains = [record for record in records if isinstance(record, Domain)]
+    if domains:
+        remarks.append(Remark(domains[0].file, domains[0].line, 1, f"left out: {pages} rows of the page tables of "
+                              f"{len(domains)} functions; they are for memory, interrupts do not pass them"))
     return Reading(tuple(records), few(remarks))

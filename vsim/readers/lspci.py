@@ -8,6 +8,8 @@ Takes what the versions of the tool print since 2.1, with or without -n, -nn, -D
     MSI-X    "MSI-X: Enable+ Count=64 Masked-" and "MSI-X: Enable- Mask- TabSize=64" (2.x)
     Express  "Express (v2) Endpoint, MSI 00", the same with "IntMsgNum 0" or " IRQ 0", "#10 [0071]" (before 2.2)
 
+Where functions are, and no more, is also read from `lspci -t`, -m, -mm and -vmm (`lspci_forms`).
+
 What the text does not show is not known, which is another thing than not there: `HostFunction.shown` says which. A
 function without details counts as `without_text` says, as does one whose capabilities lspci was not allowed to read; a
 bridge counts as a root port. Without -vv there is no pin, only an IRQ: pin A is taken. A blank line ends a function,
@@ -18,12 +20,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from vsim.layouts.bits import get
 from vsim.layouts.registers import MSIX_CONTROL
-from vsim.readers import lspci_bytes
+from vsim.readers import lspci_bytes, lspci_forms
 from vsim.readers.pieces import Line, Reading, Remark, few, lines_of
 from vsim.readers.source import TextError, shown
 from vsim.readers.source import read as read_file
@@ -39,6 +42,7 @@ PCIE_TO_PCI = "PCI-Express to PCI/PCI-X Bridge"  #: `pcie_type` of the bridge th
 PCI_TO_PCIE = "PCI/PCI-X to PCI-Express Bridge"  #: `pcie_type` of the reverse bridge: it has no id from its PCI side
 NOTHING, DENIED, FLAGS, ALL, SILENT = "nothing", "denied", "flags", "all", "silent"
 """What a text shows of a function: its name, a text without capabilities, `lspci -v`, all, a device that is gone."""
+_LEVELS = (NOTHING, DENIED, SILENT, FLAGS, ALL)
 
 
 class LspciError(TextError):
@@ -148,7 +152,7 @@ def parse(text: str, file: str = "<text>") -> Host:
         raise LspciError(file, 1, 1, f"found {len(text)} characters; allowed: up to {MAX_CHARACTERS}")
     lines, before = lines_of(text, file)
     found = read(lines)
-    functions = tuple(each.function for each in found.records if each.machine == 0)
+    functions = together(each.function for each in found.records if each.machine == 0)
     if not functions:
         raise LspciError(file, 1, 1, "found no PCI function; allowed: the text of lspci -vvv")
     return Host(functions, (*before, *found.remarks))
@@ -161,7 +165,35 @@ def read(lines: Sequence[Line]) -> Reading:
         reader.take(line)
     records = tuple(Listed(reader.file, block.function.line, number, block.result())
                     for number, machine in enumerate(reader.machines) for block in machine.values())
-    return Reading(records, few([*reader.remarks, *_on_level(reader.file, records)]))
+    remarks = [*reader.remarks, *_on_level(reader.file, records)]
+    for form, places in (("lspci -t", lspci_forms.tree(lines)), ("lspci -vmm", lspci_forms.tags(lines))):
+        found = tuple(islice((_placed(place) for place in places), MAX_FUNCTIONS))
+        if found:
+            remarks.append(Remark(found[0].file, found[0].line, 1, f"{len(found)} functions as {form} shows them: where"
+                                                                   " they are; their capabilities are not known"))
+        records += found
+    return Reading(tuple(sorted(records, key=lambda each: (each.machine, each.line))), few(remarks))
+
+
+def _placed(place: lspci_forms.Place) -> Listed:
+    """A function of which its place is known."""
+    function = HostFunction(place.bdf, place.segment, place.name, place.class_name, bridge=place.bridge,
+                            driver=place.driver, shown=NOTHING, line=place.line.number)
+    return Listed(place.line.file, place.line.number, 0, _assumed(function, False))
+
+
+def together(functions: Iterable[HostFunction]) -> tuple[HostFunction, ...]:
+    """Functions that several texts show, each once: what the text says that shows most, and what only another has."""
+    found: dict[tuple[int, int], HostFunction] = {}
+    for each in functions:
+        old = found.setdefault((each.segment, each.bdf), each)
+        if old is not each:
+            most, least = (each, old) if _LEVELS.index(each.shown) > _LEVELS.index(old.shown) else (old, each)
+            bridge = most.bridge or least.bridge
+            most = replace(most, name=most.name or least.name, class_name=most.class_name or least.class_name,
+                           bridge=bridge, driver=most.driver or least.driver)
+            found[each.segment, each.bdf] = _assumed(most, False) if most.assumed and bridge != old.bridge else most
+    return tuple(found.values())
 
 
 def _flush(lines: Sequence[Line]) -> Sequence[Line]:
@@ -296,6 +328,8 @@ class _Reader:
         if key is None:
             return
         class_name, _, name = match[7].strip().partition(": ")
+        if class_name[:1] == '"':
+            class_name, name = lspci_forms.quoted(match[7])
         function = HostFunction(key[1], key[0], name, _CLASS_CODE.sub("", class_name), line=line.number)
         block = _Block(function, match[7].strip())
         machine = self.machines[-1]

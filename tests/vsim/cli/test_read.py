@@ -160,3 +160,14 @@ def test_megabytes_of_anything_take_a_bounded_memory(name, megabytes, tmp_path):
     done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, cwd=ROOT, check=True)
     status, held = map(int, done.stderr.split()[-2:])
     assert status in (0, 1, 2) and held < 300
+
+
+@pytest.mark.parametrize("data, what", [
+    (b"apic.dat" + bytes(249) + b"ustar\x0000" + bytes(247) + b"APIC" + bytes(508), "a tar archive"),
+    (b"\x1f\x8b\x08\0x", "packed by gzip"), (b"PK\3\4x", "a zip archive"), (b"\xfd7zXZ\0x", "packed by xz")])
+def test_an_archive_is_named_and_nothing_else_is_said_of_it(tmp_path, capsys, data, what):
+    path = tmp_path / "dump"
+    path.write_bytes(data)
+    assert main(["read", str(path)]) == 2
+    said = f"remark: {path}:1:1: left out: {what}; unpack it, and give the files\n"
+    assert capsys.readouterr().out == f"{said}findings: 0\n"

@@ -58,6 +58,8 @@ XEN = """(XEN) IRQ information:
 """
 SPACE = "   kworker-1  [001] d..1 2.0: vector_alloc: irq=40 vector=0 reserved=1 ret=-28\n"
 
+CONTEXTS = "IOMMU {0}: Root Table Address: 0x1000\n01:00.0\t" + f"0x{0:016x}:0x{1:016x}\t" * 2 + "-1\n"
+
 CASES = {
     "handle-without-entry": {"table": table(*ROWS[1:], PIN_ROW)},
     "handle-not-entry": irqs((24, 0, 1, 33, 0xFEE00038)),
@@ -70,6 +72,7 @@ CASES = {
     "compatibility-format": irqs((24, 0, 1, 33, 0xFEE02000)) | {"table": table(*ROWS[1:], PIN_ROW)},
     "beyond-table": {"table": table(*ROWS, PIN_ROW, row(40, vector=50, dst=0)),
                      "registers": texts.REGISTERS.replace("260080f", "2600804")},
+    "entry-in-other-unit": {"contexts": CONTEXTS.format("dmar1")},
     "row-disagrees": edited("table", "00000002 21", "00000002 22"),
     "reserved-source-check": {"table": table(row(0, svt=3, vector=33, dst=2), *ROWS[1:], PIN_ROW)},
     "not-covered": {"dmar": texts.dmar(everything=False)},
@@ -103,6 +106,7 @@ CASES = {
 }
 """For each row, what is changed in the machine so that it finds something."""
 ALONE = {
+    "contexts": {"contexts": CONTEXTS.format("dmar0")},
     "xen": {"xen": XEN.format("011", 1)},
     "monitor": {"monitor": MONITOR.format(isr="48(level)", pin=0xA030)},
     "a fault of DMA": {"faults": "[ 3.0] DMAR: [DMA Write] Request device [01:00.0] fault addr 0xfff00000 "

@@ -76,6 +76,11 @@ IOMMU dmar1: Root Table Address: 0x866179000
 B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
 00:05.0\t0x0000000000000000:0x00000008662b7001\t0x0000000000000102:0x0000000866296001\t-1
 """),
+    "domain_translation_struct": ("linux translation", 1, """\
+Device 0000:00:02.0 with pasid 0 @0x86623e000
+IOVA_PFN\t\tPML5E\t\t\tPML4E\t\t\tPDPE\t\t\tPDE\t\t\tPTE
+0x000000006c000 |\t0x0000000000000000\t0x000000086623f003\t0x0000000866240003\t0x0000000866241003\t0x000000006c000003
+"""),
     "/proc/interrupts": ("linux counts", 6, COUNTS),
     "lspci": ("lspci", 3, LSPCI),
     "lspci -n": ("lspci", 1, "0000:02:00.0 0200: 8086:10fb (rev 01)\n\n"),
@@ -83,6 +88,16 @@ B.D.F\tRoot_entry\t\t\t\tContext_entry\t\t\t\tPASID\tPASID_table_entry
                    "\tKernel driver in use: nvme\n\n"),
     "lspci -PP": ("lspci", 1, "00:1c.0/04:00.0 Network controller: W\n\tControl: I/O+ Mem+\n"
                   "\tCapabilities: [50] MSI: Enable+ Count=1/8 Maskable- 64bit+\n\n"),
+    "lspci -mm": ("lspci", 2, '06:00.0 "PCI bridge" "Example" "Port 1" -r01 "" ""\n'
+                 '06:01.0 "Ethernet controller" "Example" "NIC \\"B\\"" -r01 -p00 "Example" "Card"\n\n'),
+    "lspci -vmm": ("lspci", 2, "Slot:\t07:00.0\nClass:\tPCI bridge\nVendor:\tExample\nDevice:\tPort 1\nRev:\t01\n\n"
+                   "Slot:\t07:01.0\nClass:\tEthernet controller\nDevice:\tNIC\nDriver:\tigb\n\n"),
+    "lspci -t": ("lspci", 5, """\
+-[0000:40]-+-00.0
+           +-1c.0-[41-42]--+-00.0
+           |               \\-00.1
+           \\-1f.0
+"""),
     "lspci -xxx": ("lspci", 1, """\
 05:00.0 Class 0200: Device 1234:5678
 00: 34 12 78 56 06 00 10 00 00 00 00 02 00 00 00 00

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.places import ROOT, real_files
+from vsim.layouts.bits import bdf_text
 from vsim.readers import lspci
 from vsim.readers.lspci import (
     ASSUMED_MSIX,
@@ -20,8 +21,10 @@ from vsim.readers.lspci import (
     LspciError,
     load,
     parse,
+    read,
     without_text,
 )
+from vsim.readers.pieces import lines_of
 
 BIG = ROOT / "notebooks" / "data" / "big.lspci"
 
@@ -234,7 +237,7 @@ def test_what_cannot_be_taken_is_left_out_with_a_remark(text, message):
     assert read.functions[0].bdf == 0
 
 
-@pytest.mark.parametrize("text", ["", "Slot:\t03:00.0\nClass:\tx", "\tCapabilities: [50] MSI-X: Enable- Count=4"])
+@pytest.mark.parametrize("text", ["", "Slot:\t03:00\nClass:\tx", "\tCapabilities: [50] MSI-X: Enable- Count=4"])
 def test_a_text_without_a_function_is_refused(text):
     with pytest.raises(LspciError, match=r"^host:1:1: found no PCI function; allowed: the text of lspci -vvv$"):
         parse(text, "host")
@@ -350,3 +353,62 @@ def test_a_real_host_reads_as_its_hexadecimal_dump_says(path: Path):
         assert function.pcie_type == (None if express is None else EXPRESS[express >> 4 & 15])
         assert function.bridge == (tuple(space[0x18:0x1B]) if space[0x0E] & 0x7F == 1 else None)
         assert not function.assumed
+
+
+# --- where functions are, and no more ---
+
+FOREST = """\
+-+-[0000:17]-+-00.0-[18-1a]----00.0
+ |           \\-05.0  Example Corp. Device [1234]
+ \\-[0000:00]-+-00.0
+             +-1c.0-[01]--
+             +-1d.0-[02-04]--+-[0000:03]---10.1
+             |               \\-[0000:02]-+-00.0
+             |                           \\-00.1
+             \\-1f.3
+0000:00:1e.0-[05]----0d.0
+"""
+
+
+def test_a_tree_tells_where_functions_are_and_which_buses_are_behind_bridges():
+    host = parse(FOREST, "tree.txt")
+    assert [f"{f.segment:x}:{bdf_text(f.bdf)}" for f in host.functions] == [
+        "0:17:00.0", "0:18:00.0", "0:17:05.0", "0:00:00.0", "0:00:1c.0", "0:00:1d.0", "0:03:10.1", "0:02:00.0",
+        "0:02:00.1", "0:00:1f.3", "0:00:1e.0", "0:05:0d.0"]
+    assert {bdf_text(f.bdf): f.bridge for f in host.functions if f.bridge} == {
+        "17:00.0": (0x17, 0x18, 0x1A), "00:1c.0": (0, 1, 1), "00:1d.0": (0, 2, 4), "00:1e.0": (0, 5, 5)}
+    assert host.find(0x1728).name == "Example Corp. Device [1234]"
+    assert all(f.assumed and f.shown == "nothing" for f in host.functions)
+    assert str(host.remarks[0]) == ("tree.txt:1:1: 12 functions as lspci -t shows them: where they are; their "
+                                    "capabilities are not known")
+
+
+@pytest.mark.parametrize("text, bdf, class_name, name, driver", [
+    ('03:00.0 "Ethernet controller" "Example" "NIC \\"B\\"" -r01 "Example" "Card"', 0x300, "Ethernet controller",
+     'Example NIC "B"', ""),
+    ('03:00.0 "Ethernet controller [0200]" "Example [1234]" "NIC [5678]" "" ""', 0x300, "Ethernet controller",
+     "Example [1234] NIC [5678]", ""),
+    ('0000:03:00.0 "0604" "1234" "5678" "" ""', 0x300, "0604", "1234 5678", ""),
+    ("Slot:\t03:00.0\nClass:\tPCI bridge\nVendor:\tExample\nDevice:\tPort\nDriver:\tpcieport", 0x300, "PCI bridge",
+     "Example Port", "pcieport"),
+    ("Device:\t03:00.0\nClass:\tRAID\nVendor:\tExample\nDevice:\tDisks", 0x300, "RAID", "Example Disks", ""),
+])
+def test_forms_for_machines(text, bdf, class_name, name, driver):
+    (function,) = parse(text + "\n").functions
+    assert (function.bdf, function.class_name, function.name, function.driver) == (bdf, class_name, name, driver)
+    assert function.is_bridge == (class_name in ("PCI bridge", "0604")) and function.assumed
+
+
+def test_of_two_texts_of_a_function_the_one_that_shows_more_counts():
+    details = "01:00.0 Network: NIC\n\tCapabilities: [70] MSI-X: Enable+ Count=64 Masked-\n\n"
+    tree = "-[0000:00]---1c.0-[01]----00.0\n\n"
+    for text in (details + tree, tree + details):
+        host = parse(text)
+        assert host.find(0x100).msix_count == 64 and host.find(0x100).shown == "all"
+        assert host.bridge_above(0x100).bdf == 0xE0 and len(host.functions) == 2
+
+
+@pytest.mark.parametrize("text", ["-[0000:00]-", "-[00]-" * 500, "-[0000:00]-+-3f.0", " \\-00.0\n-[00]",
+                                  "Slot:\t00:3f.0", "-[0000:00]---00.0\nno tree\n  \\-01.0"])
+def test_torn_trees_are_read_as_far_as_they_go(text):
+    assert len(read(lines_of(text)[0]).records) <= 1
