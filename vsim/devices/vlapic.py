@@ -396,6 +396,12 @@ def reset(m: Machine, vcpu: int) -> None:
         m.changed_apics()
 
 
+def power_on(m: Machine) -> None:
+    """Every unit as after power-on: xAPIC mode, the first ID, registers as after reset."""
+    m.power_on_apics()
+    m.changed_apics()
+
+
 def x2apic_ldr(apic_id: int) -> int:
     """The logical address that an x2APIC derives from its ID (SDM 11.12.10.2).
 

@@ -15,6 +15,7 @@ In the order in which to read them; a module imports only from those above it:
     qemu         QEMU as a child process
     senders      devices of QEMU that send any message
     traces       QEMU's trace lines as observations
+    monitor      the local APICs of a QEMU, as its monitor tells them
     qtest        a QEMU that is driven from here
     there        a command in the terms of QEMU's machine
     sources      a QEMU that runs, or a run that was stored

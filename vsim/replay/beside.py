@@ -20,7 +20,7 @@ from vsim import machine
 from vsim.devices import viommu
 from vsim.history.log import History
 from vsim.replay import there
-from vsim.replay.deviations import Deviation, between, explain, older
+from vsim.replay.deviations import STILL, Deviation, between, explain, older
 from vsim.replay.qtest import Ended
 from vsim.replay.recording import UNIT
 from vsim.replay.sources import Rows, Source
@@ -92,11 +92,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of one command. why: why nothing went to QEMU. difference: what differs, or is gone."""
+    """What came of one command. why: why nothing went to QEMU. difference: what differs, or is gone.
+
+    arrived: what it left in QEMU's local APICs, as `there.arrivals` has it.
+    """
 
     state: State
     why: str = ""
     difference: Difference | None = None
+    arrived: tuple[tuple[Any, ...], ...] = ()
 
 
 class Beside:
@@ -111,7 +115,7 @@ class Beside:
             raise ValueError(f"profile is {first.profile.name!r}, whose unit is the series' own; QEMU's is VT-d: take "
                              "a profile with model 'vtd', such as 'spec' or 'qemu-10'")
         self.source, self.profile = source, first.profile
-        self.imitated = self._imitated()
+        self.imitated = self._imitated(first.profile)
         self._twin = History(self._twin_machine(first.ram.size))
         self._marks = array("Q", [0])           # commands of the twin done before each position
         self._source_at = 0                     # position at which the source is
@@ -121,13 +125,15 @@ class Beside:
         self._searched = dict.fromkeys(BACK, 0)
         self._known: dict[tuple[c.Command, str, str], Difference] = {}     # looked into, until the past changes
 
-    def _imitated(self) -> Profile:
-        """The profile that imitates this QEMU: that of QEMU 10, with what is known of this one."""
+    def _imitated(self, mine: Profile) -> Profile:
+        """The profile that imitates this QEMU: that of QEMU 10, with what is known of this one, and our APIC IDs."""
         base = profile(IMITATES).with_capabilities(Capabilities(self.source.cap, self.source.ecap))
+        if self.source.vcpus:
+            base = base.with_options(apic_ids=tuple(map(mine.options.apic_id, range(self.source.vcpus))))
         return base.with_quirks(*older(self.source.number))
 
     def _twin_machine(self, ram: int) -> Machine:
-        m = Machine(self.imitated, 1, ram)
+        m = Machine(self.imitated, max(1, self.source.vcpus), ram)
         machine.step(m, c.Domctl(viommu.create_op(UNIT, version=self.imitated.options.interface)))
         return m
 
@@ -178,23 +184,26 @@ class Beside:
             way, made = there.Way(why="it would end QEMU: never sent", lost=True), []
         if not way.commands:
             return self._note(State.NOT_THERE, way.why, None, way.lost)
+        vcpus = self.source.vcpus
+        here, imitated = there.seen(events, vcpus), there.seen(made, vcpus)
         try:
-            rows = self._run(way.commands)
+            rows = self._run(way.commands, _arrivals(here, imitated))
         except Ended:
             self._twin.goto(self._marks[-1])
             raise
-        here, imitated = there.seen(events), there.seen(made)
         found = None
         if rows != here or rows != imitated:
             found = self._look_into(command, way.commands, here, rows, imitated, past)
-        lost = rows != here and not isinstance(command, c.MmioRead)     # a read changes nothing
-        return self._note(State.EQUAL if rows == here else State.DIFFERENT, "", found, lost)
+        # A read changes nothing, and what waits in a local APIC changes nothing of the unit.
+        lost = _without_arrivals(rows) != _without_arrivals(here) and not isinstance(command, c.MmioRead)
+        noted = self._note(State.EQUAL if rows == here else State.DIFFERENT, "", found, lost)
+        return replace(noted, arrived=tuple(map(tuple, _arrivals(rows))))
 
-    def _run(self, commands: tuple[c.Command, ...]) -> Rows:
+    def _run(self, commands: tuple[c.Command, ...], asked: Rows) -> Rows:
         if self._source_at != len(self.states):
             self.source.again(self.groups())
             self._source_at = len(self.states)
-        return self.source.run(commands, self.groups)
+        return self.source.run(commands, self.groups, asked)
 
     def groups(self) -> Iterator[tuple[c.Command, ...]]:
         """What went to QEMU for each command that was compared, in order, without those for which nothing did."""
@@ -236,23 +245,25 @@ class Beside:
     def _explain(self, command: c.Command, sent: tuple[c.Command, ...], here: Rows, rows: Rows, imitated: Rows,
                  past: Past) -> Difference:
         """Which of the kinds of `Difference` it is."""
-        at = len(self.states)
+        at, vcpus = len(self.states), self.source.vcpus
         if rows == imitated:
             tried = between(self.profile, self.imitated)
+            if _arrivals(rows) != _arrivals(here):
+                tried = (STILL, *tried)
             machine_before, _ = past(0)
-            why = explain(machine_before, (), (command,), tried, rows) or explain(
-                self._twin_before(), (), sent, between(self.imitated, self.profile), here)
+            why = explain(machine_before, (), (command,), tried, rows, vcpus) or explain(
+                self._twin_before(), (), sent, between(self.imitated, self.profile), here, vcpus)
             for back, most in BACK.items():
                 if why or self._lost or self._searched[back] == most:
                     break
                 self._searched[back] += 1
                 machine_before, commands = past(back)
-                why = explain(machine_before, commands, (command,), tried, rows)
+                why = explain(machine_before, commands, (command,), tried, rows, vcpus)
             if why:
                 return Difference(at, command, here, rows, "known", why)
         else:
             quirks = tuple(each for each in between(self.imitated, profile("spec")) if each.name.startswith("qemu"))
-            why = explain(self._twin_before(), (), sent, quirks, rows)
+            why = explain(self._twin_before(), (), sent, quirks, rows, vcpus)
             if why:
                 return Difference(at, command, here, rows, "gone", why)
         if self._lost:
@@ -261,3 +272,12 @@ class Beside:
 
     def _twin_before(self) -> Machine:
         return self._twin.machine_at(self._marks[-1])
+
+
+def _arrivals(*rows: Rows) -> Rows:
+    """Arrivals that one of several saw."""
+    return [list(each) for each in sorted({tuple(row) for its in rows for row in its if row[0] == "A"})]
+
+
+def _without_arrivals(rows: Rows) -> Rows:
+    return [row for row in rows if row[0] != "A"]

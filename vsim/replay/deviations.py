@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsim import machine
-from vsim.devices import remap
+from vsim.devices import remap, vlapic
 from vsim.layouts.bits import get
 from vsim.layouts.registers import CAP, OFFSET
 from vsim.replay import there
@@ -37,11 +37,20 @@ def older(release: tuple[int, ...]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One of them: its name ("qemu.D9", "option cache", "capabilities"), what it is, how to put it into a profile."""
+    """One of them: its name ("qemu.D9", "option cache", "capabilities"), what it is, how to put it into a profile.
+
+    power_on: local APICs are as after power-on with it.
+    """
 
     name: str
     what: str
     put: Callable[[Profile], Profile]
+    power_on: bool = False
+
+
+STILL = Deviation("vCPUs stand still", "no software runs on QEMU's vCPUs, so their local APICs are as after power-on: "
+                  "xAPIC mode, flat, LDR 0, off", lambda p: p, power_on=True)
+"""What nothing of QEMU's is to blame for: local APICs that nobody has set up."""
 
 
 def between(mine: Profile, other: Profile) -> tuple[Deviation, ...]:
@@ -90,13 +99,14 @@ def under(m: Machine, chosen: Profile) -> Machine:
 
 
 def explain(before: Machine, past: Sequence[c.Command], commands: Sequence[c.Command],
-            tried: Sequence[Deviation], wanted: list[list[Any]]) -> tuple[Deviation, ...]:
+            tried: Sequence[Deviation], wanted: list[list[Any]], vcpus: int = 0) -> tuple[Deviation, ...]:
     """The smallest part of some deviations with which commands do what is wanted; () when none does.
 
-    before: the machine that the deviations are given to; past: what it does before the commands.
+    before: the machine that the deviations are given to; past: what it does before the commands. vcpus: as of
+    `there.seen`.
     """
     def does(part: Sequence[Deviation]) -> bool:
-        return what_would(before, past, commands, part) == wanted
+        return what_would(before, past, commands, part, vcpus) == wanted
 
     for each in tried:
         if does((each,)):
@@ -111,13 +121,15 @@ def explain(before: Machine, past: Sequence[c.Command], commands: Sequence[c.Com
     return tuple(left)
 
 
-def what_would(before: Machine, past: Sequence[c.Command], commands: Sequence[c.Command], part: Sequence[Deviation]
-               ) -> list[list[Any]]:
+def what_would(before: Machine, past: Sequence[c.Command], commands: Sequence[c.Command], part: Sequence[Deviation],
+               vcpus: int = 0) -> list[list[Any]]:
     """What would be seen of commands on a machine that has had some deviations more since `past`."""
     chosen = before.profile
     for each in part:
         chosen = each.put(chosen)
     m = under(before, chosen)
+    if any(each.power_on for each in part):
+        vlapic.power_on(m)
     for earlier in past:
         machine.step(m, earlier, trace=False)
-    return there.seen([event for command in commands for event in machine.step(m, command)])
+    return there.seen([event for command in commands for event in machine.step(m, command)], vcpus)

@@ -2,8 +2,8 @@
 
 Nothing runs inside the machine: it is started with -S, and registers, memory, ports and pins are reached through
 QEMU's qtest protocol on a Unix socket in a private folder. What its devices do is told by its trace events, which come
-through a pipe. Both are read within bounds of size and time. There is no network, and `guard` sees to it that the
-process does not outlive this one.
+through a pipe, and what waits in its local APICs by its monitor. All are read within bounds of size and time. There is
+no network, and `guard` sees to it that the process does not outlive this one.
 
 QEMU's end is told by `Ended`, whose text is one line for people.
 """
@@ -24,8 +24,9 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from vsim.readers.qemu_monitor import Lapic
 from vsim.readers.source import shown
-from vsim.replay import guard, qemu, senders, traces
+from vsim.replay import guard, monitor, qemu, senders, traces
 from vsim.replay.recording import UNIT
 
 OLDEST = (7, 0)
@@ -38,6 +39,8 @@ MOST = 8 << 20
 """Bytes of answers, and of traces, that one call may bring."""
 LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM = 0xB0000000, 0x80000000, 512 << 30
 """q35 has memory below 4 GiB up to the first, or up to the second when there is more; most bytes that are given."""
+LAST_APIC = 254
+"""Highest APIC ID of a vCPU: all are in xAPIC mode, as nobody puts them into another."""
 RESET = "outb 0xcf9 0x6"
 """The order that asks for a reset of the platform: the reset control register of the ICH9, SYS_RST and RST_CPU."""
 _LAST_WORDS = 2000
@@ -67,35 +70,51 @@ def release(path: str) -> tuple[tuple[int, int], str]:
     return number, match[0].removeprefix("version ")
 
 
-def command_line(qemu: str, number: tuple[int, int], ram: int, places: Sequence[int], folder: str) -> list[str]:
-    """How QEMU is started: q35 with its unit, `ram` bytes, and a sender at each place (device << 3 | function)."""
+def command_line(qemu: str, number: tuple[int, int], ram: int, places: Sequence[int], folder: str,
+                 apics: Sequence[int] = (0,)) -> list[str]:
+    """How QEMU is started: q35 with its unit, `ram` bytes, and a sender at each place (device << 3 | function).
+
+    apics: APIC IDs of its vCPUs, each in a package of its own, whose number is the ID. That with ID 0 is always there.
+    """
     iommu = "intel-iommu,intremap=on,eim=on" + (",x-buggy-eim=on" if number < EIM_ASKED else "")
     size = max(1 << 20, min(ram, MOST_RAM))
     out = [qemu, "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-S",
            "-machine", "q35,memory-backend=ram", "-object", f"memory-backend-ram,id=ram,size={size},reserve=off",
-           "-m", f"size={size}B", "-accel", "tcg,thread=single", "-cpu", "qemu64,+x2apic", "-smp", "1",
+           "-m", f"size={size}B", "-accel", "tcg,thread=single", "-cpu", "qemu64,+x2apic", *_vcpus(apics),
            "-bios", f"{folder}/bios", "-device", iommu, *senders.options(places),
-           "-qtest", f"unix:{folder}/qtest", "-qtest-log", "/dev/null"]
+           "-qtest", f"unix:{folder}/qtest", "-qtest-log", "/dev/null",
+           "-qmp", f"unix:{folder}/{monitor.QMP_SOCKET},server=on,wait=off"]
     for name in traces.NAMES:
         out += ["-trace", name]
     return out
 
 
+def _vcpus(apics: Sequence[int]) -> list[str]:
+    if any(not 0 <= each <= LAST_APIC for each in apics):
+        raise ValueError(f"APIC IDs are {list(apics)[:8]} ...; the limit is {LAST_APIC}")
+    packages = max([0, *apics]) + 1
+    words = ["-smp", f"cpus=1,maxcpus={packages},sockets={packages},cores=1,threads=1"]
+    for each in sorted({*apics} - {0}):
+        words += ["-device", f"qemu64-x86_64-cpu,socket-id={each},core-id=0,thread-id=0"]
+    return words
+
+
 class Qemu:
     """One QEMU, from power-on. Ended: it cannot be had.
 
-    path: its program. ram: bytes of memory. places: where its senders are. version: as it tells it. cap, ecap: of its
-    unit. why: why it has ended, "" while it runs.
+    path: its program. ram: bytes of memory. places: where its senders are. apics: APIC IDs of its vCPUs. version: as it
+    tells it. cap, ecap: of its unit. why: why it has ended, "" while it runs.
     """
 
-    def __init__(self, path: str, ram: int = 64 << 20, places: Sequence[int] = (0,),
-                 patience: float = PATIENCE) -> None:
+    def __init__(self, path: str, ram: int = 64 << 20, places: Sequence[int] = (0,), patience: float = PATIENCE,
+                 apics: Sequence[int] = (0,)) -> None:
         self.path, self.patience, self.why = path, patience, ""
         self.number, self.version = release(path)
         self.places = tuple(places)
         self._senders = senders.Senders(self.places)
         self._pending, self._words = b"", b""
-        self._start(command_line(path, self.number, ram, self.places, self._folder()))
+        self._monitor: monitor.Monitor | None = None
+        self._start(command_line(path, self.number, ram, self.places, self._folder(), apics))
         try:
             self.ask([*senders.memory_everywhere(), *self._senders.set_up()])
             found = self.ask([f"readq {UNIT + offset:#x}" for offset in (8, 16)])[0]
@@ -186,6 +205,21 @@ class Qemu:
             self.end("QEMU was interrupted amid an order")
             raise
 
+    def lapic(self, apic_id: int) -> Lapic:
+        """What stands in the local APIC with an ID. Ended: its monitor does not tell, and it is ended."""
+        if self.why:
+            raise Ended(self.why)
+        try:
+            if self._monitor is None:
+                self._monitor = monitor.Monitor(self.folder, self.patience)
+            return self._monitor.lapic(apic_id)
+        except monitor.NoAnswer as error:
+            self.end(str(error))
+            raise Ended(self.why) from None
+        except BaseException:
+            self.end("QEMU was interrupted amid a question")
+            raise
+
     def _exchange(self, orders: Sequence[str]) -> tuple[list[str], list[str]]:
         assert self._socket is not None and self._process.stderr is not None
         out = memoryview("".join(f"{order}\n" for order in orders).encode())
@@ -265,6 +299,8 @@ class Qemu:
     def end(self, why: str = "it is not wanted any more") -> None:
         """End it, with its children; its folder goes. why: for people; the first reason stays."""
         self.why = self.why or why
+        if self._monitor is not None:
+            self._monitor.end()
         self._gone()
 
     def _how_it_ended(self, doing: str) -> str:

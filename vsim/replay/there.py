@@ -2,13 +2,16 @@
 
 QEMU's machine is q35: one unit at FED9_0000h, one I/O APIC of 24 pins, memory, and senders for every requester. Its
 vCPUs do not run and it has none of our devices, so what our devices and vCPUs send is taken from the events: a message
-goes as `Msi`, a wire as `Pin`, an EOI that is broadcast as a write to the I/O APIC's EOI register. `translate` gives
-those commands, or says why there are none. `orders` is the one place where a command becomes qtest's words.
+goes as `Msi`, a wire as `Pin`, an EOI that is broadcast as a write to the I/O APIC's EOI register. Its local APICs are
+as after power-on: what a message leaves in their IRR and TMR is compared, and that nothing else in them changes.
+`translate` gives those commands, or says why there are none. `orders` is the one place where a command becomes qtest's
+words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from vsim import machine
@@ -16,7 +19,7 @@ from vsim.devices import hpet, vioapic
 from vsim.layouts.registers import IOREDTBL
 from vsim.layouts.registers import UNIT as REGISTERS
 from vsim.replay import recorded, senders
-from vsim.replay.qtest import LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM
+from vsim.replay.qtest import LAST_APIC, LOW_RAM, LOW_RAM_OF_MANY, MOST_RAM
 from vsim.replay.recording import UNIT
 from vsim.state import commands as c
 from vsim.state.arrays import Latch, Machine
@@ -28,6 +31,8 @@ PINS = 24
 """Pins of q35's I/O APIC."""
 MOST_SENT = 4096
 """Commands of QEMU that one command here may become."""
+MOST_VCPUS = 64
+"""vCPUs that QEMU is given, the first ones here."""
 VCPUS = "vCPUs do not run there"
 DEVICE = "the device is ours alone; what it sends goes there"
 PORTS = "the 8259 is not sent to"
@@ -177,6 +182,31 @@ def _unsent(m: Machine, event: Event) -> str:
     return senders.cannot(event.index, event.high)
 
 
+# --- local APICs ---
+
+
+def apics(m: Machine) -> tuple[int, ...]:
+    """APIC IDs after power-on of the first vCPUs, as many as QEMU is given."""
+    ids = [m.profile.options.apic_id(vcpu) for vcpu in range(min(m.vcpus, MOST_VCPUS))]
+    return tuple(takewhile(lambda each: each <= LAST_APIC, ids))
+
+
+def arrivals(events: Sequence[Event], vcpus: int) -> list[list[Any]]:
+    """Vectors that messages left at the first `vcpus` vCPUs, each once: ["A", vCPU, vector, level], lowest first.
+
+    What a vCPU sends to itself or to others is not there.
+    """
+    if not vcpus:
+        return []
+    sent = {event.serial for event in events if event.act in _MESSAGES}
+    found = {(event.node & 0xFFFFFF, event.index): event.low for event in events
+             if event.act in _ARRIVED and event.serial in sent and event.node & 0xFFFFFF < vcpus}
+    return [["A", *place, level] for place, level in sorted(found.items())]
+
+
+_MESSAGES, _ARRIVED = (Act.REMAPPED, Act.PASSED, Act.NOTIFIED), (Act.ACCEPTED, Act.MERGED)
+
+
 # --- orders ---
 
 _SIZE = {1: "b", 2: "w", 4: "l", 8: "q"}
@@ -201,12 +231,12 @@ def orders(command: c.Command, send: Callable[[int, int, int], list[str]]) -> li
     raise ValueError(f"command {command.name!r} has no orders")
 
 
-def seen(events: Sequence[Event]) -> list[list[Any]]:
-    """What of events is compared: as `recorded.observe`, and ["V", value] for what a read found."""
+def seen(events: Sequence[Event], vcpus: int = 0) -> list[list[Any]]:
+    """What of events is compared: as `recorded.observe`, ["V", value] for what a read found, and `arrivals`."""
     out = []
     for event in events:
         if event.act == Act.READ:
             out.append(["V", hex(event.low)])
         else:
             out += recorded.observe((event,))
-    return out
+    return out + arrivals(events, vcpus)

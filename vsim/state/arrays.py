@@ -150,7 +150,6 @@ class Machine:
 
     def power_on(self) -> None:
         """Everything that a reset of the platform sets."""
-        n = self.vcpus
         self.regs, self.latch = array("I"), array("Q")
         self.cache: dict[int, tuple[int, int, int, int]] = {}
         self.scope: dict[int, int] = {}
@@ -164,6 +163,14 @@ class Machine:
         self.hpet = array("Q", bytes(8 * (3 + HPET_WORDS * self.profile.options.hpet_timers)))
         self.ioapic = array("I", [0, 0]) * len(ioapics)
         self.pic, self.intr = array("B", bytes(2 * PIC_BYTES)), 0
+        self.power_on_apics()
+        self.winner = 0
+        self.config, self.msix, self.pba = self.bus.reset()
+        self._routes: Any = None
+
+    def power_on_apics(self) -> None:
+        """Every local APIC, and what its vCPU waits for, as a reset of the platform sets them."""
+        n = self.vcpus
         self.irr, self.isr, self.tmr = (array("I", bytes(32 * n)) for _ in range(3))
         self.apic_id = array("I", map(self.profile.options.apic_id, range(n)))
         self.apic_mode = array("B", [Apic.XAPIC]) * n
@@ -180,9 +187,6 @@ class Machine:
         self.nmi, self.in_nmi, self.extint = (array("B", bytes(n)) for _ in range(3))
         self.lint = array("B", bytes(2 * n))
         self.waiting[0] = 0
-        self.winner = 0
-        self.config, self.msix, self.pba = self.bus.reset()
-        self._routes: Any = None
 
     # --- events -----------------------------------------------------------------------------------------------
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from vsim.machine import step
+from vsim.replay import there
 from vsim.replay.beside import KEPT, Beside, Difference, State
 from vsim.replay.qtest import Ended
 from vsim.replay.sources import Live, Rows, Stored, save
@@ -22,6 +24,8 @@ from vsim.state.arrays import Machine
 from vsim.state.commands import Command
 
 QEMU = "qemu-system-x86_64"
+ARRIVED = 8
+"""Arrivals of a gesture that are shown."""
 WORDS = {State.EQUAL: "equal", State.DIFFERENT: "different", State.NOT_THERE: "not possible there"}
 """What a light says."""
 
@@ -29,7 +33,8 @@ WORDS = {State.EQUAL: "equal", State.DIFFERENT: "different", State.NOT_THERE: "n
 class Light(NamedTuple):
     """What came of a gesture. equal, different, elsewhere: how many of its commands; elsewhere: not possible there.
 
-    first: what differs first, or is gone; why: why the first command that did not go there did not.
+    first: what differs first, or is gone; why: why the first command that did not go there did not. arrived: the first
+    `ARRIVED` arrivals in QEMU's local APICs (`vsim.replay.there.arrivals`).
     """
 
     name: str
@@ -40,6 +45,7 @@ class Light(NamedTuple):
     elsewhere: int
     first: Difference | None
     why: str
+    arrived: tuple[tuple[Any, ...], ...] = ()
 
     @property
     def state(self) -> State:
@@ -53,12 +59,13 @@ class Light(NamedTuple):
 class _Noted(Live):
     """A running QEMU whose rows are noted, so that the run can be stored."""
 
-    def __init__(self, path: str, ram: int, places: Iterable[int]) -> None:
-        super().__init__(path, ram, places)
+    def __init__(self, path: str, ram: int, places: Iterable[int], apics: Sequence[int]) -> None:
+        super().__init__(path, ram, places, apics)
         self.rows: list[Rows] = []
 
-    def run(self, commands: Sequence[Command], past: Callable[[], Iterable[tuple[Command, ...]]]) -> Rows:
-        self.rows.append(super().run(commands, past))
+    def run(self, commands: Sequence[Command], past: Callable[[], Iterable[tuple[Command, ...]]],
+            asked: Rows) -> Rows:
+        self.rows.append(super().run(commands, past, asked))
         return self.rows[-1]
 
     def again(self, past: Iterable[tuple[Command, ...]]) -> None:
@@ -76,6 +83,7 @@ class Attached:
         self.beside: Beside | None = None
         self._compared: list[Command] = []
         self._whys: dict[int, str] = {}
+        self._arrived: dict[int, tuple[tuple[Any, ...], ...]] = {}
         self._low = 0       # the earliest position at which the Lab has been since its commands were looked at
         kept = Stored(stored) if stored is not None else None
         with lab.lock:
@@ -111,7 +119,9 @@ class Attached:
                   for state in (State.EQUAL, State.DIFFERENT, State.NOT_THERE)]
         found = (self.beside.difference(at) for at in range(start, stop))
         whys = (self._whys[at] for at in range(start, stop) if at in self._whys)
-        return Light(name, start, stop, *counts, next((each for each in found if each), None), next(whys, ""))
+        arrived = dict.fromkeys(each for at in range(start, stop) for each in self._arrived.get(at, ()))
+        return Light(name, start, stop, *counts, next((each for each in found if each), None), next(whys, ""),
+                     tuple(islice(arrived, ARRIVED)))
 
     def catch_up(self) -> None:
         """Do there what the Lab has done since."""
@@ -137,6 +147,8 @@ class Attached:
             self._compared.append(command)
             if found.why and len(self._whys) < KEPT:
                 self._whys[at] = found.why
+            if found.arrived and len(self._arrived) < KEPT:
+                self._arrived[at] = found.arrived[:ARRIVED]
 
     def _part(self, commands: Sequence[Command]) -> None:
         """Forget what was compared from the command on that another has taken the place of."""
@@ -149,6 +161,7 @@ class Attached:
             self.beside.goto(same)
             del self._compared[same:]
             self._whys = {at: why for at, why in self._whys.items() if at < same}
+            self._arrived = {at: rows for at, rows in self._arrived.items() if at < same}
 
     def changed(self, kind: str, events: object, machine: object) -> None:
         """An observer of the Lab, told before all others so that they find the comparison done."""
@@ -176,5 +189,5 @@ class Attached:
 
 
 def _live(qemu: str, m: Machine) -> Live:
-    """A QEMU with as much memory, and with senders where the machine's devices are."""
-    return _Noted(qemu, m.ram.size, [function.bdf & 0xFF for function in m.bus.functions])
+    """A QEMU with as much memory, senders where the machine's devices are, and its vCPUs."""
+    return _Noted(qemu, m.ram.size, [function.bdf & 0xFF for function in m.bus.functions], there.apics(m))

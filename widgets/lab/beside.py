@@ -32,6 +32,8 @@ SEEN: dict[str, Callable[..., str]] = {
     "D": lambda kind, high, low: f"descriptor {kind}: {high} {low}",
     "C": lambda one, index, mask: f"entry cache emptied: {f'from {index}, mask {mask}' if one else 'all of it'}",
     "W": lambda address, data: f"status {data} written at {address}",
+    "A": lambda vcpu, vector, level: f"vCPU {vcpu} gets vector {vector:#x}, {'level' if level else 'edge'}",
+    "L": lambda vcpu, name, value: f"vCPU {vcpu}: {name} is {value}",
     "R-": lambda pin: f"remote IRR of pin {pin} cleared"}
 """What a row of the comparison says, by its tag (`vsim.replay.recorded.observe`)."""
 
@@ -108,6 +110,8 @@ def _first(light: Light) -> str:
         whys = "".join(f"<br>{escape(each.what)}" for each in light.first.why)
         said = (f"here: {escape(here)}<br>QEMU: {escape(there)}" if here != there else f"both: {escape(here)}")
         said += f"<br><b>{escape(str(light.first))}</b>{whys}"
+    elif light.arrived:
+        said = "<br>".join(f"both: {escape(told(each))}" for each in light.arrived)
     elif light.state == State.NOT_THERE:
         said = escape(light.why)
     else:

@@ -86,6 +86,15 @@ def test_an_abort_is_told_with_its_last_words_and_leaves_nothing(made):
         qemu.ask(["readl 0x0"])
 
 
+def test_vcpus_have_the_ids_that_are_asked_for():
+    words = qtest.command_line("qemu", (10, 0), 64 << 20, (0,), "/f", (0, 2, 254))
+    assert words[words.index("-smp") + 1] == "cpus=1,maxcpus=255,sockets=255,cores=1,threads=1"
+    assert [word for word in words if "socket-id" in word] == [
+        f"qemu64-x86_64-cpu,socket-id={each},core-id=0,thread-id=0" for each in (2, 254)]
+    with pytest.raises(ValueError, match="the limit is 254"):
+        qtest.command_line("qemu", (10, 0), 64 << 20, (0,), "/f", (255,))
+
+
 def test_there_is_no_network():
     words = qtest.command_line("qemu", (10, 0), 64 << 20, (0,), "/f")
     assert words[words.index("-nic") + 1] == "none"

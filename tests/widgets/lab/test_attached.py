@@ -48,6 +48,7 @@ def test_a_stored_run_has_a_light_for_each_gesture(lab):
     assert attached.why == "" and "10.0" in attached.version
     assert [each.name for each in reversed(lights)][:3] == ["xl create host", "boot", "fire 03:00.0 message 0"]
     assert str(lights[-1]) == "equal"
+    assert [each.arrived for each in lights[:3]] == [(("A", 1, 0x41, 0),), (("A", 0, 0x20, 0),), (("A", 1, 0x20, 0),)]
     assert sum(each.equal for each in lights) > 300 and all(each.kind != "unknown" for each in attached.differences)
 
 
@@ -113,6 +114,7 @@ def test_the_panel_says_what_differs_as_text(lab):
 @pytest.mark.parametrize("row, words", [
     (None, "nothing more"), (["V", "0x1"], "reads 0x1"), (["B"], "blocked, no message"),
     (["M", 2, 0, 0, 0, 0, 0x41], "message to APIC ID 0x2, fixed, vector 0x41, edge"),
+    (["A", 3, 0x41, 1], "vCPU 3 gets vector 0x41, level"), (["L", 3, "ESR", "0x40"], "vCPU 3: ESR is 0x40"),
     (["M", 2, 1, 1, 1, 3, 0x41], "message to logical 0x2, reserved, vector 0x41, level, redirection hint"),
     (["C", 1, 5, 0], "entry cache emptied: from 5, mask 0"), (["R-", 4], "remote IRR of pin 4 cleared"),
     (["M", "x"], "M x"), (["M", *"<b>abc"], "M < b > a b c"), (["?"], "?")])
@@ -122,8 +124,8 @@ def test_what_was_seen_is_told_in_words(row, words):
 
 def test_every_row_that_is_observed_has_words():
     """An event of each act, with numbers that make it one that is compared."""
-    rows = seen([Event(0, 0, 0, act, 0, 0, 1, 0) for act in Act])
-    assert {row[0] for row in rows} == SEEN.keys()
+    rows = seen([Event(0, 0, 0, act, 0, 0, 1, 0) for act in Act], 1)
+    assert {*(row[0] for row in rows), "L"} == SEEN.keys()
     assert all(told(row) != " ".join(map(str, row)) for row in rows)
 
 
