@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from vsim.devices import hpet
 from vsim.layouts.interfaces import Caps
-from vsim.readers import acpi_dmar, acpi_hpet, acpi_ivrs, acpi_madt, acpi_text
+from vsim.readers import acpi_dmar, acpi_hpet, acpi_ivrs, acpi_madt, acpi_text, source
 from vsim.readers.acpi_dmar import INTR_REMAP, IOAPIC_ID, X2APIC_OPT_OUT, Coverage, Dmar, Scope, Unit, dmar, parse
 from vsim.readers.acpi_hpet import Hpet
 from vsim.readers.acpi_madt import Madt, madt
@@ -119,15 +119,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Table, ...]:
 
 def load_all(path: str | os.PathLike[str]) -> Read:
     """The same, with what is wrong with them."""
-    file = os.fspath(path)
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read(MAX_DUMP + 1)
-    except (OSError, ValueError) as error:
-        raise DumpError(file, 1, 1, 0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_DUMP:
-        raise DumpError(file, 1, 1, 0, f"found more than {MAX_DUMP} bytes; allowed: up to {MAX_DUMP}")
-    return read(data, file)
+    data = source.load(path, lambda file, line, column, said: DumpError(file, line, column, 0, said), MAX_DUMP)
+    return read(data, os.fspath(path))
 
 
 # --- a domain's own ---

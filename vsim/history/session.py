@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, cast, overload
 
 from vsim.devices import remap
 from vsim.history import whole
-from vsim.readers.source import JsonError, TextError, json_line, read
+from vsim.readers.source import JsonError, TextError, decoded, json_line, read, rows
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import COMMANDS, Command, from_row, to_row
 from vsim.state.trace import ACTS, Act
@@ -149,35 +149,19 @@ def load(place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Session:
         return parse(read(place, SessionError, MAX_BYTES), os.fspath(place))
     content = place.read(MAX_BYTES + 1)
     file = str(getattr(place, "name", "session"))
-    return parse(content if isinstance(content, str) else _decoded(content, file), file)
-
-
-def _decoded(content: bytes, file: str) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[:error.start]
-        column = len(before.rpartition(b"\n")[2].decode("utf-8")) + 1
-        raise SessionError(file, before.count(b"\n") + 1, column,
-                           f"found byte {content[error.start]:#04x}; allowed: UTF-8") from None
+    return parse(content if isinstance(content, str) else decoded(content, file, SessionError), file)
 
 
 def parse(content: str, file: str = "session") -> Session:
     """The session of a file's content; `file` is its name in errors (SessionError)."""
-    if len(content) > MAX_BYTES:
-        raise SessionError(file, 1, 1, f"found {len(content)} characters; allowed: up to {MAX_BYTES}")
-    lines = content.split("\n", MAX_COMMANDS + 2)
-    if len(lines) > MAX_COMMANDS + 2:
-        raise SessionError(file, len(lines), 1, f"found more than {MAX_COMMANDS} commands; no more are allowed")
-    if lines[-1]:
-        raise SessionError(file, len(lines), len(lines[-1]) + 1, "the last line is not ended: the file is cut off")
-    head = _object(lines[0], file)
+    head_line, *lines = rows(content, file, SessionError, MAX_BYTES, MAX_COMMANDS, heads=1) or [""]
+    head = _object(head_line, file)
     machine = _machine(head, file)
-    found = len(lines) - 2
+    found = len(lines)
     if head["commands"] != found:
         raise SessionError(file, 1, 1, f"commands is {head['commands']}; found {found}")
     log = Log()
-    for number, line in enumerate(lines[1:-1], 2):
+    for number, line in enumerate(lines, 2):
         log.append(_command(line, file, number))
     return Session(machine, log, head["cursor"])
 

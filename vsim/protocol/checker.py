@@ -26,7 +26,7 @@ from vsim.protocol.delivery import Delivery, delivery, passed, using
 from vsim.protocol.facts import Fact, Requested
 from vsim.protocol.observer import Observer
 from vsim.protocol.rules import RULES, SEVERITIES, UNWISE, Rule, broken
-from vsim.readers.source import JsonError, TextError, json_line, read
+from vsim.readers.source import JsonError, TextError, json_line, read, rows
 from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, Latch, Machine
 from vsim.state.commands import ApicWrite, Command, Domctl, MmioRead, Msr, from_row, to_row
 from vsim.state.profile import profile
@@ -237,14 +237,8 @@ def parse(text: str, file: str = "log") -> Recorded:
     if text.startswith("{"):
         found = session.parse(text, file)
         return Recorded(tuple(found.log), found.machine)
-    if len(text) > MAX_BYTES:
-        raise LogError(file, 1, 1, f"found {len(text)} characters; allowed: up to {MAX_BYTES}")
-    lines = text.split("\n", MAX_COMMANDS + 1)
-    if len(lines) > MAX_COMMANDS + 1:
-        raise LogError(file, len(lines), 1, f"found more than {MAX_COMMANDS} commands; no more are allowed")
-    if lines[-1]:
-        raise LogError(file, len(lines), len(lines[-1]) + 1, "the last line is not ended: the file is cut off")
-    return Recorded(tuple(_command(line, file, number) for number, line in enumerate(lines[:-1], 1)))
+    lines = rows(text, file, LogError, MAX_BYTES, MAX_COMMANDS)
+    return Recorded(tuple(_command(line, file, number) for number, line in enumerate(lines, 1)))
 
 
 def _command(line: str, file: str, number: int) -> Command:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from vsim.readers import source
 from vsim.readers.source import TextError
 
 MAX_BYTES = 64 << 20
@@ -158,15 +159,7 @@ def few(remarks: Sequence[Remark], most: int = MAX_REMARKS) -> tuple[Remark, ...
 
 def load(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file of at most `MAX_BYTES`. PieceError: it cannot be read, or is larger."""
-    file = os.fspath(path)
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise PieceError(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_BYTES:
-        raise PieceError(file, 1, 1, f"found more than {MAX_BYTES} bytes; allowed: up to {MAX_BYTES}")
-    return data
+    return source.load(path, PieceError, MAX_BYTES)
 
 
 def text_of(data: bytes, file: str = "text") -> tuple[str, tuple[Remark, ...]]:

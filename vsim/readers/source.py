@@ -11,6 +11,7 @@ import os
 import re
 from bisect import bisect_right
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from typing import Any
 
 # A value within a value within ...: more than any row has, and fewer than make a parser of any Python give up.
@@ -52,30 +53,58 @@ class Source:
         return self.mistake(self.file, *self.place(at), message)
 
 
-def read(path: str | os.PathLike[str], mistake: type[TextError], limit: int) -> str:
-    """The text of a UTF-8 file of at most `limit` bytes. A file that cannot be read is a mistake too.
+Mistake = Callable[[str, int, int, str], ValueError]
+"""Makes the error of a place: file, line, column, message. A class of such errors is one."""
 
-    A byte order mark at the beginning is no part of the text.
-    """
+
+def unread(error: Exception, file: str, mistake: Mistake) -> ValueError:
+    """The mistake that a file cannot be read, to be raised."""
+    return mistake(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def load(path: str | os.PathLike[str], mistake: Mistake, limit: int) -> bytes:
+    """The bytes of a file, at most `limit`. A file that cannot be read, or is larger, is a mistake."""
     file = os.fspath(path)
     try:
         with open(file, "rb") as stream:
             data = stream.read(limit + 1)
     except (OSError, ValueError) as error:
-        raise mistake(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise unread(error, file, mistake) from None
+    return bounded(data, file, mistake, limit)
+
+
+def bounded(data: bytes, file: str, mistake: Mistake, limit: int) -> bytes:
+    """The same bytes, unless they are more than allowed."""
     if len(data) > limit:
         raise mistake(file, 1, 1, f"found more than {limit} bytes; allowed: up to {limit}")
-    data = data.removeprefix(BOM_UTF8)
+    return data
+
+
+def decoded(data: bytes, file: str, mistake: Mistake) -> str:
+    """The text of bytes that have to be UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = _place_of_byte(data[: error.start])
-        raise mistake(file, line, column, f"found byte {data[error.start]:#04x}; allowed: UTF-8") from None
+        before = data[: error.start].decode("utf-8")
+        raise mistake(file, before.count("\n") + 1, len(before) - before.rfind("\n"),
+                      f"found byte {data[error.start]:#04x}; allowed: UTF-8") from None
 
 
-def _place_of_byte(before: bytes) -> tuple[int, int]:
-    text = before.decode("utf-8")
-    return text.count("\n") + 1, len(text) - text.rfind("\n")
+def read(path: str | os.PathLike[str], mistake: Mistake, limit: int) -> str:
+    """The text of a UTF-8 file of at most `limit` bytes; a byte order mark at the beginning is no part of it."""
+    return decoded(load(path, mistake, limit).removeprefix(BOM_UTF8), os.fspath(path), mistake)
+
+
+def rows(text: str, file: str, mistake: Mistake, limit: int, commands: int, heads: int = 0) -> list[str]:
+    """The lines of a log, each ended: `heads` lines and up to `commands` others, in up to `limit` characters."""
+    if len(text) > limit:
+        raise mistake(file, 1, 1, f"found {len(text)} characters; allowed: up to {limit}")
+    lines = text.split("\n", commands + heads + 1)
+    if len(lines) > commands + heads + 1:
+        raise mistake(file, len(lines), 1, f"found more than {commands} commands; no more are allowed")
+    if lines[-1]:
+        raise mistake(file, len(lines), len(lines[-1]) + 1, "the last line is not ended: the file is cut off")
+    return lines[:-1]
 
 
 class JsonError(ValueError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vsim.readers import source
 from vsim.readers.source import JsonError, TextError, json_line, shown
 
 MAX_BYTES, MAX_CASES, MAX_STEPS = 64 << 20, 200_000, 20_000
@@ -60,21 +61,14 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def unpacked(path: str | Path, mistake: type[TextError], limit: int) -> str:
     """The text of a file, plain or gzip, of at most `limit` bytes; `mistake`, with line and column, for any other."""
     file = str(path)
-    try:
-        with open(path, "rb") as stream:
-            raw = stream.read(limit + 1)
-        if raw[:2] == b"\x1f\x8b":
+    raw = source.load(path, mistake, limit)
+    if raw[:2] == b"\x1f\x8b":
+        try:
             with gzip.open(io.BytesIO(raw)) as packed:
                 raw = packed.read(limit + 1)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise mistake(file, 1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(raw) > limit:
-        raise mistake(file, 1, 1, f"found more than {limit} bytes; allowed: up to {limit}")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        line, before = raw[:error.start].count(b"\n") + 1, raw[:error.start].rfind(b"\n")
-        raise mistake(file, line, error.start - before, "found bytes that are not UTF-8 text") from None
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise source.unread(error, file, mistake) from None
+    return source.decoded(source.bounded(raw, file, mistake, limit), file, mistake)
 
 
 def rows_of(text: str, file: str = "<text>") -> Iterator[tuple[int, dict[str, Any]]]:
