@@ -34,6 +34,24 @@ class Assumed:
         for each in elements:
             self._of.setdefault(each, []).append(what)
 
+    @classmethod
+    def of_rows(cls, rows: Iterable[tuple[str, Iterable[int]]], names: Iterable[tuple[int, str]] = ()) -> Assumed:
+        """From sentences with their elements, as `rows` gives them, and names by element."""
+        made = cls()
+        for what, elements in rows:
+            made.add(what, elements)
+        made.names.update(names)
+        return made
+
+    @property
+    def rows(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Each thing once, with all elements of which it is assumed."""
+        alike: dict[str, list[int]] = {}
+        for element, sentences in self._of.items():
+            for what in sentences:
+                alike.setdefault(what, []).append(element)
+        return tuple((what, tuple(elements)) for what, elements in alike.items())
+
     def of(self, element: int) -> tuple[str, ...]:
         """What is assumed of an element; of a pin what is of its I/O APIC."""
         return tuple(self._of.get(self._element(element), ()))
@@ -59,11 +77,7 @@ class Assumed:
 
     def __iter__(self) -> Iterator[str]:
         """Each thing once, with all elements of which it is assumed."""
-        alike: dict[str, list[int]] = {}
-        for element, sentences in self._of.items():
-            for what in sentences:
-                alike.setdefault(what, []).append(element)
-        for what, elements in alike.items():
+        for what, elements in self.rows:
             yield f"{self.named(elements)}: {what}"
 
     def named(self, elements: Iterable[int]) -> str:

@@ -138,8 +138,8 @@ class _Reader:
             if what := packed(data):
                 self.remarks.append(Remark(name, 1, 1, f"left out: {what}; unpack it, and give the files"))
                 return None
-            data, remarks = text_of(data, name)
-            self.remarks += remarks
+        data, remarks = text_of(data, name)
+        self.remarks += remarks
         lines, remarks = lines_of(data, name)
         self.remarks += remarks
         before, told = len(self.pieces), len(self.remarks)

@@ -21,11 +21,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from vsim.readers.source import TextError, json_line, shown
+from vsim.readers.source import TextError, json_line, plain, shown
 from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, from_row, to_row
 from vsim.state.pci import Bus
 from vsim.state.profile import PROFILES, Profile, profile
+from vsim.state.trace import Kind
 
 VERSION = 1
 MAX_TEXT, MAX_JSON = 1 << 18, 1 << 24
@@ -34,9 +35,13 @@ MAX_DEEDS, MAX_COMMANDS, MAX_SENT = 20_000, 1_000_000, 100_000
 """Most deeds, commands of all of them, and interrupts of all storms."""
 MAX_BOOTS, MAX_NAME, MAX_FORKS = 4, 120, 16
 """Most boots of all lines, longest name of a gesture, most forks."""
+MAX_SAID, MAX_SENTENCE, MAX_ELEMENTS = 2000, 400, 100_000
+"""Most notes, sentences and names; the longest; elements of all sentences. Longer notes are cut, more are left out."""
 SELECTED: dict[str, tuple[int, int]] = {"device": (-1, 0xFFFF), "unit": (0, 255), "irte": (-1, 0xFFFF),
                                         "vlapic": (-1, 4095), "serial": (0, 1 << 62), "seen": (-1, 1 << 31)}
 """What can be looked at, with its limits."""
+KINDS = (Kind.DEVICE, Kind.VIOAPIC, Kind.VIOMMU, Kind.VLAPIC)
+"""Elements of which something may be assumed."""
 Deed = tuple[Any, ...]
 
 _WORDS: dict[str, tuple[Callable[[Any], bool], ...]] = {
@@ -66,7 +71,9 @@ class Fork(NamedTuple):
 class Link(NamedTuple):
     """What a link holds. title: of the domain. selected: numbers by the names of `SELECTED`. forks: the oldest first.
 
-    serving, pausing: whether handlers run at once, and whether a fault holds them (`widgets.lab.kernel`).
+    serving, pausing: whether handlers run at once, and whether a fault holds them (`widgets.lab.kernel`). notes: what
+    was assumed when it was made; assumed: the same as sentences with the elements (nodes of events) that each is about;
+    names: of elements that have one.
     """
 
     machine: Machine
@@ -78,6 +85,9 @@ class Link(NamedTuple):
     forks: tuple[Fork, ...] = ()
     serving: bool = True
     pausing: bool = False
+    notes: tuple[str, ...] = ()
+    assumed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    names: tuple[tuple[int, str], ...] = ()
 
     @property
     def all_deeds(self) -> tuple[Deed, ...]:
@@ -91,7 +101,7 @@ _NEEDED = frozenset(Link._fields) - Link._field_defaults.keys()
 # --- writing ---
 
 _INSTEAD = "save a session instead"
-_UNSAID: dict[str, Any] = {"forks": [], "serving": True, "pausing": False}
+_UNSAID: dict[str, Any] = {"forks": [], "serving": True, "pausing": False, "notes": [], "assumed": [], "names": []}
 """What a text leaves out."""
 
 
@@ -101,16 +111,33 @@ def text(link: Link) -> str:
     if deeds > MAX_DEEDS or commands > MAX_COMMANDS:
         raise ValueError(f"{deeds} deeds and {commands} commands; the limits of a link are {MAX_DEEDS} "
                          f"and {MAX_COMMANDS}: {_INSTEAD}")
+    elements = _elements(link.assumed)
+    if len(link.assumed) > MAX_SAID or len(link.names) > MAX_SAID or elements > MAX_ELEMENTS:
+        raise ValueError(f"{len(link.assumed)} things are assumed, of {elements} elements; the limits of a link are "
+                         f"{MAX_SAID} and {MAX_ELEMENTS}: {_INSTEAD}")
     forks = [[*fork[:3], _rows(fork.deeds)] for fork in link.forks]
     out = {"title": link.title[:80], "machine": _written(link.machine), "deeds": _rows(link.deeds),
            "commands": link.commands, "cursor": link.cursor, "selected": link.selected, "forks": forks,
-           "serving": link.serving, "pausing": link.pausing}
+           "serving": link.serving, "pausing": link.pausing, "notes": _few(link.notes),
+           "assumed": [[what[:MAX_SENTENCE], [*nodes]] for what, nodes in link.assumed],
+           "names": [[element, name[:MAX_SENTENCE]] for element, name in link.names]}
     out = {name: value for name, value in out.items() if name in _NEEDED or value != _UNSAID[name]}
-    plain = json.dumps(out, separators=(",", ":")).encode()
-    made = f"vsim{VERSION}.{base64.urlsafe_b64encode(zlib.compress(plain, 9)).decode().rstrip('=')}"
-    if len(made) > MAX_TEXT or len(plain) > MAX_JSON:
+    written = json.dumps(out, separators=(",", ":")).encode()
+    made = f"vsim{VERSION}.{base64.urlsafe_b64encode(zlib.compress(written, 9)).decode().rstrip('=')}"
+    if len(made) > MAX_TEXT or len(written) > MAX_JSON:
         raise ValueError(f"the link has {len(made)} characters; the limit is {MAX_TEXT}: {_INSTEAD}")
     return made
+
+
+def _few(notes: tuple[str, ...]) -> list[str]:
+    """Notes as a link has them; the last one counts those that it has not."""
+    kept = [note[:MAX_SENTENCE] for note in notes[:MAX_SAID]]
+    left = len(notes) - MAX_SAID
+    return [*kept[:-1], f"{left + 1} more notes are not in the link"] if left > 0 else kept
+
+
+def _elements(assumed: tuple[tuple[str, tuple[int, ...]], ...]) -> int:
+    return sum(len(elements) for _, elements in assumed)
 
 
 def _rows(deeds: tuple[Deed, ...]) -> list[list[Any]]:
@@ -155,13 +182,13 @@ def _opened(given: str) -> dict[str, Any]:
         raise _wrong(f"found {shown(odd.group())}; a link has letters, digits, - and _", head.end() + odd.start() + 1)
     try:
         stream = zlib.decompressobj()
-        plain = stream.decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), MAX_JSON)
+        held = stream.decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), MAX_JSON)
     except (zlib.error, binascii.Error, ValueError):
         raise _wrong("it cannot be unpacked: a part is missing or was changed", head.end() + 1) from None
     if not stream.eof or stream.unused_data:
         raise _wrong("it is cut off, or larger than a link may be", len(given))
     try:
-        found = json_line(plain.decode("utf-8"))
+        found = json_line(held.decode("utf-8"))
     except ValueError:
         raise _wrong("what it holds is not JSON", head.end() + 1) from None
     if not isinstance(found, dict) or not _NEEDED <= found.keys() <= {*Link._fields}:
@@ -182,10 +209,46 @@ def _link(found: dict[str, Any]) -> Link:
             raise _wrong(f"{name} is {shown(json.dumps(found[name]))}; allowed are true and false")
     commands, deeds = _number(found["commands"], "commands", MAX_COMMANDS), _deeds(found["deeds"])
     made = Link(_machine(found["machine"]), deeds, commands, _number(found["cursor"], "cursor", commands),
-                found["title"][:80], _selected(found["selected"]), _forks(found["forks"], len(deeds), commands),
-                found["serving"], found["pausing"])
+                plain(found["title"][:80]), _selected(found["selected"]), _forks(found["forks"], len(deeds), commands),
+                found["serving"], found["pausing"],
+                tuple(_text(each, "a note", MAX_SENTENCE) for each in _list(found["notes"], "notes")),
+                tuple(map(_sentence, _list(found["assumed"], "assumed"))),
+                tuple(map(_name, _list(found["names"], "names"))))
+    if _elements(made.assumed) > MAX_ELEMENTS:
+        raise _wrong(f"assumed has more than {MAX_ELEMENTS} elements; no more are allowed")
     _check_sums(made.all_deeds)
     return made
+
+
+def _text(value: Any, name: str, most: int) -> str:
+    """A text that a page and a terminal may show."""
+    if not isinstance(value, str) or len(value) > most:
+        raise _wrong(f"{name} is no text of at most {most} characters")
+    return plain(value)
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list) or len(value) > MAX_SAID:
+        raise _wrong(f"{name} is no list of at most {MAX_SAID}")
+    return value
+
+
+def _sentence(row: Any) -> tuple[str, tuple[int, ...]]:
+    if not isinstance(row, list) or len(row) != 2 or not isinstance(row[1], list):
+        raise _wrong("assumed does not hold sentences, each with the elements that it is about")
+    return _text(row[0], "what is assumed", MAX_SENTENCE), tuple(map(_element, row[1]))
+
+
+def _name(row: Any) -> tuple[int, str]:
+    if not isinstance(row, list) or len(row) != 2:
+        raise _wrong("names does not hold elements, each with its name")
+    return _element(row[0]), _text(row[1], "a name", MAX_SENTENCE)
+
+
+def _element(value: Any) -> int:
+    if not _whole(value, 1 << 32) or value >> 24 not in KINDS:
+        raise _wrong(f"{shown(str(value))} is no element: a device, an I/O APIC's pin, a vIOMMU or a vLAPIC")
+    return int(value)
 
 
 def _forks(found: Any, deeds: int, commands: int) -> tuple[Fork, ...]:
@@ -261,7 +324,7 @@ def _deed(number: int, row: Any) -> Deed:
         if len(row) < 2 or not isinstance(row[1], str) or len(row[1]) > MAX_NAME:
             raise _wrong(f"deed {number}: do takes a name of at most {MAX_NAME} characters, and commands")
         try:
-            return ("do", row[1], *map(from_row, row[2:]))
+            return ("do", plain(row[1]), *map(from_row, row[2:]))
         except ValueError as error:
             raise _wrong(f"deed {number}: {error}") from None
     tests = _WORDS.get(word)

@@ -162,8 +162,22 @@ def load(path: str | os.PathLike[str]) -> bytes:
     return source.load(path, PieceError, MAX_BYTES)
 
 
-def text_of(data: bytes, file: str = "text") -> tuple[str, tuple[Remark, ...]]:
-    """The text of some bytes: UTF-8, or UTF-16 with a mark; a byte that is neither becomes U+FFFD, with a remark."""
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def text_of(data: bytes | str, file: str = "text") -> tuple[str, tuple[Remark, ...]]:
+    """The text of some bytes: UTF-8, or UTF-16 with a mark; a byte that is neither becomes U+FFFD, with a remark.
+
+    Half of a surrogate pair in a text, which no file can hold, does so too.
+    """
+    if isinstance(data, str):
+        half = _HALF.search(data)
+        if half is None:
+            return data, ()
+        at = half.start()
+        place = data.count("\n", 0, at) + 1, at - data.rfind("\n", 0, at)
+        return _HALF.sub("\ufffd", data), (
+            Remark(file, *place, f"{data[at]!a} is half of a character; such halves are read as U+FFFD"),)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace"), ()
     try:

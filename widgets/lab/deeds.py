@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from traitlets import HasTraits
 
 from vsim.devices import vlapic
+from vsim.findings.assumed import Assumed
 from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Fork, Link, LinkError
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text
@@ -21,11 +22,16 @@ from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture
 from widgets.lab.storms import Site, Storm
 
+_NO_TEXTS = "opened from a link: the dumps that it was made of, and what was found in them, are not in it"
+
 
 class Doer(Site, Protocol):
     """What is needed of a Lab, which has all of it: see `widgets.lab.lab.Lab`."""
 
     title: str
+    notes: tuple[str, ...]
+    assumed: Assumed
+    dumped: Any
     history: History
     selection: HasTraits
 
@@ -54,7 +60,8 @@ def link_of(lab: Doer) -> Link:
     log, line = lab.history.commands, _bounded(lab.gestures())
     seen = {name: getattr(lab.selection, name) for name in SELECTED}
     return Link(lab.history.first.copy(), _deeds(log, line), len(log), lab.position, lab.title, seen,
-                tuple(_fork(branch, line) for branch in lab.branches), lab.kernel.serving, lab.kernel.pausing)
+                tuple(_fork(branch, line) for branch in lab.branches), lab.kernel.serving, lab.kernel.pausing,
+                (*lab.notes, *([_NO_TEXTS] if lab.dumped else [])), lab.assumed.rows, tuple(lab.assumed.names.items()))
 
 
 def _bounded(gestures: Iterable[Gesture]) -> list[Gesture]:

@@ -19,6 +19,7 @@ from vsim.findings.clean import cleaned
 from vsim.findings.rebuild import Replayed, replay, request_of
 from vsim.layouts.bits import bdf_text
 from vsim.readers.linux_faults import Fault
+from vsim.readers.pieces import text_of
 from vsim.state.arrays import Machine
 from vsim.state.profile import PROFILES
 from vsim.state.trace import Event
@@ -194,8 +195,9 @@ class Inspector(Panel):
         for name, data in self._sources:
             text, counts = cleaned(name, data)
             if isinstance(text, str):
+                whole = text_of(text, name)[0].encode()
                 gone = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items())) or "nothing was left"
-                links.append(saving(f"clean-{name.rpartition('/')[2]}.txt".replace(".txt.txt", ".txt"), text.encode(),
+                links.append(saving(f"clean-{name.rpartition('/')[2]}.txt".replace(".txt.txt", ".txt"), whole,
                                     "text/plain") + line(f"taken out: {gone}", "muted"))
         self.saved.value = "".join(links)
 

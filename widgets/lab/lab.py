@@ -439,7 +439,10 @@ class Lab:
         return cls(history=History.load(place), title=Path(place).stem if named else "")
 
     def link(self) -> str:
-        """The exact state as a short text: machine, gestures, branches, cursor, selection. ValueError: too much."""
+        """The exact state as a short text: machine, gestures, branches, cursor, selection, what is assumed.
+
+        ValueError: too much for one. The texts of a machine made from dumps are not in it, and a note says so.
+        """
         with self.lock:
             return link.text(deeds.link_of(self))
 
@@ -447,7 +450,8 @@ class Lab:
     def from_link(cls, text: str) -> Lab:
         """The Lab of a link, at its cursor. LinkError says what is wrong with a text, with its column."""
         given = link.parse(text)
-        lab = cls(given.machine, title=given.title)
+        lab = cls(given.machine, title=given.title, notes=given.notes)
+        lab.assumed = Assumed.of_rows(given.assumed, given.names)
         deeds.do_again(lab, given)
         return lab
 

@@ -15,6 +15,7 @@ from vsim.machine import step
 from vsim.state.arrays import Machine
 from vsim.state.commands import MmioRead, Msi, Pin
 from vsim.state.profile import PROFILES, profile
+from vsim.state.trace import Kind, node
 
 DEEDS = (("do", "", MmioRead(0xFEC00000, 4), Pin(3, 1)), ("boot", "physical"), ("fire", 0x300, 5),
          ("move", 0x300, 5, 200), ("storm", 1000, 200, -7), ("do", "by hand", Msi(0x300, 0xFEE00000, 0x41)))
@@ -58,6 +59,23 @@ def test_other_futures_and_a_guest_that_waits_are_written_and_read():
     assert set(json.loads(zlib.decompress(base64.urlsafe_b64decode(text(made())[6:] + "==")))) == link._NEEDED
 
 
+def test_what_is_assumed_is_written_and_read():
+    whole = made(notes=("memory is not given",), names=((node(Kind.VIOAPIC, 0), "I/O APIC 2"),),
+                 assumed=(("its pin is A", (node(Kind.DEVICE, 0x300), node(Kind.VLAPIC, 3))),))
+    assert parse(text(whole)) == whole
+
+
+def test_long_notes_are_cut_and_the_last_counts_the_others():
+    notes = parse(text(made(notes=("x" * 1000,) * (link.MAX_SAID + 5)))).notes
+    assert len(notes) == link.MAX_SAID and notes[0] == "x" * link.MAX_SENTENCE
+    assert notes[-1] == "6 more notes are not in the link"
+
+
+def test_texts_of_a_link_steer_no_terminal_and_break_no_page():
+    given = parse(packed(title="a\ud800\x1b[2J", notes=["\udcff"], deeds=[["do", "\x1b"]], commands=0, cursor=0))
+    assert (given.title, given.notes, given.deeds[0][1]) == ("a\\ud800\\x1b[2J", ("\\udcff",), "\\x1b")
+
+
 def test_a_machine_that_nothing_was_done_to_is_short():
     assert len(text(made())) < 500
     used = Machine(profile("spec"), vcpus=8)
@@ -73,7 +91,7 @@ def test_a_machine_that_nothing_was_done_to_is_short():
     (wrapped(b"[1"), 7, "what it holds is not JSON"),
     (wrapped(b"[" * 100_000), 7, "what it holds is not JSON"),
     (wrapped(b"{}"), 7, "it has to hold machine, deeds, commands, cursor, title, selected, and may "
-     "hold forks, serving, pausing"),
+     "hold forks, serving, pausing, notes, assumed, names"),
     (packed(title=3), 1, "title is no text"),
     (packed(commands=-1), 1, "commands is '-1'; allowed are 0 to 1000000"),
     (packed(cursor=3059), 1, "cursor is '3059'; allowed are 0 to 3058"),
@@ -93,6 +111,14 @@ def test_a_machine_that_nothing_was_done_to_is_short():
     (packed(deeds=[["do", "", ["burst", 1, 4000, 0]]] * 30), 1,
      "storms of more than 100000 interrupts; no more are allowed"),
     (packed(serving=1), 1, "serving is '1'; allowed are true and false"),
+    (packed(notes=["x" * 401]), 1, "a note is no text of at most 400 characters"),
+    (packed(notes=[""] * 2001), 1, "notes is no list of at most 2000"),
+    (packed(assumed=[["x"]]), 1, "assumed does not hold sentences, each with the elements that it is about"),
+    (packed(assumed=[["x", [9 << 24]]]), 1,
+     "'150994944' is no element: a device, an I/O APIC's pin, a vIOMMU or a vLAPIC"),
+    (packed(assumed=[["x", [node(Kind.VLAPIC, 0)] * 2000]] * 51), 1,
+     "assumed has more than 100000 elements; no more are allowed"),
+    (packed(names=[[0]]), 1, "names does not hold elements, each with its name"),
     (packed(forks={}), 1, "forks is no list of at most 16"),
     (packed(forks=[[0, 0, 0, []]] * 17), 1, "forks is no list of at most 16"),
     (packed(forks=[[0, 0, 0]]), 1, "fork 1 does not hold exactly at, shared, commands, deeds"),
@@ -119,6 +145,8 @@ def test_a_link_that_was_cut_is_told():
 def test_a_state_that_is_too_large_is_not_written():
     with pytest.raises(ValueError, match="the limits of a link are 20000 and 1000000: save a session instead"):
         text(made(deeds=DEEDS * 4000))
+    with pytest.raises(ValueError, match="2001 things are assumed, of 0 elements; the limits of a link are 2000 and "):
+        text(made(assumed=(("x", ()),) * 2001))
 
 
 @given(st.text(max_size=200) | st.text(alphabet="abcXYZ019-_", max_size=300).map("vsim1.".__add__))

@@ -38,6 +38,29 @@ def test_a_lab_of_dumps_has_the_machine_and_says_what_is_assumed(tmp_path):
     assert Lab.from_machine(tmp_path).machine == Lab.from_machine(*TEXTS).machine
 
 
+def test_a_link_has_what_is_assumed_and_says_that_the_texts_are_not_in_it():
+    lab = Lab.from_machine(*TEXTS)
+    lab.fire("01:00.0", 1)
+    other = Lab.from_link(lab.link())
+    assert other.machine == lab.machine and other.title == lab.title and list(other.assumed) == list(lab.assumed)
+    assert other.assumed.elements == lab.assumed.elements and len(other.assumed) == 2
+    assert other.notes[:-1] == lab.notes and other.notes[-1].startswith("opened from a link: the dumps that it was")
+    assert other.dumped is None and Lab.from_link(other.link()).notes == other.notes
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_half_a_character_is_told_in_words_and_saved_as_what_it_was_read_as(clean):
+    panel = Inspector()
+    panel.clean.value = clean
+    panel.box.value = FAULTS[1] + "from \ud800 here\n"
+    panel.read()
+    assert "paste:3:6: &#x27;\\ud800&#x27; is half of a character; such halves are read as U+FFFD" in panel.pieces.value
+    panel.write_cleaned()
+    assert saved(panel.saved.value)["clean-paste.txt"].endswith("from \ufffd here\n")
+    panel.write_report()
+    assert "data:" in panel.saved.value
+
+
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
