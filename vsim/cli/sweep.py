@@ -60,11 +60,13 @@ def _main(args: argparse.Namespace) -> int:
         output.finish()
     except BaseException:
         output.close()
-        print(f"{len(output.rows)} of {len(grid)} cells are in {output.live}: the same command goes on with the others",
-              file=sys.stderr)
+        if output.rows:
+            print(f"{len(output.rows)} of {len(grid)} cells are in {output.live}: the same command goes on with the "
+                  "others", file=sys.stderr)
         raise
     failed = sum(bool(fields[-1]) for fields in output.rows.values())
-    print(f"{len(grid)} cells in {args.output}, {len(grid) - begun} of them run now, {failed} with an error")
+    print(f"{len(grid)} cell{'s' if len(grid) > 1 else ''} in {args.output}, "
+          f"{len(grid) - begun} of them run now, {failed} with an error")
     return 1 if failed else 0
 
 
@@ -73,7 +75,7 @@ def _executor(address: str | None) -> AbstractContextManager[Any]:
     if address is None:
         return nullcontext(None)
     if find_spec("distributed") is None:
-        raise Unavailable('--dask needs Dask: python -m pip install "vsim-kit[cluster]"')
+        raise Unavailable('--dask needs Dask: python -m pip install distributed')
     from distributed import Client  # type: ignore[attr-defined, unused-ignore]
 
     try:

@@ -33,7 +33,7 @@ from vsim.state import commands as c
 from vsim.state.arrays import Apic, Machine
 from vsim.state.trace import Act, Event
 
-MISSING = "The package unicorn is not installed (pip install 'vsim-kit[unicorn]')."
+MISSING = "The package unicorn is not installed (python -m pip install unicorn)."
 NUMBERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 """The registers in which a program gets its numbers, in their order: those of a function's arguments in C."""
 MOST_INSTRUCTIONS, MOST_STEPS, MOST_PAGES = 100_000, 2_000, 1_024

@@ -45,8 +45,8 @@ def find_kernel(place: Path = ROOT) -> Kernel:
     if place.is_dir():
         images = [image for pattern in _KERNELS for image in place.glob(pattern) if image.is_file()]
         if not images:
-            raise MissingPart(f"{place}: no kernel image ({', '.join(_KERNELS)}); name one with --kernel, for example "
-                              "a folder into which Debian's package linux-image-amd64 was unpacked")
+            raise MissingPart(f"no kernel image in {place} ({', '.join(_KERNELS)}); name one with --kernel, for "
+                              "example a folder into which Debian's package linux-image-amd64 was unpacked")
         image, root = max(images, key=_newer), place
     elif place.is_file():
         image, root = place, place.resolve().parent.parent
@@ -72,7 +72,7 @@ def find_xen(place: Path = ROOT) -> Xen:
     if place.is_dir():
         images = [image for pattern in _XENS for image in place.glob(pattern) if image.is_file()]
         if not images:
-            raise MissingPart(f"{place}: no Xen ({', '.join(_XENS)}); name one with --xen PATH, for example a folder "
+            raise MissingPart(f"no Xen in {place} ({', '.join(_XENS)}); name one with --xen PATH, for example a folder "
                               "into which Debian's package xen-hypervisor-4.17-amd64 was unpacked")
         place = max(images, key=_newer)
     elif not place.is_file():

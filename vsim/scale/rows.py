@@ -42,7 +42,7 @@ class Output:
         if self.path.suffix not in KINDS:
             raise ValueError(f"output is {str(path)!r}; allowed are files that end with {' or '.join(KINDS)}")
         if self.path.suffix == ".parquet" and find_spec("pyarrow") is None:
-            raise ValueError('a .parquet file needs pyarrow: python -m pip install "vsim-kit[cluster]"')
+            raise ValueError('a .parquet file needs pyarrow: python -m pip install pyarrow')
         self.live = self.path if self.path.suffix == ".csv" else self.path.with_suffix(".parquet.csv")
         self.rows: dict[int, list[str]] = {}
         self.left_out = 0

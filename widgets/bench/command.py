@@ -74,7 +74,7 @@ def lacking() -> str:
     from widgets.bench.browser import chromium
 
     if find_spec("playwright") is None:
-        return "needs playwright: pip install 'vsim-kit[test]'"
+        return "needs playwright: python -m pip install playwright"
     return "" if chromium() else "found no Chromium: install it, e.g. Debian's package chromium"
 
 

@@ -65,7 +65,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def lab(args: argparse.Namespace) -> int:
     """Open the notebooks; on POSIX this process becomes JupyterLab or Voila. Unavailable: Voila is not installed."""
     if args.voila and find_spec("voila") is None:
-        raise Unavailable('--voila needs Voila: python -m pip install "vsim-kit[voila]"')
+        raise Unavailable('--voila needs Voila: python -m pip install voila')
     if args.shared and args.voila:
         raise values.Misused("lab: --shared and --voila: one of them; Voila gives each page a kernel of its own anyway")
     if args.paper is not None:

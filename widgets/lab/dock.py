@@ -11,7 +11,7 @@ import ipywidgets as W
 from widgets.lab import cells, views
 from widgets.lab.panel import line, sheet
 
-MISSING = "The package sidecar is not installed (pip install 'vsim-kit[dock]'): the view is here instead."
+MISSING = "The package sidecar is not installed (python -m pip install sidecar): the view is here instead."
 
 
 def dock(lab: Any, name: str = "map") -> W.Widget:

@@ -108,7 +108,7 @@ def test_a_xen_that_is_cut_off_leaves_what_it_printed(made, xen):
 
 @pytest.mark.parametrize("path, said", [
     ("nowhere", "nowhere: no such Xen"), ("boot/vmlinuz-6.1-x", "no Xen that a boot loader starts"),
-    ("empty", "no Xen (boot/xen-*.gz, "), ("torn.gz", "torn.gz: cannot be unpacked: ")])
+    ("empty", "no Xen in "), ("torn.gz", "torn.gz: cannot be unpacked: ")])
 def test_what_is_no_xen_is_told_before_anything_starts(made, xen, capsys, path, said):
     (xen / "empty").mkdir()
     (xen / "torn.gz").write_bytes(gzip.compress(bytes(1000))[:20])

@@ -50,7 +50,7 @@ def test_a_view_goes_to_the_side(lab, monkeypatch, name):
 def test_without_the_package_the_view_is_here_and_says_so(lab, monkeypatch):
     given(monkeypatch, False)
     made = lab.dock()
-    assert "vsim-kit[dock]" in made.children[1].value and made.children[2].lab is lab
+    assert "pip install sidecar" in made.children[1].value and made.children[2].lab is lab
     made.children[2].close()
     made.close()
 
