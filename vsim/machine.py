@@ -16,6 +16,7 @@ from vsim.devices import (
     hpet,
     lint,
     msi,
+    posted,
     queue,
     remap,
     timer,
@@ -59,6 +60,8 @@ def step(m: Machine, command: c.Command, trace: bool = True) -> list[Event]:
         m.emit(node(Kind.XEN), Act.DROPPED, Drop.DEAD)
     else:
         _DO[type(command)](m, command)
+        if m.targets:
+            posted.settle(m)
     if m.unshown:
         _tell_unshown(m)
     m.events = []
@@ -584,6 +587,8 @@ def _iret(m: Machine, command: c.Iret) -> None:
 def _acknowledge(m: Machine, command: c.Acknowledge) -> None:
     if not _known_vcpu(m, command.vcpu):
         return
+    if m.targets:
+        posted.taken(m, command.vcpu)
     if not ((m.intr or m.extint[command.vcpu]) and lint.acknowledge(m, command.vcpu)):
         vlapic.acknowledge(m, command.vcpu)
 
@@ -626,6 +631,19 @@ def _device_error(m: Machine, command: c.DeviceError) -> None:
     m.device_error = command.requester | command.how << 16 if command.how else 0
 
 
+def _schedule(m: Machine, command: c.Schedule) -> None:
+    if _known_vcpu(m, command.vcpu):
+        posted.schedule(m, command.address, command.vcpu, command.doing)
+
+
+def _virtual_eoi(m: Machine, command: c.VirtualEoi) -> None:
+    posted.end(m, command.address)
+
+
+def _eoi_exit(m: Machine, command: c.EoiExit) -> None:
+    posted.watch_eoi(m, command.address, command.vector, command.exits)
+
+
 def _reset(m: Machine, command: c.Reset) -> None:
     """Units stay where the toolstack created them, under their numbers, as if new; memory and time stay."""
     units = [(m.latch[LATCH_WORDS * u + Latch.MMIO_BASE], m.latch[LATCH_WORDS * u + Latch.MMIO_LENGTH],
@@ -646,7 +664,8 @@ _DO: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Signal: _signal, c.Burst: _burst, c.Pin: _pin, c.Intx: _intx, c.Isa: _isa, c.PortWrite: _port_write,
     c.PortRead: _port_read, c.Lint: _lint, c.ApicWrite: _apic_write, c.Msr: _msr,
     c.Cr8: _cr8, c.Acknowledge: _acknowledge, c.Iret: _iret, c.Bind: _bind, c.HostIrq: _host_irq, c.Tick: _tick,
-    c.OutOfMemory: _out_of_memory, c.DeviceError: _device_error, c.Dma: _dma, c.Reset: _reset}
+    c.OutOfMemory: _out_of_memory, c.DeviceError: _device_error, c.Dma: _dma, c.Schedule: _schedule,
+    c.VirtualEoi: _virtual_eoi, c.EoiExit: _eoi_exit, c.Reset: _reset}
 
 
 def unit_register(m: Machine, name: str, unit: int = 0) -> int:

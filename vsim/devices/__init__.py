@@ -15,6 +15,7 @@ In the order in which to read them; a module imports only from those above it:
     routes       which local APICs a destination names
     vlapic       local APICs: accept, take, end
     lint         the pins of a local APIC, and ExtINT
+    posted       vCPUs of a host, to which interrupts are posted
     timer        the local APIC's timer
     vlapic_regs  local APICs as software sees them: registers, modes, IPIs
     faults       fault records and fault events

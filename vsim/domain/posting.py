@@ -1,4 +1,4 @@
-"""The processor's side of posting: what becomes of an interrupt once its bit is in a descriptor (SDM 30.1, 30.2, 30.6).
+"""A host whose unit posts: CPUs, vCPUs that its scheduler moves among them, a card whose messages are posted to them.
 
     host = Host()                                   # CPUs, a unit that posts, an entry and a descriptor for each vCPU
     host.run(0, cpu=2)
@@ -7,112 +7,44 @@
     host.fire(0)                                    # noted, nobody is told
     host.exits                                      # Counter of VM exits and host interrupts by cause
 
-The local APICs of the machine are those of a host's CPUs. A vCPU that runs has its CPU in NDST, the active notification
-vector in NV, and SN clear: the CPU takes the notification without leaving the guest. One that waits for a CPU has SN
-set; one that has halted has the wake-up vector in NV, and the host is interrupted (VT-d 5.2.5). Figures of costs are
-those of `trace.ACTS`.
+What happens is the machine's doing (`devices.posted`); this says it in words. Figures of costs are those of
+`trace.ACTS`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-from vsim.devices import viommu
-from vsim.layouts.bits import get, put
+from vsim.devices import posted, viommu
+from vsim.devices.posted import ACTIVE, WAKE_UP, Doing
 from vsim.layouts.formats import IEC, IRTE_POSTED, PID, DescriptorType, remap_message
 from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, IRTA, OFFSET
 from vsim.machine import step
 from vsim.state import commands as c
-from vsim.state.arrays import Machine
+from vsim.state.arrays import Machine, Target
 from vsim.state.profile import profile
-from vsim.state.trace import ACTS, Act, Event
+from vsim.state.trace import ACTS, Act, Event, Trip
 
-ACTIVE, WAKE_UP = 0xF2, 0xF1
-"""Notification vectors of the host: for a vCPU that runs, and for one that has halted."""
 CARD = 0x0300
 BASE, TABLE, QUEUE, DESCRIPTORS = 0xFED90000, 0x100000, 0x80000, 0x200000
-
-
-class Where(IntEnum):
-    """What a vCPU does."""
-
-    RUNNING = 0
-    PREEMPTED = 1
-    HALTED = 2
-
-
-def highest(bits: int) -> int:
-    """The highest vector of a 256-bit register; 0 for none, as RVI and SVI have it."""
-    return max(0, bits.bit_length() - 1)
-
-
-@dataclass
-class VirtualApic:
-    """A vCPU's virtual-APIC page and guest interrupt status, as far as interrupts go.
-
-    virr, visr, eoi_exit: 256 bits; rvi, svi: the highest requested and in service; vtpr: task priority.
-    """
-
-    virr: int = 0
-    visr: int = 0
-    rvi: int = 0
-    svi: int = 0
-    vtpr: int = 0
-    eoi_exit: int = 0
-
-    @property
-    def vppr(self) -> int:
-        """Processor priority (SDM 30.1.3)."""
-        return self.vtpr if self.vtpr >> 4 >= self.svi >> 4 else self.svi & 0xF0
-
-    @property
-    def recognized(self) -> bool:
-        """Whether a virtual interrupt is pending for delivery (SDM 30.2.1)."""
-        return self.rvi >> 4 > self.vppr >> 4
-
-    def request(self, bits: int) -> None:
-        """Bits of PIR move to VIRR, and RVI follows (SDM 30.6, steps 5 and 6)."""
-        self.virr |= bits
-        self.rvi = max(self.rvi, highest(bits))
-
-    def deliver(self) -> int:
-        """The next virtual interrupt goes to the guest; its vector, -1 when none is recognized (SDM 30.2.2)."""
-        if not self.recognized:
-            return -1
-        vector = self.rvi
-        self.visr |= 1 << vector
-        self.svi = vector
-        self.virr &= ~(1 << vector)
-        self.rvi = highest(self.virr)
-        return vector
-
-    def end(self) -> bool:
-        """The guest's EOI; whether it leaves the guest, since the vector's bit is in the exit bitmap (SDM 30.1.4)."""
-        vector = self.svi
-        self.visr &= ~(1 << vector)
-        self.svi = highest(self.visr)
-        return bool(self.eoi_exit >> vector & 1)
+CAUSES = {"external": "external interrupt", "woken": "wake-up", "ended": "EOI"}
+"""Causes for which a guest is left or the host interrupted, by the field of a `Target` that counts them."""
 
 
 @dataclass
 class Vcpu:
-    """A vCPU of the host. cpu: where it runs or ran last; descriptor: address of its posted-interrupt descriptor."""
+    """A vCPU of the host. descriptor: address of its posted-interrupt descriptor. taken: its vectors, in order."""
 
     number: int
-    cpu: int
     descriptor: int
-    where: Where = Where.HALTED
-    apic: VirtualApic = field(default_factory=VirtualApic)
     taken: list[int] = field(default_factory=list)
 
 
 class Host:
     """CPUs, a unit that posts, and vCPUs that are scheduled on them; entry n posts to vCPU n.
 
-    exits: times that a guest was left, or the host interrupted, by cause: "external interrupt", "wake-up", "EOI",
-    "VM entry" (no exit: counted to compare). ns: what they cost by `trace.ACTS`. ValueError for numbers out of bounds.
+    m: the machine; its local APICs are those of the CPUs. ValueError for numbers out of bounds.
     """
 
     def __init__(self, cpus: int = 4, vcpus: int = 2, vector: int = 0x61) -> None:
@@ -120,18 +52,21 @@ class Host:
             raise ValueError(f"{cpus} CPUs and {vcpus} vCPUs; the limit is 1 to 64 of each")
         base = profile("spec")
         self.m = Machine(base.with_capabilities(base.capabilities.having(posting=True)), cpus, 16 << 20)
-        self.exits: Counter[str] = Counter()
-        self.vcpus = [Vcpu(n, 0, DESCRIPTORS + 64 * n) for n in range(vcpus)]
-        self._tail = 0
+        self.vcpus = [Vcpu(n, DESCRIPTORS + 64 * n) for n in range(vcpus)]
+        self.entered = self._tail = 0
         self._set_up()
         for vcpu in self.vcpus:
             self.route(vcpu.number, vector)
-            self._store(vcpu, PID.make(nv=WAKE_UP, ndst=self.m.apic_id[0]))
+            self._do(c.Schedule(vcpu.descriptor, 0, Doing.HALTED.value))
 
     # --- the unit ---
 
     def _do(self, command: c.Command) -> list[Event]:
-        return step(self.m, command)
+        events = step(self.m, command)
+        for event in events:
+            if event.act == Act.VIRTUAL:
+                next(each for each in self.vcpus if each.descriptor == event.low).taken.append(event.index)
+        return events
 
     def _set_up(self) -> None:
         for cpu in range(self.m.vcpus):
@@ -154,16 +89,11 @@ class Host:
 
     def descriptor(self, number: int) -> dict[str, int]:
         """The fields of a vCPU's descriptor."""
-        return PID.split(self._load(self.vcpus[number]))
+        return PID.split(posted.descriptor(self.m, self.vcpus[number].descriptor))
 
-    def _load(self, vcpu: Vcpu) -> int:
-        return int.from_bytes(self.m.ram.read(vcpu.descriptor, 64) or b"", "little")
-
-    def _store(self, vcpu: Vcpu, value: int) -> None:
-        self._do(c.RamWrite(vcpu.descriptor, value.to_bytes(64, "little")))
-
-    def _change(self, vcpu: Vcpu, **fields: int) -> None:
-        self._store(vcpu, PID.make(**{**PID.split(self._load(vcpu)), **fields}))
+    def target(self, number: int) -> Target:
+        """What the machine knows of a vCPU."""
+        return self.m.targets[self.vcpus[number].descriptor]
 
     # --- the scheduler ---
 
@@ -172,29 +102,22 @@ class Host:
 
         ValueError when another vCPU runs there.
         """
-        vcpu = self.vcpus[number]
-        busy = self._on(cpu)
-        if busy is not None and busy is not vcpu:
-            raise ValueError(f"vCPU {busy.number} runs on CPU {cpu}: preempt it first")
-        vcpu.cpu, vcpu.where = cpu, Where.RUNNING
-        self._change(vcpu, ndst=self.m.apic_id[cpu], nv=ACTIVE, sn=0)
-        self.exits["VM entry"] += 1
-        return self._sync(vcpu)
+        vcpu, before = self.vcpus[number], len(self.vcpus[number].taken)
+        busy = posted.on_cpu(self.m, cpu)
+        if busy not in (-1, vcpu.descriptor):
+            other = next(each for each in self.vcpus if each.descriptor == busy)
+            raise ValueError(f"vCPU {other.number} runs on CPU {cpu}: preempt it first")
+        self.entered += 1
+        self._do(c.Schedule(vcpu.descriptor, cpu, Doing.RUNNING.value))
+        return vcpu.taken[before:]
 
     def preempt(self, number: int) -> None:
         """The vCPU waits for a CPU: nobody needs to be told of what is posted to it (SN)."""
-        self._leave(number, Where.PREEMPTED, sn=1)
+        self._do(c.Schedule(self.vcpus[number].descriptor, self.target(number).cpu, Doing.PREEMPTED.value))
 
     def halt(self, number: int) -> None:
         """The vCPU has nothing to do: whatever is posted wakes it, by the wake-up vector at the CPU where it ran."""
-        self._leave(number, Where.HALTED, sn=0, nv=WAKE_UP)
-
-    def _leave(self, number: int, where: Where, **fields: int) -> None:
-        self.vcpus[number].where = where
-        self._change(self.vcpus[number], **fields)
-
-    def _on(self, cpu: int) -> Vcpu | None:
-        return next((each for each in self.vcpus if each.where == Where.RUNNING and each.cpu == cpu), None)
+        self._do(c.Schedule(self.vcpus[number].descriptor, self.target(number).cpu, Doing.HALTED.value))
 
     # --- an interrupt ---
 
@@ -202,61 +125,40 @@ class Host:
         """The card sends its message `number`; what became of it, in words."""
         vcpu = self.vcpus[number]
         taken = len(vcpu.taken)
-        events = self._do(c.Msi(CARD, *remap_message(number)))
-        told = [self._notified(event.node & 0xFFFFFF, event.index) for event in events if event.act == Act.ACCEPTED]
+        told = self._told(number, self._do(c.Msi(CARD, *remap_message(number))))
         if len(vcpu.taken) > taken:
-            return f"vCPU {number} takes vector {vcpu.taken[-1]:#x}{', ' + told[0] if told else ''}"
-        return "; ".join(told) or "posted; nobody is told"
+            return f"vCPU {number} takes vector {vcpu.taken[-1]:#x}{', ' + told if told else ''}"
+        return told or "posted; nobody is told"
 
-    def _notified(self, cpu: int, vector: int) -> str:
-        """A CPU takes a host vector: inside a guest as a notification, else as an interrupt of the host (SDM 30.6)."""
-        self._do(c.Acknowledge(cpu))
-        self._do(c.Msr(cpu, APIC_MSR["EOI"], 0))
-        running = self._on(cpu)
-        if running is not None and vector == ACTIVE:
-            self._sync(running)
-            return "without an exit"
-        if running is not None:
-            self.exits["external interrupt"] += 1
-        if vector == WAKE_UP:
-            return self._wake(cpu)
-        return "notification to a CPU that runs no such vCPU: the host passes it over"
-
-    def _wake(self, cpu: int) -> str:
-        """The host looks for halted vCPUs with something posted, and makes them wait for a CPU; or runs one here."""
-        for vcpu in self.vcpus:
-            if vcpu.where == Where.HALTED and get(self._load(vcpu), PID.on):
-                self.exits["wake-up"] += 1
-                if self._on(cpu) is None:
-                    self.run(vcpu.number, cpu)
-                    return "after the host was interrupted and ran it"
-                self.preempt(vcpu.number)
-                return f"the host was interrupted; vCPU {vcpu.number} waits for CPU {cpu}"
-        return "the host was interrupted for nothing"
-
-    def _sync(self, vcpu: Vcpu) -> list[int]:
-        """ON is cleared, PIR moves to VIRR, and the guest takes what its priority allows; the vectors."""
-        value = self._load(vcpu)
-        vcpu.apic.request(get(value, PID.pir))
-        self._store(vcpu, put(put(value, PID.pir, 0), PID.on, 0))
-        return self._take(vcpu)
-
-    def _take(self, vcpu: Vcpu) -> list[int]:
-        vectors = []
-        while (vector := vcpu.apic.deliver()) >= 0:
-            vectors.append(vector)
-        vcpu.taken += vectors
-        return vectors
+    def _told(self, number: int, events: list[Event]) -> str:
+        """Who was told, in words."""
+        if any(event.act == Act.VM_EXIT and event.index == Trip.WAKE_UP for event in events):
+            if self.target(number).doing == Doing.RUNNING:
+                return "after the host was interrupted and ran it"
+            return f"the host was interrupted; vCPU {number} waits for CPU {self.target(number).cpu}"
+        synced = next((event for event in events if event.act == Act.SYNCED), None)
+        if synced is None:
+            return ""
+        return "without an exit" if synced.low else "notification to a CPU that runs no such vCPU: " \
+            "the host passes it over"
 
     def end(self, number: int) -> bool:
         """The vCPU's EOI; whether it left the guest for it. ValueError when it does not run."""
-        vcpu = self.vcpus[number]
-        if vcpu.where != Where.RUNNING:
+        if self.target(number).doing != Doing.RUNNING:
             raise ValueError(f"vCPU {number} does not run")
-        left = vcpu.apic.end()
-        self.exits["EOI"] += left
-        self._take(vcpu)
-        return left
+        return any(event.act == Act.VM_EXIT for event in self._do(c.VirtualEoi(self.vcpus[number].descriptor)))
+
+    def watch_eoi(self, number: int, vector: int) -> None:
+        """The vector's bit in the vCPU's EOI exit bitmap is set: its end leaves the guest."""
+        self._do(c.EoiExit(self.vcpus[number].descriptor, vector, 1))
+
+    @property
+    def exits(self) -> Counter[str]:
+        """Times that a guest was left, or the host interrupted, by cause; and "VM entry", counted to compare."""
+        out = Counter({"VM entry": self.entered})
+        for each in self.m.targets.values():
+            out.update({cause: getattr(each, name) for name, cause in CAUSES.items()})
+        return out
 
     @property
     def left(self) -> int:
@@ -267,3 +169,6 @@ class Host:
     def ns(self) -> int:
         """What that cost, in nanoseconds."""
         return self.left * ACTS[Act.VM_EXIT].ns
+
+
+__all__ = ["ACTIVE", "WAKE_UP", "Host"]

@@ -291,7 +291,9 @@ def _verdict(mine: list[Event], before: Machine) -> str:
     if blocked is not None:
         return f"blocked, fault reason {blocked.index:#x}: {REASON_TEXT[Reason(blocked.index)]}"
     if _find(mine, Act.POSTED):
-        return "posted"
+        if _find(mine, Act.VM_EXIT):
+            return "posted, and the host was interrupted"
+        return "posted, and taken without an exit" if _find(mine, Act.VIRTUAL) else "posted"
     if line := _rise(mine):
         return _wired_verdict(mine, before, line)
     taken = [event for event in mine if event.act in _WORD]

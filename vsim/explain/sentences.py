@@ -29,7 +29,7 @@ from vsim.layouts.interfaces import Errno
 from vsim.layouts.registers import CCMD, ESR, ICR, LVT_LINT
 from vsim.machine import remapping_on
 from vsim.state.arrays import LATCH_WORDS, Apic, Latch, Machine
-from vsim.state.trace import Act, Drop, Event, Kind, Stop, Warn, node_text
+from vsim.state.trace import Act, Drop, Event, Kind, Stop, Trip, Warn, node_text
 from vsim.xen.paths import signed
 
 
@@ -284,6 +284,33 @@ def _timer(m: Machine, e: Event) -> str:
     return f"The timer of {apic_text(m, number(e))} has reached 0{times}: {end}."
 
 
+_TRIPS = {Trip.REGISTER: "an access to the unit's registers leaves the guest",
+          Trip.EOI: "the end of an interrupt leaves the guest",
+          Trip.EXTERNAL: "an interrupt of the host leaves the guest that runs there",
+          Trip.WAKE_UP: "the host is interrupted, as something was posted to a vCPU that has halted"}
+
+
+def _left(m: Machine, e: Event) -> str:
+    return f"{node_text(e.node)}: {_TRIPS.get(Trip(e.index), 'the guest is left')}."
+
+
+_DOING = ("runs on CPU {}: NDST names it, NV is the active notification vector, SN is 0",
+          "waits for CPU {}: SN is 1, nobody is told of what is posted",
+          "has halted on CPU {}: NV is the wake-up vector")
+
+
+def _scheduled(m: Machine, e: Event) -> str:
+    return f"The vCPU of descriptor {e.low:#x} {_DOING[e.index].format(e.high)}."
+
+
+def _synced(m: Machine, e: Event) -> str:
+    if not e.low:
+        return f"CPU {number(e)} runs no such vCPU: the host passes the notification over."
+    moved = "1 vector" if e.high == 1 else f"{e.high} vectors"
+    return (f"CPU {number(e)} clears ON of descriptor {e.low:#x} and moves {moved} from PIR to the virtual IRR; RVI is "
+            f"{e.index:#x}.")
+
+
 def _returned(m: Machine, e: Event) -> str:
     code = signed(e.low)
     meaning = "" if code == 0 else ", a fault reason" if code > 0 else f", -{Errno(-code).name}"
@@ -343,6 +370,13 @@ SAYS: dict[Act, tuple[Callable[[Machine, Event], str], str]] = {
     Act.INTA: (_inta, "8259A interrupt sequence"),
     Act.PIC_ENDED: (lambda m, e: f"EOI at {node_text(e.node)}: IRQ {e.index} is no longer in service there.",
                     "8259A OCW2"),
+    Act.VM_EXIT: (_left, "SDM 30.6"),
+    Act.SCHEDULED: (_scheduled, "VT-d 5.2.5"),
+    Act.SYNCED: (_synced, "SDM 30.6"),
+    Act.VIRTUAL: (lambda m, e: f"The vCPU of descriptor {e.low:#x} begins its handler of vector {e.index:#x}: no exit.",
+                  "SDM 30.2.2"),
+    Act.VIRTUAL_ENDED: (lambda m, e: f"The vCPU of descriptor {e.low:#x} ends vector {e.index:#x}, " + (
+        "whose bit is in its EOI exit bitmap." if e.high else "without an exit."), "SDM 30.1.4"),
     Act.UNSHOWN: (lambda m, e: f"{e.low} more events of this command happened; only the first are kept.", ""),
 }
 """How each act on the way of an interrupt is told, and where to read about it."""

@@ -37,6 +37,7 @@ VCPUS = "vCPUs do not run there"
 DEVICE = "the device is ours alone; what it sends goes there"
 PORTS = "the 8259 is not sent to"
 XEN = "QEMU has nothing of the hypervisor's"
+POSTING = "QEMU's unit posts to nobody"
 OTHER_UNIT = "QEMU has one unit, which every requester goes through"
 WIDE = "8 bytes to a 32-bit register end QEMU: never sent"
 _WIDE = {offset for offset, width, _, _ in REGISTERS if width == 8}
@@ -151,7 +152,8 @@ _WHY: dict[type[c.Command], str] = {
     c.ApicWrite: VCPUS, c.Msr: VCPUS, c.Cr8: VCPUS, c.Acknowledge: VCPUS, c.Iret: VCPUS,
     c.Isa: PORTS, c.PortWrite: PORTS, c.PortRead: PORTS, c.Lint: VCPUS,
     c.Bind: XEN, c.HostIrq: XEN, c.OutOfMemory: XEN, c.Tick: "time stands still there",
-    c.Dma: "our requesters do no DMA there", c.DeviceError: "QEMU's devices do not fail on demand"}
+    c.Dma: "our requesters do no DMA there", c.DeviceError: "QEMU's devices do not fail on demand",
+    c.Schedule: POSTING, c.VirtualEoi: POSTING, c.EoiExit: POSTING}
 """Why nothing goes to QEMU when a command of a class sent nothing."""
 
 

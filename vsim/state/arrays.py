@@ -3,7 +3,8 @@
 Index conventions: a unit's register page is `regs[1024 * unit + offset // 4]` (32-bit words); its latched values are
 `latch[LATCH_WORDS * unit + Latch.X]`; the 256-bit request registers of vCPU n are `irr[8 * n + word]`; fields of a
 local APIC are arrays indexed by vCPU. The interrupt entry cache is sparse: `cache[unit << 16 | index]` holds the four
-words of an entry. Pages of memory and every array are copied by `copy`, so a snapshot is a value.
+words of an entry. `targets` holds vCPUs of a host by the address of their posted-interrupt descriptor. Pages of memory
+and every array are copied by `copy`, so a snapshot is a value.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ _CLAMPED = (*_COUNTERS, "clock")
 MOST_BOUND = 64
 """Bound messages of one domain that are kept."""
 LATER = {"cmci", "timer_initial", "timer_divide", "timer_due", "device_error", "roots", "hpet", "extint", "lint",
-         "pic", "intr"}
+         "pic", "intr", "targets"}
 """Parts that machines saved by earlier versions do not have: they are as after power-on."""
 
 
@@ -117,6 +118,28 @@ class Bound(NamedTuple):
     posted: int = 0
 
 
+MOST_TARGETS = 64
+"""Vcpus of a host that a machine keeps."""
+
+
+class Target(NamedTuple):
+    """A vCPU of a host, to whose descriptor interrupts are posted (`devices.posted`).
+
+    cpu: where it runs, or ran last; doing: 0 it runs, 1 it waits for its CPU, 2 it has halted. virr, visr, eoi_exit:
+    256 bits of its virtual APIC. external, woken, ended: how often a guest was left, or the host interrupted, for an
+    interrupt of the host, to wake it, and for an EOI.
+    """
+
+    cpu: int = 0
+    doing: int = 2
+    virr: int = 0
+    visr: int = 0
+    eoi_exit: int = 0
+    external: int = 0
+    woken: int = 0
+    ended: int = 0
+
+
 class Machine:
     """A machine as a value. `vcpus`: 1 to 4,096; `ram_size`: bytes; `bus`: its PCI functions.
 
@@ -127,7 +150,7 @@ class Machine:
                  "costs", "created", "dead", "device_error", "direct", "doomed", "events", "handlers", "hpet",
                  "intr", "ioapic", "irr", "isr", "latch", "lines", "lint", "lvt", "msix", "nobody", "pages", "pba",
                  "pic", "pinned", "posting", "profile", "quirks", "ram", "regs", "roots", "rte", "scope", "seen",
-                 "serial", "serials", "tick", "tmr", "unshown", "vcpus", "winner", "wires")
+                 "serial", "serials", "targets", "tick", "tmr", "unshown", "vcpus", "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
         if not 1 <= vcpus <= MAX_VCPUS:
@@ -154,6 +177,7 @@ class Machine:
         self.cache: dict[int, tuple[int, int, int, int]] = {}
         self.scope: dict[int, int] = {}
         self.roots: dict[int, int] = {}
+        self.targets: dict[int, Target] = {}
         ioapics = self.profile.options.ioapics
         pins = sum(each.pins for each in ioapics)
         self.rte = array("Q", [RTE_RESET]) * pins
@@ -249,7 +273,7 @@ class Machine:
             value = getattr(self, name)
             if isinstance(value, array):
                 value = value[:]
-            elif isinstance(value, Ram) or name in ("cache", "pages", "roots", "scope"):
+            elif isinstance(value, Ram) or name in ("cache", "pages", "roots", "scope", "targets"):
                 value = value.copy()
             elif name == "events":
                 value = [] if value is not None else None
@@ -304,6 +328,7 @@ class Machine:
         state["bound"] = [list(bound) for bound in self.bound]
         state["roots"] = {str(k): v for k, v in self.roots.items()}
         state["scope"] = {str(k): v for k, v in self.scope.items()}
+        state["targets"] = {str(k): list(v) for k, v in self.targets.items()}
         state["ram"] = {"size": self.ram.size, "pages": {str(n): _pack(p) for n, p in self.ram.used().items()}}
         return json.dumps(state, separators=(",", ":"))
 
@@ -349,6 +374,10 @@ class Machine:
         self.roots = {int(k): _natural("roots", v) for k, v in state.get("roots", {}).items()}
         self.scope = {int(k): _natural("scope", v) for k, v in state["scope"].items()}
         self.pages = {int(k): _natural("pages", v) for k, v in state["pages"].items()}
+        self.targets = {_natural("targets", int(k)): _target(v, self.vcpus)
+                        for k, v in state.get("targets", {}).items()}
+        if len(self.targets) > MOST_TARGETS or any(k % 64 or not self.ram.holds(k, 64) for k in self.targets):
+            raise ValueError(f"saved machine: targets are not at most {MOST_TARGETS} descriptors in memory")
         if not isinstance(state["bound"], list) or len(state["bound"]) > MOST_BOUND:
             raise ValueError(f"saved machine: bound is no list of at most {MOST_BOUND} messages")
         self.bound = tuple(_bound(row, self.vcpus) for row in state["bound"])
@@ -413,6 +442,17 @@ def _bound(row: Any, vcpus: int) -> Bound:
         if not low <= value <= high:
             raise ValueError(f"saved machine: {name} of a bound message is {value}; the limit is {low} to {high}")
     return Bound(*row)
+
+
+def _target(row: Any, vcpus: int) -> Target:
+    if not isinstance(row, list) or len(row) != len(Target._fields) or not all(type(v) is int for v in row):
+        raise ValueError(f"saved machine: a target is not {len(Target._fields)} numbers")
+    bits = (1 << 256) - 1
+    limits = (vcpus - 1, 2, bits, bits, bits, _MOST, _MOST, _MOST)
+    for name, value, high in zip(Target._fields, row, limits, strict=True):
+        if not 0 <= value <= high:
+            raise ValueError(f"saved machine: {name} of a target is {value:#x}; the limit is {high:#x}")
+    return Target(*row)
 
 
 def _four(words: Any) -> tuple[int, int, int, int]:

@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 
 _LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
            "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
-           "handlers": 1, "place": 6, "how": 2, "read": 1, "irq": 4, "port": 16, "byte": 8, "pin": 1}
+           "handlers": 1, "place": 6, "how": 2, "read": 1, "irq": 4, "port": 16, "byte": 8, "pin": 1,
+           "doing": 2, "vector": 8, "exits": 1}
 CHOICES = {"level": ("down", "up"), "read": ("writes", "reads"),
-           "how": ("answers well", "does not answer in time", "answers with an error")}
+           "how": ("answers well", "does not answer in time", "answers with an error"),
+           "doing": ("runs", "is preempted", "halts"), "exits": ("ends inside the guest", "leaves the guest")}
 """Fields whose values have names, from 0 on."""
 WIDTHS = (1, 2, 4, 8)
 """Access widths in bytes."""
@@ -38,13 +40,13 @@ class Command:
                 continue
             if place.name == "width" and value not in range(1, 9):
                 raise ValueError(f"{self.name}.width is {value}; the limit is 1 to 8 bytes")
-            if not 0 <= value <= limit(place.name):
+            if not 0 <= value <= limit(place.name):  # of a choice, as many as there are
                 raise ValueError(f"{self.name}.{place.name} is {value:#x}; the limit is {limit(place.name):#x}")
 
 
 def limit(name: str) -> int:
     """The largest number that a field of this name can carry, in any command."""
-    return (1 << _LIMITS.get(name, 64)) - 1
+    return len(CHOICES[name]) - 1 if name in CHOICES else (1 << _LIMITS.get(name, 64)) - 1
 
 
 def _check_length(command: str, name: str, value: bytes) -> None:
@@ -280,11 +282,6 @@ class DeviceError(Command):
     requester: int
     how: int
 
-    def __post_init__(self) -> None:
-        """As every command; and there are three ways."""
-        Command.__post_init__(self)
-        if self.how >= len(CHOICES["how"]):
-            raise ValueError(f"deverr.how is {self.how}; the limit is {len(CHOICES['how']) - 1:#x}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +295,37 @@ class Dma(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule(Command):
+    """The host runs, preempts or halts the vCPU of the posted-interrupt descriptor at `address`, on CPU `vcpu`.
+
+    doing 0: it runs there, and whoever did is preempted; 1: it waits for that CPU; 2: it has halted.
+    """
+
+    name: ClassVar[str] = "sched"
+    address: int
+    vcpu: int
+    doing: int
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualEoi(Command):
+    """The vCPU of the posted-interrupt descriptor at `address`, which runs, ends its virtual interrupt."""
+
+    name: ClassVar[str] = "veoi"
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class EoiExit(Command):
+    """The host sets (exits 1) or clears a vector's bit in the EOI exit bitmap of a descriptor's vCPU."""
+
+    name: ClassVar[str] = "eoiexit"
+    address: int
+    vector: int
+    exits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reset(Command):
     """The platform is reset: registers, local APICs, devices. Memory, vIOMMUs and time stay."""
 
@@ -307,7 +335,8 @@ class Reset(Command):
 COMMANDS: dict[str, type[Command]] = {c.name: c for c in (
     Domctl, Mmio, MmioRead, RamWrite, ConfigWrite, Msi, Signal, Burst, Pin, Intx, Isa, PortWrite, PortRead,
     Lint, ApicWrite, Msr, Cr8, Acknowledge,
-    Iret, Bind, HostIrq, Tick, OutOfMemory, DeviceError, Dma, Reset)}
+    Iret, Bind, HostIrq, Tick, OutOfMemory, DeviceError, Dma,
+    Schedule, VirtualEoi, EoiExit, Reset)}
 """All commands by their tag."""
 
 

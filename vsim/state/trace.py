@@ -102,6 +102,10 @@ class Act(IntEnum):
     LINT = 55
     INTA = 56
     PIC_ENDED = 57
+    SCHEDULED = 58
+    SYNCED = 59
+    VIRTUAL = 60
+    VIRTUAL_ENDED = 61
 
 
 class Meaning(NamedTuple):
@@ -171,6 +175,11 @@ ACTS: dict[Act, Meaning] = {
     Act.LINT: Meaning("pin", "level", "entry", 0, _ASSUMED),
     Act.INTA: Meaning("vector", "IRQ", "1: spurious", 500, _ASSUMED),
     Act.PIC_ENDED: Meaning("IRQ", "in service after it", "0", 0, _ASSUMED),
+    Act.SCHEDULED: Meaning("0 runs, 1 waits, 2 halted", "descriptor address", "CPU", 0, _ASSUMED),
+    Act.SYNCED: Meaning("highest virtual vector requested", "descriptor address, 0: of nobody here", "vectors moved",
+                        0, _ASSUMED),
+    Act.VIRTUAL: Meaning("virtual vector", "descriptor address", "0", 0, _ASSUMED),
+    Act.VIRTUAL_ENDED: Meaning("virtual vector", "descriptor address", "1: the EOI leaves the guest", 0, _ASSUMED),
     Act.UNSHOWN: Meaning("0", "events of the command that are not kept", "0", 0, _ASSUMED),
     Act.STORMED: Meaning("delivered", "sent", "blocked", 0, _ASSUMED),
 }
@@ -207,6 +216,8 @@ class Trip(IntEnum):
     HOST_IRQ = 2        # a passed-through device's interrupt
     INJECT = 3          # QEMU hands a message to the hypervisor
     EOI = 4             # the end of an interrupt that the hypervisor must see
+    EXTERNAL = 5        # an interrupt of the host came to a CPU that runs a guest
+    WAKE_UP = 6         # something was posted to a vCPU that has halted
 
 
 class Stop(IntEnum):

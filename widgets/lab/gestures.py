@@ -100,7 +100,9 @@ _WORDS = {"domctl": "hypercall", "mmio": "write {address:#x}", "read": "read {ad
           "ack": "vCPU {vcpu} takes an interrupt", "burst": "burst of {messages}", "tick": "time goes on",
           "bind": "bind a message", "hostirq": "host interrupt {place}", "cr8": "vCPU {vcpu} writes CR8",
           "iret": "vCPU {vcpu} returns from an NMI", "oom": "allocation {count} fails",
-          "deverr": "device TLB of {requester} {how}", "dma": "{requester} {read} {address:#x}", "reset": "reset"}
+          "deverr": "device TLB of {requester} {how}", "dma": "{requester} {read} {address:#x}", "reset": "reset",
+          "sched": "vCPU of {address:#x} {doing} on CPU {vcpu}", "veoi": "EOI of the vCPU of {address:#x}",
+          "eoiexit": "EOI of {vector:#x} by the vCPU of {address:#x} {exits}"}
 
 
 def _shown(place: str, value: Any) -> Any:

@@ -1,19 +1,25 @@
 """Posted interrupts (V 4.3 to 4.5): one step of the algorithm after the other."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rig import NIC, Rig, acts
-from vsim.devices import remap
+from vsim.devices import remap, vlapic
+from vsim.devices.posted import ACTIVE, WAKE_UP, Doing
 from vsim.devices.vlapic import set_mode
+from vsim.explain.interrupt import explain
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, remap_message
 from vsim.state import commands as c
-from vsim.state.arrays import Apic
+from vsim.state.arrays import MOST_TARGETS, Apic, Machine
+from vsim.state.trace import Trip
 
 WHERE = 0x6000
 NV = 0xF2
+RUNS, WAITS, HALTS = map(int, Doing)
 
 
 def posting(entry=None, eime=1, mode=Apic.X2APIC, descriptor=None, **fields):
@@ -193,3 +199,155 @@ def test_the_verdict_on_a_posted_entry_has_no_message():
     rig = posting()
     found = remap.look(rig.m, 0, NIC, *remap_message(5))
     assert (found.check, found.outcome, found.index, found.destination, found.address, found.data) == (0, 0, 5, 0, 0, 0)
+
+
+# --- the processor's side: vCPUs of a host on its CPUs ---
+
+
+def host(**fields):
+    """The same, and a vCPU that belongs to the descriptor runs on CPU 2."""
+    rig = posting(**fields)
+    rig.do(c.Schedule(WHERE, 2, RUNS))
+    return rig
+
+
+def fields_of(rig):
+    return PID.split(descriptor(rig))
+
+
+def exits(rig):
+    each = rig.m.targets[WHERE]
+    return each.external, each.woken, each.ended
+
+
+@pytest.mark.parametrize("doing, sn, nv", [(RUNS, 0, ACTIVE), (WAITS, 1, ACTIVE),
+                                           (HALTS, 0, WAKE_UP)])
+@pytest.mark.parametrize("eime, mode, ndst", [(1, Apic.X2APIC, 6), (0, Apic.XAPIC, 6 << 8)])
+def test_the_scheduler_keeps_the_descriptor(doing, sn, nv, eime, mode, ndst):
+    """V 5.2.5; NDST holds the APIC ID in bits 15:8 without EIME (V 9.11)."""
+    rig = host(eime=eime, mode=mode)
+    rig.do(c.Schedule(WHERE, 3, doing))
+    assert fields_of(rig) == {"pir": 0, "on": 0, "sn": sn, "nv": nv, "ndst": ndst}
+
+
+def test_one_that_runs_takes_it_without_an_exit_and_its_cpu_has_nothing_left():
+    rig = host()
+    assert acts(rig.msi(5), "SYNCED", "VIRTUAL", "VM_EXIT", "TAKEN") == [
+        ("SYNCED", 0xA1, WHERE, 1), ("VIRTUAL", 0xA1, WHERE, 0)]
+    assert (descriptor(rig) & (1 << 257) - 1, vlapic.pending(rig.m, 2), exits(rig)) == (0, -1, (0, 0, 0))
+    assert rig.m.targets[WHERE].visr == 1 << 0xA1
+
+
+def test_one_that_waits_is_not_told_and_takes_it_where_it_runs_next():
+    rig = host()
+    rig.do(c.Schedule(WHERE, 2, WAITS))
+    assert acts(rig.msi(5), "ACCEPTED", "SYNCED", "VM_EXIT") == []
+    assert acts(rig.do(c.Schedule(WHERE, 5, RUNS)), "VIRTUAL") == [("VIRTUAL", 0xA1, WHERE, 0)]
+    assert exits(rig) == (0, 0, 0)
+
+
+def test_one_that_sleeps_is_woken_by_an_interrupt_of_the_host_and_leaves_a_guest_there():
+    rig = host()
+    rig.do(c.Schedule(WHERE, 2, HALTS))
+    rig.do(c.Schedule(WHERE + 64, 2, RUNS))
+    assert acts(rig.msi(5), "VM_EXIT", "SCHEDULED") == [
+        ("VM_EXIT", Trip.EXTERNAL, WHERE + 64, 0), ("VM_EXIT", Trip.WAKE_UP, WHERE, 0),
+        ("SCHEDULED", WAITS, WHERE, 2)]
+    assert (exits(rig), rig.m.targets[WHERE + 64].external) == ((0, 1, 0), 1)
+
+
+def test_one_with_something_posted_does_not_halt():
+    rig = host()
+    rig.do(c.Schedule(WHERE, 2, WAITS))
+    rig.msi(5)
+    rig.do(c.Schedule(WHERE, 2, HALTS))
+    assert rig.m.targets[WHERE].doing == WAITS and fields_of(rig)["sn"] == 1
+
+
+def test_who_ran_on_a_cpu_waits_when_another_is_put_there():
+    rig = host()
+    assert acts(rig.do(c.Schedule(WHERE + 64, 2, RUNS)), "SCHEDULED") == [
+        ("SCHEDULED", WAITS, WHERE, 2), ("SCHEDULED", RUNS, WHERE + 64, 2)]
+
+
+def test_an_interrupt_of_the_host_leaves_the_guest_when_its_cpu_takes_it():
+    rig = host()
+    rig.do(c.Acknowledge(2))
+    assert exits(rig) == (0, 0, 0), "nothing was there to take"
+    vlapic.take_in(rig.m, 2, 0x44, 0, 4)
+    assert acts(rig.do(c.Acknowledge(2)), "VM_EXIT", "TAKEN") == [
+        ("VM_EXIT", Trip.EXTERNAL, WHERE, 0), ("TAKEN", 0x44, 0, 0)]
+    rig.do(c.Acknowledge(3))
+    assert exits(rig) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("exits_, count", [(0, 0), (1, 1)])
+def test_an_eoi_leaves_the_guest_if_the_bitmap_says_so(exits_, count):
+    rig = host()
+    rig.do(c.EoiExit(WHERE, 0xA1, exits_))
+    rig.msi(5)
+    events = rig.do(c.VirtualEoi(WHERE))
+    assert acts(events, "VIRTUAL_ENDED") == [("VIRTUAL_ENDED", 0xA1, WHERE, exits_)]
+    assert (len(acts(events, "VM_EXIT")), exits(rig)) == (count, (0, 0, count))
+    assert acts(rig.do(c.VirtualEoi(WHERE))) == [], "nothing is in service any more"
+    rig.do(c.EoiExit(WHERE, 0xA1, 0))
+    assert rig.m.targets[WHERE].eoi_exit == 0
+
+
+@pytest.mark.parametrize("command", [
+    c.Schedule(WHERE + 8, 2, 0), c.Schedule(1 << 40, 2, 0), c.Schedule(WHERE, 99, 0), c.VirtualEoi(WHERE),
+    c.EoiExit(WHERE, 0xA1, 1)])
+def test_what_cannot_be_is_dropped(command):
+    rig = posting()
+    assert [row[0] for row in acts(rig.do(command))] == ["DROPPED"] and not rig.m.targets
+
+
+def test_a_machine_keeps_so_many_vcpus_of_a_host_and_no_more():
+    rig = host()
+    for n in range(MOST_TARGETS + 3):
+        rig.do(c.Schedule(WHERE + 64 * n, 2, WAITS))
+    assert len(rig.m.targets) == MOST_TARGETS
+
+
+def test_a_notification_for_nobody_here_is_passed_over():
+    rig = posting(entry={"urg": 1}, sn=1)
+    rig.do(c.Schedule(WHERE, 2, WAITS))
+    assert acts(rig.msi(5), "SYNCED", "VM_EXIT") == [("SYNCED", 0, 0, 0)]
+
+
+def test_without_such_vcpus_the_two_vectors_are_like_all_others():
+    rig = posting()
+    rig.msi(5)
+    assert vlapic.pending(rig.m, 2) == NV
+
+
+def test_they_are_copied_and_saved_with_the_machine_and_gone_after_a_reset():
+    rig = host()
+    before = rig.m.copy()
+    rig.msi(5)
+    assert before.targets[WHERE].visr == 0 and Machine.load(rig.m.save()) == rig.m
+    for bad, said in (([9], "not 8 numbers"), ([8, 0, 0, 0, 0, 0, 0, 0], "cpu of a target is 0x8"),
+                      ([0, 3, 0, 0, 0, 0, 0, 0], "doing of a target is 0x3"),
+                      ([0, 0, 1 << 256, 0, 0, 0, 0, 0], "virr of a target")):
+        state = json.loads(rig.m.save()) | {"targets": {str(WHERE): bad}}
+        with pytest.raises(ValueError, match=said):
+            Machine.load(json.dumps(state))
+    state = json.loads(rig.m.save()) | {"targets": {"8": [0] * 8}}
+    with pytest.raises(ValueError, match="targets are not at most 64 descriptors"):
+        Machine.load(json.dumps(state))
+    rig.do(c.Reset())
+    assert not rig.m.targets
+
+
+def test_what_happens_is_told_in_sentences():
+    rig = host()
+    before = rig.m.copy()
+    events = rig.msi(5)
+    found = explain(events, before, events[0].serial)
+    assert found.verdict == "posted, and taken without an exit"
+    assert "CPU 2 clears ON of descriptor 0x6000 and moves 1 vector from PIR to the virtual IRR" in str(found)
+    rig.do(c.Schedule(WHERE, 2, HALTS))
+    before = rig.m.copy()
+    events = rig.msi(5)
+    told = explain(events, before, events[0].serial)
+    assert told.verdict == "posted, and the host was interrupted" and "SDM 30.6" in told.sections

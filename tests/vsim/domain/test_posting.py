@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.domain.posting import ACTIVE, WAKE_UP, Host, VirtualApic, Where, highest
+from vsim.devices.posted import ACTIVE, WAKE_UP, Doing, VirtualApic, highest
+from vsim.domain.posting import Host
 
 
 @pytest.mark.parametrize("vtpr, svi, vppr", [(0x00, 0x00, 0x00), (0x45, 0x00, 0x45), (0x45, 0x41, 0x45),
@@ -77,7 +78,7 @@ def test_a_vcpu_that_has_halted_is_woken_by_an_interrupt_of_the_host():
     host.halt(0)
     assert host.descriptor(0)["nv"] == WAKE_UP
     assert host.fire(0) == "vCPU 0 takes vector 0x61, after the host was interrupted and ran it"
-    assert host.vcpus[0].where == Where.RUNNING
+    assert host.target(0).doing == Doing.RUNNING
     assert host.exits["wake-up"] == 1 == host.left
     assert host.ns > 0
 
@@ -108,7 +109,7 @@ def test_an_eoi_leaves_the_guest_only_for_vectors_of_the_exit_bitmap():
     host.run(0, cpu=1)
     host.fire(0)
     assert not host.end(0)
-    host.vcpus[0].apic.eoi_exit = 1 << 0x61
+    host.watch_eoi(0, 0x61)
     host.fire(0)
     assert host.end(0)
     assert host.exits["EOI"] == 1
