@@ -16,5 +16,6 @@ In the order in which to read them; a module imports only from those above it:
     wires      the pins of a local APIC, the pair of 8259
     vlapics    one local APIC
     guests     what the small guest sees
+    targets    vCPUs to which interrupts are posted
     others     any command, and the registers that no other editor has
 """

@@ -1,4 +1,4 @@
-"""Any command, and the registers that no other editor has: entries of every I/O APIC, timers of an HPET.
+"""Any command; vCPUs of a host that posts; registers of no other editor: every I/O APIC's entries, an HPET's timers.
 
 Both are made of what is declared elsewhere: a command's fields and their limits, a register's layout. What a command
 would do is told before it is done.
@@ -23,6 +23,7 @@ from vsim.state.trace import Event
 from widgets.editors.fields import CSS as FIELDS_CSS
 from widgets.editors.fields import Fields, parse_number
 from widgets.editors.foresee import outcome, shown
+from widgets.editors.targets import Targets
 from widgets.lab.panel import Panel, flow, line
 
 FIRST = "dma"
@@ -91,6 +92,7 @@ class OthersPanel(Panel):
                                      layout=W.Layout(width="auto"), tooltip="off: compatibility format, as after reset")
         self.place = W.VBox()
         self.editor: Fields | None = None
+        self.targets = Targets(self)
         self._list()
         self.watch(self.word, self._opened)
         self.watch(self.remappable, self._list)
@@ -100,7 +102,7 @@ class OthersPanel(Panel):
                 self.means, self.numbers, self.told,
                 W.HTML("<h3>I/O APICs and HPET</h3>"),
                 flow(self.word, self.button("write", self._write, "the guest stores the word", "primary"),
-                     self.remappable), self.place)
+                     self.remappable), self.place, *self.targets.parts)
 
     # --- a command ---
 
@@ -177,6 +179,7 @@ class OthersPanel(Panel):
     def draw(self, m: Machine, events: list[Event]) -> None:
         """What the command would do now, and what the register holds; bits that the reader changed stay as they are."""
         self._foretell()
+        self.targets.draw(m)
         if self.editor is not None and self.word.value is not None:
             now, changed = self.words[self.word.value].value(m), self.editor.value != self.editor.stored
             self.editor.stored = now

@@ -27,6 +27,7 @@ from typing import IO, Any, NamedTuple
 from traitlets import HasTraits, Int
 
 from vsim.domain import builder as domain
+from vsim.domain.posting import Host
 from vsim.findings.assumed import Assumed
 from vsim.findings.catalogue import Examined, examine
 from vsim.findings.dumps import dump
@@ -133,6 +134,11 @@ class Lab:
             with lab.gesture(name=f"xl create {built.config.name}"):
                 lab.issue(*built.commands)
         return lab
+
+    @classmethod
+    def host(cls, cpus: int = 4, vcpus: int = 2) -> Lab:
+        """A host whose unit posts to vCPUs: the local APICs are those of its CPUs. ValueError: not 1 to 64 of each."""
+        return cls(Host(cpus, vcpus).m, title="host")
 
     @classmethod
     def from_machine(cls, *sources: str | os.PathLike[str] | tuple[str, bytes | str]) -> Lab:
