@@ -11,7 +11,6 @@ from typing import Any, Protocol, Self
 
 from traitlets import HasTraits
 
-from vsim.devices import vlapic
 from vsim.findings.assumed import Assumed
 from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Fork, Link, LinkError
 from vsim.history.log import History
@@ -122,7 +121,7 @@ def _do_all(lab: Doer, deeds: Sequence[Deed], commands: int, where: str) -> None
                                       "it was made: another version of the kit")
     guest = lab.kernel.guest
     if guest is not None:
-        guest.cpu.arrived |= {vcpu: None for vcpu in range(lab.machine.vcpus) if vlapic.pending(lab.machine, vcpu) >= 0}
+        lab.kernel.look(guest)
 
 
 def _do(lab: Doer, word: str, *given: Any) -> None:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from vsim.devices import vlapic
 from vsim.domain import acpi
 from vsim.domain import builder as domain
 from vsim.domain.platform import Platform
@@ -25,6 +26,8 @@ from vsim.state.commands import Command
 from vsim.state.trace import Act, Event
 from widgets.lab.gestures import Deed
 
+IRR_WORDS = 8
+"""Words of IRR of each vCPU."""
 KEPT = 200
 """Copies of the books that are kept; further back than the oldest the guest has to boot again."""
 
@@ -133,15 +136,26 @@ class Kernel:
             guest.faults += driver.drain_faults()
 
     def serve(self) -> int:
-        """Every vCPU takes, handles and ends what is pending; how many interrupts that were."""
+        """Every vCPU takes, handles and ends what is pending; how many interrupts that were.
+
+        What came by a command of somebody's own, which no guest noticed, is pending like any other.
+        """
         if self.guest is None:
             return 0
         with self.lab.gesture(name="handlers run"):
+            self.look(self.guest)
             self._look_at_queue(self.guest)
             served = len(self.guest.serve())
             if self.pausing and self._left(self.guest):
                 self._drain(self.guest)
             return served
+
+    def look(self, guest: Guest) -> None:
+        """The guest knows the vCPUs to which something is offered: all, and in their order, as after a link."""
+        m = self.lab.machine
+        waiting = dict.fromkeys(place // IRR_WORDS for place, word in enumerate(m.irr) if word)
+        guest.cpu.arrived.clear()
+        guest.cpu.arrived |= {vcpu: None for vcpu in waiting if vlapic.pending(m, vcpu) >= 0}
 
     def _left(self, guest: Guest) -> bool:
         """Whether a record is pending that a burst left: its fault event has been taken, and nobody read."""
