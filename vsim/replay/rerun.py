@@ -128,13 +128,16 @@ def findings(outcome: Outcome) -> tuple[Finding, ...]:
     """What the protocol checker has to say of the software that was recorded, on a unit as the specification has it.
 
     `step` of a finding counts the outcome's commands; `Outcome.lines` has the line of the recording of each. APIC IDs
-    and I/O APICs are those of the recorded machine.
+    and I/O APICs are those of the recorded machine. What a vCPU took last may be handled still when the recording ends:
+    that it is not ended is no finding.
     """
     recording, ideal = outcome.recording, profile("spec")
     platform = {name: getattr(recording.profile.options, name) for name in PLATFORM}
     ideal = replace(ideal, options=replace(ideal.options, **platform))
     ideal = ideal.with_capabilities(recording.profile.capabilities)
-    return check(outcome.commands, start(replace(recording, profile=ideal)), every=True)
+    last = {command.vcpu: step for step, command in enumerate(outcome.commands) if type(command) is c.Acknowledge}
+    found = check(outcome.commands, start(replace(recording, profile=ideal)), every=True)
+    return tuple(each for each in found if each.rule.name != "eoi" or each.step not in last.values())
 
 
 def _pass(recording: Recording, early: Early) -> tuple[Outcome, list[taken.Seen]]:

@@ -159,6 +159,17 @@ def test_the_checker_s_vcpus_have_the_recorded_apic_ids():
     assert "apic-enabled" not in {one.rule.name for one in rerun.findings(outcome)}
 
 
+def test_a_handler_that_the_end_of_the_recording_cuts_off_is_no_finding():
+    """What came after it tells: another vector was taken, so the handler of the first was over."""
+    def left(rows):
+        return [one.detail for one in rerun.findings(run_of(rows)) if one.rule.name == "eoi"]
+
+    cut = ROWS[:16]
+    assert left(cut) == [] and cut[-1][1] == [["T", 1, 0x41]]
+    assert left([*cut, [["msr", 1, 0x83F, 0x51], [], 1, 31], [None, [["T", 1, 0x51]], 1, 31]]) == [
+        "vCPU 1 never ended vector 0x41"]
+
+
 # --- real boots ---
 
 COMPARED = {"linux-6.12-8cpu": {"M": 732, "P": 1, "I": 740, "B": 8, "F": 8, "D": 536, "C": 200, "W": 268, "V": 2679},
