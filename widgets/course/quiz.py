@@ -27,7 +27,7 @@ from vsim.history import whole
 from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.receipts import Receipt
-from widgets.course.task import Judged, Numbers, Task
+from widgets.course.task import Judged, Numbers, Task, plain
 from widgets.tables import NO_MATH
 
 LESSONS: dict[str, str] = {
@@ -143,10 +143,11 @@ class Quiz:
     def guess(self, name: str, answer: Any) -> Answer:
         """Commit an answer; what comes of it. None is no answer, and costs nothing."""
         task, state = self._task(name), self._states[name]
-        if answer is None or answer == "":
-            return Answer("Not answered yet: put your answer in place of None, or type it above.", "muted")
         try:
-            read = task.read(answer)
+            found = plain(answer)
+            if found is None or found == "":
+                return Answer("Not answered yet: put your answer in place of None, or type it above.", "muted")
+            read = task.read(found)
         except Exception as error:
             return Answer(f"That could not be read: {error}", "warn")
         state.tries += 1

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import index
 from typing import Any, NamedTuple
 
 from vsim.layouts.formats import IRTE
 
 Numbers = dict[str, Any]
+MOST_PARTS = 64
+MOST_BITS = 128
+"""Values of one answer, and bits of a number in it."""
 
 
 class Judged(NamedTuple):
@@ -43,19 +48,50 @@ class Task:
     choices: tuple[str, ...] = ()
 
 
+class TooLong(ValueError):
+    """A number that no field of a machine could hold."""
+
+
+def _bounded(value: int) -> int:
+    if value.bit_length() > MOST_BITS:
+        raise TooLong("that is too long for a number")
+    return value
+
+
+def plain(given: Any, deep: int = 0) -> Any:
+    """An answer in Python's own values: a number, a text, lists of them, or None. ValueError for anything else.
+
+    An array, a range or another class of number is read as what it holds; nothing of its own code runs after this.
+    """
+    try:
+        if given is None or isinstance(given, bool):
+            return given
+        if isinstance(given, str):
+            return str.__str__(given)
+        if isinstance(given, float):
+            return float.__float__(given)
+        if hasattr(type(given), "__index__") and not getattr(given, "shape", ()):
+            return _bounded(index(given))
+        if deep < 2 and not isinstance(given, bytes | bytearray | memoryview | Mapping):
+            return [plain(each, deep + 1) for each in islice(iter(given), MOST_PARTS + 1)]
+    except TooLong:
+        raise
+    except Exception:  # of a class of somebody's own: what it says is not for the page
+        pass
+    raise ValueError("a number, a text, or a few of them are asked for")
+
+
 def number(given: Any) -> int:
     """A whole number, typed or given: decimal, 0x..., or ...h. ValueError for anything else."""
     if isinstance(given, bool) or not isinstance(given, int | str):
         raise ValueError("a whole number is asked for, decimal or 0x...")
     if isinstance(given, int):
-        return given
+        return _bounded(given)
     text = given.strip().replace("_", "").replace(",", "")
     if len(text) > 40:
-        raise ValueError("that is too long for a number")
-    if text[-1:] in "hH" and text[:-1]:
-        return int(text[:-1], 16)
+        raise TooLong("that is too long for a number")
     try:
-        return int(text, 0)
+        return int(text[:-1], 16) if text[-1:] in "hH" and text[:-1] else int(text, 0)
     except ValueError:
         raise ValueError("a whole number is asked for, decimal or 0x...") from None
 
@@ -69,8 +105,8 @@ def word(given: Any) -> str:
 
 def numbers(given: Any) -> tuple[int, ...]:
     """Several numbers: a list, or text with commas or blanks between them. ValueError for anything else."""
-    parts = given.replace(",", " ").split() if isinstance(given, str) else given
-    if not isinstance(parts, list | tuple | set | frozenset) or len(parts) > 64:
+    parts = given.strip(" ()[]{}").replace(",", " ").split() if isinstance(given, str) else given
+    if not isinstance(parts, list | tuple | set | frozenset) or len(parts) > MOST_PARTS:
         raise ValueError("a few numbers are asked for, such as 3, 4, 0x10")
     return tuple(number(each) for each in parts)
 
@@ -79,6 +115,9 @@ def entry(given: Any) -> int:
     """A table entry as text, such as p=1 vector=0x51 dst=0x10 sid=00:06.0 svt=1. ValueError for anything else."""
     if not isinstance(given, str):
         raise ValueError("an entry is asked for as text, such as p=1 vector=0x51 dst=0x10")
+    alone = next((part for part in given[:4096].replace(",", " ").split() if "=" not in part), "")
+    if alone:
+        raise ValueError(f"each field is written with its value, such as dst=0x10; {alone[:20]!r} has none")
     return IRTE.parse(given.replace(",", " "))
 
 

@@ -6,6 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.quiz import LESSONS as MODULES
 from widgets.course.quiz import Card, Name, Quiz
-from widgets.course.task import number, numbers, word
+from widgets.course.task import number, numbers, plain, word
 
 STUDENTS = ("Ada", "Grace", "Edsger")
 TASKS = [(notebook, task.name) for notebook, module in MODULES.items() for task in import_module(module).TASKS]
@@ -131,6 +132,46 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given, read", [("0x1F", 31), ("1fh", 31), (" 42 ", 42), ("1_000", 1000), (7, 7)])
 def test_numbers_are_read_as_people_write_them(given, read):
     assert number(given) == read
+
+
+class Hostile:
+    """Something whose every word is a mistake."""
+
+    def __eq__(self, other):
+        raise RuntimeError("boom")
+
+    def _any(self, *given):
+        return self == given
+
+    __hash__ = __str__ = __repr__ = __iter__ = __index__ = __len__ = __format__ = _any
+
+
+class Odd(int):
+    __eq__ = __str__ = __repr__ = __lt__ = __le__ = __format__ = Hostile.__eq__
+    __hash__ = int.__hash__
+
+
+class Text(str):
+    __eq__ = __str__ = strip = lower = replace = split = Hostile.__eq__
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("given, read", [
+    (Odd(7), 7), (Text("0x20 "), "0x20 "), (range(3), [0, 1, 2]), ((1, [2]), [1, [2]]), (np.int64(7), 7),
+    (np.array([1, 2]), [1, 2]), (2.5, 2.5), (True, True), (None, None), (iter([4]), [4])],
+    ids=range(10))
+def test_an_answer_is_read_as_what_it_holds(given, read):
+    found = plain(given)
+    assert found == read and type(found) is type(read)
+
+
+@pytest.mark.parametrize("given", [
+    Hostile(), [Hostile()], {"a": Hostile()}, b"1", 10**5000, [[[[1]]]], np.array(2.5)], ids=range(7))
+def test_what_holds_nothing_of_the_kind_is_told_kindly(given):
+    for name in ("pin", "moved", "shared"):
+        told = Quiz("03_six_names", "Ada").guess(name, given)
+        assert "asked for" in told.text or "too long" in told.text
+        assert "boom" not in told.text and "object" not in told._repr_html_()
 
 
 @given(st.text(max_size=60) | st.integers() | st.floats() | st.none() | st.lists(st.integers(), max_size=3))
