@@ -150,7 +150,7 @@ SAYS = {
         "06:01.0 is behind unit 2", "2 scopes lead over bridges that are not known", "accepted by vLAPIC 287",
         "ioapic 1 has no mapping iommu", "v1 answers 0x1 for the type", "whose largest is 254", "fault reason 0x26",
         "dmar1 without ECAP.EIM: 8-bit destinations behind every unit",
-        "dmar1: request of 00:06.0, index 0x0: reason 0x22", "dmar1: request of 00:05.0, index 0x0: reason 0x26",
+        "dmar1: request of 00:06.0, index 0xb: reason 0x22", "dmar1: request of 00:05.0, index 0xd: reason 0x26",
         "the NIC alone  2        287", "was promised DT, SC, which that unit lacks"]}
 
 

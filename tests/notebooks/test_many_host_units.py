@@ -3,6 +3,7 @@
 from tests.places import DATA
 from vsim.domain import host
 from vsim.domain.host_features import Words
+from widgets.lesson.journey import Trial
 
 
 def test_table_lspci_and_log_of_the_lessons_host_belong_together():
@@ -13,3 +14,9 @@ def test_table_lspci_and_log_of_the_lessons_host_belong_together():
     assert found.words == alone.words and found.width == 46 and found.coverage().unresolved == []
     assert found.words_of(1) == Words(0xD2078C106F0466, 0x30204A)
     assert [found.unit_of(function.bdf) for function in found.functions.functions][-4:] == [0, 1, 2, 2]
+
+
+def test_the_numbers_of_the_interrupt_that_arrives_differ():
+    trial = Trial(DATA / "big.cfg", DATA / "big.lspci")
+    assert trial.send("00:06.0", message=9, vcpu=287, vector=0x63).verdict == "accepted by vLAPIC 287"
+    assert (trial.source("00:06.0", 9).index, trial.machine.apic_id[287]) == (89, 574)
