@@ -1,12 +1,17 @@
 """The exercises of notebook 03: right answers are worked out here, tell-tale ones name the belief."""
 
+import json
+import re
+
 import pytest
 
+from tests.places import LESSONS
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.quiz import Quiz
 from widgets.course.six_names import OTHERS_ENTRIES
+from widgets.lesson.names import Scrambled
 
 NOTEBOOK = "03_six_names"
 STUDENTS = ("Ada", "Grace", "Edsger")
@@ -56,3 +61,9 @@ def test_no_two_names_of_an_interrupt_have_one_number_whoever_asks():
         drawn = Quiz(NOTEBOOK, f"student {n}").numbers("vector")
         names = [drawn[key] for key in ("message", "vector", "vcpu", "id")] + [drawn["message"] + OTHERS_ENTRIES]
         assert len({*names}) == 5
+
+
+def test_the_numbers_that_open_the_notebook_are_those_of_its_machine():
+    opening = json.loads((LESSONS / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8"))["cells"][0]["source"]
+    told = set(re.findall(r"\*(?:pin )?(0x[0-9a-f]+|\d+)\*", "".join(opening[:5])))
+    assert told == {row[1] for row in Scrambled().names("pin").rows if row[0] != "vCPU"}
