@@ -50,7 +50,7 @@ _SOURCELESS = MODE_BIT["sourceless"]
 _MEANS = {"dlm_unchecked": MODE_BIT["dlm_passes"], "posted_as_remapped": MODE_BIT["im_ignored"],
           "sid_unchecked": MODE_BIT["sourceless"] | MODE_BIT["svt3_mismatch"]}
 """Quirks that set other bits of the mode word than one of their own name."""
-_PI = MODE_BIT["pi"]
+_PI, _IRES = MODE_BIT["pi"], MODE_BIT["ires"]
 _IM_IGNORED = MODE_BIT["im_ignored"]
 _IM = IRTE.im.mask
 FPD = IRTE.fpd.mask
@@ -77,8 +77,11 @@ def order_number(profile: Profile) -> int:
     return list(ORDERS).index("request-late" if late else profile.options.order)
 
 
-def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verdict:
-    """The verdict on a request of `requester` (16 bits) to 64-bit `address` with 32-bit `data`."""
+def look(m: Machine, unit: int, requester: int, address: int, data: int, held: Words | None = None) -> Verdict:
+    """The verdict on a request of `requester` (16 bits) to 64-bit `address` with 32-bit `data`.
+
+    held: the words that the cache is taken to hold for it, instead of those that it holds.
+    """
     at = LATCH_WORDS * unit
     latch = m.latch
     mode, order, base = latch[at + _MODE], latch[at + _ORDER], latch[at + _BASE_PAGE]
@@ -91,7 +94,7 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
     if requester < 0:
         mode |= _SOURCELESS
     index = chain.index_of(low, data, mode)
-    words: Words | None = m.cache.get(unit << 16 | index)
+    words: Words | None = held or m.cache.get(unit << 16 | index)
     cached = words is not None
     if words is None:
         words = m.ram.words4((base << 12) + (index << 4))
@@ -105,6 +108,19 @@ def look(m: Machine, unit: int, requester: int, address: int, data: int) -> Verd
         return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, 0, 0, 0)
     destination, out_upper, out, out_data = chain.message_of(w0, w1, mode)
     return Verdict(0, 0, index, (w0, w1, w2, w3), cached, not cached, destination, out_upper << 32 | out, out_data)
+
+
+def entry_check(m: Machine, unit: int, index: int, words: Words) -> int:
+    """The check that ends a request of nobody in particular at an entry of these words, 0 when it goes on.
+
+    -1 when such a request does not come as far as the entry: remapping is off, or the table ends before it.
+    """
+    at = LATCH_WORDS * unit
+    latch = m.latch
+    mode, base, order = latch[at + _MODE], latch[at + _BASE_PAGE], latch[at + _ORDER]
+    if not mode & _IRES or index >= latch[at + _ENTRIES] or base + (index >> 8) >> latch[at + _WIDTH]:
+        return -1
+    return _ENTRY[order](0, 0, 0, -1, mode | _SOURCELESS, 1, *words)
 
 
 def posts(w0: int, mode: int) -> bool:

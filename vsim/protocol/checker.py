@@ -25,7 +25,7 @@ from vsim.protocol.conduct import Conduct
 from vsim.protocol.delivery import Delivery, delivery, passed, using
 from vsim.protocol.facts import Fact, Requested
 from vsim.protocol.observer import Observer
-from vsim.protocol.rules import RULES, SEVERITIES, UNWISE, Rule, broken
+from vsim.protocol.rules import RULES, SEVERITIES, UNWISE, Rule, looking
 from vsim.readers.source import JsonError, TextError, json_line, read, rows
 from vsim.state.arrays import LATCH_WORDS, MAX_VCPUS, Latch, Machine
 from vsim.state.commands import ApicWrite, Command, Domctl, MmioRead, Msr, from_row, to_row
@@ -88,33 +88,37 @@ def check(commands: Iterable[Command], machine: Machine | None = None, every: bo
     ValueError for a machine of the series, or for something in the log that is no command.
     """
     log = _checked(commands)
+    observer = _observer(log, machine, reads)
     kept: dict[tuple[int, str, str], Finding] = {}
-    most, last = MOST_FINDINGS if every else 1, len(log)
-    for fact in _facts(_observer(log, machine, reads), log):
-        for one in _judged(fact, log) if fact.time <= last + 1 else ():
-            if advice or one.rule.severity != UNWISE:
-                kept[one.step, one.rule.name, one.detail] = one
-        if len(kept) >= 2 * most:  # from now on, only what is not behind the last of the first ones counts
+    most, end, place = MOST_FINDINGS if every else 1, len(log), 0
+    for fact in _facts(observer, log):
+        step = fact.time - 1
+        for rule, look in looking(fact) if step <= end else ():
+            if step == end and _PLACE[rule.name] >= place:
+                break
+            if (detail := look(fact)) and (advice or rule.severity != UNWISE):
+                kept[step, rule.name, detail] = Finding(step, log[step] if fact.time else None, rule, detail)
+        if len(kept) >= 2 * most:  # from now on, only what comes before the last of the first ones counts
             kept = _first(kept, most)
-            last = max(step for step, *_ in kept)
+            end, place = _order(next(reversed(kept.values())))
+            observer.until = end + 1
     return tuple(_first(kept, most).values())
 
 
+def _order(found: Finding) -> tuple[int, int]:
+    """Findings are ordered by their steps and, for one step, by their rules."""
+    return found.step, _PLACE[found.rule.name]
+
+
 def _first(found: dict[tuple[int, str, str], Finding], number: int) -> dict[tuple[int, str, str], Finding]:
-    """The first findings, in order of their steps and, for one step, of the rules."""
-    ordered = sorted(found.items(), key=lambda one: (one[1].step, _PLACE[one[1].rule.name]))
-    return dict(ordered[:number])
+    """The first findings in their order."""
+    return dict(sorted(found.items(), key=lambda one: _order(one[1]))[:number])
 
 
 def _facts(observer: Observer, log: Sequence[Command]) -> Iterator[Fact]:
     for command in log:
         yield from observer.step(command)
     yield from observer.loose_ends()
-
-
-def _judged(fact: Fact, log: Sequence[Command]) -> Iterator[Finding]:
-    for rule, detail in broken(fact):
-        yield Finding(fact.time - 1, log[fact.time - 1] if fact.time else None, rule, detail)
 
 
 def _checked(commands: Iterable[Command]) -> list[Command]:

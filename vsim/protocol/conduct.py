@@ -7,12 +7,12 @@ read, which `invalidations` are known to be done, and (`exposure`) which entries
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsim.devices import chain, vvtd
+from vsim.devices import chain, remap, vvtd
 from vsim.devices.checks import MODE_BIT
 from vsim.devices.queue import WHOLE
 from vsim.devices.remap import ABSENT, Verdict, Words
@@ -26,9 +26,11 @@ from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import MmioRead
 from vsim.state.trace import Act, Event, Kind, node
 
-_IRES = GSTS.ires.mask
+_IRES, _CACHING = GSTS.ires.mask, CAP.cm.mask
 _GSTS, _FSTS = OFFSET["GSTS"], OFFSET["FSTS"]
 _QUEUE_AND_TABLE = OFFSET["IRTA"], OFFSET["IQH"], OFFSET["IQT"]
+# Places as plain ints: members of an enumeration are slow to look up, and this is done for every request.
+_MODE, _BASE_PAGE, _ENTRIES = map(int, (Latch.MODE, Latch.BASE_PAGE, Latch.ENTRIES))
 _AVAILABLE = 0xF00      # entry bits 11:8 are software's own
 MOST_KNOWN = 1 << 14
 """Verdicts, and walks, that are remembered."""
@@ -38,21 +40,21 @@ State = tuple[int, int, int]
 
 
 def _state(m: Machine, number: int) -> State:
-    at = LATCH_WORDS * number
-    return m.latch[at + Latch.MODE], m.latch[at + Latch.BASE_PAGE], m.latch[at + Latch.ENTRIES]
+    at, latch = LATCH_WORDS * number, m.latch
+    return latch[at + _MODE], latch[at + _BASE_PAGE], latch[at + _ENTRIES]
 
 
 class Stale(NamedTuple):
     """What a request may use instead of the entry in memory, and why it still may.
 
     why: "wait" (an invalidation is queued, nobody knows whether it is done), "table" (of a table used before), "set"
-    (it was not present or faulty, and caching mode keeps such ones too) or "change". now: what becomes of the request
-    with the entry in memory.
+    (it was not present or faulty, and caching mode keeps such ones too) or "change".
     """
 
     held: Held
     why: str
-    now: Verdict
+    request: Request
+    index: int  # type: ignore[assignment]  # shadows tuple.index
 
 
 class Walk(NamedTuple):
@@ -108,7 +110,7 @@ class Conduct:
     @property
     def caching(self) -> bool:
         """Caching mode: entries that are not present or faulty may be cached too."""
-        return bool(get(self.cap, CAP.cm))
+        return bool(self.cap & _CACHING)
 
     @property
     def flushes_itself(self) -> bool:
@@ -214,13 +216,12 @@ class Conduct:
         index = chain.index_of(request.address & 0xFFFFFFFF, request.data, state[0]) if self.remapping else -1
         if index < 0 or not self.exposure.any_held(ram, index):
             return None
-        now = using(m, self.number, request, None)
+        words = ram.words4((state[1] << 12) + (index << 4))
+        now = using(m, self.number, request, None) if words is None else self.verdict(m, request, words, state)
         if now.index < 0:
             return None
-        if now.fetched:
-            self._keep(request, now.words, state, now)
         found = self._walk(m, ram, request, now, state)
-        return Stale(found, self._why(m, index, found), now) if found else None
+        return Stale(found, self._why(m, index, found), request, now.index) if found else None
 
     def _walk(self, m: Machine, ram: Journal, request: Request, now: Verdict, state: State) -> Held | None:
         """What may be held and comes to another end than the entry in memory; only what is new is looked at again."""
@@ -244,14 +245,13 @@ class Conduct:
     def verdict(self, m: Machine, request: Request, words: Words, state: State | None = None) -> Verdict:
         """What becomes of a request with an entry of these words, worked out once while the unit's state stays."""
         state = state or _state(m, self.number)
-        found = self.known.get((request, words, state))
-        return found or self._keep(request, words, state, using(m, self.number, request, words))
-
-    def _keep(self, request: Request, words: Words, state: State, verdict: Verdict) -> Verdict:
-        if len(self.known) >= MOST_KNOWN:
-            self.known.clear()
-        self.known[request, words, state] = verdict
-        return verdict
+        key = request, words, state
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            found = self.known[key] = using(m, self.number, request, words)
+        return found
 
     def may_hold(self, m: Machine, index: int, words: Words) -> bool:
         """Whether a unit may cache an entry of these words: with caching mode any, else one without fault (V 7.7)."""
@@ -259,7 +259,12 @@ class Conduct:
 
     def _faulty(self, m: Machine, index: int, words: Words) -> bool:
         """Whether an entry makes a fault by itself, whoever sends."""
-        return self.verdict(m, anyone(index), words).outcome > 0
+        return remap.OUTCOME[self.entry_check(m, index, words)] > 0
+
+    def entry_check(self, m: Machine, index: int, words: Words) -> int:
+        """The check that an entry of these words fails by itself, whoever sends; 0 for none."""
+        check = remap.entry_check(m, self.number, index, words)
+        return check if check >= 0 else self.verdict(m, anyone(index), words).check
 
     def _why(self, m: Machine, index: int, held: Held) -> str:
         if self.invalidations.since(index, held.left):
@@ -269,18 +274,15 @@ class Conduct:
             return "table"
         return "set" if self._faulty(m, index, held.words) else "change"
 
-    def uncovered(self, m: Machine, ram: Journal) -> list[tuple[int, Stale]]:
+    def uncovered(self, m: Machine, ram: Journal) -> Iterator[Stale]:
         """The entries of the table in use of which an old value may be held, whoever asks for them."""
-        out = []
         for address in ram.past:
             index = self.index_at(address)
-            now = ram.words4(address)
-            for held in self.exposure.held(ram, index) if index >= 0 and now is not None else ():
+            now = ram.words4(address) if index >= 0 else None
+            for held in self.exposure.held(ram, index) if now is not None else ():
                 if _differ(held.words, now or ABSENT) and self.may_hold(m, index, held.words):
-                    verdict = using(m, self.number, anyone(index), None)
-                    out.append((index, Stale(held, self._why(m, index, held), verdict)))
+                    yield Stale(held, self._why(m, index, held), anyone(index), index)
                     break
-        return out
 
 
 @lru_cache(64)

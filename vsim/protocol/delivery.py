@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsim.devices import chain, remap, vlapic
+from vsim.devices import remap, vlapic
 from vsim.devices.checks import PASS
 from vsim.devices.queue import WHOLE
 from vsim.devices.remap import Verdict, Words, entry_of
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE_POSTED, MSI_DATA, PID, Reason, remap_message
-from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.arrays import Machine
 
 
 class Request(NamedTuple):
@@ -46,11 +46,10 @@ class Delivery(NamedTuple):
 
 
 def using(m: Machine, unit: int, request: Request, words: Words | None) -> Verdict:
-    """The verdict of a unit whose cache holds `words` for the index of the request, and nothing else."""
-    kept, m.cache = m.cache, {}
+    """The verdict of a unit whose cache holds `words` for the index of the request, or nothing at all."""
     if words is not None:
-        mode = m.latch[LATCH_WORDS * unit + Latch.MODE]
-        m.cache[unit << WHOLE | chain.index_of(request.address & 0xFFFFFFFF, request.data, mode)] = words
+        return remap.look(m, unit, *request, words)
+    kept, m.cache = m.cache, {}
     try:
         return remap.look(m, unit, *request)
     finally:

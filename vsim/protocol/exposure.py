@@ -83,37 +83,46 @@ class Journal(Ram):
 
     def write(self, address: int, data: bytes) -> bool:
         """Store bytes, as `Ram.write`."""
-        before = [(place, self.words4(place) or ABSENT) for place in self._places(address, len(data))]
+        before = self._before(address, len(data))
         done = super().write(address, data)
-        self._note(before, address, len(data))
+        if before:
+            self._note(before, address, len(data))
         return done
 
     def write_word(self, address: int, value: int) -> bool:
         """Store 32 bits, as `Ram.write_word`."""
         self.stored.append((address, self.word(address) or 0))
-        before = [(place, self.words4(place) or ABSENT) for place in self._places(address, 4)]
+        before = self._before(address, 4)
         done = super().write_word(address, value)
-        self._note(before, address, 4)
+        if before:
+            self._note(before, address, 4)
         return done
 
-    def _places(self, address: int, size: int) -> Iterator[int]:
-        """The watched places that a store touches."""
+    def _before(self, address: int, size: int) -> list[tuple[int, Words]]:
+        """The watched places that a store touches, each with what it holds now."""
+        found: list[tuple[int, Words]] = []
         end = address + size
         for page in range(address >> 12, (end + 4095) >> 12):
             if page in self.watched:
-                yield from range(max(page << 12, address & ~15), min(page + 1 << 12, end), ENTRY_BYTES)
+                places = range(max(page << 12, address & ~15), min(page + 1 << 12, end), ENTRY_BYTES)
+                found += [(place, self.words4(place) or ABSENT) for place in places]
+        return found
 
     def _note(self, before: list[tuple[int, Words]], address: int, size: int) -> None:
+        end, time, past, changes = address + size, self.time, self.past, self.changes
         for place, old in before:
             new = self.words4(place) or ABSENT
             if new == old:
                 continue
-            values = self.past.setdefault(place, [])
-            values.append(Past(self.time, old))
-            if len(values) > MOST_VALUES:
-                self.lost[place] = values.pop(0).left
-            low = max(0, address - place)
-            self.changes.append(Change(place, old, new, low, min(ENTRY_BYTES, address + size - place) - low))
+            values = past.get(place)
+            if values is None:
+                past[place] = [Past(time, old)]
+            else:
+                values.append(Past(time, old))
+                if len(values) > MOST_VALUES:
+                    self.lost[place] = values.pop(0).left
+            low = address - place if address > place else 0
+            changes.append(Change(place, old, new, low, min(ENTRY_BYTES, end - place) - low))
 
 
 class Held(NamedTuple):
@@ -205,10 +214,13 @@ class Exposure:
 
         after: only what left memory behind that command; -1: also what was cached before the first.
         """
-        since = max(self.since(index), after)
         if after < 0 and index in self.cached:
             yield Held(self.cached[index], 0, -1)
-        for period in reversed(self.periods):
+        periods = self.periods
+        if not periods:
+            return
+        since = max(self.since(index), after)
+        for period in reversed(periods):
             if index < period.entries:
                 yield from _of_period(ram, period, index, max(since, period.start))
 

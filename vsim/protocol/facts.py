@@ -1,6 +1,7 @@
 """What a command of a log comes to, as far as a rule of `rules` can object to it: plain facts.
 
-Each fact is about one step. `time` counts commands from 1; most facts are about the command that is being done, loose
+Each fact is about one step, and is looked at before the next: what it says of a cache is found out when it is asked
+for. `time` counts commands from 1; most facts are about the command that is being done, loose
 ends (what was never finished when the log ended) about an earlier one. `unit` is the state before the command.
 """
 
@@ -12,19 +13,23 @@ from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE
 from vsim.layouts.registers import GCMD, ONE_SHOT
 from vsim.protocol.conduct import Conduct, Stale, dropped, raised
-from vsim.protocol.delivery import Request
+from vsim.protocol.delivery import Request, delivery, using
 from vsim.protocol.exposure import Change
+from vsim.state.arrays import Machine
 from vsim.state.trace import Warn
 
+PRESENT = IRTE.p.mask
+"""Of an entry's lowest word."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Fact:
     """Something that happened at the command number `time`."""
 
     time: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Access(Fact):
     """A register access. name: of the register at `offset`, "" for none; half: 1 in the upper half of a 64-bit one.
 
@@ -41,7 +46,7 @@ class Access(Fact):
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commanded(Fact):
     """GCMD was written with `new`. early: a vCPU went into x2APIC mode before 32-bit destinations were on, -1: none."""
 
@@ -78,7 +83,7 @@ class Commanded(Fact):
         return bool(self.dropped & getattr(GCMD, name).mask)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EntryChanged(Fact):
     """An entry of the latched table got other words.
 
@@ -96,15 +101,15 @@ class EntryChanged(Fact):
     @property
     def was(self) -> int:
         """Whether the entry was present."""
-        return self.change.old[0] & IRTE.p.mask
+        return self.change.old[0] & PRESENT
 
     @property
     def now(self) -> int:
         """Whether the entry is present."""
-        return self.change.new[0] & IRTE.p.mask
+        return self.change.new[0] & PRESENT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Torn(Fact):
     """One part of an entry was stored, and left it present as a mixture until the command `until`."""
 
@@ -113,7 +118,7 @@ class Torn(Fact):
     until: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordCleared(Fact):
     """The F bit of a fault record was cleared. expected: the record whose turn it was; seen: it was read before."""
 
@@ -123,7 +128,7 @@ class RecordCleared(Fact):
     seen: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OverflowCleared(Fact):
     """FSTS.PFO was cleared while these records were still in use."""
 
@@ -131,7 +136,7 @@ class OverflowCleared(Fact):
     records: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class QueueStopped(Fact):
     """The queue stopped on an error: IQERCD.IQEI."""
 
@@ -139,7 +144,7 @@ class QueueStopped(Fact):
     info: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StatusStood(Fact):
     """A wait stored what was in memory already."""
 
@@ -147,7 +152,7 @@ class StatusStood(Fact):
     data: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Requested(Fact):
     """An interrupt request was sent. unit: the one that it goes to, None for none. No rule looks at it by itself."""
 
@@ -155,15 +160,24 @@ class Requested(Fact):
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StaleUse(Fact):
     """A request whose end depends on what the unit has cached. requester: -1 when it is nobody's, at a loose end."""
 
     unit: Conduct
     requester: int
-    index: int
     stale: Stale
-    now: str
+    machine: Machine
+
+    @property
+    def index(self) -> int:
+        """The entry."""
+        return self.stale.index
+
+    @property
+    def now(self) -> str:
+        """What becomes of the request with the entry in memory, in words."""
+        return str(delivery(self.machine, using(self.machine, self.unit.number, self.stale.request, None)))
 
     @property
     def who(self) -> str:
@@ -171,7 +185,7 @@ class StaleUse(Fact):
         return f"a request of {bdf_text(self.requester & 0xFFFF)}" if self.requester >= 0 else "a request"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeftUnflushed(Fact):
     """At the end: a table was latched while remapping was on. queued: its invalidation was queued, not waited for."""
 
@@ -179,7 +193,7 @@ class LeftUnflushed(Fact):
     queued: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeftDeviceError(Fact):
     """At the end: ITE or ICE, set at `time`, was never cleared. bits: of FSTS."""
 
@@ -187,7 +201,7 @@ class LeftDeviceError(Fact):
     bits: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeftFaults(Fact):
     """The fault event was taken at `time`, and its records never cleared. lost: the reason of a fault lost for it."""
 
@@ -196,7 +210,7 @@ class LeftFaults(Fact):
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PinDisagrees(Fact):
     """A pin's entry and its remapping entry differ in trigger mode or vector, and that did harm.
 
@@ -209,7 +223,7 @@ class PinDisagrees(Fact):
     stuck: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NotTaken(Fact):
     """The local APIC of a vCPU dropped a vector because it is not enabled."""
 
@@ -217,7 +231,7 @@ class NotTaken(Fact):
     vector: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NotEnded(Fact):
     """At the end: a vCPU took a vector and never ended it."""
 
@@ -225,14 +239,14 @@ class NotEnded(Fact):
     vector: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeftInService(Fact):
     """At the end: a vCPU took an IRQ from the 8259 pair and never ended it there."""
 
     irq: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageChanged(Fact):
     """A message changed while it could be sent."""
 
@@ -240,7 +254,7 @@ class MessageChanged(Fact):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Warned(Fact):
     """The machine did what software asked for, and warns. what: of `trace.Warn`; node, value, more: of its event."""
 
@@ -250,7 +264,7 @@ class Warned(Fact):
     more: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WideId(Fact):
     """A vCPU with an APIC ID above 254 went into x2APIC mode while entries have 8-bit destinations."""
 

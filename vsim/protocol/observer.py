@@ -21,7 +21,7 @@ from vsim.layouts.formats import FRCD, IRTE
 from vsim.layouts.registers import FSTS, GCMD, OFFSET, UNIT
 from vsim.machine import FEE, FEE_MASK, read, step, unit_at
 from vsim.protocol.conduct import Conduct, of
-from vsim.protocol.delivery import Request, anyone, delivery
+from vsim.protocol.delivery import Request
 from vsim.protocol.exposure import ENTRY_BYTES, Change, Journal, pages_of, tables
 from vsim.protocol.facts import (
     Access,
@@ -45,6 +45,13 @@ from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.trace import Act, Event, Kind, Warn
 
 _PRESENT = IRTE.p.mask
+_SENT, _WARNED, _QUEUE_ERROR, _STATUS_WRITTEN, _DEVICE_FAILED = map(int, (
+    Act.SENT, Act.WARNED, Act.QUEUE_ERROR, Act.STATUS_WRITTEN, Act.DEVICE_FAILED))
+_PLAIN = {int(act) for act in (Act.SENT, Act.FETCHED, Act.HIT, Act.CACHED, Act.REMAPPED, Act.PASSED, Act.ACCEPTED,
+                               Act.MERGED, Act.TAKEN, Act.ENDED)}
+"""A request that a unit lets through, and its way through a local APIC: no register of a unit changes."""
+_VIOMMU = int(Kind.VIOMMU)
+_RESETTING = c.Domctl, c.Reset
 _SOURCE = IRTE.sid.mask | IRTE.sq.mask | IRTE.svt.mask
 _PLACES = {offset + 4 * half: (name, half) for offset, width, name, _ in UNIT for half in range(width // 4)}
 _WIDE = {offset for offset, width, _, _ in UNIT if width == 8}
@@ -54,6 +61,7 @@ _TABLE_REGISTERS = ("IQT", "IQA", "IRTA")
 class Observer:
     """machine: where the first command is done; it is copied. reads: the log shows reads, so their absence counts.
 
+    until: facts of commands behind this one are not asked for; whoever reads the facts may lower it.
     ValueError for a machine with a unit of the series, which answers by rules of its own.
     """
 
@@ -64,6 +72,7 @@ class Observer:
         self.m = machine.copy()
         self.m.ram = self.ram = Journal(machine.ram)
         self.reads, self.time = reads, 0
+        self.until = 1 << 62
         self.units: dict[int, Conduct] = {}
         self.irq = IrqObserver(self.m)
         self.device_errors: dict[int, int] = {}
@@ -79,18 +88,22 @@ class Observer:
         """Do the next command; its facts. They have to be asked for to the end: the state follows behind the last."""
         self.time += 1
         self.ram.tick(self.time)
-        self.irq.before(command)
+        place, number = self.irq.before(command)
         unit = self._unit_of(command)
-        place, number = self.irq.touched(command)
         events = step(self.m, command)
         if place >= 0:
             self.sources.changed(place, number)
-        yield from self._access(command, unit)
-        yield from self._changes()
-        yield from self._requests(events)
-        yield from self._unit_acts(events)
-        yield from self.irq.after(command, events, self.time, self.units)
-        self._follow(command, unit, events)
+        if unit:
+            yield from self._access(command, unit)
+        if self.ram.changes:
+            yield from self._changes()
+        acts = [event for event in events if event.act not in _PLAIN]
+        if events:
+            yield from self._requests(events)
+        if acts:
+            yield from self._unit_acts(acts)
+        yield from self.irq.after(events, self.time, self.units)
+        self._follow(command, unit, acts)
 
     def loose_ends(self) -> list[Fact]:
         """What was not finished when the log ended, each with the time of the command that began it."""
@@ -98,23 +111,23 @@ class Observer:
         for unit in self.units.values():
             if unit.remapping and unit.turned and unit.flushed != "done":
                 out.append(LeftUnflushed(unit.latched_at, unit, unit.flushed == "queued"))
-            for index, stale in unit.uncovered(self.m, self.ram) if unit.remapping else ():
-                if (unit.number, index, stale.held.left) not in self._told:
-                    out.append(StaleUse(stale.held.left, unit, -1, index, stale, str(delivery(self.m, stale.now))))
+            for stale in unit.uncovered(self.m, self.ram) if unit.remapping else ():
+                if stale.held.left <= self.until and (unit.number, stale.index, stale.held.left) not in self._told:
+                    out.append(StaleUse(stale.held.left, unit, -1, stale, self.m))
             left = unit.fsts & (FSTS.ite.mask | FSTS.ice.mask)
             if left and unit.number in self.device_errors:
                 out.append(LeftDeviceError(self.device_errors[unit.number], unit, left))
         return [*out, *self.irq.loose_ends(self.units)]
 
     def _unit_of(self, command: c.Command) -> Conduct | None:
-        if isinstance(command, c.Mmio | c.MmioRead):
+        if isinstance(command, (c.Mmio, c.MmioRead)):
             return self.units.get(unit_at(self.m, command.address))
         return None
 
-    def _follow(self, command: c.Command, unit: Conduct | None, events: list[Event]) -> None:
-        """Take over what happened, for the next command."""
-        for one in self.units.values():
-            one.follow(self.ram, events, self.time)
+    def _follow(self, command: c.Command, unit: Conduct | None, acts: list[Event]) -> None:
+        """Take over what happened, for the next command. acts: all but plain requests and what comes of them."""
+        for one in self.units.values() if unit or acts else ():
+            one.follow(self.ram, acts, self.time)
         if isinstance(command, c.MmioRead):
             self._see(command, unit)
         for number in self.irq.completions:
@@ -123,7 +136,7 @@ class Observer:
         if not self.reads:
             for one in self.units.values():
                 one.done(one.invalidations.saw_all())
-        if unit or events:
+        if unit or acts:
             self._settle(command)
 
     def _see(self, command: c.MmioRead, unit: Conduct | None) -> None:
@@ -136,7 +149,7 @@ class Observer:
 
     def _settle(self, command: c.Command) -> None:
         """Units that came, went or were reset; registers; which memory to watch."""
-        if type(command) in (c.Domctl, c.Reset):
+        if type(command) in _RESETTING:
             old = self.units if type(command) is c.Domctl else {}
             self.units = {number: old.get(number) or of(self.m, number, self.reads, self.time)
                           for number in range(self.m.units) if self.m.live(number)}
@@ -152,8 +165,8 @@ class Observer:
 
     # --- registers ---
 
-    def _access(self, command: c.Command, unit: Conduct | None) -> Iterator[Fact]:
-        if unit is None or not isinstance(command, c.Mmio | c.MmioRead):
+    def _access(self, command: c.Command, unit: Conduct) -> Iterator[Fact]:
+        if not isinstance(command, (c.Mmio, c.MmioRead)):
             return
         offset, width = command.address - unit.base, command.width
         written = command.value & (1 << 8 * width) - 1 if isinstance(command, c.Mmio) else -1
@@ -184,12 +197,14 @@ class Observer:
             for unit in self.units.values():
                 index = unit.index_at(change.address)
                 if index >= 0:
-                    yield self._changed(unit, index, change)
-                    yield from self._torn(unit, index, change)
+                    if self.time <= self.until:
+                        yield self._changed(unit, index, change)
+                    if change.size != ENTRY_BYTES or self._partial:
+                        yield from self._torn(unit, index, change)
 
     def _changed(self, unit: Conduct, index: int, change: Change) -> Fact:
         was, now = change.old[0] & _PRESENT, change.new[0] & _PRESENT
-        check = unit.verdict(self.m, anyone(index), change.new).check if now and unit.remapping else 0
+        check = unit.entry_check(self.m, index, change.new) if now and unit.remapping else 0
         reused = self._freed(unit, index, change) if unit.remapping and now and not was else 0
         user = self.sources.using(index) if unit.remapping and was and not now else ""
         return EntryChanged(self.time, unit, index, change, NAMES[check], reused, user)
@@ -216,33 +231,27 @@ class Observer:
 
     def _requests(self, events: list[Event]) -> Iterator[Fact]:
         for event in events:
-            if event.act == Act.SENT and event.low & FEE_MASK == FEE:
+            if event.act == _SENT and event.low & FEE_MASK == FEE:
                 unit = self.units.get(self.m.unit_of(event.index))
                 request = Request(event.index, event.low, event.high)
                 yield Requested(self.time, unit, request)
-                yield from self._stale(unit, request)
+                stale = unit.stale(self.m, self.ram, request) if unit else None
+                if unit and stale and (key := (unit.number, stale.index, stale.held.left)) not in self._told:
+                    self._told.add(key)
+                    yield StaleUse(self.time, unit, request.requester, stale, self.m)
 
-    def _stale(self, unit: Conduct | None, request: Request) -> Iterator[Fact]:
-        stale = unit.stale(self.m, self.ram, request) if unit else None
-        if unit is None or stale is None:
-            return
-        key = unit.number, stale.now.index, stale.held.left
-        if key not in self._told:
-            self._told.add(key)
-            now = str(delivery(self.m, stale.now))
-            yield StaleUse(self.time, unit, request.requester, stale.now.index, stale, now)
-
-    def _unit_acts(self, events: list[Event]) -> Iterator[Fact]:
+    def _unit_acts(self, acts: list[Event]) -> Iterator[Fact]:
         stored = iter(self.ram.stored)
-        for event in events:
-            unit = self.units.get(event.node & 0xFFFFFF) if event.node >> 24 == Kind.VIOMMU else None
-            if unit and event.act == Act.DEVICE_FAILED and not unit.fsts & (FSTS.ite.mask | FSTS.ice.mask):
+        for event in acts:
+            act = event.act
+            unit = self.units.get(event.node & 0xFFFFFF) if event.node >> 24 == _VIOMMU else None
+            if unit and act == _DEVICE_FAILED and not unit.fsts & (FSTS.ite.mask | FSTS.ice.mask):
                 self.device_errors[unit.number] = self.time
-            if unit and event.act == Act.QUEUE_ERROR:
+            if unit and act == _QUEUE_ERROR:
                 yield QueueStopped(self.time, unit, event.index)
-            elif event.act == Act.WARNED:
+            elif act == _WARNED:
                 yield Warned(self.time, Warn(event.index), event.node, event.low, event.high)
-            elif unit and event.act == Act.STATUS_WRITTEN and next(stored, (0, -1))[1] == event.high:
+            elif unit and act == _STATUS_WRITTEN and next(stored, (0, -1))[1] == event.high:
                 yield StatusStood(self.time, event.low, event.high)
 
 

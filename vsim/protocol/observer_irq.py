@@ -32,6 +32,11 @@ Units = dict[int, Conduct]
 _NUMBER = 0xFFFFFF
 _FAULT, _COMPLETION = 0, 1      # of Act.NOTIFIED
 _VECTOR = MSI_DATA.vector.mask
+_SENT = int(Act.SENT)
+_ARRIVED = {int(Act.ACCEPTED), int(Act.MERGED)}
+_NOTED = _ARRIVED | {int(act) for act in (Act.TAKEN, Act.ENDED, Act.DROPPED, Act.INTA, Act.NOTIFIED, Act.OVERFLOWED,
+                                          Act.REMAPPED, Act.IRR_CLEARED)}
+"""Acts that `IrqObserver` looks at; the arrival of an interrupt only where it may be a unit's own."""
 
 
 class Sources:
@@ -119,14 +124,16 @@ class IrqObserver:
 
     # --- before a command ---
 
-    def before(self, command: c.Command) -> None:
-        """Remember what the command may change."""
-        self._messages = list(self._sendable(command))
+    def before(self, command: c.Command) -> tuple[int, int]:
+        """Remember what the command may change; the message that it writes, as `_touched` names it."""
+        place, number = self._touched(command)
+        self._messages = list(self._sendable(place, number)) if place >= 0 else []
         self._modes = -1, 0
         if isinstance(command, c.Msr) and command.vcpu < self.m.vcpus:
             self._modes = command.vcpu, self.m.apic_mode[command.vcpu]
+        return place, number
 
-    def touched(self, command: c.Command) -> tuple[int, int]:
+    def _touched(self, command: c.Command) -> tuple[int, int]:
         """(place, number) of the message that a command writes; -1 for all of the function; (-1, -1) for none."""
         if isinstance(command, c.ConfigWrite):
             return self.m.bus.place(command.bdf), -1
@@ -137,11 +144,8 @@ class IrqObserver:
                 return place, number
         return -1, -1
 
-    def _sendable(self, command: c.Command) -> Iterator[tuple[int, int, int, int]]:
-        """(place, number, address, data) of the messages that the command may change and that could be sent now."""
-        place, number = self.touched(command)
-        if place < 0:
-            return
+    def _sendable(self, place: int, number: int) -> Iterator[tuple[int, int, int, int]]:
+        """(place, number, address, data) of the messages that are written and that could be sent now."""
         function = self.m.bus.functions[place]
         numbers = (number,) if number >= 0 else range(function.msi_count) if function.msi_maskable else ()
         for each in numbers:
@@ -151,26 +155,30 @@ class IrqObserver:
 
     # --- after it ---
 
-    def after(self, command: c.Command, events: list[Event], time: int, units: Units) -> Iterator[Fact]:
+    def after(self, events: list[Event], time: int, units: Units) -> Iterator[Fact]:
         """The facts of a command that has been done."""
         for place, number, address, data in self._messages:
             state, *now = msi.message(self.m.bus, self.m.config, self.m.msix, place, number)
             if state in (msi.READY, msi.MASKED) and now != [address, data]:
                 yield MessageChanged(time, self.m.bus.functions[place].bdf, number)
-        yield from self._mode_changed(time, units)
+        if self._modes[0] >= 0:
+            yield from self._mode_changed(time, units)
         self.completions.clear()
         self._notice = None
         if self.faults:
             self.faults = {number: taken for number, taken in self.faults.items() if _has_records(units, number)}
         sent: Event | None = None
         for event in events:
-            sent = event if event.act == Act.SENT else sent
-            yield from self._event(event, sent, time, units)
+            act = event.act
+            if act == _SENT:
+                sent = event
+            elif act in _NOTED and (self._notice or act not in _ARRIVED):
+                yield from self._event(event, sent, time, units)
 
     def _mode_changed(self, time: int, units: Units) -> Iterator[Fact]:
         """A vCPU that went into x2APIC mode, or left it (V 10.1, step 7)."""
         vcpu, before = self._modes
-        if vcpu < 0 or before == self.m.apic_mode[vcpu]:
+        if before == self.m.apic_mode[vcpu]:
             return
         self.early.discard(vcpu)
         if self.m.apic_mode[vcpu] != Apic.X2APIC:

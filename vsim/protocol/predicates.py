@@ -33,6 +33,7 @@ from vsim.protocol.facts import (
 )
 from vsim.state.trace import Warn
 
+_SVT = IRTE.svt.mask >> 64
 _LAYOUT = {name: layout for _, _, name, layout in UNIT}
 
 
@@ -267,7 +268,7 @@ def freed_in_use(f: EntryChanged) -> str:
 
 def unchecked(f: EntryChanged) -> str:
     """A present entry without a check of the source."""
-    return f"{_entry(f)} lets anybody in" if f.now and not get(entry_of(f.change.new), IRTE.svt) else ""
+    return f"{_entry(f)} lets anybody in" if f.now and not f.change.new[2] & _SVT else ""
 
 
 # --- what the cache may still hold ---

@@ -7,7 +7,7 @@ words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,9 +215,9 @@ RULES: dict[str, Rule] = {rule.name: rule for rule in _ROWS}
 """All rules by name; of several that one step breaks, the first is named first."""
 
 
-def broken(fact: Fact) -> list[tuple[Rule, str]]:
-    """The rules that a fact breaks, each with what is wrong."""
-    return [(rule, detail) for rule, look in _LOOKING.get(type(fact), ()) if (detail := look(fact))]
+def looking(fact: Fact) -> Sequence[tuple[Rule, Callable[[Any], str]]]:
+    """The rules that look at facts of this kind, each with what says what is wrong with one, "" for nothing."""
+    return _LOOKING.get(type(fact), ())
 
 
 _LOOKING: dict[type[Fact], list[tuple[Rule, Callable[[Any], str]]]] = {}
