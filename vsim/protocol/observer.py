@@ -136,7 +136,7 @@ class Observer:
         if not self.reads:
             for one in self.units.values():
                 one.done(one.invalidations.saw_all())
-        if unit or acts:
+        if unit or acts or type(command) is c.Reset:     # a reset makes no events
             self._settle(command)
 
     def _see(self, command: c.MmioRead, unit: Conduct | None) -> None:

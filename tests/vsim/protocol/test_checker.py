@@ -300,6 +300,8 @@ def test_a_rule_says_what_where_and_what_may_happen(rule):
     (Log().write("IRTA", 0xFFFFFFFF, 4, plus=4), []),
     (Log().write("IQT", 1 << 19), ["reserved-bits"]),
     (Log().write("IQT", 1, 4, plus=4), ["reserved-bits"]),
+    (Log().up().add(c.Reset()).write("IQT", 0x20), ["queue-before-invalidation"]),      # QIES is 0 after it
+    (Log().up().add(c.Reset()).entry(5).entry(5, vector=0x42), []),                     # and nothing is remapped
 ], ids=lambda value: " ".join(value) if isinstance(value, list) and not isinstance(value, Log) else "")
 def test_exactly_these_rules_are_broken(log, names):
     assert sorted({one.rule.name for one in check(log, machine(), every=True)}) == names
