@@ -372,11 +372,19 @@ class Guest:
         self.vectors.limit([vcpu for vcpu in vcpus if not self.ways.refusal(vcpu)])
 
     def suspend(self) -> str:
-        """Go to sleep: all vCPUs but the first off, pins masked, local APIC and units off; "" or why not."""
-        self._awake = list(self.online)
-        for vcpu in reversed(self._awake[1:]):
+        """Go to sleep: all vCPUs but the first off, pins masked, local APIC and units off; "" or why not.
+
+        When a vCPU cannot be taken away, those that are off already come back, as in Linux's `freeze_secondary_cpus`.
+        """
+        if self._awake:
+            return "the guest sleeps already"
+        awake = list(self.online)
+        for vcpu in reversed(awake[1:]):
             if why := self.cpu_off(vcpu):
+                for each in awake[awake.index(vcpu) + 1:]:
+                    self.cpu_on(each)
                 return why
+        self._awake = awake
         for gsi, source in self._pins.items():
             self.irq.mask_pin(gsi, self.ways.redirection(source))
         self.cpu.msr(0, APIC_MSR["SVR"], _SPURIOUS)
@@ -387,14 +395,19 @@ class Guest:
     def resume(self) -> bool:
         """Wake up: the local APIC, the units as they were, pins, the other vCPUs; whether remapping is as it was.
 
-        Interrupts that moved to vCPU 0 stay there, as Linux leaves those that nobody asks for again.
+        Interrupts that moved to vCPU 0 stay there, as Linux leaves those that nobody asks for again. A guest that does
+        not sleep stays as it is.
         """
+        if not self._awake:
+            return True
         self.cpu.msr(0, APIC_MSR["SVR"], SVR.make(enable=1, vector=_SPURIOUS))
         answers = [driver.resume() for driver in self.units.drivers] if self.ways.remapping else []
         for gsi, source in self._pins.items():
             self.irq.write_pin(gsi, self.ways.redirection(source))
         for vcpu in self._awake[1:]:
-            self.cpu_on(vcpu)
+            if vcpu not in self.online:
+                self.cpu_on(vcpu)
+        self._awake = []
         self._early = self.serve()
         return all(answers)
 

@@ -263,6 +263,20 @@ def sleep_of(moments):
     return told(mine[start:off], *PLACES), told(mine[off:end + 1], *PLACES)
 
 
+def test_a_guest_that_cannot_sleep_stays_awake(lived, monkeypatch):
+    """vCPUs that were off already come back (`freeze_secondary_cpus` of Linux)."""
+    setup, guest = lived
+    off = guest.cpu_off
+    monkeypatch.setattr(guest, "cpu_off", lambda vcpu: "no vector is free" if vcpu == 3 else off(vcpu))
+    assert guest.suspend() == "no vector is free"
+    assert guest.online == list(range(8))
+    since = len(setup.commands)
+    assert guest.resume() and len(setup.commands) == since
+    for found in guest.sources.values():
+        for source in found:
+            assert fire(setup, guest, source) == [(source.vcpu, source)]
+
+
 def test_a_sleep_is_linux_s(lived, moments):
     setup, guest = lived
     before, after = sleep_of(moments)
@@ -280,9 +294,12 @@ def test_a_sleep_is_linux_s(lived, moments):
     assert [each[:3] for each in mine[mine.index(event):]] == [each[:3] for each in after[after.index(event):]]
 
 
-def test_after_a_sleep_every_interrupt_arrives(lived):
+@pytest.mark.parametrize("sleeps, wakes", [(1, 1), (2, 1), (1, 2)])
+def test_after_a_sleep_every_interrupt_arrives(lived, sleeps, wakes):
+    """However often it is told to sleep, or to wake up."""
     setup, guest = lived
-    assert guest.suspend() == "" and guest.resume()
+    assert [guest.suspend() for _ in range(sleeps)] == ["", "the guest sleeps already"][:sleeps]
+    assert all(guest.resume() for _ in range(wakes))
     assert guest.online == list(range(8)) and not guest.faults
     for found in guest.sources.values():
         for source in found:
