@@ -4,7 +4,8 @@
 
 The forms: drivers/iommu/amd/iommu.c and init.c of Linux ("AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0043 ...]", the
 device in front or as device=), and Xen's parse_event_log_entry ("AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr ... flags
-0x8 I"; before: "domain = 0, device id = 0xa0, fault address = ..., flags = ...").
+0x8 I"; before: "domain = 0, device id = 0xa0, fault address = ..., flags = ..."). Older Linux prints an event in
+two steps, and a log may have it on two lines: "AMD-Vi: Event logged [", then "IO_PAGE_FAULT device=... flags=0x0070]".
 """
 
 from __future__ import annotations
@@ -117,6 +118,10 @@ class Trouble:
 
 _PLACE = r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])"
 _LOGGED = re.compile(rf"(?:{_PLACE}: )?(?:AMD-Vi: )?Event logged \[([A-Z][A-Z_]{{3,40}})([^\]]{{0,300}})\]?")
+_OPEN = re.compile(r"Event logged \[\s*$")
+_REST = re.compile(r"\b[A-Z][A-Z_]{3,40} (?:device|domain|address|pasid|event\[0\])=[^\n]{0,300}")
+MAX_APART = 3
+"""Lines from the first half of an event to the second."""
 _KEY = re.compile(r"\b(\w{1,10}(?:\[\d\])?)=([^\s\]]{1,24})")
 _WHO = re.compile(_PLACE)
 _XEN = re.compile(rf"AMD-Vi: ([A-Z][A-Z_]{{3,40}}): {_PLACE} d(\d{{1,5}}) addr ([0-9a-f]{{8,16}}) "
@@ -143,6 +148,8 @@ def read(lines: Sequence[Line]) -> Reading:
             reader.tell(line, f"left out: all behind the first {MAX_RECORDS} records")
             break
         reader.take(line)
+    for line in reader.halves:
+        reader.tell(line, "left out: an event that was cut before its name")
     return Reading(tuple(reader.records), few(reader.remarks))
 
 
@@ -161,12 +168,13 @@ class _Reader:
         self.records: list[Any] = []
         self.remarks: list[Remark] = []
         self.named = False
+        self.halves: list[Line] = []
 
     def tell(self, line: Line, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, 1, text))
 
     def take(self, line: Line) -> None:
-        text = line.text
+        text = self._joined(line)
         named, self.named = self.named, False
         if named and (match := _NAMES.fullmatch(bare(text).strip())):
             self.records[-1] = replace(self.records[-1], features=(*self.records[-1].features, *match[0].split()))
@@ -178,12 +186,23 @@ class _Reader:
         elif match := _LOST.search(text):
             self.tell(line, f"Linux left out {match[1]} events here")
 
+    def _joined(self, line: Line) -> str:
+        """A line, or two that are one event; the event stands where its second half does."""
+        while self.halves and line.number - self.halves[0].number > MAX_APART:
+            self.tell(self.halves.pop(0), "left out: an event that was cut before its name")
+        if _OPEN.search(line.text):
+            self.halves.append(line)
+            return ""
+        if self.halves and (rest := _REST.search(line.text)):
+            return self.halves.pop(0).text.rstrip() + rest[0]
+        return line.text
+
     def _time(self, line: Line) -> str:
         stamps = _SECONDS.findall(line.text)
         return stamps[0] if stamps else ""
 
     def logged(self, line: Line, match: re.Match[str]) -> None:
-        given = dict(_KEY.findall(line.text, match.start()))
+        given = dict(_KEY.findall(match.string, match.start()))
         words = [number for place in range(4) if (number := _number(given.get(f"event[{place}]"))) is not None]
         if len(words) == 4:
             self._raw(line, sum((word & 0xFFFFFFFF) << 32 * place for place, word in enumerate(words)))

@@ -10,7 +10,8 @@ The forms (drivers/iommu/intel/dmar.c, before 5.8 drivers/iommu/dmar.c):
     after         [INTR-REMAP] Request device [f0:1f.0] fault index 0x10 [fault reason 0x25] Blocked ...
 
 The index is hexadecimal in all of them; the reason is decimal where it has no prefix. The parts of a fault may be
-wrapped over lines, and other writers' words may stand between them. Xen's lines are left to `xen_faults`; where people
+wrapped over lines, and other writers' words may stand between them. Where a page has lost the number of a reason
+("INTR-REMAP:[] Present field ..."), its words tell it. Xen's lines are left to `xen_faults`; where people
 cut its mark off, they are read here (a segment in front, all numbers hexadecimal).
 """
 
@@ -121,7 +122,7 @@ class QueueDump:
 
 
 _NUMBER = r"(?:0x)?([0-9a-fA-F]{1,16})\b"
-_TOKEN = re.compile("|".join((
+_PARTS = (
     rf"Request{GAP}device{GAP}?\[{{1,2}}(?P<source>[0-9a-fA-Fx:.]{{5,24}})\](?:{GAP}PASID{GAP}(?P<pasid>\w{{1,10}}))?",
     rf"fault{GAP}index{GAP}(?P<index>\w{{1,18}})",
     rf"fault{GAP}addr{GAP}(?P<address>\w{{1,18}})",
@@ -133,7 +134,9 @@ _TOKEN = re.compile("|".join((
     rf"VT-d{GAP}detected{GAP}Invalidation{GAP}(?P<what>Queue|Time-out|Completion){GAP}Error:"
     rf"{GAP}(?:Reason|SID){GAP}(?P<why>\w{{1,10}})",
     rf"QI (?P<which>HEAD|PRIOR): [^\n=]{{1,60}}qw0 = {_NUMBER}, qw1 = {_NUMBER}",
-    r"(?P<lost>\d{1,9}) callbacks suppressed")))
+    r"(?P<lost>\d{1,9}) callbacks suppressed")
+_ALONE = "(?P<alone>" + "|".join(GAP.join(map(re.escape, words.split())) for words in WORDS.values()) + ")"
+_TOKEN, _TOKEN_OR_WORDS = re.compile("|".join(_PARTS)), re.compile("|".join((*_PARTS, _ALONE)))
 _KIND = re.compile(r"(INTR-REMAP|DMA Read|DMA Write)(?: PASID (0x[0-9a-fA-F]{1,8}))?")
 _SOURCE = re.compile(r"(?:([0-9a-f]{4,8}):)?(?:0x)?([0-9a-f]{1,2}):(?:0x)?([0-9a-f]{1,2})\.(?:0x)?([0-9a-f])")
 _KINDS = {"DMA Read": "read", "DMA Write": "write"}
@@ -164,9 +167,11 @@ class _Reader:
         self.remarks: list[Remark] = []
         self.open: list[tuple[int, Fault]] = []
         self.seen: set[tuple[object, ...]] = set()
+        self.told = -1, -1      # a reason whose words may stand on the next line, and the place of its line
 
     def read(self) -> None:
-        for match in _TOKEN.finditer(self.log.text):
+        worded = any(words[:20] in self.log.text for words in WORDS.values())
+        for match in (_TOKEN_OR_WORDS if worded else _TOKEN).finditer(self.log.text):
             if len(self.records) >= MAX_FAULTS or len(self.remarks) >= MAX_FAULTS:
                 self._tell(match.start(), f"left out: all behind the first {MAX_FAULTS} faults")
                 break
@@ -185,6 +190,8 @@ class _Reader:
             self._place(match, name)
         elif name == "lost":
             self._lost(match)
+        elif name == "alone":
+            self._alone(match)
         else:
             self._other(match)
 
@@ -225,7 +232,8 @@ class _Reader:
         value = _hex(match[name])
         place = next(self._waiting(at, name), None)
         if place is None or value is None:
-            self._tell(at, f"left out: {match[name]!r} is the {name} of no fault that is told")
+            what = f"the {name} of no fault that is told" if value is not None else "no number"
+            self._tell(at, f"left out: {match[name]!r} is {what}")
             return
         start, fault = self.open[place]
         if name == "address":
@@ -249,7 +257,21 @@ class _Reader:
         said = [reason for reason, known in WORDS.items() if words[:len(known)] == known[:len(words)]] if words else []
         if len(said) == 1 and said[0] != value:
             self._tell(at, f"reason {value:#x} has the words of {said[0]:#x}; the number is taken")
+        self.told = -1 if words else value, self.log.number(at)
         self._close(start, _typed(replace(fault, reason=value, words=words)))
+
+    def _alone(self, match: re.Match[str]) -> None:
+        """Words of a reason without its number: those of the fault before, wrapped, or all that is left of a reason."""
+        at = match.start()
+        reason = next(each for each, words in WORDS.items() if words.split()[-2:] == match["alone"].split()[-2:]
+                      and words.split()[0] == match["alone"].split()[0])
+        if self.told[0] == reason and self.log.number(at) <= self.told[1] + 1:
+            return
+        place = next(self._waiting(at, "reason"), None)
+        if place is not None:
+            self._tell(at, f"the number of the reason is lost; by its words it is {reason:#x}")
+            start, fault = self.open.pop(place)
+            self._close(start, _typed(replace(fault, reason=reason, words=WORDS[reason])))
 
     def _close(self, at: int, fault: Fault) -> None:
         key = fault.time, fault.rid, fault.index, fault.address, fault.reason

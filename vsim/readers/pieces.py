@@ -62,13 +62,19 @@ class Reading(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
-def _unbroken(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Rows of a mail in quoted-printable, by the number of their first: a = at an end joins two (RFC 2045, 6.7)."""
+def _unbroken(rows: Iterable[tuple[int, str]], whole: bool) -> Iterator[tuple[int, str]]:
+    """Rows of a mail in quoted-printable, by the number of their first: a = at an end joins two (RFC 2045, 6.7).
+
+    whole: all of the text is so, by its head. Where the head was cut off, rows that were broken at the usual length
+    tell it (76 characters at most, of which mail programs use nearly all), and others stay as they are.
+    """
     number, held = 0, ""
     for place, row in rows:
         number = number if held else place
-        held += _CODE.sub(lambda match: chr(int(match[1], 16)), row.removesuffix("="))
-        if not row.endswith("=") or len(held) > MAX_LINE:
+        broken = row.endswith("=") if whole else _SOFT.fullmatch(row) is not None
+        held += _CODE.sub(lambda match: chr(int(match[1], 16)), row[:-1] if broken else row) \
+            if whole or broken or held else row
+        if not broken or len(held) > MAX_LINE:
             yield number, held
             held = ""
     if held:
@@ -76,10 +82,12 @@ def _unbroken(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 
 
 _PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULTILINE | re.IGNORECASE)
+_SOFT = re.compile(r".{69,74}[^=]=")
+_SOFT_END = re.compile(r"[^=]=\r?$", re.MULTILINE)
 _CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|^[1-9]\d{0,6}:", re.IGNORECASE | re.MULTILINE)
+_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
@@ -96,7 +104,8 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     lines = []
     rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
     numbered = enumerate(rows[:MAX_LINES], 1)
-    for number, row in _unbroken(numbered) if _PRINTABLE.search(text, 0, MAX_BYTES) else numbered:
+    whole = _PRINTABLE.search(text, 0, MAX_BYTES) is not None
+    for number, row in _unbroken(numbered, whole) if whole or _SOFT_END.search(text, 0, MAX_BYTES) else numbered:
         if len(row) > MAX_LINE:
             remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
                                                               f"of {len(row)}; the limit is {MAX_LINE}"))

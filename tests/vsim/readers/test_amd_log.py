@@ -39,6 +39,21 @@ def test_an_event(text, expected):
     assert event.time == ("8.5" if "8.5" in text else "")
 
 
+def test_an_event_that_was_printed_in_two_steps_is_one():
+    first = "kernel: [ 8.5] AMD-Vi: Event logged [\n"
+    second = "INVALID_DEVICE_REQUEST device=00:02.1 address=0x{} flags=0x0a00]\n"
+    log = (f"{first}kernel: [ 8.6] usb 1-1: new device\nkernel: [ 8.7] {second.format('fdf8000040')}"
+           f"{first}iommu ivhd0: {second.format('fdf8000080')}")
+    reading = read(log)
+    assert reading.remarks == ()
+    assert [(e.line, e.kind, e.rid, e.address, e.flags, e.interrupt) for e in reading.records] == [
+        (3, "INVALID_DEVICE_REQUEST", 0x11, 0xFDF8000040, 0xA00, True),
+        (5, "INVALID_DEVICE_REQUEST", 0x11, 0xFDF8000080, 0xA00, True)]
+    cut = read(f"{first}1\n2\n3\n4\n{second}{first}")
+    assert cut.records == () and [str(each) for each in cut.remarks] == [
+        f"log:{line}:1: left out: an event that was cut before its name" for line in (1, 7)]
+
+
 def test_an_event_of_an_interrupt_is_known_by_its_flag_or_its_address():
     assert one("(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr 0000000000000000 flags 0x8 I").interrupt
     assert one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfdf8010140]").interrupt

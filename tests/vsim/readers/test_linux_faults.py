@@ -112,6 +112,25 @@ def test_lines_of_xen_are_read_once(text):
     assert xen_faults.read(lines_of(text)[0]).records == ()
 
 
+@pytest.mark.parametrize("reason", linux_faults.WORDS)
+def test_words_tell_a_reason_whose_number_is_lost(reason):
+    head = "> INTR-REMAP: Request device[[42:00.1] fault index b0\n"
+    words = linux_faults.WORDS[reason]
+    for line in (f"> INTR-REMAP:[] {words}", f">   {words[:30]}{words[30:].replace(' ', chr(10) + '> ', 1)}"):
+        reading = read(head + line)
+        (fault,) = reading.records
+        assert (fault.rid, fault.index, fault.reason, fault.words) == (0x4201, 0xB0, reason, words)
+        assert [each.text for each in reading.remarks] == [
+            f"the number of the reason is lost; by its words it is {reason:#x}"]
+
+
+def test_words_on_the_next_line_are_those_of_the_number_before_them():
+    reading = read("DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x1 DMAR: [INTR-REMAP] Request device "
+                   f"[02:00.0] fault index 0x2 [fault reason 0x25]\n{BLOCKED}\n[fault reason 0x22]")
+    assert [(f.rid, f.reason) for f in reading.records] == [(0x100, 0x25), (0x200, 0x22)]
+    assert reading.remarks == () and read(f"{BLOCKED}\n").records == ()
+
+
 def test_two_writers():
     reading = read("DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x1 DMAR: [INTR-REMAP] Request device "
                    f"[02:00.0] fault index 0x2\n[fault reason 0x22] Present\n[fault reason 0x25] {BLOCKED}")

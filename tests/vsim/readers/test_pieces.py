@@ -59,3 +59,12 @@ def test_a_file_that_cannot_be_read_is_a_mistake_of_its_first_line(tmp_path):
 def test_remarks_are_kept_to_a_number_and_counted():
     many = [Remark("f", n, 1, "odd") for n in range(5)]
     assert few(many, 3) == (*many[:3], Remark("f", 3, 1, "2 more remarks of this kind are left out"))
+
+
+def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its_head():
+    text = (">> [Thu Oct 22 09:54:51 2020] DMAR: [INTR-REMAP] Request device [43:00.2] f=\n"
+            "ault index 1700 [fault reason 37] Blocked a compatibility format interrupt =\nrequest =3D\nname =\n=\n"
+            + "a" * 74 + "==\n")
+    assert [line.text for line in lines_of(text)[0]] == [
+        "[Thu Oct 22 09:54:51 2020] DMAR: [INTR-REMAP] Request device [43:00.2] fault index 1700 [fault reason 37] "
+        "Blocked a compatibility format interrupt request =", "name =", "=", "a" * 74 + "==", ""]
