@@ -32,7 +32,7 @@ from vsim.replay.initramfs import (
     pack,
 )
 from vsim.replay.qemu import NoQemu
-from vsim.replay.recording import UNIT, VERSION, compact, dump_line
+from vsim.replay.recording import UNIT, VERSION, compact, dump_line, row_line
 
 BAR = 24
 """Characters of the bar."""
@@ -145,7 +145,8 @@ def _spool(boot: Boot, spool: IO[str]) -> None:
                 kept.append(row)
     finally:
         rows.close()  # type: ignore[attr-defined]
-        spool.writelines(compact(row) + "\n" for row in with_writes(kept, UNIT))
+        lines = (row_line(row, boot.machine.cpus) for row in with_writes(kept, UNIT))
+        spool.writelines(f"{line}\n" for line in lines if line)
 
 
 def _write(path: Path, boot: Boot, kernel: Kernel, xen: Xen | None, spool: IO[str]) -> int:

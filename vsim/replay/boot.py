@@ -22,7 +22,7 @@ from typing import Any
 from vsim.readers.source import shown
 from vsim.replay.keys import Typist
 from vsim.replay.qemu import NoQemu, asked, end, first_line, last_line, started, version
-from vsim.replay.recording import MAX_LINES, MOST_DUMPS, UNIT, compact
+from vsim.replay.recording import MAX_LINES, MOST_DUMPS, UNIT, row_line
 from vsim.replay.taps import NoPlugin, compiled
 from vsim.replay.trace_rows import EVENTS, READS, TraceRows
 
@@ -258,8 +258,9 @@ class Boot:
                 except KeyboardInterrupt:
                     self.ended = INTERRUPTED
                 for row in trace.ready():
-                    kept += self._took(row)
-                    yield row
+                    if size := self._size(row):
+                        kept += size
+                        yield row
                 if not self.ended and self.progress.seconds > self.seconds:
                     self.ended = f"ended after {self.seconds:.0f} s"
                 elif not self.ended and kept > self.most_bytes:
@@ -267,8 +268,8 @@ class Boot:
                 elif not self.ended and self.progress.rows >= MOST_ROWS:
                     self.ended = f"ended after {MOST_ROWS:,} moments"
             for row in trace.ready(all_of_them=True):
-                self._took(row)
-                yield row
+                if self._size(row):
+                    yield row
             for text in trace.console:
                 self.progress.read(text)
             if self.ended == ENDED and self.progress.stage == STAGES[-1]:
@@ -288,10 +289,11 @@ class Boot:
                 time.sleep(QUIET)           # nobody writes yet
         return chunk
 
-    def _took(self, row: list[Any]) -> int:
-        """Note a row; how many bytes its line has."""
-        self.progress.rows += 1
-        return len(compact(row)) + 1
+    def _size(self, row: list[Any]) -> int:
+        """Note a row; how many bytes its line has. 0 for one that no recording can hold: it is left out."""
+        line = row_line(row, self.machine.cpus)
+        self.progress.rows += bool(line)
+        return len(line) + 1 if line else 0
 
 
 # --- after ---

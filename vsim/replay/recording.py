@@ -174,6 +174,17 @@ class _Apics:
 # --- the file ---
 
 
+def row_line(row: Any, vcpus: int) -> str:
+    """A row of a machine with so many vCPUs as its line; "" for one that `parse` would refuse."""
+    try:
+        one = _moment(row, 1, _Apics(), 0)
+    except (ValueError, TypeError):
+        return ""
+    named = max(getattr(one.command, "vcpu", 0), one.vcpu, *(seen[1] for seen in one.saw if seen[0] == "T"), 0)
+    line = compact(row)
+    return line if named < vcpus and len(line) <= MAX_LINE else ""
+
+
 def dump_line(name: str, text: str) -> str:
     """A dump as a line that fits: the end of a text that is too long is cut off, and it says so."""
     line = compact({"dump": name, "text": text})

@@ -22,6 +22,9 @@ EVENTS = ("vtd_inv_desc", "vtd_inv_desc_iec", "vtd_inv_desc_wait_sw", "vtd_ir_ir
 READS = "memory_region_ops_read"
 """And this where no plugin tells of reads."""
 WINDOW = 2_000
+MOST_THREADS, MOST_SEEN, MOST_WRITES, MOST_WIDTH, LAST_US = 4096, 4096, 1 << 16, 64, 1 << 52
+"""Threads of a QEMU, things seen at one moment, registers of messages, bytes of a store, microseconds: what is beyond
+is none of its own."""
 PAGE = 0xFFF
 MOST_TEXT = 500
 """Characters of a line of the console that are kept."""
@@ -53,10 +56,13 @@ class Senders:
 
     def config(self, bdf: int, offset: int, value: int) -> None:
         """A function's configuration space is written."""
-        self._config[bdf][offset] = value
+        if offset <= PAGE:
+            self._config[bdf][offset] = value
 
     def entry(self, region: str, address: int, value: int) -> None:
         """A table of MSI-X messages is written: address, upper address and data, 16 bytes a message."""
+        if len(self._table) >= MOST_WRITES:
+            return
         self._table[address] = value
         at = address & ~0xF
         if at in self._table and at + 8 in self._table:
@@ -101,7 +107,8 @@ class _Request:
 class TraceRows:
     """Turns lines into rows. unit: where the registers are. small: leave out what does not bear on remapping.
 
-    console: lines of the console as they end, for whoever follows the run; who has seen them, clears it.
+    console: lines of the console as they end, for whoever follows the run; who has seen them, clears it. torn: how many
+    lines were none of QEMU's, and were passed over.
     """
 
     def __init__(self, unit: int, small: bool = False) -> None:
@@ -113,16 +120,23 @@ class TraceRows:
         self.vcpu: dict[str, int] = {}              # of a thread: the vCPU that it runs
         self._here: dict[str, Row] = {}             # of a thread: the row that what follows belongs to
         self._asked: dict[str, _Request] = {}
+        self._threads: set[str] = set()
         self._begun, self._latch = "", 0
         self._levels: dict[int, int] = {}
         self._timer: dict[int, int] = {}
         self._last: dict[int, Row] = {}
-        self.plugin_lines = 0
+        self.plugin_lines = self.torn = 0
 
     # --- what comes in, what goes out ---
 
     def feed(self, line: str) -> None:
         """One line of the trace, without its end."""
+        try:
+            self._feed(line)
+        except (ValueError, IndexError, OverflowError):
+            self.torn += 1
+
+    def _feed(self, line: str) -> None:
         if line[1:2] == " " and line[0] in "GLTV":
             self._plugin(line)
             return
@@ -132,7 +146,12 @@ class TraceRows:
         take = found and self._TAKES.get(found[4])
         if not found or not take:
             return
+        if found[1] not in self._threads and len(self._threads) >= MOST_THREADS:
+            raise ValueError(f"more than {MOST_THREADS} threads")
+        self._threads.add(found[1])
         now = int(found[2]) * 1_000_000 + int(found[3])
+        if now >= LAST_US:
+            raise ValueError(f"{now} microseconds")
         if self._start < 0:
             self._start = now
         self.us = max(self.us, now - self._start)
@@ -166,23 +185,22 @@ class TraceRows:
     # --- the plugin's lines ---
 
     def _plugin(self, line: str) -> None:
-        parts = line.split()
+        kind, *parts = line.split()
         self.plugin_lines += 1
-        try:
-            vcpu = int(parts[1])
-            if parts[0] == "V":
-                self.vcpu[parts[2]] = vcpu
-            elif parts[0] == "T":
-                vector = int(parts[2])
-                self._last[vcpu] = self._add(None, vcpu, [["T", vcpu, vector]])
+        vcpu = int(parts[0])
+        if kind == "V" and len(self.vcpu) < MOST_THREADS:
+            self.vcpu[parts[1]] = vcpu
+        elif kind == "T":
+            vector = int(parts[1])
+            self._last[vcpu] = self._add(None, vcpu, [["T", vcpu, vector]])
+        elif kind in "GL":
+            at, value, width = int(parts[2], 16), int(parts[3], 16), int(parts[1][1:])
+            if width > MOST_WIDTH:
+                raise ValueError(f"{width} bytes at once")
+            if kind == "G":
+                self._add(["ram", at, value.to_bytes(width, "little").hex()], vcpu)
             else:
-                at, value, width = int(parts[3], 16), int(parts[4], 16), int(parts[2][1:])
-                if parts[0] == "G":
-                    self._add(["ram", at, value.to_bytes(width, "little").hex()], vcpu)
-                else:
-                    self._add(["read", at, width], vcpu, [["V", value]])
-        except (ValueError, IndexError, OverflowError):
-            return                                  # torn: the machine ended in the middle of it
+                self._add(["read", at, width], vcpu, [["V", value]])
 
     # --- QEMU's own ---
 
@@ -250,7 +268,7 @@ class TraceRows:
     def _answered(self, thread: str, request: _Request, sender: int) -> None:
         """What came of a request: of a pin it belongs to what moved the pin, else it is a device's own."""
         if request.kind == "IOAPIC":
-            if thread in self._here:
+            if thread in self._here and len(self._here[thread][1]) < MOST_SEEN:
                 self._here[thread][1].extend(request.did)
             return
         known = self.senders.of(request.address, request.data)
@@ -259,12 +277,12 @@ class TraceRows:
 
     def _entry(self, thread: str, rest: str) -> None:
         numbers, request = _numbers(rest), self._asked.get(thread)
-        if request and len(numbers) == 3:
+        if request and len(numbers) == 3 and len(request.did) < MOST_SEEN:
             request.did.append(["I", numbers[0], hex(numbers[1]), hex(numbers[2])])
 
     def _remapped(self, thread: str, rest: str) -> None:
         numbers, request = _numbers(rest), self._asked.get(thread)
-        if request and len(numbers) == 6:
+        if request and len(numbers) == 6 and len(request.did) < MOST_SEEN:
             index, trigger, vector, mode, destination, logical = numbers
             request.did.append(["M", index, destination, logical, mode, vector, trigger])
 
@@ -290,7 +308,8 @@ class TraceRows:
         request, source = self._asked.pop(thread, None), numbers[1] & 0xFFFF
         if request is None:
             row = self._here.get(thread) or (self.rows[-1] if self.rows else self._add(None, -1))
-            row[1].append(fault)
+            if len(row[1]) < MOST_SEEN:
+                row[1].append(fault)
             return
         request.did += [["B"], fault]
         if source == UNKNOWN_SENDER and thread in self._here:       # a pin's request has no source-id here
@@ -303,7 +322,7 @@ class TraceRows:
             self._seen(thread, ["D", found[1], found[2], found[3]])
 
     def _seen(self, thread: str, one: Row) -> None:
-        if thread in self._here:
+        if thread in self._here and len(self._here[thread][1]) < MOST_SEEN:
             self._here[thread][1].append(one)
 
     def _cache(self, thread: str, rest: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.places import ROOT
-from tests.qemu import needs_qemu
+from tests.qemu import children_of, gone, needs_qemu
 from tests.vsim.replay import fake_qemu
 from vsim.cli.main import main
 from vsim.cli.record import line_of
@@ -223,6 +223,18 @@ def test_interrupted_it_leaves_what_there_is_and_no_process(made, tmp_path):
     assert found.made["ended"] == "interrupted" and found.moments
     assert stat.S_IMODE(place.stat().st_mode) & 0o400
     assert children and not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_it_leaves_no_process(made, tmp_path, number):
+    with subprocess.Popen([sys.executable, "-m", "vsim", "record", "-o", str(tmp_path / "run.jsonl"), "--no-plugin",
+                           *arguments(tmp_path, "wait")], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stderr if "off" in line or "kernel" in line)
+        pids = children_of(process.pid)
+        process.send_signal(number)
+        process.wait()
+        assert pids
+        gone(pids)
 
 
 def test_progress_is_told_in_a_line():

@@ -1,10 +1,16 @@
 """QEMU's trace as rows: who sends, what was refused without a record, what a small recording leaves out."""
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.vsim.replay.fake_qemu import boot, console, message, unit
+from vsim.replay import recording
 from vsim.replay.inferred import with_writes
-from vsim.replay.trace_rows import TraceRows
+from vsim.replay.recording import row_line
+from vsim.replay.trace_rows import MOST_SEEN, MOST_THREADS, TraceRows
 
 UNIT = 0xFED90000
 
@@ -86,3 +92,37 @@ def test_writes_are_inferred_before_what_reads_them():
 def test_an_entry_that_changed_without_an_invalidation_was_written_right_before():
     rows = rows_of(unit(0xB8, 8, 0x100000), *message())
     assert [row[0][0] for row in with_writes(rows, UNIT)] == ["mmio", "ram", "msi"]
+
+
+# --- what is no trace ---
+
+NUMBER = re.compile(r"0x[0-9a-f]+|[0-9]+")
+ODD = ("0x", "-1", "99999", "4096", "0x" + "f" * 17, "9" * 30, "9" * 5000, str(1 << 53), "\u0661", "<b>")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10), st.sampled_from(ODD)), min_size=1, max_size=8))
+def test_whatever_stands_in_a_line_the_rows_that_are_kept_can_be_read(changes):
+    lines = [*boot(True, "boot"), "9@7.9:vtd_frr_new index 0 high 0x2600000018 low 0x5",
+             "5@9.0:ioapic_set_irq vector: 4 level: 1"]
+    for place, which, odd in changes:
+        line = lines[place % len(lines)]
+        found = [*NUMBER.finditer(line)]
+        cut = found[which % len(found)] if found else None
+        lines[place % len(lines)] = line[:cut.start()] + odd + line[cut.end():] if cut else odd
+    rows = TraceRows(UNIT)
+    for line in lines:
+        rows.feed(line)
+    kept = [line for row in [*with_writes([row for row in rows.ready(True) if row_line(row, 4)], UNIT)]
+            if (line := row_line(row, 4))]
+    assert kept and len(recording.parse("\n".join([*kept, ""])).moments) <= len(kept)
+
+
+def test_a_trace_without_end_does_not_grow():
+    rows = TraceRows(UNIT)
+    for number in range(6000):
+        rows.feed(unit(0x18, 4, 1).replace("1@", f"{number}@", 1))
+        rows.feed("1@7.1:vtd_inv_desc invalidate desc type iec high 0x0 low 0x4")
+        rows.feed(f"1@7.1:pci_cfg_write nvme 00:03.0 @{number + 1:#x}0 <- 0x1")
+    assert rows.torn == 6000 - MOST_THREADS and max(len(row[1]) for row in rows.rows) == MOST_SEEN
+    assert len(rows.senders._config[0x18]) <= 256
