@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from vsim.devices import chain
 from vsim.devices.checks import CHECKS, CHOSEN, MODE_BIT, OPERANDS, ORDERS, PASS, expanded, operand_names
+from vsim.devices.dma import DMA_REASON_TEXT
 from vsim.devices.remap import Words, posts
 from vsim.explain import wired
 from vsim.explain.sentences import apic_text, entry_text, message_text, number, say, section, words_of
@@ -296,6 +297,10 @@ def _verdict(mine: list[Event], before: Machine) -> str:
         return "posted, and taken without an exit" if _find(mine, Act.VIRTUAL) else "posted"
     if line := _rise(mine):
         return _wired_verdict(mine, before, line)
+    if refused := _find(mine, Act.DMA_BLOCKED):
+        return f"DMA blocked, reason {refused.index:#x}: {DMA_REASON_TEXT[refused.index]}"
+    if _find(mine, Act.DMA):
+        return "DMA that passes: no interrupt"
     taken = [event for event in mine if event.act in _WORD]
     if taken:
         words = " and ".join(dict.fromkeys(_WORD[Act(event.act)] for event in taken))

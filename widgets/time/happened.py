@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from typing import NamedTuple
 
+from vsim.devices.dma import DMA_REASON_TEXT
 from vsim.explain.sentences import MASKED, masked
 from vsim.findings.assumed import Assumed
 from vsim.layouts.bits import bdf_text
@@ -157,6 +158,12 @@ def outcome(events: Sequence[Event]) -> tuple[str, bool]:
     """What became of an interrupt, and whether that is bad."""
     if not any(event.act == Act.SENT for event in events) and (wired := _wired(events)):
         return wired
+    if refused := next((event for event in events if event.act == Act.DMA_BLOCKED), None):
+        return f"DMA blocked: {refused.index:#x}, {DMA_REASON_TEXT.get(refused.index, 'unknown')}", True
+    if any(event.act == Act.DMA for event in events):
+        return "DMA, no interrupt", False
+    if any(event.act == Act.TIMER for event in events):
+        return "its own timer", False
     stopped = [why for event in events if (why := masked(event)) >= 0]
     if stopped and not any(event.act == Act.SENT for event in events):
         return MASKED[stopped[0]], stopped[0] != 0

@@ -5,6 +5,7 @@ import pytest
 from tests.rig import NIC, Rig, acts
 from vsim.devices import dma
 from vsim.devices.dma import CONTEXT, ROOT, DmaReason
+from vsim.explain.interrupt import explain
 from vsim.layouts.bits import get
 from vsim.layouts.formats import FRCD
 from vsim.layouts.registers import ECAP, GCMD
@@ -112,6 +113,15 @@ def test_a_write_to_the_interrupt_range_is_an_interrupt_request():
     assert acts(rig.do(c.Dma(NIC, 0xFEE00000, 0)), "DMA") == []
     assert len(acts(rig.do(c.Dma(NIC, 0xFEE00000, 0)), "SENT")) == 1
     assert len(acts(rig.do(c.Dma(NIC, 0xFEE00000, 1)), "DMA")) == 1
+
+
+@pytest.mark.parametrize("make, verdict", [
+    (lambda: translating(), "DMA blocked, reason 0x2: "), (lambda: Rig(), "DMA that passes: no interrupt")])
+def test_what_became_of_it_is_told_in_a_few_words(make, verdict):
+    rig = make()
+    before = rig.m.copy()
+    events = rig.do(c.Dma(NIC, 0x1000, 1))
+    assert explain(events, before, events[0].serial).verdict.startswith(verdict)
 
 
 def test_a_saved_machine_keeps_the_root_table():

@@ -114,6 +114,9 @@ def test_interrupts_to_come_are_listed_as_undone():
     ([event(Act.DROPPED, Drop.NO_MESSAGE, place=node(Kind.DEVICE, 0x300))], MASKED[Drop.NO_MESSAGE], True),
     ([event(Act.PASSED), event(Act.DROPPED, Drop.NOBODY)], "passed unchanged, then dropped, why: nobody", True),
     ([event(Act.SENT), event(Act.BLOCKED, 0x22)], "blocked: 0x22, ", True),
+    ([event(Act.DMA), event(Act.DMA_BLOCKED, 1), event(Act.RECORDED)], "DMA blocked: 0x1, the root entry", True),
+    ([event(Act.DMA)], "DMA, no interrupt", False),
+    ([event(Act.TIMER, 0x55), event(Act.ACCEPTED, 0x55)], "its own timer", False),
 ])
 def test_an_interrupts_end_is_told_in_a_few_words(acts, became, bad):
     told, wrong = outcome(acts)
