@@ -331,8 +331,10 @@ class Capabilities:
         return self.fault_offset, self.fault_records, self.width
 
     def having(self, posting: bool | None = None, fault_records: int | None = None, eim: bool | None = None,
-               caching_mode: bool | None = None) -> Capabilities:
-        """The same unit with posting, another number of fault records (1 to 256, in one page), EIM or caching mode."""
+               caching_mode: bool | None = None, device_tlb: bool | None = None) -> Capabilities:
+        """The same unit with posting, another number of fault records (1 to 256, in one page), EIM, caching mode or
+        devices that have a TLB of their own.
+        """
         cap, ecap = self.cap, self.ecap
         if posting is not None:
             cap = put(cap, CAP.pi, int(posting))
@@ -344,6 +346,8 @@ class Capabilities:
             cap = put(cap, CAP.cm, int(caching_mode))
         if eim is not None:
             ecap = put(ecap, ECAP.eim, int(eim))
+        if device_tlb is not None:
+            ecap = put(ecap, ECAP.dt, int(device_tlb))
         return replace(self, cap=cap, ecap=ecap)
 
 

@@ -160,12 +160,16 @@ def write_commands(m: Machine, unit: int, index: int, entry: int) -> list[comman
 
 
 def invalidate_commands(m: Machine, unit: int, index: int) -> list[commands.Command]:
+    """An invalidation of one entry, queued."""
+    return queue_commands(m, unit, IEC.make(type=DescriptorType.IEC, g=1, iidx=index))
+
+
+def queue_commands(m: Machine, unit: int, descriptor: int) -> list[commands.Command]:
     """A descriptor at the queue's tail, and the write that moves the tail (V 7). ValueError when the queue is off."""
     if not unit_register(m, "GSTS", unit) & GSTS.qies.mask:
         raise ValueError("queued invalidation is off (GSTS.QIES=0): the unit cannot be told")
     iqa, at = unit_register(m, "IQA", unit), LATCH_WORDS * unit
     tail = get(unit_register(m, "IQT", unit), IQT.qt)
-    descriptor = IEC.make(type=DescriptorType.IEC, g=1, iidx=index)
     place = (get(iqa, IQA.base) << IQA.base.low) + 16 * tail
     return [commands.RamWrite(place, descriptor.to_bytes(16, "little")),
             commands.Mmio(m.latch[at + Latch.MMIO_BASE] + OFFSET["IQT"], 8,

@@ -1,4 +1,4 @@
-"""Any command; vCPUs of a host that posts; registers of no other editor: every I/O APIC's entries, an HPET's timers.
+"""Any command; vCPUs of a host that posts; what no other editor writes: every I/O APIC, timers, the queue.
 
 Both are made of what is declared elsewhere: a command's fields and their limits, a register's layout. What a command
 would do is told before it is done.
@@ -13,13 +13,33 @@ from typing import Any, NamedTuple
 import ipywidgets as W
 
 from vsim.devices import hpet, vioapic
+from vsim.guest.firmware import register
 from vsim.layouts.bits import Layout, bdf_text
-from vsim.layouts.formats import RTE, RTE_REMAP
-from vsim.layouts.registers import HPET_COMPARATOR, HPET_CONFIG, HPET_GENERAL, HPET_ROUTE, IOREDTBL
-from vsim.state.arrays import Machine
+from vsim.layouts.formats import (
+    CONTEXT_INV,
+    DEVICE_TLB_INV,
+    IEC,
+    IOTLB_INV,
+    RTE,
+    RTE_REMAP,
+    WAIT,
+    DescriptorType,
+)
+from vsim.layouts.registers import (
+    HPET_COMPARATOR,
+    HPET_CONFIG,
+    HPET_GENERAL,
+    HPET_ROUTE,
+    IOREDTBL,
+    LVT_TIMER,
+    TIMER_COUNT,
+    TIMER_DIVIDE,
+)
+from vsim.state.arrays import LVTS, Machine
 from vsim.state.commands import CHOICES, COMMANDS, Command, Mmio, limit, sentence
 from vsim.state.profile import IoApic
 from vsim.state.trace import Event
+from widgets.editors.entries import queue_commands
 from widgets.editors.fields import CSS as FIELDS_CSS
 from widgets.editors.fields import Fields, parse_number
 from widgets.editors.foresee import outcome, shown
@@ -41,7 +61,7 @@ class Word(NamedTuple):
     name: str
     layout: Layout
     value: Callable[[Machine], int]
-    writes: Callable[[int], list[Command]]
+    writes: Callable[[Machine, int], list[Command]]
 
 
 def words(m: Machine, remappable: bool = True) -> Iterator[Word]:
@@ -59,7 +79,7 @@ def words(m: Machine, remappable: bool = True) -> Iterator[Word]:
 
 
 def _entry(number: int, chip: IoApic, pin: int, layout: Layout) -> Word:
-    def writes(word: int) -> list[Command]:
+    def writes(m: Machine, word: int) -> list[Command]:
         """The upper half first: the lower one has the mask."""
         return [Mmio(chip.window + at, 4, value) for half in (1, 0) for at, value in (
             (vioapic.SELECT, IOREDTBL + 2 * pin + half), (vioapic.WINDOW, word >> 32 * half & _M32))]
@@ -68,7 +88,35 @@ def _entry(number: int, chip: IoApic, pin: int, layout: Layout) -> Word:
 
 
 def _timer(name: str, layout: Layout, offset: int) -> Word:
-    return Word(name, layout, lambda m: hpet.value(m, offset), lambda word: [Mmio(hpet.BASE + offset, 8, word)])
+    return Word(name, layout, lambda m: hpet.value(m, offset), lambda m, word: [Mmio(hpet.BASE + offset, 8, word)])
+
+
+_TIMER: tuple[tuple[str, str, Layout, Callable[[Machine, int], int]], ...] = (
+    ("local vector", "LVT_TIMER", LVT_TIMER, lambda m, vcpu: m.lvt[LVTS * vcpu]),
+    ("divide", "TIMER_DIVIDE", TIMER_DIVIDE, lambda m, vcpu: m.timer_divide[vcpu]),
+    ("initial count", "TIMER_INITIAL", TIMER_COUNT, lambda m, vcpu: m.timer_initial[vcpu]))
+
+
+def timer(vcpu: int) -> Iterator[Word]:
+    """The registers of a local APIC's timer: its interrupt comes with the command "tick", and nobody remaps it."""
+    for said, name, layout, value in _TIMER:
+        yield Word(f"timer of vCPU {vcpu}: {said}", layout, lambda m, value=value: value(m, vcpu),
+                   lambda m, word, name=name: [register(m, vcpu, name, word)])
+
+
+_DESCRIPTORS = (("device-TLB invalidation", DEVICE_TLB_INV, DescriptorType.DEVICE_TLB),
+                ("wait", WAIT, DescriptorType.WAIT), ("entry cache invalidation", IEC, DescriptorType.IEC),
+                ("context cache invalidation", CONTEXT_INV, DescriptorType.CONTEXT),
+                ("IOTLB invalidation", IOTLB_INV, DescriptorType.IOTLB))
+
+
+def descriptors(m: Machine, requester: int) -> Iterator[Word]:
+    """Descriptors for the queue of every unit; the first is for a device, which `deverr` lets fail (ITE, ICE)."""
+    for unit in filter(m.live, range(m.units)):
+        for said, layout, kind in _DESCRIPTORS:
+            first = layout.make(type=int(kind), **({"sid": requester} if kind == DescriptorType.DEVICE_TLB else {}))
+            yield Word(f"queue of vIOMMU {unit}: {said}", layout, lambda m, first=first: first,
+                       lambda m, word, unit=unit: queue_commands(m, unit, word))
 
 
 class OthersPanel(Panel):
@@ -96,11 +144,12 @@ class OthersPanel(Panel):
         self._list()
         self.watch(self.word, self._opened)
         self.watch(self.remappable, self._list)
+        self.follow("vlapic", self._other_vcpu)
         self._made()
         return (W.HTML("<h3>Any command</h3>"),
                 flow(self.kind, self.button("do it", self._do, "the command is done, as one gesture", "primary")),
                 self.means, self.numbers, self.told,
-                W.HTML("<h3>I/O APICs and HPET</h3>"),
+                W.HTML("<h3>I/O APICs, timers, descriptors for the queue</h3>"),
                 flow(self.word, self.button("write", self._write, "the guest stores the word", "primary"),
                      self.remappable), self.place, *self.targets.parts)
 
@@ -154,11 +203,21 @@ class OthersPanel(Panel):
     # --- a register ---
 
     def _list(self) -> None:
-        self.words = {each.name: each for each in words(self.lab.machine, self.remappable.value)}
+        m = self.lab.machine
+        found = (*words(m, self.remappable.value), *timer(max(0, self.lab.selection.vlapic)),
+                 *descriptors(m, self._device()))
+        self.words = {each.name: each for each in found}
         if tuple(self.word.options) != tuple(self.words):
+            place = self.word.index or 0
             self.word.options = tuple(self.words)
-            self.word.index = 0
+            self.word.index = place if place < len(self.words) else 0
         self._opened()
+
+    def _other_vcpu(self) -> None:
+        """The timer is the chosen vCPU's; what is being edited of anything else stays."""
+        if self.lab.selection.vlapic < self.lab.machine.vcpus and (
+                f"timer of vCPU {max(0, self.lab.selection.vlapic)}: divide" not in self.words):
+            self._list()
 
     def _opened(self) -> None:
         """The editor of the chosen register, at what it holds."""
@@ -174,7 +233,7 @@ class OthersPanel(Panel):
     def _write(self) -> None:
         if self.editor is not None and self.word.value is not None:
             word = self.words[self.word.value]
-            self.lab.issue(*word.writes(self.editor.value), name=f"write {word.name}")
+            self.lab.issue(*word.writes(self.lab.machine, self.editor.value), name=f"write {word.name}")
 
     def draw(self, m: Machine, events: list[Event]) -> None:
         """What the command would do now, and what the register holds; bits that the reader changed stay as they are."""

@@ -4,13 +4,16 @@ from dataclasses import fields
 
 import pytest
 
-from vsim.devices import hpet
+from tests.rig import NIC, Rig
+from vsim.devices import hpet, viommu
 from vsim.layouts.bits import Access
 from vsim.layouts.formats import RTE
-from vsim.machine import read, step
+from vsim.machine import read, step, unit_register
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
+from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
+from vsim.state.trace import Act
 from widgets.editors.others import OFFERED, words
 from widgets.lab import Lab
 
@@ -93,10 +96,10 @@ def test_an_entry_of_the_second_io_apic_is_written_through_its_own_window(panel)
 
 def test_a_register_that_another_writes_is_shown_as_it_is_and_bits_that_are_being_edited_stay(panel):
     stored = panel.words[panel.word.value].writes
-    panel.lab.issue(*stored(0x10055))
+    panel.lab.issue(*stored(panel.lab.machine, 0x10055))
     assert panel.editor.value == panel.editor.stored == 0x10055
     panel.editor.value = 0x10066
-    panel.lab.issue(*stored(0x10077))
+    panel.lab.issue(*stored(panel.lab.machine, 0x10077))
     assert (panel.editor.value, panel.editor.stored) == (0x10066, 0x10077)
     panel.editor.value = 0x10077
     panel.lab.undo()
@@ -115,6 +118,49 @@ def test_a_timer_is_set_and_fires_when_time_passes(panel):
     assert "0x51" in panel.told.value
 
 
+def write(panel, name, **fields):
+    """Choose a register or descriptor, set fields of it, store it."""
+    panel.word.value = name
+    panel.editor.value = panel.editor.layout_of_bits.make(**{
+        **panel.editor.layout_of_bits.split(panel.editor.value), **fields})
+    panel.guarded(panel._write)
+    assert panel.status.value == ""
+
+
+def test_the_timer_of_the_chosen_vcpu_is_set_and_comes_when_time_passes(panel):
+    panel.lab.issue(c.ApicWrite(1, 0xF0, 0x1FF))
+    panel.lab.selection.vlapic = 1
+    write(panel, "timer of vCPU 1: local vector", vector=0x55, mask=0)
+    write(panel, "timer of vCPU 1: initial count", count=100)
+    enter(panel, "tick", ns="1000000")
+    assert "The timer of vLAPIC 1" in panel.told.value and "no unit remaps" in panel.told.value
+
+
+@pytest.mark.parametrize("how, bit, name", [(1, 6, "ITE"), (2, 5, "ICE")])
+def test_a_device_that_fails_is_seen_in_the_unit_s_status(how, bit, name):
+    """Three steps: say how it fails, queue the invalidation for it, read the status."""
+    rig = Rig(bus=Bus([Function(NIC, "nic", msix_count=1)]), unit={"device_tlb": True}).start()
+    panel = Lab(rig.m).others
+    enter(panel, "deverr", how=how)
+    panel.guarded(panel._do)
+    panel.word.value = "queue of vIOMMU 0: device-TLB invalidation"
+    assert panel.editor.layout_of_bits.split(panel.editor.value)["sid"] == NIC
+    panel.guarded(panel._write)
+    assert panel.status.value == ""
+    m = panel.lab.machine
+    assert unit_register(m, "FSTS") >> bit & 1, name
+    assert any(event.act == Act.DEVICE_FAILED for event in panel.lab.last)
+    panel.close()
+
+
+def test_a_descriptor_for_a_queue_that_is_off_is_refused_in_words(panel):
+    panel.lab.issue(c.Domctl(viommu.create_op()))
+    panel._list()
+    panel.word.value = "queue of vIOMMU 0: wait"
+    panel.guarded(panel._write)
+    assert "queued invalidation is off" in panel.status.value
+
+
 def test_every_register_names_what_its_write_stores():
     """Bits that can be written come back; none is at the place of another (a comparator's write ends VAL_SET)."""
     m = Machine(profile("spec").with_options(more_ioapics=MORE, hpet_timers=3), vcpus=1)
@@ -122,7 +168,7 @@ def test_every_register_names_what_its_write_stores():
     assert len({each.name for each in found}) == len(found) == 48 + 8 + 2 + 9
     for each in found:
         bits, before = sum(f.mask for f in each.layout.fields if f.access is Access.RW), [one.value(m) for one in found]
-        for command in each.writes(bits):
+        for command in each.writes(m, bits):
             step(m, command)
         assert each.value(m) & bits == bits
         changed = [one.name for one, was in zip(found, before, strict=True) if one.value(m) != was]
