@@ -135,7 +135,8 @@ _PARTS = (
     rf"{GAP}(?:Reason|SID){GAP}(?P<why>\w{{1,10}})",
     rf"QI (?P<which>HEAD|PRIOR): [^\n=]{{1,60}}qw0 = {_NUMBER}, qw1 = {_NUMBER}",
     r"(?P<lost>\d{1,9}) callbacks suppressed")
-_ALONE = "(?P<alone>" + "|".join(GAP.join(map(re.escape, words.split())) for words in WORDS.values()) + ")"
+_ALONE = "(?P<alone>" + "|".join(f"(?P<r{reason:d}>{GAP.join(map(re.escape, words.split()))})"
+                                for reason, words in WORDS.items()) + ")"
 _TOKEN, _TOKEN_OR_WORDS = re.compile("|".join(_PARTS)), re.compile("|".join((*_PARTS, _ALONE)))
 _KIND = re.compile(r"(INTR-REMAP|DMA Read|DMA Write)(?: PASID (0x[0-9a-fA-F]{1,8}))?")
 _SOURCE = re.compile(r"(?:([0-9a-f]{4,8}):)?(?:0x)?([0-9a-f]{1,2}):(?:0x)?([0-9a-f]{1,2})\.(?:0x)?([0-9a-f])")
@@ -263,8 +264,7 @@ class _Reader:
     def _alone(self, match: re.Match[str]) -> None:
         """Words of a reason without its number: those of the fault before, wrapped, or all that is left of a reason."""
         at = match.start()
-        reason = next(each for each, words in WORDS.items() if words.split()[-2:] == match["alone"].split()[-2:]
-                      and words.split()[0] == match["alone"].split()[0])
+        reason = next(each for each in WORDS if match[f"r{each:d}"])
         if self.told[0] == reason and self.log.number(at) <= self.told[1] + 1:
             return
         place = next(self._waiting(at, "reason"), None)

@@ -116,7 +116,7 @@ def test_lines_of_xen_are_read_once(text):
 def test_words_tell_a_reason_whose_number_is_lost(reason):
     head = "> INTR-REMAP: Request device[[42:00.1] fault index b0\n"
     words = linux_faults.WORDS[reason]
-    for line in (f"> INTR-REMAP:[] {words}", f">   {words[:30]}{words[30:].replace(' ', chr(10) + '> ', 1)}"):
+    for line in (f"> INTR-REMAP:[] {words}", ">   " + " =\n>>".join(words.rsplit(" ", 1))):
         reading = read(head + line)
         (fault,) = reading.records
         assert (fault.rid, fault.index, fault.reason, fault.words) == (0x4201, 0xB0, reason, words)
