@@ -15,7 +15,7 @@ import traitlets
 
 from vsim.layouts.bits import Access, Field, Layout, format_value, get, parse_value, put
 from widgets.editors.strip import CSS as STRIP_CSS
-from widgets.editors.strip import Strip, strip
+from widgets.editors.strip import Strip
 from widgets.lab import panel
 from widgets.lab.panel import line, table
 
@@ -103,7 +103,7 @@ class Fields(W.VBox):
         self._showing = False
         self.controls: dict[str, Any] = {place.name: self._control(place) for place in reversed(layout.fields)
                                          if place.access is not Access.RSVD}
-        self.strip = Strip(self.flip)
+        self.strip = Strip(layout, self.flip, not locked, two)
         self.whole = self._text("whole, hex", f"all {layout.width} bits of {layout.name}")
         self.line = self._text("in one line", "name=value of every field that is not 0; parses back")
         self.problem, self.effects = W.HTML(), W.HTML()
@@ -208,7 +208,7 @@ class Fields(W.VBox):
                 self._mark(control, getattr(self.layout_of_bits, name))
             self.whole.value = whole_text(self.layout_of_bits, self.value)
             self.line.value = self.layout_of_bits.text(self.value)
-            self.strip.html = strip(self.layout_of_bits, self.value, self._stored, not self.locked, self.two)
+            self.strip.show(self.value, self._stored)
             self.problem.value = ""
             self.effects.value = self._notes()
             for control in (self.whole, self.line, *self.controls.values()):

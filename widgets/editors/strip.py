@@ -47,26 +47,25 @@ button.vsim-bit:focus-visible{outline:2px solid var(--vsim-ring)!important;outli
 _SCRIPT = """
 const step = {ArrowLeft: 1, ArrowRight: -1, ArrowUp: 32, ArrowDown: -32};
 export default {render({model, el}) {
-  const bits = () => [...el.querySelectorAll("button[data-bit]")];
-  // What stays is left alone: a page lays out only what changed, and the bit in focus keeps it.
-  const patch = (old, fresh) => {
-    for (const {name, value} of fresh.attributes) {
-      if (name !== "tabindex" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  // A page lays out only what changed, and the bit in focus keeps it.
+  const paint = () => {
+    const words = [model.get("word"), model.get("before")].map(BigInt), told = model.get("told");
+    for (const each of el.querySelectorAll(".vsim-bit")) {
+      const now = +each.parentElement.classList.contains("vsim-now"), bit = each.dataset.bit;
+      const [own, other] = [words[now], words[1 - now]].map(word => String(word >> BigInt(bit) & 1n));
+      const tip = `bit ${bit}: ${told[now][each.dataset.name]}`;
+      each.classList.toggle("diff", own !== other);
+      if (each.title !== tip) each.title = tip;
+      if (each.textContent === own) continue;
+      each.textContent = own;
+      each.classList.toggle("on", own === "1");
+      if (each.localName === "button") each.setAttribute("aria-pressed", own === "1");
     }
-    if (fresh.childElementCount) [...fresh.children].forEach((each, n) => patch(old.children[n], each));
-    else if (old.textContent !== fresh.textContent) old.textContent = fresh.textContent;
-  };
-  const draw = () => {
-    const fresh = document.createElement("template");
-    fresh.innerHTML = model.get("html");
-    const [now, next] = [el.firstElementChild, fresh.content.firstElementChild];
-    if (now && now.querySelectorAll("*").length === next.querySelectorAll("*").length) patch(now, next);
-    else el.replaceChildren(next);
   };
   const focus = bit => {
     const target = el.querySelector(`button[data-bit="${bit}"]`);
     if (!target) return;
-    bits().forEach(each => { each.tabIndex = -1; });
+    for (const each of el.querySelectorAll('button[tabindex="0"]')) each.tabIndex = -1;
     target.tabIndex = 0;
     target.focus();
   };
@@ -81,9 +80,10 @@ export default {render({model, el}) {
     event.stopPropagation();
     focus(+here + step[event.key]);
   });
-  model.on("change:html", draw);
-  draw();
-  return () => model.off("change:html", draw);
+  el.innerHTML = model.get("html");
+  paint();
+  model.on("change", paint);
+  return () => model.off("change", paint);
 }};
 """
 
@@ -141,9 +141,10 @@ class _Drawing:
                  "first": self.owner.get(bit + 1) is not place or bit % 32 == 31}
         kind = " ".join(["vsim-bit", *(name for name, on in marks.items() if on)])
         tip = escape(f"bit {bit}: {described(place, self.word)}", quote=True)
+        about = f'class="{kind}" data-bit="{bit}" data-name="{escape(place.name, quote=True)}"'
         if not self.editable:
-            return f'<span class="{kind}" title="{tip}">{value}</span>'
-        return (f'<button type="button" class="{kind}" data-bit="{bit}" tabindex="{0 if bit == self.top else -1}" '
+            return f'<span {about} title="{tip}">{value}</span>'
+        return (f'<button type="button" {about} tabindex="{0 if bit == self.top else -1}" '
                 f'aria-pressed="{"true" if value else "false"}" aria-label="bit {bit}, {escape(place.name)}" '
                 f'title="{tip}">{value}</button>')
 
@@ -155,14 +156,30 @@ class _Drawing:
 
 
 class Strip(anywidget.AnyWidget):
-    """A strip whose bits can be flipped: `on_flip` is called with the number of the bit that was asked for."""
+    """A strip whose bits can be flipped: `on_flip` is called with the number of the bit that was asked for.
+
+    The drawing is sent once. What changes are the words, in hexadecimal, and what is told of each field: of the word,
+    and of the row of what is there now.
+    """
 
     _esm = _SCRIPT
     html = traitlets.Unicode("").tag(sync=True)
+    word = traitlets.Unicode("0x0").tag(sync=True)
+    before = traitlets.Unicode("0x0").tag(sync=True)
+    told = traitlets.List([{}, {}]).tag(sync=True)
 
-    def __init__(self, on_flip: Callable[[int], None]) -> None:
-        super().__init__()
+    def __init__(self, layout: Layout, on_flip: Callable[[int], None], editable: bool, two: bool = False) -> None:
+        self._layout, self._two = layout, two
+        super().__init__(html=strip(layout, 0, 0, editable, two))
         self.on_msg(lambda _, content, __: _flip(on_flip, content))
+
+    def show(self, word: int, before: int | None) -> None:
+        """Bring it to a word, beside the one that is there now (None: nothing to compare with)."""
+        before = word if before is None else before
+        told = [{place.name: described(place, each) for place in self._layout.fields}
+                for each in ((word, before) if self._two else (word,))]
+        with self.hold_sync():
+            self.word, self.before, self.told = hex(word), hex(before), told
 
 
 def _flip(on_flip: Callable[[int], None], content: object) -> None:

@@ -118,6 +118,27 @@ def test_changes_are_seen_and_kept_while_another_entry_is_looked_at(bench):
     expect(part(bench, ".vsim-changed")).to_have_count(0)
 
 
+def test_bits_look_in_the_page_as_they_are_drawn_here(bench):
+    """The page paints what changed; what it then shows is the drawing of the words as they are now."""
+    booted(bench)
+    edit(bench)
+    part(bench, ".vsim-edit button[data-bit='33']").click()
+    part(bench, ".vsim-edit button[data-bit='20']").click()
+    expect(part(bench, ".vsim-edit .vsim-bit.diff")).to_have_count(2)
+    bench.do("from widgets.editors import strip, entries; from vsim.layouts.formats import IRTE")
+    bench.do("memory = entries.stored(lab.machine, 0, edited.index)")
+    drawn = bench.ask("strip.strip(IRTE, memory ^ 1 << 33 ^ 1 << 20, memory, True)")
+    here, there = bench.page.evaluate("""(drawn) => {
+      const made = document.createElement("template"), shown = document.querySelector(".t-lab .vsim-edit .vsim-words");
+      made.innerHTML = drawn;
+      return [shown, made.content].map((each) => [...each.querySelectorAll(".vsim-bit")].map((bit) =>
+        [[...bit.classList].sort().join(" "), bit.title, bit.textContent, bit.ariaPressed]));
+    }""", drawn)
+    assert here == there and len(here) == 128
+    press(bench, "drop changes")
+    expect(part(bench, ".vsim-edit .vsim-bit.diff")).to_have_count(0)
+
+
 def test_a_fire_before_the_boot_is_answered_in_the_page(bench):
     part(bench).get_by_label("device", exact=True).select_option(label=bench.ask("lab.controls.device.options[1][0]"))
     press(bench, "fire")
