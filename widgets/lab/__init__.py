@@ -19,6 +19,7 @@ In the order in which to read them; a module imports only from those above it:
     beside     the panel of that QEMU
     dock       a view in JupyterLab's side area
     copylink   the state as an address and as a line of Python
+    keys       buttons that a key presses from anywhere in the bench
     progress   how far long work is
     controls   the row above the bench
     bench      all of it in one view

@@ -15,6 +15,7 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Function
 from vsim.state.trace import Event
 from widgets.lab.copylink import CopyLink
+from widgets.lab.keys import FIRE, Keys, press_by
 from widgets.lab.panel import Panel, flow
 
 CSS = """
@@ -55,10 +56,10 @@ class Controls(Panel):
         self.redo_button = self.button("redo", self.lab.redo, "do it again")
         self.watch(self.device, self._chosen)
         self.follow("device", self._follow)
+        fire = press_by(FIRE, self.button("fire", self._fire, "the device raises the message", "primary"))
         return (flow(self.button("boot", self._boot, "the guest sets up vIOMMU, vCPUs and devices", "primary"),
-                     self.device, self.number,
-                     self.button("fire", self._fire, "the device raises the message", "primary"), *self._of_storms(),
-                     self.undo_button, self.redo_button, CopyLink(self.lab)),)
+                     self.device, self.number, fire, *self._of_storms(), self.undo_button, self.redo_button,
+                     CopyLink(self.lab)), Keys(FIRE))
 
     def _of_storms(self) -> tuple[W.Widget, ...]:
         """Storm and stop; how fast and how long folds away behind a button that tells both."""

@@ -209,9 +209,16 @@ def test_an_entry_is_edited_written_used_and_left_again_by_keys_alone(bench):
     to("write and invalidate")
     keys.press("Enter")
     bench.until("'p=1' not in Edit(lab, 0x300).text")
-    to("fire", "Shift+Tab")
-    keys.press("Enter")
+    expect(part(bench).get_by_role("button", name="fire")).to_have_attribute("aria-keyshortcuts", "F8")
+    here = bench.page.evaluate(_NAMED)
+    keys.press("F8")
     until(bench, "view.tally.total[3] === 1")
+    settled(bench)
+    assert bench.page.evaluate(_NAMED) == here, "the focus stays"
+    part(bench).get_by_label("message", exact=True).first.focus()
+    for key in ("Control+A", "2", "F8"):  # what was typed is taken first
+        keys.press(key)
+    bench.until("list(lab.gestures())[-1].name == 'fire 03:00.0 message 2'")
     settled(bench)
     to("vLAPICs")
     for key in ("ArrowRight", "z", "Enter"):
