@@ -133,7 +133,7 @@ SAYS = {
         "beyond the 8-bit destination", "accepted by vLAPIC 31",
         "✗ failed", "reason 0x25"],
     "02_edit_an_irte": [
-        "accepts vector 0x55", "receive illegal (0xc)", "No local APIC matches destination 0xb (11)", "reason 0x22",
+        "accepts vector 0x55", "receive illegal (0xc)", "No local APIC matches destination 0xb:", "reason 0x22",
         "FPD is 1 in the entry: the fault is not recorded", "fault reason 0x26", "fault reason 0x25",
         "fault reason 0x24", "The cached copy is stale"],
     "06_is_it_useful": [

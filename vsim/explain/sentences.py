@@ -65,20 +65,21 @@ def words_of(event: Event) -> tuple[int, int, int, int]:
 
 
 def message_text(m: Machine, address: int, data: int) -> str:
-    """Where a compatibility-format message goes: "vector 0x41, fixed, edge, to physical destination 0x23e (574)"."""
+    """Where a compatibility-format message goes: "vector 0x41, fixed, edge, to physical destination 0x23e"."""
     destination = get(address, MSI_ADDRESS.dest) | address >> 32 & 0xFFFFFF00
     if m.profile.options.ext_dest and not address >> 32:
         destination |= get(address, MSI_ADDRESS.ext) << 8
     hint = ", redirection hint" if get(address, MSI_ADDRESS.rh) else ""
     return (f"vector {get(data, MSI_DATA.vector):#x}, {DLM_NAMES[get(data, MSI_DATA.dlm)]}, "
             f"{TM_NAMES[get(data, MSI_DATA.tm)]}{hint}, to {DM_NAMES[get(address, MSI_ADDRESS.dm)]} destination "
-            f"{destination:#x} ({destination})")
+            f"{destination:#x}")
 
 
 def request_text(m: Machine, address: int, data: int, remappable: bool) -> str:
     """A request with its fields, read in the remappable or in the compatibility format."""
     form = (REMAP_ADDRESS, REMAP_DATA) if remappable else (MSI_ADDRESS, MSI_DATA)
-    return (f"address {address:#x} ({form[0].text(address)}), data {data:#x} ({form[1].text(data)}): "
+    fields = f" ({form[1].text(data)})" if data else ""
+    return (f"address {address:#x} ({form[0].text(address)}), data {data:#x}{fields}: "
             + ("remappable format" if remappable else f"compatibility format, {message_text(m, address, data)}"))
 
 
@@ -217,7 +218,7 @@ def _pended(m: Machine, e: Event) -> str:
 
 
 _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
-    Drop.NOBODY: (lambda m, e: f"No local APIC matches destination {e.low:#x} ({e.low}): the interrupt is lost.",
+    Drop.NOBODY: (lambda m, e: f"No local APIC matches destination {e.low:#x}: the interrupt is lost.",
                   "SDM 11.6.2"),
     Drop.DISABLED: (lambda m, e: f"{apic_text(m, number(e))} matches, and is switched off by software (SVR bit 8 is "
                                  "0): the interrupt is lost.", "SDM 11.4.7.2"),
