@@ -34,7 +34,7 @@ class Palette(NamedTuple):
     background: of the picture. panel: of boxes on it (routers, tables, call-outs). text, muted: words, at least
     4.5:1 on background and panel. line: outlines and ways that are not lit. slot: outline of a slot whose APIC ID
     nobody has. ring: outline of what is pending or chosen. lost: what nobody took. stale: a cached copy that
-    differs from memory. heat: `HEAT_STEPS` shades from none to many. The rest
+    differs from memory, for lines and marks alone (3:1). heat: `HEAT_STEPS` shades from none to many. The rest
     are the outcomes by name, at least 4.5:1 on both grounds, since words are set in them too.
     """
 
@@ -78,12 +78,12 @@ PALETTES = {
     "light": Palette(
         background="#ffffff", panel="#f6f8fb", text="#16202b", muted="#56616e", line="#b4bfcb", slot="#d5dce4",
         ring="#16202b", remapped="#0062d6", posted="#005c46", compatibility="#946a00", blocked="#98140c",
-        lost="#7b3fa0", stale="#a84300",
+        lost="#7b3fa0", stale="#c47c48",
         heat=ramp("#dde4ec", "#8fbfe6", "#2f7fc2", "#08306b")),
     "dark": Palette(
         background="#11151a", panel="#1b2129", text="#e9eef4", muted="#a3afbc", line="#4a5664", slot="#333c47",
         ring="#ffffff", remapped="#4da3ff", posted="#4ae8bd", compatibility="#f5cc40", blocked="#ee6c5a",
-        lost="#c79bf2", stale="#ff9d57",
+        lost="#d08cc8", stale="#ea6a10",
         heat=ramp("#2a323c", "#21577f", "#3f9bd8", "#e8f5ff")),
 }
 """Every theme there is. The pairs of outcomes stay apart for readers who lack a kind of cone; a test measures it."""

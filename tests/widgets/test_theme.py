@@ -8,6 +8,7 @@ import pytest
 from widgets.theme import HEAT_STEPS, OUTCOMES, PALETTES, SIZES, css, palette, points, ramp
 
 THEMES = sorted(PALETTES)
+MARKS = [*(each.name for each in OUTCOMES), "lost", "stale"]
 
 # What is left of linear red, green and blue for readers without one kind of cone
 # (Machado, Oliveira and Fernandes 2009, severity 1).
@@ -60,16 +61,19 @@ def test_words_can_be_read(theme, word, ground):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_outline_of_a_pending_cell_stands_out_from_the_ground(theme):
-    assert contrast(palette(theme).ring, palette(theme).background) >= 3
+def test_what_is_outlined_or_lit_stands_out_from_the_ground(theme):
+    colours = palette(theme)
+    assert contrast(colours.ring, colours.background) >= 3
+    assert all(contrast(each, ground) >= 3 for each in (colours.lost, colours.stale)
+               for ground in (colours.background, colours.panel))
 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("sight", SIGHT)
-@pytest.mark.parametrize("one, other", list(itertools.combinations([each.name for each in OUTCOMES], 2)))
-def test_outcomes_differ_in_colour_for_every_reader(theme, sight, one, other):
-    colours = palette(theme)
-    assert distance(colours.outcome(one), colours.outcome(other), sight) >= 14
+@pytest.mark.parametrize("one, other", list(itertools.combinations(MARKS, 2)))
+def test_what_became_of_an_interrupt_differs_in_colour_for_every_reader(theme, sight, one, other):
+    colours = palette(theme)._asdict()
+    assert distance(colours[one], colours[other], sight) >= 14
 
 
 def test_outcomes_differ_in_shape():
