@@ -38,15 +38,19 @@ _MARKS = {PASSED: "✓ passed", FAILED: "✗ failed", DELIVERED: "→ delivered"
 
 
 class Picture:
-    """A figure that a notebook shows, with words for those who do not see it."""
+    """A figure that a notebook shows, with words for those who do not see it.
 
-    def __init__(self, figure: Any, words: str) -> None:
-        self.figure, self.words = figure, words
+    follows: whether it is drawn in the light theme, and takes the colours of the page that shows it.
+    """
+
+    def __init__(self, figure: Any, words: str, follows: bool = False) -> None:
+        self.figure, self.words, self.follows = figure, words, follows
 
     @classmethod
-    def of(cls, journey: Journey, theme: str = "light", shape: str = "wide") -> Picture:
-        """The still of a journey."""
-        return cls(figures.still(journey.drawn, journey.way, (), theme, shape), journey.verdict)
+    def of(cls, journey: Journey, theme: str = "", shape: str = "wide") -> Picture:
+        """The still of a journey. theme: "light" or "dark"; "": that of the page, and light in a file."""
+        figure = figures.still(journey.drawn, journey.way, (), theme or "light", shape)
+        return cls(figure, journey.verdict, not theme)
 
     def save(self, path: str | os.PathLike[str], scale: float = 1.5) -> None:
         """Write it as a .png (`scale` pixels to a CSS pixel), .svg or .pdf file. ValueError for another ending."""
@@ -55,7 +59,9 @@ class Picture:
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = drawn.size(self.figure)
         kind, data = drawn.shown(self.figure)
-        return {kind: data, "text/plain": self.words}, {kind: {"width": width, "height": height, "alt": self.words}}
+        page = {"text/html": drawn.following(self.figure, self.words)} if self.follows else {}
+        return ({**page, kind: data, "text/plain": self.words},
+                {kind: {"width": width, "height": height, "alt": self.words}})
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ class Journey:
     reached: tuple[int, ...] = ()
     refused: bool = False
 
-    def picture(self, theme: str = "light", shape: str = "wide") -> Picture:
-        """The still with the way lit; theme and shape as `figures.still` has them."""
+    def picture(self, theme: str = "", shape: str = "wide") -> Picture:
+        """The still with the way lit; shape as `figures.still` has it. theme: "light" or "dark"; "": the page's."""
         return Picture.of(self, theme, shape)
 
     def told(self) -> Told:

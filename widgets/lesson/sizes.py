@@ -35,7 +35,7 @@ def growth(demand: Demand, most: int = 1024, changes: Mapping[str, int] | None =
 
     first = sized(demand, changes)[0].limit.name
     words = f"need / room of each limit up to {most} vCPUs; nearest now: {first}"
-    return Picture(lines.growth(demand, most, changes), words)
+    return Picture(lines.growth(demand, most, changes), words, follows=True)
 
 
 def rates(demand: Demand) -> Table:

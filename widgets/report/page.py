@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from widgets.report.paper import Cell, Copied, Grid, Heading, Link, Links, Part, Picture, Points, Words, lines
+from widgets.stills.drawn import inline
 from widgets.theme import palette
 
 STYLE = Path(__file__).resolve().parent / "report.css"
@@ -129,24 +130,10 @@ def _cell(cell: Cell) -> str:
 
 
 def _picture(part: Picture) -> str:
-    forms = "".join(f'<div class="{form}">{inline(svg, f"{part.name}-{form}", part)}</div>'
+    forms = "".join(f'<div class="{form}">{inline(svg, f"{part.name}-{form}", part.title)}</div>'
                     for form, svg in (("wide", part.wide), ("tall", part.tall)))
     told = f"<p>{text(part.title)}</p><ol>{_items(part.steps)}</ol><p>{text(part.note)}</p>"
     return f'<figure id="{escape(part.name)}">{forms}<figcaption>{told}</figcaption></figure>'
-
-
-_IDS = re.compile(r'(\bid="|href="#|url\(#)')
-
-
-def inline(svg: bytes, prefix: str, part: Picture) -> str:
-    """A drawing as an element of a page: without the prolog, its ids its own, and with a name."""
-    drawing = svg.decode("utf-8")
-    drawing = drawing[drawing.index("<svg"):]
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    drawing = _IDS.sub(rf"\g<1>{prefix}-", drawing)
-    drawing = re.sub(r' (?:width|height)="[\d.]+pt"', "", drawing, count=2)
-    label = f'role="img" aria-label="{escape(part.title)}"'
-    return drawing.replace("<svg", f"<svg {label}", 1).strip()
 
 
 _RENDER = {Heading: _heading, Words: _words, Points: _points, Copied: _copied, Links: _links, Grid: _grid,

@@ -7,10 +7,13 @@ import pytest
 from tests.places import ROOT
 from vsim.guest.ways import plain_message
 from vsim.readers.xl import ConfigError
+from vsim.scale.limits import Demand
 from vsim.state.trace import Act
 from widgets.lesson.chooser import Chooser
 from widgets.lesson.journey import Trial
+from widgets.lesson.sizes import growth
 from widgets.tables import Table, Told, fault_line
+from widgets.theme import palette
 
 DATA = ROOT / "notebooks" / "data"
 NIC, NVME, E1000 = "00:05.0", "00:06.0", "00:04.0"
@@ -97,6 +100,19 @@ def test_a_picture_is_an_image_with_words(plain):
     data, shown = plain.raw(NIC, *CARELESS).picture("dark", "tall")._repr_mimebundle_()
     assert data["image/png"].startswith("iVBOR") and data["text/plain"] == "accepted by vLAPIC 31"
     assert shown["image/png"]["alt"] == "accepted by vLAPIC 31" and shown["image/png"]["width"] == 480
+    assert "text/html" not in data, "who asks for a theme gets it everywhere"
+
+
+@pytest.mark.parametrize("made", [lambda plain: plain.raw(NIC, *CARELESS).picture(),
+                                  lambda plain: growth(Demand(16, ((64, 0),)))], ids=["still", "growth"])
+def test_a_picture_without_a_theme_takes_the_page_s_colours(plain, made):
+    one, two = (made(plain)._repr_mimebundle_()[0]["text/html"] for _ in range(2))
+    drawing = one[one.index("<svg"):]
+    own = [*palette("light")[:-1], *palette("light").heat]
+    assert [each for each in own if each in drawing] == [] and "var(--vsim-background)" in drawing
+    ids = [set(re.findall(r' id="([^"]+)"', each)) for each in (one, two)]
+    assert not ids[0] & ids[1], "two in one notebook keep apart"
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', one)) <= ids[0]
 
 
 def test_the_why_panel_stresses_the_check_that_ended_the_request(big):
