@@ -32,10 +32,13 @@ CSS = """
 .vsim-pinned .vsim-map{height:var(--vsim-map-height);overflow:auto}
 .vsim-tabs.jupyter-widgets{border-top:1px solid var(--vsim-slot)}
 .vsim-tabs>.widget-tab-contents.widget-tab-contents{padding:3px 2px 0;background:none;border:0}
-.vsim-tabs>.lm-TabBar{overflow:hidden}
-.vsim-tabs .lm-TabBar-tab{flex:0 1 auto!important;min-width:0!important;padding:0 9px!important}
+.vsim-tabs.jupyter-widgets{isolation:isolate}
+.vsim-tabs>.lm-TabBar{height:auto!important;min-height:0!important;overflow:hidden}
+.vsim-tabs>.lm-TabBar .lm-TabBar-content{flex-wrap:wrap}
+.vsim-tabs .lm-TabBar-tab{flex:0 0 auto!important;min-width:0!important;padding:0 9px!important}
 .vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]),
 .vsim-bench .vsim-clock{display:none}
+@container vsim-bench (max-width:520px){.vsim-frame{--vsim-map-height:min(52vh,410px)}}
 @container vsim-bench (min-width:1000px){
  .vsim-frame{--vsim-map-height:clamp(392px,24cqw,470px);height:clamp(756px,45cqw,900px)}
  .vsim-glance{display:grid;grid-template-columns:minmax(0,58fr) minmax(0,42fr);overflow:hidden}

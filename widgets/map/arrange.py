@@ -62,6 +62,7 @@ _WIDE = Frame(WIDE, 540 + HEAD + 10, HEAD, 132, (200, 74), (326, 112), 458, 14, 
 BOXES = (
     Frame(348, 262, 26, 62, (78, 50), (146, 62), 218, 8, 0.4, 12, 34),
     Frame(452, 272, 26, 62, (82, 58), (168, 76), 254, 9, 0.4, 12, 34),
+    Frame(600, 208, 24, 84, (102, 58), (184, 92), 292, 9, 0.4, 12, 34),
     Frame(600, 276, 26, 96, (120, 58), (210, 92), 316, 10, 0.4, 12, 34),
     Frame(760, 320, 26, 112, (142, 64), (244, 104), 362, 10, 0.4, 12, 34),
     Frame(960, 380, 26, 132, (176, 70), (290, 112), 418, 12, 0.4, 12, 34),
@@ -244,10 +245,13 @@ def tall(devices: int, routers: int, cells: list[int], tiles: int, pic: bool = F
          ) -> dict[str, Any]:
     """The arrangement from top to bottom; pic as of `wide`."""
     shape = wall(tiles, t.width - 40, 420, 84, 4.0)
-    rows = ceil(devices / (t.row * 3 // 4 if pic else t.row))
-    xs = spread(ceil(devices / max(1, rows)), t.edge + (40 if pic else 0), t.width - t.edge, 60)
-    chips = [(xs[each % len(xs)], HEAD + 12 + 14 * (each // len(xs))) for each in range(devices)]
-    y = HEAD + 50 + 14 * max(0, rows - 1)
+    left, many = t.edge + (40 if pic else 0), devices > 4 * t.row  # hundreds stand close: the rest shall be in sight
+    usual = t.row * 3 // 4 if pic else t.row
+    apart, row = (9, max(usual, int((t.width - t.edge - left) / 9) + 1)) if many else (14, usual)
+    rows = ceil(devices / row)
+    xs = spread(ceil(devices / max(1, rows)), left, t.width - t.edge, 60)
+    chips = [(xs[each % len(xs)], HEAD + 12 + apart * (each // len(xs))) for each in range(devices)]
+    y = HEAD + 50 + apart * max(0, rows - 1)
     boxes = [(round(x - t.router[1] / 2, 2), y, t.router[1], 34.0)
              for x in spread(routers, t.router[0], t.width - t.router[0], 200)]
     if pic:

@@ -95,10 +95,13 @@ class Bar {
     this.heard = () => this.draw();
     this.names = "change:ticks change:here change:last change:fold change:lanes change:forks change:phases";
     model.on(this.names, this.heard);
+    this.resized = new ResizeObserver(() => this.show(this.at));
+    this.resized.observe(this.track);
   }
 
   close() {
     this.model.off(this.names, this.heard);
+    this.resized.disconnect();
   }
 
   // --- going somewhere ---

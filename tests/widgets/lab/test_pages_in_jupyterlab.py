@@ -30,13 +30,14 @@ _BOXES = """() => {
   const root = document.querySelector(".t-lab"), wide = root.getBoundingClientRect(), wrong = [];
   const name = (each) => `${each.tagName} ${(each.textContent || each.title || each.value).trim().slice(0, 40)}`;
   const own = ".vsim-rows, .vsim-why, .vsim-strip, .vsim-list, .vsim-stage, textarea, select";
-  const boxes = [...root.querySelectorAll("button, input, select, textarea, label, summary, td, th, li, h2, h3, pre")]
+  const cut = "button, label, summary, h3, h4, .lm-TabBar-tabLabel";
+  const boxes = [...root.querySelectorAll(`${cut}, input, select, textarea, td, th, li, h2, pre`)]
     .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
     .filter((each) => !each.parentElement.closest(own))
     .map((each) => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width > 2 && box.height > 2);
   for (const [each, box] of boxes) {
     if (box.right > wide.right + 1 || box.left < wide.left - 1) wrong.push(`sticks out: ${name(each)}`);
-    if (/BUTTON|LABEL|SUMMARY|H3|H4/.test(each.tagName) && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+    if (each.matches(cut) && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
       wrong.push(`cut off: ${name(each)}`);
   }
   const single = boxes.filter(([each]) => /BUTTON|INPUT|SELECT|TEXTAREA|LABEL|SUMMARY|H3|H4/.test(each.tagName));

@@ -342,13 +342,15 @@ def test_the_line_follows_its_token_which_stops_for_a_moment_at_the_table(show):
     (lambda s: lone(s, Outcome.DIRECT | Flag.NO_ENTRY, 4, vector=4, src=Places(s).pic), [
         "IRQ 4", "vCPU 4, by LINT0"]),
 ])
-@pytest.mark.parametrize("width, height", [(1400, 0), (480, 0), (620, 400), (480, 380)])
+@pytest.mark.parametrize("width, height", [(1400, 0), (480, 0), (620, 400), (480, 380), (345, 410)])
 def test_labels_at_the_stops_have_the_values_and_do_not_overlap(show, token, said, width, height):
     s = latched(288, 3) if "IRQ 4" not in said else wired(288, 3)
     page = show(s, width=width, height=height, replay=False, context={"reduced_motion": "reduce"})
     receive(page, [token(s)])
     placed = js(page, "view.traces.labels.placed.map(({ text, x, y, w, h }) => [text, x, y, w, h])")
     wide, high = js(page, "[view.painter.width, view.painter.height]")
+    if height == 410:  # a narrow picture has short labels
+        said = [each.replace("vector 0x20 \u2192 APIC", "0x20 \u2192") for each in said]
     assert sorted(each[0] for each in placed) == sorted(said)
     for n, (_, x, y, w, h) in enumerate(placed):
         assert x >= 0 and y >= 0 and x + w <= wide and y + h <= high
@@ -888,7 +890,7 @@ def test_no_words_overlap_and_nothing_is_clipped(show, vcpus, width):
     assert clipped(page) == []
 
 
-@pytest.mark.parametrize("width, height", [(345, 420), (480, 380), (620, 400), (760, 400), (980, 480)])
+@pytest.mark.parametrize("width, height", [(345, 420), (480, 380), (640, 340), (620, 400), (760, 400), (980, 480)])
 @pytest.mark.parametrize("vcpus", SIZES)
 def test_the_map_fits_into_a_box_that_the_page_gives(show, vcpus, width, height):
     s = latched(vcpus, devices=32 if vcpus > 8 else 3, s=15)

@@ -110,6 +110,12 @@ def check_boxes(s, name):
     assert [pair for pair in combinations(few, 2) if overlap(few[pair[0]], few[pair[1]])] == []
 
 
+@pytest.mark.parametrize("shape", ["tall", "slim"])
+def test_hundreds_of_devices_leave_room_for_the_rest_in_the_window(shape):
+    chips = scene(machine(8, 400))[shape]["chips"]
+    assert len(set(map(tuple, chips))) == 400 and max(y for _, y in chips) < 200
+
+
 @pytest.mark.parametrize("vcpus", [8, 288, 1024])
 @pytest.mark.parametrize("pic", [False, True])
 def test_a_compact_arrangement_keeps_to_its_box(vcpus, pic):

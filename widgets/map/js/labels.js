@@ -5,6 +5,7 @@ const TOLD = 3;           // traces that have labels, at most
 const HIGH = 18;          // px of a label
 const APART = [10, 26, 44, 66, 90];
 const COVERED = { words: 40, head: 400, line: 6 };   // what it costs to cover words, a heading, a point of a way
+const SMALL = 420;       // px of a picture in which labels are as short as can be
 const BADGE = [44, 22];   // px, room of a unit's badge above its upper right corner
 
 export class Labels {
@@ -30,7 +31,7 @@ function placeLabels({ painter, sentences, where }, traces) {
   const wanted = [1, 2, 0, 3].flatMap((stop) => traces.map((trace) => [trace, stop]));
   for (const [trace, stop] of wanted) {
     const { points, ghost, token, times, stops } = trace, corner = stop >= 2 ? points.length - 1 : stops[stop];
-    const text = stop === 3 ? ghost?.text : sentences.stops(token)[stop];
+    const text = stop === 3 ? ghost?.text : sentences.stops(token, painter.width < SMALL)[stop];
     const at = (stop === 3 && ghost ? ghost.points.at(-1) : points[corner]).map((n) => n * s), key = `${text} ${at}`;
     if (!text || seen.has(key)) continue;
     seen.add(key);

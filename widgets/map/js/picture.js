@@ -14,6 +14,7 @@ const NARROW = 720;       // px below which the tall arrangement is taken
 const SLIM = 420;         // and below which the slim one is
 const LARGEST = 1.4;      // scale at most, and least at which words still find their places
 const LEAST = 0.88;
+const FLAT = 2.6;         // width / height of arrangements without room for names, and of rooms that take them
 
 /** The arrangement for a room: of the own height, or where the page gives one that with the largest slots in it. */
 function arrangementFor(scene, width, height) {
@@ -23,7 +24,8 @@ function arrangementFor(scene, width, height) {
   }
   const all = [...scene.compact, scene.wide, scene.tall, scene.slim].map((where) =>
     ({ where, scale: Math.min(LARGEST, width / where.size[0], height / where.size[1]) }));
-  const legible = all.filter(({ scale }) => scale >= LEAST), by = (of) => (a, b) => (of(b) > of(a) ? b : a);
+  const legible = all.filter(({ where: { size }, scale }) => scale >= LEAST
+    && (size[0] < FLAT * size[1] || width >= FLAT * height)), by = (of) => (a, b) => (of(b) > of(a) ? b : a);
   return legible.length ? legible.reduce(by(({ where, scale }) => where.cell * scale))
     : all.reduce(by(({ scale }) => scale));
 }

@@ -22,7 +22,9 @@ export class Senders {
 
   /** The device at a point, -1 for none. */
   at(x, y) {
-    return this.where.chips.findIndex(([cx, cy]) => x >= cx - 9 && x < cx + 9 && y >= cy - 9 && y < cy + 9);
+    const far = this.where.chips.map(([cx, cy]) => Math.max(Math.abs(x - cx), Math.abs(y - cy)));
+    const least = Math.min(9, ...far);
+    return far.findIndex((each) => each <= least && each < 9);
   }
 
   /** The router at a point, -1 for none. */
@@ -35,7 +37,10 @@ export class Senders {
     const [across, along] = right ? [0, 1] : [1, 0], { chips, free } = where, n = chips.length;
     const single = n < 2 || free || chips[0][across] === chips[n - 1][across];
     const pitch = free ? 54 : n > 1 ? Math.abs(chips[1][along] - chips[0][along]) * s : 200;
-    const every = Math.ceil((right ? painter.small + 3 : 52) / pitch), side = n > COLUMN_FULL ? 6 : 8;
+    const every = Math.ceil((right ? painter.small + 3 : 52) / pitch);
+    const first = chips[0]?.[across], beside = single ? null : chips.find((each) => each[across] !== first);
+    const next = beside ? Math.abs(beside[across] - first) * s : pitch;
+    const side = Math.max(2, Math.min(n > COLUMN_FULL ? 6 : 8, next - 1, pitch - 1));
     chips.forEach(([x, y], k) => {
       const [id, name] = scene.devices[k];
       pen.fillStyle = painter.colour.muted;

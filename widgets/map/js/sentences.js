@@ -43,8 +43,9 @@ export class Sentences {
     return `${who}: ${SAID[kind]} ${end}${outcome & 0x80 ? ", which was requested already" : ""}`;
   }
 
-  /** What is said at the stops of its way: at the router, at the table, at its end; "" for nothing. */
-  stops([, src, dst, irte, outcome, vector]) {
+  /** What is said at the stops of its way: at the router, at the table, at its end; "" for nothing. short: the
+   *  table's without the words that its place and the others say. */
+  stops([, src, dst, irte, outcome, vector], short = false) {
     const { scene, places } = this, kind = outcome & 7, what = `vector ${hex(vector)}`;
     const end = dst === NOBODY ? "" : `vCPU ${dst - places.vlapic}${outcome & 0x80 ? ", requested already" : ""}`;
     if (kind === DIRECT && src === places.pic) {
@@ -58,11 +59,11 @@ export class Sentences {
       return ["compatibility format", "", kind === BLOCKED || kind === LOST ? said : `${end}, ${what}`];
     }
     const entry = `IRTE ${irte}${outcome & STALE ? ", cached copy" : ""}`;
-    const id = dst === NOBODY ? "" : ` \u2192 APIC ID ${hex(scene.ids[dst - places.vlapic])}`;
+    const id = dst === NOBODY ? "" : ` \u2192 ${short ? "ID" : "APIC ID"} ${hex(scene.ids[dst - places.vlapic])}`;
     if (endsAtUnit(outcome)) {
       return [`handle ${irte}`, "", `${entry}: blocked, reason ${hex(vector)}`];
     }
-    const said = kind === POSTED ? `${entry}: posted, ${what}` : `${entry}: ${what}${id}`;
+    const said = kind === POSTED ? `${entry}: posted, ${what}` : `${entry}: ${short ? hex(vector) : what}${id}`;
     return [`handle ${irte}`, said, kind === LOST ? "lost: no local APIC takes it" : end];
   }
 
