@@ -55,6 +55,8 @@ LESSONS: dict[str, str] = {
 GUEST = "guest"
 KEPT = Path(".vsim-student")
 """Beside the notebooks: the name, once it was told."""
+SIZE = "font-size:var(--jp-content-font-size1,inherit)"
+"""Of text on a card: as large as the prose around it, also on a projector."""
 OPEN_WORDS = ("show me",)
 """What unlocks an answer without a guess."""
 
@@ -105,7 +107,8 @@ class Quiz:
     def _repr_html_(self) -> str:
         """Whose numbers these are."""
         advice = " Every guest has the same numbers; a name gives you your own." if self.who == GUEST else ""
-        return f"<p>{len(self.tasks)} exercises with the numbers of <b>{escape(self.who)}</b>.{advice}</p>"
+        whose = f"{len(self.tasks)} exercises with the numbers of <b>{escape(self.who)}</b>."
+        return f"<p style='{SIZE}'>{whose}{advice}</p>"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """As HTML; for a guest with a box that asks for the name, once for all notebooks of the folder."""
@@ -245,13 +248,13 @@ class Answer:
         link = f' <a href="{escape(place)}">See “{escape(self.section)}”.</a>' if self.link else ""
         made = getattr(self.shown, "_repr_html_", None)
         below = (made() if made else f"<pre>{escape(str(self.shown))}</pre>") if self.shown is not None else ""
-        style = f"border-left:3px solid {color};padding-left:8px"
+        style = f"{SIZE};line-height:1.4;border-left:3px solid {color};padding-left:8px"
         return f'<p role="status" {NO_MATH} style="{style}">{escape(self.text)}{link}</p>{below}'
 
 
 def _asked(question: str) -> str:
     """A question as HTML; one of several lines has a dump in it, whose columns stay."""
-    style = "line-height:1.4" + (";white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace)"
+    style = f"{SIZE};line-height:1.4" + (";white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace)"
                                  if "\n" in question else "")
     words = re.sub(r"\*([^*\n]{1,40})\*", r"<em>\1</em>", escape(question))
     return f'<p style="{style}">{words}</p>'
@@ -311,7 +314,7 @@ class Card(W.VBox):
         self.told.value = self.quiz.guess(self.name, self.box.value)._repr_html_()
 
     def _hint(self) -> None:
-        self.hints.value = f"<p>{escape(self.quiz.hint(self.name))}</p>"
+        self.hints.value = f'<p style="{SIZE};line-height:1.4">{escape(self.quiz.hint(self.name))}</p>'
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Its model, and the question for readers without a kernel."""

@@ -16,7 +16,7 @@ from vsim.cli.main import main
 from widgets.course import receipts
 from widgets.course.misconceptions import MISCONCEPTIONS
 from widgets.course.quiz import LESSONS as MODULES
-from widgets.course.quiz import Card, Name, Quiz
+from widgets.course.quiz import SIZE, Card, Name, Quiz
 from widgets.course.task import number, numbers, plain, word
 
 STUDENTS = ("Ada", "Grace", "Edsger")
@@ -98,6 +98,7 @@ def test_a_card_commits_and_hints_by_clicks():
     assert "M4" in card.told.value
     card.more.click()
     assert "Who reads the entry?" in card.hints.value
+    assert all(SIZE in text.value for text in (card.words, card.told, card.hints))
 
 
 def test_a_name_is_asked_once_and_kept_beside_the_notebooks(tmp_path, monkeypatch):
