@@ -109,8 +109,7 @@ def _bad(numbers: Numbers, answer: int) -> Judged:
     bad = sum(arrived not in (numbers["old"], numbers["new"]) for arrived in found)
     if answer == bad:
         return Judged(True, shown=_torn(numbers))
-    return Judged(False, "M4" if answer == len(found) else "", f"Of {len(found)} orders {bad} misroute it.",
-                  _torn(numbers))
+    return Judged(False, said=f"Of {len(found)} orders {bad} misroute it.", shown=_torn(numbers))
 
 
 def _first(numbers: Numbers, answer: str) -> Judged:
