@@ -70,7 +70,9 @@ def _drives(numbers: Numbers, answer: int) -> Judged:
         return Judged(False, said="A number from 0 to 4,096 is asked for.")
     right = _routed(numbers, answer) and not _routed(numbers, answer + 1)
     said = f"{answer} announce {answer * numbers['announced']:,}, and {numbers['pins']} pins take a route each."
-    return Judged(right, "M15" if answer == 4096 // 9 else "", said)
+    if answer == (4096 - numbers["pins"]) // 9:
+        said = "That counts the messages that are used. A route is taken for each that is announced."
+    return Judged(right, said=said)
 
 
 def _routes(numbers: Numbers) -> Table:

@@ -28,6 +28,11 @@ def test_right_answers_are_right_and_their_neighbours_are_not(who):
     assert quiz.score == (8, 8)
 
 
+def test_who_counts_what_is_used_is_told_what_counts():
+    quiz = Quiz("15_sizing_a_huge_vm", "Ada")
+    assert "for each that is announced" in quiz.guess("drives", (4096 - quiz.numbers("drives")["pins"]) // 9).text
+
+
 @pytest.mark.parametrize("who", STUDENTS)
 def test_as_many_as_the_card_has_is_a_belief(who):
     quiz = Quiz("15_sizing_a_huge_vm", who)
