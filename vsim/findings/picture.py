@@ -171,8 +171,8 @@ class Picture:
         return None if len(modes) != 1 else modes == {"x2apic"}
 
     def facts(self, name: str) -> Iterator[linux_boot.Fact]:
-        """What a log of Linux says in words."""
-        for record in self.pasted.of("linux boot"):
+        """What a log says in words."""
+        for record in self.pasted.of("linux boot", "xen boot"):
             if isinstance(record, linux_boot.Fact) and record.name == name:
                 yield record
 

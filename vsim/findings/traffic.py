@@ -212,7 +212,7 @@ ROWS = (
         "Linux kernel/irq/matrix.c", _said_full),
     Row("nobodys-interrupt", DOUBT, "A processor got an interrupt that no one waits for.",
         "An interrupt that was moved or torn down while on its way, or an entry with a wrong vector.",
-        "Linux arch/x86/kernel/irq.c", _nobody),
+        "Linux arch/x86/kernel/irq.c; Xen arch/x86/irq.c", _nobody),
     Row("not-ended", BROKEN, "Remote IRR is set, and nobody serves the interrupt.",
         "The EOI was lost (a directed EOI that was not sent, or broadcast suppression): the line is dead.",
         "82093AA, SDM 11.8.5", _not_ended),

@@ -1,10 +1,11 @@
-"""What Xen says of units, I/O APICs and processors while it boots (iommu=verbose or debug).
+"""What Xen says of units, I/O APICs and processors while it boots (iommu=verbose or debug), and of vectors later on.
 
-    for record in read(lines).records: ...      # Drhd, Scope, IoApic, Hpet, Cpu, Feature, Mode
+    for record in read(lines).records: ...      # Drhd, Scope, IoApic, Hpet, Cpu, Feature, Mode, Fact
 
 The forms are those of xen/drivers/passthrough/vtd/dmar.c and iommu.c, and of Xen's ACPI and APIC code. Older versions
 put the source file and its line behind the mark "[VT-D]", and name a function without its segment. The scopes of a unit
-come after its address, "flags: INCLUDE_ALL" last.
+come after its address, "flags: INCLUDE_ALL" last. A vector that nobody waits for is a `Fact` as of Linux, "no handler"
+(xen/arch/x86/irq.c, do_IRQ; Xen prints the vector in hexadecimal).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vsim.layouts.bits import bdf_text
-from vsim.readers.linux_boot import Hpet, IoApic
+from vsim.readers.linux_boot import Fact, Hpet, IoApic
 from vsim.readers.pieces import Line, Reading, Remark, few
 from vsim.readers.xen_lines import MAX_RECORDS, body, column, is_xen
 
@@ -133,6 +134,8 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] 
     (re.compile(r"(Interrupt remapping|I/O virtualisation) (?:enabled|(disabled))"), _feature),
     (re.compile(r"(?:Using APIC driver|Switched to APIC driver) (\w{1,30})\.?"),
      lambda line, m: Mode(line.file, line.number, m[1])),
+    (re.compile(r"CPU(\d{1,4}|x): No irq handler for vector ([0-9a-f]{2}) \(IRQ -?\d{1,10}(?:, \w{1,10})?\)"),
+     lambda line, m: Fact(line.file, line.number, "no handler", (m[1], str(int(m[2], 16))))),
 )
 """Each form of a line, and what it says. A number is a unit's address, a pair its CAP and ECAP, True its flag."""
 
@@ -140,7 +143,8 @@ WARNINGS = ("Non-existent device", "DRHD is invalid", "ignoring DRHD", "Only one
             "Invalid device scope", "Invalid ACPI DMAR", "Disabling IOMMU", "IOMMU hardware", "all ones",
             "Interrupt Remapping hardware not found", "will not be enabled")
 """Words of the trouble that Xen reports; such a line is passed on as a remark."""
-_HEAD = re.compile(r"\[VT-D\]|IOAPIC\[|ACPI: |Intel VT-d|AMD-Vi|Interrupt remapping|I/O virt|Using APIC|Switched to")
+_HEAD = re.compile(r"\[VT-D\]|IOAPIC\[|ACPI: |Intel VT-d|AMD-Vi|Interrupt remapping|I/O virt|Using APIC|Switched to|"
+                   r"CPU\w{1,4}: No irq")
 
 
 def _cpu(line: Line, match: re.Match[str]) -> Cpu:

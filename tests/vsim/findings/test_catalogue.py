@@ -167,6 +167,16 @@ def test_a_fault_without_a_known_reason_is_told(text, why):
     assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
 
 
+@pytest.mark.parametrize("line, text", [
+    ("(XEN) CPU2: No irq handler for vector eb (IRQ -23, LAPIC)", "CPU 2 got vector 235, which is nobody's"),
+    ("(XEN) CPUx: No irq handler for vector 2c (IRQ -2147483648)", "CPU x got vector 44, which is nobody's"),
+    (" kernel:do_IRQ: 8.71 No irq handler for vector (irq -1)", "CPU 8 got vector 71, which is nobody's"),
+])
+def test_a_vector_of_nobody_in_a_log(line, text):
+    (finding,) = found({"nobody": f"{line}\n"})["nobodys-interrupt"]
+    assert finding.text == text
+
+
 def test_the_mode_of_destinations_is_that_of_irta_not_of_ecap():
     eight = texts.REGISTERS.replace("260080f", "260000f")
     shifted = table(*(row(entry, vector=vector, dst=texts.CPUS[cpu] << 8)
