@@ -22,6 +22,8 @@ from vsim.readers.ranges import Ranges
 
 MAX_INTERRUPTS = 100_000
 """Most interrupts of one reading."""
+MAX_ENTRY = 0xFFFF
+"""Last entry of the largest table (IRTA.S)."""
 MAX_LEVELS = 16
 MAX_NAMES = 64
 
@@ -77,9 +79,10 @@ class Interrupt:
 
     @property
     def entry(self) -> int | None:
-        """Index of its remapping table entry, as its unit's level has it."""
+        """Index of its remapping table entry, as its unit's level has it; None for what is no table's."""
         level = self._remapping
-        return (level.hwirq >> 16) + (level.hwirq & 0xFFFF) if level else None
+        index = (level.hwirq >> 16) + (level.hwirq & 0xFFFF) if level else MAX_ENTRY + 1
+        return index if index <= MAX_ENTRY else None
 
     @property
     def _remapping(self) -> Level | None:
@@ -219,6 +222,8 @@ class _Reader:
             self.tell(part, 0, f"left out: hwirq is {value[:40]!r}")
         else:
             self.levels[-1] = Level(level.domain, number, level.chip, level.line)
+            if _UNIT.match(level.domain) and (number >> 16) + (number & 0xFFFF) > MAX_ENTRY:
+                self.tell(part, 0, f"hwirq is {value[:40]!r}, which is no entry of a table; its entry is not known")
 
     def close(self) -> None:
         """Give the interrupt that was begun, and forget it."""

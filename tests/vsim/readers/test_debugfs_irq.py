@@ -162,6 +162,14 @@ def test_what_is_no_number_is_told_with_its_place():
     assert str(reading.remarks[0]) == "irqs:20:33: left out: address_lo is '0xfeeQ'"
 
 
+def test_an_entry_that_no_table_has_is_none():
+    reading = read(MSI.replace("0x180002", "0xffff0001"))
+    assert reading.records[0].entry is None and reading.records[0].unit == 1
+    assert [each.text for each in reading.remarks] == [
+        "hwirq is '0xffff0001', which is no entry of a table; its entry is not known"]
+    assert read(MSI.replace("0x180002", "0xfffe0001")).records[0].entry == 0xFFFF
+
+
 def test_the_same_told_again_is_given_once_and_a_change_twice():
     again = f"--- irq 42\n{MSI}"
     assert len(read(again + again).records) == 1
