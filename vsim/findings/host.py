@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from vsim.findings.picture import Picture, Side, eim
 from vsim.findings.rows import BROKEN, DOUBT, Hit, Row
 from vsim.layouts.bits import bdf_text
+from vsim.readers import cpuid
 from vsim.readers.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
 from vsim.readers.acpi_madt import ENABLED, NOBODY
 
@@ -132,6 +133,7 @@ def _out_of_reach(p: Picture) -> Iterator[Hit]:
 
 
 def _ids(p: Picture) -> Iterator[Hit]:
+    yield from _ids_of_cpuid(p)
     if p.madt is None:
         return
     table, side = p.madt
@@ -142,6 +144,20 @@ def _ids(p: Picture) -> Iterator[Hit]:
     for each in on:
         if each["id"] == NOBODY[each["type"]]:
             yield f"a processor of the MADT is enabled with the broadcast ID {each['id']:#x}", (side,)
+
+
+def _ids_of_cpuid(p: Picture) -> Iterator[Hit]:
+    """Two numbers with one ID, or two IDs for one number: mostly the texts of two machines."""
+    by_id: dict[int, cpuid.Cpu] = {}
+    by_number: dict[int, cpuid.Cpu] = {}
+    for cpu in p.pasted.of("cpuid"):
+        for known, what in ((by_id.setdefault(cpu.apic_id, cpu), f"two CPUs have APIC ID {cpu.apic_id:#x}"),
+                            (by_number.setdefault(cpu.number, cpu), f"CPU {cpu.number} has two APIC IDs")):
+            if (known.number, known.apic_id) != (cpu.number, cpu.apic_id):
+                yield f"by CPUID {what}: texts of two machines", tuple(
+                    Side(each.file, each.line, f"CPU {each.number} has APIC ID {each.apic_id:#x}")
+                    for each in (known, cpu))
+                return
 
 
 ROWS = (
@@ -170,6 +186,7 @@ ROWS = (
     Row("cpu-out-of-reach", BROKEN, "Processors have IDs above 254, and a unit names 8 bits.",
         "Switch x2APIC mode and EIME on; interrupts cannot be moved to those processors.", "VT-d 11.4.22",
         _out_of_reach),
-    Row("apic-ids", DOUBT, "The MADT has an APIC ID twice, or the broadcast.",
-        "A firmware's bug; one of the processors does not start.", "ACPI 5.2.12", _ids),
+    Row("apic-ids", DOUBT, "An APIC ID is there twice, or is the broadcast.",
+        "In the MADT a firmware's bug: one of the processors does not start. By CPUID: give one machine's texts "
+        "only.", "ACPI 5.2.12", _ids),
 )

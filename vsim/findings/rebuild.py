@@ -18,7 +18,7 @@ from vsim.devices import vioapic, viommu, vlapic
 from vsim.domain.buses import bridge_function
 from vsim.findings.assumed import Assumed, device, ioapic, vcpus
 from vsim.findings.assumed import units as unit_nodes
-from vsim.findings.chain import destinations, index_of, live, side_of
+from vsim.findings.chain import BROADCAST, destinations, index_of, live, side_of
 from vsim.findings.chips import Chip, chips, hpet
 from vsim.findings.picture import Picture, Unit
 from vsim.findings.pins import DEST_MOST, Pin, asking, entry_of, pins, plain, reached
@@ -134,8 +134,8 @@ def _remark(unit: Unit, why: str) -> Remark:
 
 def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
     """The processors' APIC IDs by the operating system's number, as far as that is known."""
-    ids = [p.by_number[number] for number in sorted(p.by_number)] if p.all_cpus else []
-    ids += [apic_id for apic_id in sorted(p.cpus) if apic_id not in ids]
+    ids = list(dict.fromkeys(p.by_number[number] for number in sorted(p.by_number))) if p.all_cpus else []
+    ids += [apic_id for apic_id in sorted(p.cpus) if apic_id not in ids and apic_id != BROADCAST]
     if not p.all_cpus:
         wanted = max([1, *(each.count for each in p.counts), *(each.online for each in p.matrices),
                       *(1 + each.cpu for each in p.interrupts if each.cpu is not None)])

@@ -9,6 +9,7 @@ from tests.vsim.findings import machine_texts as texts
 from tests.vsim.findings.machine_texts import INTERRUPTS, PIN_ROW, ROWS, irq, machine, row, table
 from vsim.findings.catalogue import CATALOGUE, examine
 from vsim.findings.picture import see
+from vsim.findings.rebuild import rebuild
 from vsim.findings.rows import BROKEN, DOUBT, NOTE
 
 FAULT = "[   46.262] DMAR: [INTR-REMAP] Request device [{0}] fault index {1:#x} [fault reason {2:#x}] {3}\n"
@@ -165,6 +166,17 @@ def test_a_fault_is_held_against_the_table(fault, name, text):
 def test_a_fault_without_a_known_reason_is_told(text, why):
     (finding,) = found({"faults": text})["unexplained-fault"]
     assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
+
+
+@pytest.mark.parametrize("cpus, what", [
+    (((0, 0), (1, 2), (2, 2)), "two CPUs have APIC ID 0x2"), (((0, 0), (1, 2), (1, 4)), "CPU 1 has two APIC IDs")])
+def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):
+    leaf = "CPU {0}:\n   0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x{1:08x}\n"
+    one, two = (("a.txt", "".join(leaf.format(*cpu) for cpu in cpus[:2])), ("b.txt", leaf.format(*cpus[2])))
+    report = examine([one, two])
+    assert [f.text for f in report.findings if f.row.name == "apic-ids"] == [f"by CPUID {what}: texts of two machines"]
+    ids = rebuild(report.picture).machine.apic_id
+    assert len(set(ids)) == len(ids)
 
 
 @pytest.mark.parametrize("line, text", [

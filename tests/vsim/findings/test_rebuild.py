@@ -3,7 +3,7 @@
 import pytest
 
 from tests.places import real_files
-from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, large_host, machine
+from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, large_host, machine, madt
 from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild, replay
@@ -63,6 +63,11 @@ def test_a_fault_whose_entry_was_written_since_passes_and_says_so():
     found, faults = built({"faults": FAULT.format("01:00.0", 1, *ABSENT)})
     told = replay(found, faults[0])
     assert not told.same and "it passes" in told.note
+
+
+def test_the_broadcast_of_a_broken_madt_is_no_processor():
+    found, _ = built({"madt": madt((*CPUS[:3], 0xFFFFFFFF)), "cpuid": None})
+    assert tuple(found.machine.apic_id) == CPUS[:3]
 
 
 def test_what_no_text_says_is_assumed_and_told():

@@ -163,7 +163,7 @@ def test_what_is_no_number_is_told_with_its_place():
 
 
 def test_an_entry_that_no_table_has_is_none():
-    reading = read(MSI.replace("0x180002", "0xffff0001"))
+    reading = read("--- irq 42\n" + MSI.replace("0x180002", "0xffff0001"))
     assert reading.records[0].entry is None and reading.records[0].unit == 1
     assert [each.text for each in reading.remarks] == [
         "hwirq is '0xffff0001', which is no entry of a table; its entry is not known"]
