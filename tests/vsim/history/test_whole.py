@@ -102,3 +102,9 @@ def test_trying_out_changes_nothing(tmp_path):
     place.write_bytes(b"old")
     whole.try_out(place)
     assert place.read_bytes() == b"old" and names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_is_tried_is_gone_again_and_one_that_was_there_stays(tmp_path):
+    for place in (tmp_path, tmp_path / "new"):
+        whole.try_folder(place)
+    assert list(tmp_path.iterdir()) == []

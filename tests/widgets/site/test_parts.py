@@ -15,6 +15,7 @@ import pytest
 
 from tests.places import DATA, LESSONS, ROOT
 from vsim.cli.main import Unavailable
+from vsim.cli.values import Misused
 from widgets.site import command, gather, kit, lite, needs, plain
 
 MODULES = "".join(f'define("{name}",[],(()=>({{}})));\n' for name in (*plain.KEPT, "@jupyter-widgets/base7"))
@@ -123,9 +124,11 @@ def arguments(*words):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="which holds other things than a site") as caught:
+    with pytest.raises(Misused, match="which holds other things than a site"):
         command.site(arguments(str(tmp_path)))
-    assert (caught.value.line, [each.name for each in tmp_path.iterdir()]) == (1, ["thesis.txt"])
+    with pytest.raises(OSError, match=r"thesis\.txt"):      # before anything is fetched
+        command.site(arguments(str(tmp_path / "thesis.txt" / "site")))
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_former_site_is_replaced_and_what_lies_beside_it_stays(tmp_path):
