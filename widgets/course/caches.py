@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from vsim.devices import viommu
 from vsim.layouts.bits import bdf_text
@@ -16,12 +15,13 @@ from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Event
-from widgets.course.task import Judged, Numbers, Task, numbers
+from widgets.course.task import Judged, Numbers, Task, numbers, one_of
 from widgets.tables import Table
 
 CARD = 0x0300
 BASE, TABLE, QUEUE, STATUS = 0xFED90000, 0x100000, 0x80000, 0x90000
 ENTRIES = 256
+BECAME = ("delivered", "blocked")
 _WIDTH = {name: width for _, width, name, _ in UNIT}
 
 
@@ -259,13 +259,6 @@ def _outcomes(numbers_: Numbers, answer: int) -> Judged:
     return Judged(False, "M7" if answer == 1 else "", said, shown)
 
 
-def _either(given: Any) -> str:
-    text = str(given).strip().lower()
-    if text not in ("delivered", "blocked"):
-        raise ValueError("delivered or blocked?")
-    return text
-
-
 def _draw(dice: random.Random) -> Numbers:
     first, second = dice.sample(range(1, 8), 2)
     return {"index": dice.randrange(17, 200), "first": first, "second": second, "vector": dice.randrange(0x51, 0xE0)}
@@ -296,8 +289,8 @@ TASKS = (
     Task("absent", "Entry {index} is absent, and a message for it was blocked. Now the kernel writes a good entry "
          "there, for vCPU {first}, and says nothing to the unit (caching mode). The card sends again. Is it delivered "
          "or blocked?", _draw, _absent,
-         ("Caching mode: what may the unit hold?", "Absence can be remembered, too."), None, _either,
-         ("delivered", "blocked")),
+         ("Caching mode: what may the unit hold?", "Absence can be remembered, too."), None,
+         one_of(*BECAME), BECAME),
     Task("covering", "The kernel has changed the entries {low} to {high}, {count} of them. Which one invalidation "
          "covers them all, and as few others as can be? Two numbers: index, mask (it covers 2^mask entries).",
          _span, _covering,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from vsim.domain.posting import Host
 from vsim.layouts.formats import msi_message
 from vsim.scale.limits import Demand, sized
 from vsim.state import commands as c
 from vsim.state.pci import Function
-from widgets.course.task import Judged, Numbers, Task
+from widgets.course.task import Judged, Numbers, Task, one_of
 from widgets.lesson.made import Made
 from widgets.lesson.sizes import limits
 from widgets.tables import Table
@@ -136,13 +135,6 @@ def _draw_first(dice: random.Random) -> Numbers:
             "cards": dice.randrange(2, 4), "form": "remapped"}
 
 
-def _limit(given: Any) -> str:
-    text = str(given).strip()
-    if text not in CHOICES:
-        raise ValueError(f"one of {', '.join(CHOICES)}")
-    return text
-
-
 CHOICES = ("APIC IDs", "vectors", "table entries", "routes")
 TASKS = (
     Task("torn", "There is no remapping. A driver moves a message from {from} to {to}, and writes its words in this "
@@ -157,6 +149,6 @@ TASKS = (
          ("Who takes the notification while the vCPU runs, sleeps, waits?", "Only a sleeper has to be woken."), None),
     Task("first-limit", "A guest has {vcpus} vCPUs and {cards} cards; each announces {messages} messages and wants "
          "{queues} queues. Its messages are {form} ones. Which of these limits is used most?", _draw_first, _first,
-         ("Compare need and room of each.", "Announced messages take routes; queues take vectors."), None, _limit,
-         CHOICES),
+         ("Compare need and room of each.", "Announced messages take routes; queues take vectors."), None,
+         one_of(*CHOICES), CHOICES),
 )
