@@ -370,9 +370,9 @@ def test_a_state_opens_on_the_page_that_is_named(address):
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//other.example/x", "a b", "x#y",
                                      'x"onclick="', "<b>", "vbscript:x", "file:///x"])
 def test_a_page_that_is_no_address_is_refused_before_anything_is_done(address, tmp_path):
-    with pytest.raises(ValueError, match="found --page ") as caught:
+    with pytest.raises(ValueError, match="found --page "):
         run("none.cfg", "-o", tmp_path / "r.html", "--page", address)
-    assert caught.value.line == 1 and not [*tmp_path.iterdir()]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_report_has_the_interfaces_own_names(html):
