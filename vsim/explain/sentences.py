@@ -222,6 +222,7 @@ _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
                   "SDM 11.6.2"),
     Drop.DISABLED: (lambda m, e: f"{apic_text(m, number(e))} matches, and is switched off by software (SVR bit 8 is "
                                  "0): the interrupt is lost.", "SDM 11.4.7.2"),
+    Drop.MASKED: (lambda m, e: f"Pin {number(e)} of the I/O APIC is masked: it sends no message.", "82093AA 3.2.4"),
     Drop.MODE: (lambda m, e: f"The delivery mode is reserved: no local APIC takes vector {e.high:#x}.", "SDM 11.6.1"),
     Drop.NOT_INTERRUPT: (lambda m, e: f"Address {e.low:#x} is not 0xFEEx_xxxx: the write is no interrupt request.",
                          "VT-d 5.1.2"),

@@ -148,10 +148,10 @@ class OthersPanel(Panel):
         self._made()
         return (W.HTML("<h3>Any command</h3>"),
                 flow(self.kind, self.button("do it", self._do, "the command is done, as one gesture", "primary")),
-                self.means, self.numbers, self.told,
+                self.means, self.numbers, self.told, *self.targets.parts,
                 W.HTML("<h3>I/O APICs, timers, descriptors for the queue</h3>"),
                 flow(self.word, self.button("write", self._write, "the guest stores the word", "primary"),
-                     self.remappable), self.place, *self.targets.parts)
+                     self.remappable), self.place)
 
     # --- a command ---
 

@@ -21,7 +21,10 @@ from widgets.map.table import POSTED, entries
 NONE = "No unit of this machine posts (CAP.PI is 0). One that does: Lab.host()."
 EMPTY = "No entry posts yet: write one with IM=1 and the address of a descriptor, a multiple of 64."
 STATES = {Doing.RUNNING: "runs", Doing.PREEMPTED: "waits for its CPU", Doing.HALTED: "has halted"}
-HEADS = ("descriptor", "its vCPU", "CPU", "PIR", "ON", "SN", "NV", "NDST", "RVI", "SVI", *CAUSES.values())
+COUNTED = "vCPUs, and how often a guest was left or the host interrupted for them"
+TABLES = {COUNTED: ("descriptor", "its vCPU", "CPU", "RVI", "SVI", *CAUSES.values()),
+          "Their descriptors": ("descriptor", "PIR", "ON", "SN", "NV", "NDST")}
+"""The tables that are shown, by caption: their columns, each a key of a row of `rows`."""
 
 
 def posts(m: Machine) -> bool:
@@ -37,16 +40,18 @@ def senders(m: Machine) -> Iterator[tuple[int, int, int, int]]:
             yield (get(entry, IRTE_POSTED.pda) << 6, each.sid, each.index, get(entry, IRTE_POSTED.vector))
 
 
-def rows(m: Machine) -> list[tuple[str, ...]]:
-    """A row of `HEADS` for each vCPU: its descriptor, its virtual APIC, how often somebody was interrupted for it."""
+def rows(m: Machine) -> list[dict[str, str]]:
+    """Each vCPU by column: its descriptor, its virtual APIC, how often somebody was interrupted for it."""
     out = []
     for address, each in m.targets.items():
         now, apic = posted.descriptor(m, address), posted.virtual_apic(each)
         pir = int(get(now, PID.pir))
         vectors = " ".join(f"{n:#04x}" for n in range(256) if pir >> n & 1) or "empty"
-        out.append((f"{address:#x}", STATES[Doing(each.doing)], str(each.cpu), vectors, str(get(now, PID.on)),
-                    str(get(now, PID.sn)), f"{get(now, PID.nv):#04x}", f"{get(now, PID.ndst):#x}", f"{apic.rvi:#04x}",
-                    f"{apic.svi:#04x}", *(str(getattr(each, name)) for name in CAUSES)))
+        out.append({
+            "descriptor": f"{address:#x}", "its vCPU": STATES[Doing(each.doing)], "CPU": str(each.cpu), "PIR": vectors,
+            "ON": str(get(now, PID.on)), "SN": str(get(now, PID.sn)), "NV": f"{get(now, PID.nv):#04x}",
+            "NDST": f"{get(now, PID.ndst):#x}", "RVI": f"{apic.rvi:#04x}", "SVI": f"{apic.svi:#04x}",
+            **{cause: str(getattr(each, name)) for name, cause in CAUSES.items()}})
     return out
 
 
@@ -114,8 +119,12 @@ class Targets:
             self.target.options = options
             self.target.value = before if before in found else found[0] if found else None
         self.controls.layout.display = None if found else "none"
-        self.told.value = line(EMPTY if able else NONE, "muted") if not found else table(
-            HEADS, rows(m), "vCPUs, and how often a guest was left or the host interrupted for them") + self._bitmap(m)
+        self.told.value = line(EMPTY if able else NONE, "muted") if not found else self._tables(m) + self._bitmap(m)
+
+    def _tables(self, m: Machine) -> str:
+        known = rows(m)
+        return "".join(table(heads, [tuple(each[head] for head in heads) for each in known], caption)
+                       for caption, heads in TABLES.items())
 
     def _named(self, address: int) -> str:
         if address not in self.senders:
