@@ -2,7 +2,11 @@
 
 The INT output of the second is input 2 of the first; that of the first, INTR (`Machine.intr`), goes to LINT0 of every
 local APIC (MP specification 1.4, page 5-8). It says nothing before its initialization words are written. Left out:
-what other processors need, buffered mode, ICW3 (the wiring is fixed), and the ELCR of later chip sets.
+
+- what other processors need (MCS-80 calls), and buffered mode: the mainboard has no buffers that SP/EN would turn;
+- ICW3: the wiring is fixed, and a wrong word would only take it apart;
+- the ELCR of later chip sets (ports 4D0h and 4D1h, 82371AB), by which PCI lines are levels at the 8259: here those go
+  to the I/O APIC alone, and what comes by the 8259 is the mainboard's.
 
 An input has to stay up until it is acknowledged, whether edges or levels count; else the controller answers with
 IRQ 7, and 15 for the second, without an in-service bit (Intel386 EX manual, 9.4.3). How that comes about is a choice

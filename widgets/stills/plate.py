@@ -146,7 +146,7 @@ class Plate:
         self.page.text(beside[0], self.top + beside[1], "IRQs", colour=muted, align=beside[2])
         left, top, w, h = self.down(box)
         self.page.box((left, top, w, h))
-        named = (left + w / 2, top + h * 0.42 + 2, "center") if self.right else (left + 8, top + h / 2 + 4, "left")
+        named = (left + w / 2, top + h * 0.42 + 2, "center") if self.right else (left + 5, top + h / 2 + 4, "left")
         self.page.text(*named[:2], "8259", bold=True, align=named[2])
 
     def _units(self) -> None:

@@ -12,8 +12,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Circle
 
 from vsim.devices import viommu
+from vsim.explain.sentences import WAITS
 from vsim.findings.assumed import Assumed, device, ioapic, units, vcpus
-from vsim.machine import step
+from vsim.guest import firmware
+from vsim.machine import run, step
 from vsim.state import commands as c
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
@@ -275,6 +277,24 @@ def test_a_still_reaches_a_stream_as_matplotlib_figures_do():
     out = io.BytesIO()
     figures.still(picture()).savefig(out, format="png")
     assert out.getvalue().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("shape", figures.SHAPES)
+@pytest.mark.parametrize("outcome, irq, end", [
+    (Outcome.DIRECT | Flag.NO_ENTRY, 4, "asks by INTR for IRQ 4"),
+    (Outcome.MASKED | Flag.NO_ENTRY, WAITS, "waits at the 8259")])
+def test_a_line_of_the_mainboard_is_drawn_and_told_through_the_8259(outcome, irq, end, shape):
+    m = machine()
+    run(m, firmware.virtual_wire(m))
+    drawn = scene(m, "big")
+    places = Places(drawn)
+    dst = places.vlapic if outcome & 7 == Outcome.DIRECT else NOBODY
+    way = Token(0, places.pic, dst, 0, outcome, irq)
+    figure = figures.still(drawn, way=way, shape=shape)
+    check_readable(figure)
+    assert all(each in words(figure) for each in ("8259", "IRQs"))
+    assert [each.name for each in steps(drawn, way)][:2] == ["mainboard", "8259"]
+    assert steps(drawn, way)[1].detail.startswith(end)
 
 
 @pytest.mark.parametrize("shape", figures.SHAPES)
