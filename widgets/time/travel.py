@@ -121,12 +121,18 @@ class Travel(Reader):
         return next((each for each in reversed(told) if each.serial), event)
 
     def step(self, by: int) -> None:
-        """One step of the chosen grain forward (1) or back (-1). ValueError at the end."""
+        """One step of the chosen grain forward (1) or back (-1), and no further. ValueError at the end."""
+        self.pause()
+        self._step(by)
+
+    def _step(self, by: int) -> None:
         with self.lab.lock:
             self.go(self.moments.step(self.grain.value, by))
 
     def jump(self, wanted: Callable[[Event], bool], by: int) -> None:
-        """To the nearest wanted event after the cursor (1) or before it (-1). ValueError when there is none."""
+        """To the nearest wanted event after the cursor (1) or before it (-1), and no further: who looks for something
+        wants to stay there. ValueError when there is none."""
+        self.pause()
         with self.lab.lock:
             self.go(self.moments.find(wanted, by))
 
@@ -189,7 +195,7 @@ class Travel(Reader):
         try:
             loop = asyncio.get_running_loop()
             self._playing = loop.call_later(STEP / self.speed.value, self.guarded, self._go_on)
-            self.step(1)
+            self._step(1)
             self.moments.step(self.grain.value, 1)  # is there another?
         except (RuntimeError, ValueError) as error:
             self.pause()

@@ -308,6 +308,21 @@ def test_a_pause_holds_it_where_it_is(lab, panel, quick):
     assert not panel.bar.play_button.disabled
 
 
+@pytest.mark.parametrize("name", ["◀ fault", "fault ▶", "◀ delivery", "delivery ▶", "◀ back", "step ▶"])
+def test_who_looks_for_something_while_it_plays_stays_there(lab, panel, quick, name):
+    lab.goto(lab.history.position_of(2))
+    stood = []
+
+    async def run():
+        panel.bar.play_button.click()
+        press(panel, name)
+        stood.append(lab.position)
+        await asyncio.sleep(0.01)
+    asyncio.run(run())
+    assert not panel.bar.playing
+    assert [lab.position] == stood
+
+
 def test_the_speed_of_the_page_changes_nothing_of_the_machine(lab, panel, monkeypatch):
     ends = []
     for speed, seconds in ((4.0, 0.0), (0.1, 0.0002)):
