@@ -488,7 +488,8 @@ def test_what_no_dump_says_is_dotted_and_told_where_one_points(show):
         x, y = box[0] + 3, box[1] + 3
         page.evaluate("""([x, y]) => { const view = document.getElementById("map").vsim, s = view.painter.scale,
           area = view.stage.getBoundingClientRect();
-          view.pointer.point({ clientX: area.left + x * s, clientY: area.top + y * s }); }""", [x, y])
+          view.pointer.point({ clientX: area.left + x * s, clientY: area.top + y * s });
+          view.words.tell(); }""", [x, y])  # a storm has the words brought up to date all the time
         assert s["assumed"][str(place)] in page.locator(".vsim-strip").text_content()
     assert "its CAP and ECAP" in s["assumed"][str(places.unit + 2)]
     assert "I/O APIC 9 assumed: its" in s["assumed"][str(places.ioapic)]

@@ -7,6 +7,7 @@ export class Pointer {
   constructor(view) {
     this.view = view;
     this.hover = null;      // the place under the pointer, [what, number in the scene]
+    this.frame = -1;        // else the place, as tokens number them, in whose box it is
     this.told = false;      // whether what was chosen is told of, and not the trace
   }
 
@@ -47,14 +48,22 @@ export class Pointer {
 
   /** The pointer is at an event's point, or with null nowhere; without an event, what is under it has changed. */
   point(event) {
-    const { words, stage } = this.view;
-    if (event !== undefined) this.hover = event && this.at(event);
-    const frame = event && !this.hover ? this.view.picture.frameAt(...this.pointOf(event)) : -1;
+    const { words, stage, picture } = this.view;
+    if (event !== undefined) {
+      this.hover = event && this.at(event);
+      this.frame = event && !this.hover ? picture.frameAt(...this.pointOf(event)) : -1;
+    }
     if (this.hover) words.about(this.hover);
-    else if (frame >= 0) words.aboutFrame(frame);
+    else if (this.frame >= 0) words.aboutFrame(this.frame);
     else words.rest();
     stage.style.cursor = this.hover ? "pointer" : "";
     this.view.refresh();
+  }
+
+  /** What was under it is no longer drawn there. */
+  leave() {
+    this.hover = null;
+    this.frame = -1;
   }
 
   click(event) {

@@ -164,7 +164,7 @@ class View {
   zoom(tile) {
     if (this.where.free) return;
     this.zoomed = tile;
-    this.pointer.hover = null;
+    this.pointer.leave();
     this.showZoom();
     this.layout(true);
     const { vlapic } = this.keyboard.active, inside = this.scene.tiles[tile]?.slice(1) ?? [];
@@ -179,7 +179,7 @@ class View {
     this.table.zoomed = index === null ? null : { unit, first: shown ? -1 : Math.floor(index / 256) * 256 };
     this.table.open();
     this.showZoom();
-    this.pointer.hover = null;
+    this.pointer.leave();
     this.layout(true);
   }
 

@@ -33,7 +33,7 @@ export class Words {
     say(p.merged, `${count(intake.merged)} merged: counted, not drawn`);
     player.showPosition();
     p.badges.forEach((badge, unit) => this.tellBlocked(badge, tally.blocked[unit], unit));
-    if (!pointer.hover) this.rest();
+    if (!pointer.hover && pointer.frame < 0) this.rest();
     const time = performance.now();
     if (now || time - this.spoken > 5000) this.spoken = time, say(p.status, sentences.summary(tally));
     if (p.words.open && (now || time - this.tabled > 1000)) this.tabled = time, this.fillTables();
