@@ -8,11 +8,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-PATIENCE = 30.0
-"""Seconds after which something that is not there is missed."""
+LOOKS = 20
+"""How often one looks, a twentieth of a second apart, before something is taken to be out of sight."""
 
 # What a person sees of an element: its middle line, where it is neither clipped, nor outside the window, nor covered.
 _SEEN = """(each) => {
@@ -30,7 +29,8 @@ _SEEN = """(each) => {
 
 
 class Person:
-    """Uses a page of Playwright. clicks, scrolls: how many until now; a list that opens costs a click more."""
+    """Uses a page of Playwright, and waits as long as that page does. clicks, scrolls: how many until now; a list that
+    opens costs a click more."""
 
     def __init__(self, page: Any) -> None:
         self.page, self.clicks, self.scrolls = page, 0, 0
@@ -38,7 +38,7 @@ class Person:
     def click(self, target: Any) -> None:
         """Click on something. TimeoutError of Playwright's when it never comes."""
         self._look_for(target)
-        target.click(timeout=1000 * PATIENCE)
+        target.click()
         self.clicks += 1
 
     def pick(self, option: Any) -> None:
@@ -51,7 +51,7 @@ class Person:
     def choose(self, target: Any, **wanted: Any) -> None:
         """Open a list and click on a line of it, named as Playwright's `select_option` does."""
         self._look_for(target)
-        target.select_option(timeout=1000 * PATIENCE, **wanted)
+        target.select_option(**wanted)
         self.clicks += 2
 
     def write(self, target: Any, text: str) -> None:
@@ -67,18 +67,17 @@ class Person:
 
     def _look_for(self, target: Any) -> None:
         """Scroll to it, unless it is in sight or comes into sight by itself in a moment."""
-        target.wait_for(state="attached", timeout=1000 * PATIENCE)
+        target.wait_for(state="attached")
         if not self.sees(target):
             self.scrolls += 1
-            target.scroll_into_view_if_needed(timeout=1000 * PATIENCE)
+            target.scroll_into_view_if_needed()
             if not self.sees(target):
                 target.evaluate("(each) => each.scrollIntoView({ block: 'center' })")
 
     def sees(self, target: Any) -> bool:
-        """Whether something is in sight, now or in a moment."""
-        end = time.monotonic() + 1
-        while not target.evaluate(_SEEN):
-            if time.monotonic() > end:
-                return False
+        """Whether something is in sight, now or in a moment, which is longer where the computer is busy."""
+        for _ in range(LOOKS):
+            if target.evaluate(_SEEN):
+                return True
             self.page.wait_for_timeout(50)
-        return True
+        return False
