@@ -11,6 +11,7 @@ PASID stands in them too.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -74,12 +75,10 @@ def read(lines: Sequence[Line]) -> Reading:
     """Root tables, contexts and domains of a text, in its order."""
     records: list[RootTable | Context | Domain] = []
     remarks: list[Remark] = []
-    unit, pages = "", 0
+    unit, pages = "", Counter[int]()     # rows of page tables, by the number of records before them
     for place, line in enumerate(lines):
         if " |" in line.text and _PAGE.search(line.text):
-            if records and isinstance(last := records[-1], Domain):
-                pages += 1
-                records[-1] = replace(last, pages=last.pages + 1)
+            pages[len(records)] += 1
             continue
         if "Device " in line.text and (match := _DEVICE.search(line.text)):
             if int(match[2][3:5], 16) <= 31:
@@ -106,8 +105,11 @@ def read(lines: Sequence[Line]) -> Reading:
         if len(records) >= MAX_ROWS:
             remarks.append(Remark(line.file, line.number, 1, f"left out: all behind the first {MAX_ROWS} rows"))
             break
-    domains = [record for record in records if isinstance(record, Domain)]
-    if domains:
-        remarks.append(Remark(domains[0].file, domains[0].line, 1, f"left out: {pages} rows of the page tables of "
-                              f"{len(domains)} functions; they are for memory, interrupts do not pass them"))
+    found = [(place, record) for place, record in enumerate(records) if isinstance(record, Domain)]
+    for place, record in found:
+        records[place] = replace(record, pages=pages[place + 1])
+    if found:
+        first, count = found[0][1], sum(pages[place + 1] for place, _ in found)
+        remarks.append(Remark(first.file, first.line, 1, f"left out: {count} rows of the page tables of {len(found)} "
+                                                         "functions; they are for memory, interrupts do not pass them"))
     return Reading(tuple(records), few(remarks))

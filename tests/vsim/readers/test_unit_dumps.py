@@ -222,6 +222,16 @@ def test_contexts():
     assert str(reading.remarks[0]) == "dump:6:1: left out: 00:2f.0 is no function"
 
 
+def test_page_tables_are_counted_with_their_functions():
+    row = "0x000000006c00{0} |\t0x0000000000000000\t0x000000086623f003\t0x0000000866240003\n"
+    reading = read(dma_table, row.format(0) + "Device 0000:00:02.0 with pasid 0 @0x86623e000\n" + row.format(1) * 2
+                   + "Device 0001:3f:1f.7 @0x1000\nDevice 0000:00:2f.0 @0x1000\n" + row.format(2))
+    assert [(d.segment, d.rid, d.pasid, d.address, d.pages) for d in reading.records] == [
+        (0, 0x10, 0, 0x86623E000, 2), (1, 0x3FFF, -1, 0x1000, 1)]
+    assert [each.text for each in reading.remarks] == [
+        "left out: 3 rows of the page tables of 2 functions; they are for memory, interrupts do not pass them"]
+
+
 # --- a whole machine ---
 
 
