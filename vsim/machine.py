@@ -51,7 +51,11 @@ _NO_INDEX = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
 def step(m: Machine, command: c.Command, trace: bool = True) -> list[Event]:
-    """Do one command; the events, in order of happening (none with trace off)."""
+    """Do one command; the events, in order of happening (none with trace off). ValueError for what is no command."""
+    try:
+        do = _DO[type(command)]
+    except KeyError:
+        raise ValueError(f"{command!r:.60} is no command; there are {', '.join(c.COMMANDS)}") from None
     events: list[Event] | None = [] if trace else None
     m.events = events
     m.tick += 1
@@ -59,7 +63,7 @@ def step(m: Machine, command: c.Command, trace: bool = True) -> list[Event]:
     if m.dead and type(command) is not c.Reset:
         m.emit(node(Kind.XEN), Act.DROPPED, Drop.DEAD)
     else:
-        _DO[type(command)](m, command)
+        do(m, command)
         if m.targets:
             posted.settle(m)
     if m.unshown:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vsim.devices import hpet, vioapic, vvtd
+from vsim.layouts.given import whole
 from vsim.layouts.interfaces import INTERFACES, Caps, Errno, Interface, Op, known
 from vsim.state import xen_quirks
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
@@ -134,8 +135,7 @@ def encode(version: str, command: int, **values: int) -> bytes:
     for name, value in values.items():
         if name not in parts:
             raise ValueError(f"sub-command {command} has no member {name!r}; members are {', '.join(parts)}")
-        if not 0 <= value < 1 << 8 * parts[name].width:
-            raise ValueError(f"{name} is {value:#x}; the limit is {(1 << 8 * parts[name].width) - 1:#x}")
+        whole(name, value, (1 << 8 * parts[name].width) - 1)
         body[parts[name].offset:parts[name].offset + parts[name].width] = value.to_bytes(parts[name].width, "little")
     return bytes(body)
 

@@ -18,6 +18,7 @@ from vsim.devices.remap import Words, posts
 from vsim.explain import wired
 from vsim.explain.sentences import apic_text, entry_text, message_text, number, say, section, words_of
 from vsim.layouts.formats import REASON_TEXT, Reason
+from vsim.layouts.given import whole
 from vsim.layouts.registers import FSTS, OFFSET
 from vsim.state.arrays import LATCH_WORDS, PAGE_WORDS, Apic, Latch, Machine
 from vsim.state.profile import IOAPIC_UNVERIFIED
@@ -130,8 +131,11 @@ def summary(rows: Sequence[CheckRow]) -> str:
 def why(m: Machine, unit: int, requester: int, address: int, data: int) -> tuple[CheckRow, ...]:
     """The checks on a request of `requester` (16 bits; -1 without a source-id), as `remap.look` would make them now.
 
-    Changes nothing. address: 64 bits; data: 32 bits.
+    Changes nothing. address: 64 bits; data: 32 bits. ValueError for a value that no request can carry.
     """
+    for name, value, most, least in (("unit", unit, m.units - 1, 0), ("requester", requester, 0xFFFF, -1),
+                                     ("address", address, (1 << 64) - 1, 0), ("data", data, (1 << 32) - 1, 0)):
+        whole(name, value, most, least)
     mode = m.latch[LATCH_WORDS * unit + Latch.MODE]
     words = m.cache.get(unit << 16 | chain.index_of(address & 0xFFFFFFFF, data, mode))
     if words is None:

@@ -29,6 +29,7 @@ from vsim.guest.units import Units
 from vsim.guest.ways import Source, Ways
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import Dlm
+from vsim.layouts.given import a
 from vsim.layouts.registers import APIC_BASE, APIC_BASE_MSR, APIC_MSR, ICR, SVR
 from vsim.state import commands as c
 from vsim.state.pci import Function
@@ -70,6 +71,7 @@ class Guest:
     def __init__(self, issue: Issue, platform: Platform, destination: str = "physical", skip: Iterable[str] = (),
                  memory: int = MIB, beyond: str = "start") -> None:
         """ValueError: an unknown word or duty, or `memory` that is no free megabyte of RAM."""
+        a(Platform, "platform", platform)
         for name, word, allowed in (("destination", destination, DESTINATIONS), ("beyond", beyond, BEYOND)):
             if word not in allowed:
                 raise ValueError(f"{name} is {word!r}; allowed are {', '.join(allowed)}")

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from vsim.devices import lint, vlapic, vlapic_regs
 from vsim.guest.program import BASE, ENTRY, Program
+from vsim.layouts.given import whole
 from vsim.layouts.registers import APIC_BASE
 from vsim.state import commands as c
 from vsim.state.arrays import Apic, Machine
@@ -93,13 +94,11 @@ class Processor:
         if not emulator():
             raise NoEmulator(MISSING)
         m = look()
-        if not 0 <= vcpu < m.vcpus:
-            raise ValueError(f"vcpu is {vcpu}; the machine has 0 to {m.vcpus - 1}")
+        whole("vcpu", vcpu, m.vcpus - 1)
         if len(numbers) > len(NUMBERS):
             raise ValueError(f"{len(numbers)} numbers; a program gets at most {len(NUMBERS)}")
         for name, value in zip(NUMBERS, numbers, strict=False):
-            if not 0 <= value < 1 << 64:
-                raise ValueError(f"{name} is {value:#x}; the limit is {_ENDLESS:#x}")
+            whole(name, value, _ENDLESS)
         if not m.ram.holds(STACK.start, _PAGE + len(program.code)):
             raise ValueError(f"memory is {m.ram.size:#x} bytes; the program needs {BASE + len(program.code):#x}")
         self.program, self.vcpu = program, vcpu
@@ -113,6 +112,8 @@ class Processor:
 
     def go(self, instructions: int = MOST_INSTRUCTIONS, steps: int = MOST_STEPS) -> Stand:
         """Run until the program waits, ends, is stopped, or has done that much; where it stands."""
+        whole("instructions", instructions, _ENDLESS, 1)
+        whole("steps", steps, _ENDLESS, 1)
         if self.stand is not None and self.stand.state in (State.ENDED, State.FAULT):
             return self.stand
         self._open()

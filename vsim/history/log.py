@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import IO
 
 from vsim.history import session
+from vsim.layouts.given import a
 from vsim.machine import step
 from vsim.state.arrays import Machine
 from vsim.state.commands import Command
@@ -51,6 +52,7 @@ class History:
     """
 
     def __init__(self, machine: Machine) -> None:
+        a(Machine, "machine", machine)
         self._machine = machine.copy()
         self._log = session.Log()
         self._cursor = 0

@@ -172,6 +172,8 @@ class Layout:
         if place is None:
             known = " ".join(f.name for f in self)
             raise ValueError(f"{self.name}: no field {name!r}; fields are {known}")
+        if not isinstance(value, int):
+            raise ValueError(f"{self.name}.{name} is {value!r:.40}; the limit is 0 to {place.limit:#x}")
         if not 0 <= value <= place.limit:
             raise ValueError(f"{self.name}.{name}: {value:#x} is over its limit {place.limit:#x}")
         return place

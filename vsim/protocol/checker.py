@@ -122,6 +122,8 @@ def _facts(observer: Observer, log: Sequence[Command]) -> Iterator[Fact]:
 
 
 def _checked(commands: Iterable[Command]) -> list[Command]:
+    if not isinstance(commands, Iterable):
+        raise ValueError(f"commands is {commands!r:.40}; expected commands, one after another")
     log = list(commands)
     for number, command in enumerate(log):
         try:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from vsim.devices.checks import MODE_BIT, NAMES
 from vsim.devices.remap import entry_of
 from vsim.layouts.formats import FRCD, IRTE
+from vsim.layouts.given import a
 from vsim.layouts.registers import FSTS, GCMD, OFFSET, UNIT
 from vsim.machine import FEE, FEE_MASK, read, step, unit_at
 from vsim.protocol.conduct import Conduct, of
@@ -66,6 +67,7 @@ class Observer:
     """
 
     def __init__(self, machine: Machine, reads: bool = True) -> None:
+        a(Machine, "machine", machine)
         model = machine.profile.options.model
         if model != "vtd":
             raise ValueError(f"the unit's model is {model!r}; allowed: 'vtd', which the specification describes")

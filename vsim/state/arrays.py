@@ -16,6 +16,7 @@ from array import array
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from vsim.layouts.given import a, whole
 from vsim.layouts.registers import RTE_RESET
 from vsim.state.pci import Bus
 from vsim.state.profile import Profile
@@ -153,8 +154,9 @@ class Machine:
                  "serial", "serials", "targets", "tick", "tmr", "unshown", "vcpus", "winner", "wires")
 
     def __init__(self, profile: Profile, vcpus: int = 8, ram_size: int = 64 << 20, bus: Bus | None = None) -> None:
-        if not 1 <= vcpus <= MAX_VCPUS:
-            raise ValueError(f"vcpus is {vcpus}; the limit is 1 to {MAX_VCPUS}")
+        a(Profile, "profile", profile)
+        whole("vcpus", vcpus, MAX_VCPUS, 1)
+        a(Bus, "bus", bus if bus is not None else Bus(()))
         if len(profile.options.apic_ids) not in (0, vcpus):
             raise ValueError(f"vcpus is {vcpus}; the profile's apic_ids are of {len(profile.options.apic_ids)}")
         self.profile = profile

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vsim.layouts.bits import get, put
+from vsim.layouts.given import whole
 from vsim.layouts.registers import CAP, ECAP, GCMD
 from vsim.state import xen_quirks
 from vsim.state.quirks import QUIRKS, Quirk, quirk
@@ -339,8 +340,7 @@ class Capabilities:
         if posting is not None:
             cap = put(cap, CAP.pi, int(posting))
         if fault_records is not None:
-            if not 1 <= fault_records <= 256:
-                raise ValueError(f"fault_records is {fault_records}; the limit is 1 to 256")
+            whole("fault_records", fault_records, 256, 1)
             cap = put(cap, CAP.nfr, fault_records - 1)
         if caching_mode is not None:
             cap = put(cap, CAP.cm, int(caching_mode))
@@ -468,7 +468,7 @@ PROFILES: dict[str, Profile] = {
 
 def profile(name: str) -> Profile:
     """A named profile. ValueError names the profiles that exist."""
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
     return PROFILES[name]
 

@@ -30,6 +30,8 @@ class Ram:
     __slots__ = ("_own", "high", "low", "pages", "size")
 
     def __init__(self, size: int) -> None:
+        if type(size) is not int:
+            raise ValueError(f"RAM size is {size!r:.40}; expected an int")
         if size <= 0 or size & 0xFFF or size > 1 << 52:
             raise ValueError(f"RAM size {size:#x} is not a multiple of 0x1000 from 0x1000 to 2^52")
         self.size = size

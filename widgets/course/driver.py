@@ -17,6 +17,7 @@ from vsim.guest.processor import MISSING, emulator
 from vsim.guest.program import Program, ProgramError, assembled, shipped
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE, remap_message
+from vsim.layouts.given import whole
 from vsim.layouts.registers import APIC_OFFSET, GCMD, GSTS, OFFSET
 from vsim.machine import unit_register
 from vsim.protocol.checker import check
@@ -75,11 +76,18 @@ class Drive:
     """The driver on a machine of its own, run until it waits. lab: where; took: (vCPU, vector) of each interrupt.
 
     twin: one of `twins`, or a source of one's own, which needs the emulator and binutils. low, second: lower half of
-    the entry, and the one of after the first interrupt (0: none). `said` has a line when it did not run.
+    the entry, and the one of after the first interrupt (0: none). `said` has a line when it did not run. ValueError for
+    a twin, vCPU, entry or word that there is not.
     """
 
     def __init__(self, twin: str = "", index: int = INDEX, low: int = -1, second: int = 0, vcpu: int = 0) -> None:
         self.lab = Lab.from_config(CONFIG)
+        if not isinstance(twin, str) or ("\n" not in twin and twin not in twins()):
+            raise ValueError(f"twin is {twin!r:.40}; there are {', '.join(map(repr, twins()))}, or a source")
+        whole("vcpu", vcpu, self.lab.machine.vcpus - 1)
+        whole("index", index, 0xFFFF)
+        whole("low", low, LOW, -1)
+        whole("second", second, LOW)
         apic_id = self.lab.machine.apic_id[vcpu]
         self.index, self.low, self.high = index, entry(VECTOR, apic_id) & LOW if low < 0 else low, entry(0) >> 64
         self.second, self.vcpu, self.twin = second, vcpu, twin

@@ -38,6 +38,7 @@ from vsim.guest.program import Program
 from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
+from vsim.layouts.given import whole
 from vsim.readers import lspci, xl
 from vsim.replay.rerun import Outcome
 from vsim.state import commands
@@ -199,7 +200,7 @@ class Lab:
                 places = ", ".join(bdf_text(f.bdf) for f in named)
                 raise ValueError(f"device {device[:40]!a} is the name of several: {places}")
             device = parse_bdf(device)
-        place = self.machine.bus.place(device)
+        place = self.machine.bus.place(whole("device", device, 0xFFFF))
         if place < 0:
             known = ", ".join(bdf_text(f.bdf) for f in functions[:8]) or "none"
             raise ValueError(f"no device {bdf_text(device & 0xFFFF)}; devices are {known}"

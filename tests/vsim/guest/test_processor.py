@@ -309,7 +309,7 @@ def test_a_dead_machine_runs_nothing():
 
 @pytest.mark.parametrize("given_, said", [
     ({"numbers": (1,) * 7}, "7 numbers"), ({"numbers": (-1,)}, "rdi is -0x1"), ({"numbers": (0, 1 << 64)}, "rsi is"),
-    ({"vcpu": 4}, "vcpu is 4; the machine has 0 to 3"), ({"size": 1 << 16}, "memory is 0x10000 bytes; the program")])
+    ({"vcpu": 4}, "vcpu is 4; the limit is 0 to 3"), ({"size": 1 << 16}, "memory is 0x10000 bytes; the program")])
 def test_a_callers_mistake_is_told_before_anything_happens(given_, said):
     with pytest.raises(ValueError, match=said):
         Bench(DRIVER, *given_.pop("numbers", ()), **given_)

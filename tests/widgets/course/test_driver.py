@@ -210,3 +210,14 @@ def test_the_word_is_what_the_drivers_own_instructions_write(who):
     lab.issue(c.RamWrite(0x5000 + OFFSET["GSTS"], n["gsts"].to_bytes(4, "little")))
     lab.run(b"\xbb\x00\x50\x00\x00" + b"\x41\xb8" + n["bit"].to_bytes(4, "little") + code)      # ebx, r8d
     assert lab.machine.ram.word(0x5000 + OFFSET["GCMD"]) == right("word", n)
+
+
+@pytest.mark.parametrize("given, named", [
+    ({"twin": "nope"}, "twin is 'nope'; there are ''"), ({"twin": None}, "twin is None"),
+    ({"vcpu": 9}, "vcpu is 9; the limit is 0 to "), ({"vcpu": -1}, "vcpu is -1"), ({"vcpu": "1"}, "vcpu is '1'"),
+    ({"index": 1 << 16}, "index is 65536; the limit is 0 to 65535"), ({"index": 1.5}, "index is 1.5"),
+    ({"low": -2}, "low is -0x2; the limit is -0x1 to 0xffff"), ({"low": None}, "low is None"),
+    ({"second": 1 << 64}, "second is 0x10000000000000000; the limit is 0x0 to 0xffff")], ids=str)
+def test_a_drive_that_cannot_be_is_refused(given, named):
+    with pytest.raises(ValueError, match=named):
+        Drive(**given)

@@ -94,3 +94,25 @@ def test_without_unicorn_it_says_what_to_install(lab, monkeypatch):
     with pytest.raises(NoEmulator, match="not installed"):
         lab.run(DRIVER, *NUMBERS)
     assert lab.position == len(lab.history)
+
+
+@needs_unicorn
+@pytest.mark.parametrize("given, named", [
+    (lambda lab: lab.run(DRIVER, 1.5), "rdi is 1.5; the limit is 0x0 to 0xf"),
+    (lambda lab: lab.run(DRIVER, 1, -1), "rsi is -0x1; the limit"),
+    (lambda lab: lab.run(DRIVER, vcpu=1.5), "vcpu is 1.5; the limit is 0 to "),
+    (lambda lab: lab.device(None), "device is None; the limit is 0 to 65535")])
+def test_what_no_program_can_be_given_is_refused(lab, given, named):
+    before = lab.position
+    with pytest.raises(ValueError, match=named):
+        given(lab)
+    assert lab.position == before
+
+
+@needs_unicorn
+@pytest.mark.parametrize("bounds, named", [
+    ((0,), "instructions is 0x0; the limit is 0x1"), ((-1,), "instructions is -0x1"), ((5, "x"), "steps is 'x'")])
+def test_a_program_goes_on_within_bounds(lab, bounds, named):
+    run = lab.run(DRIVER, *NUMBERS)
+    with pytest.raises(ValueError, match=named):
+        run.go(*bounds)
