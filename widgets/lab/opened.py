@@ -10,15 +10,13 @@ FOLDER = "vsim-recordings"
 """Where such notebooks are put when nothing else is said."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 """What JupyterLab starts without asking."""
-TEXT = """# A recorded run
-
-{vcpus} CPUs, {seconds:.0f} s, {moments:,} moments. Run the cell below (Shift+Enter). Phases and blocks of the bar
-lead to a moment; play goes on from there, on the map."""
-CODE = """from widgets.lab import Lab
-
+CODE = """# A recorded run: {vcpus} CPUs, {seconds:.0f} s, {moments:,} moments. Run this cell: Shift+Enter.
+# Phases and blocks of the bar lead to a moment; step and play go on from there.
+from widgets.lab import Lab
 lab = Lab.from_recording({path!r})
 lab.goto(0)
 lab"""
+"""The only cell, so that the first key runs it and the bench has room below it."""
 
 
 def notebook(file: Path, folder: Path) -> Path:
@@ -39,8 +37,8 @@ def notebook(file: Path, folder: Path) -> Path:
     place = next(each for each in places if not each.exists() or _opens(each, path))
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        cells = [v4.new_markdown_cell(TEXT.format(vcpus=run.vcpus, seconds=last, moments=len(run.moments)), id="text"),
-                 v4.new_code_cell(CODE.format(path=path), id="code")]
+        code = CODE.format(vcpus=run.vcpus, seconds=last, moments=len(run.moments), path=path)
+        cells = [v4.new_code_cell(code, id="code")]
         write(v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), place)
     return place
 
