@@ -317,7 +317,7 @@ def test_a_callers_mistake_is_told_before_anything_happens(given_, said):
 
 def test_without_the_emulator_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(p, "find_spec", lambda name: None)
-    with pytest.raises(NoEmulator, match=r"pip install 'vsim-kit\[unicorn\]'"):
+    with pytest.raises(NoEmulator, match=r"pip install unicorn"):
         Bench(DRIVER)
 
 
