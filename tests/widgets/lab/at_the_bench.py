@@ -42,7 +42,7 @@ vcpus = 4
 pci = ["03:00.0"]
 viommu = ["type=intel_vtd"]
 '''
-lab = Lab.from_config(CONFIG, "{}")
+lab = Lab.from_config(CONFIG, under)
 """
 SHOWN = """bench = {0}.bench
 bench.add_class("t-{0}")

@@ -51,25 +51,24 @@ _BOXES = """() => {
 
 
 @pytest.mark.parametrize("dark, widths", [(False, (480, 700, 900, 1200, 1440, 1920)), (True, (480, 1440))])
-def test_nothing_is_clipped_and_nothing_overlaps(server, browser, dark, widths):
+def test_nothing_is_clipped_and_nothing_overlaps(anew, dark, widths):
     """A theme changes colours: two widths say whether it changes sizes too."""
-    with opened(server, browser, "narrow.ipynb", width=1440, dark=dark) as session:
-        assert session.run() == []
-        booted(session)
-        edit(session)
-        session.command("apputils:change-theme", theme=f"JupyterLab {'Dark' if dark else 'Light'}")
-        session.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light",
-                                       arg="false" if dark else "true")
-        found = {}
-        for name in TABS:
-            front(session, name)
-            for width in widths:
-                session.page.set_viewport_size({"width": width, "height": 1000})
-                style = session.page.add_style_tag(content=_UNROLLED)
-                settle(session.page)
-                found[name, width] = session.page.evaluate(_BOXES)
-                style.evaluate("(each) => each.remove()")
-        assert {place: wrong for place, wrong in found.items() if wrong} == {}
+    session = anew("narrow.ipynb", 1440)
+    booted(session)
+    edit(session)
+    session.command("apputils:change-theme", theme=f"JupyterLab {'Dark' if dark else 'Light'}")
+    session.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light",
+                                   arg="false" if dark else "true")
+    found = {}
+    for name in TABS:
+        front(session, name)
+        for width in widths:
+            session.page.set_viewport_size({"width": width, "height": 1000})
+            style = session.page.add_style_tag(content=_UNROLLED)
+            settle(session.page)
+            found[name, width] = session.page.evaluate(_BOXES)
+            style.evaluate("(each) => each.remove()")
+    assert {place: wrong for place, wrong in found.items() if wrong} == {}
 
 
 # What lies below the window or the bench's own edge, tab by tab, and the height of the bench.
@@ -80,69 +79,65 @@ _SEEN = """() => { const bench = document.querySelector(".t-lab"), { top, bottom
     return box.top < top - 1 || box.top > bottom - 40 || box.height < 20; })]; }"""
 
 
-def test_all_of_it_is_seen_at_one_glance_in_a_window_of_1440_by_900(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=1440) as session:
-        assert session.run() == []
-        booted(session)
-        for name in TABS:
-            front(session, name)
-            height, missed = session.page.evaluate(_SEEN)
-            assert missed == [] and height <= 760, name
-        edit(session)
-        box = part(session).get_by_label("dst [63:32]", exact=True)
-        box.fill("10")
-        box.press("Enter")
-        expect(part(session, ".vsim-forecast p")).to_have_count(2)
-        session.page.set_viewport_size({"width": 1440, "height": 900})
-        part(session).evaluate("(each) => each.scrollIntoView({ block: 'start' })")
-        for each in (box, part(session, ".vsim-forecast p").last, part(session).get_by_text("write and invalidate")):
-            assert Person(session.page).sees(each), "the bits, the forecast and the button, unscrolled"
+def test_all_of_it_is_seen_at_one_glance_in_a_window_of_1440_by_900(anew):
+    session = anew("narrow.ipynb", 1440)
+    booted(session)
+    for name in TABS:
+        front(session, name)
+        height, missed = session.page.evaluate(_SEEN)
+        assert missed == [] and height <= 760, name
+    edit(session)
+    box = part(session).get_by_label("dst [63:32]", exact=True)
+    box.fill("10")
+    box.press("Enter")
+    expect(part(session, ".vsim-forecast p")).to_have_count(2)
+    session.page.set_viewport_size({"width": 1440, "height": 900})
+    part(session).evaluate("(each) => each.scrollIntoView({ block: 'start' })")
+    for each in (box, part(session, ".vsim-forecast p").last, part(session).get_by_text("write and invalidate")):
+        assert Person(session.page).sees(each), "the bits, the forecast and the button, unscrolled"
 
 
-def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=900) as session:
-        assert session.run() == []
-        where = "() => document.querySelector('.t-lab .vsim-map').getBoundingClientRect().top"
-        before = session.page.evaluate(where)
-        glance = part(session, ".vsim-glance")
-        assert glance.evaluate("(each) => { each.scrollTop = 200; return each.scrollTop; }") == 200
-        assert abs(session.page.evaluate(where) - before) < 1
+def test_in_a_narrow_window_the_map_stays_while_the_rest_scrolls(anew):
+    session = anew("narrow.ipynb", 900)
+    where = "() => document.querySelector('.t-lab .vsim-map').getBoundingClientRect().top"
+    before = session.page.evaluate(where)
+    glance = part(session, ".vsim-glance")
+    assert glance.evaluate("(each) => { each.scrollTop = 200; return each.scrollTop; }") == 200
+    assert abs(session.page.evaluate(where) - before) < 1
 
 
-def test_a_storm_and_a_refusal_move_nothing(server, browser):
-    with opened(server, browser, "narrow.ipynb", width=1440) as session:
-        assert session.run() == []
-        where = """() => { const box = (css) => document.querySelector(css).getBoundingClientRect();
-          return box(".t-lab .vsim-map").top - box(".t-lab").top; }"""
-        before = session.page.evaluate(where)
-        press(session, "storm")
-        expect(part(session).get_by_text("boot the guest first")).to_be_visible()
-        assert session.page.evaluate(where) == before
-        booted(session)
-        session.do("storm = lab.storm(200, 3.0)")
-        expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9]+ to come"))).to_be_visible()
-        assert session.page.evaluate(where) == before
-        session.do("storm.stop()")
+def test_a_storm_and_a_refusal_move_nothing(anew):
+    session = anew("narrow.ipynb", 1440)
+    where = """() => { const box = (css) => document.querySelector(css).getBoundingClientRect();
+      return box(".t-lab .vsim-map").top - box(".t-lab").top; }"""
+    before = session.page.evaluate(where)
+    press(session, "storm")
+    expect(part(session).get_by_text("boot the guest first")).to_be_visible()
+    assert session.page.evaluate(where) == before
+    booted(session)
+    session.do("storm = lab.storm(200, 60.0)")
+    expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9]+ to come"))).to_be_visible()
+    assert session.page.evaluate(where) == before
+    session.do("storm.stop()")
 
 
 # --- every profile ---
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_the_bench_opens_boots_and_fires_under_every_profile(server, browser, name):
-    with opened(server, browser, f"{name}.ipynb") as session:
-        assert session.run() == []
-        for each in TABS:
-            tab(session, each)
-        press(session, "boot")
-        session.until("lab.kernel.guest is not None")
-        settled_by = session.ask("lab.position")
-        press(session, "fire")
-        session.until(f"lab.position > {settled_by}")
-        for each in TABS:
-            front(session, each)
-            assert session.page.locator(".t-lab .vsim-bad", has_text="Error").count() == 0
-        assert session.page.locator(".t-lab .vsim-map canvas").first.is_visible()
+def test_the_bench_opens_boots_and_fires_under_every_profile(anew, name):
+    session = anew("profile.ipynb", 1400, f"under = {name!r}")
+    for each in TABS:
+        tab(session, each)
+    press(session, "boot")
+    session.until("lab.kernel.guest is not None")
+    settled_by = session.ask("lab.position")
+    press(session, "fire")
+    session.until(f"lab.position > {settled_by}")
+    for each in TABS:
+        front(session, each)
+        assert session.page.locator(".t-lab .vsim-bad", has_text="Error").count() == 0
+    assert session.page.locator(".t-lab .vsim-map canvas").first.is_visible()
 
 
 def test_a_name_is_not_typeset_as_mathematics(server, browser):
