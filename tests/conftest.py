@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from tests.places import NO_REAL_DATA, real_data_folder
 settings.register_profile("vsim", deadline=None, print_blob=True)
 settings.register_profile("vsim-ci", settings.get_profile("vsim"), derandomize=True, database=None)
 settings.load_profile("vsim-ci" if os.environ.get("CI") else "vsim")
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:      # started in the background by a shell, which programs inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -593,5 +593,5 @@ def test_a_unit_without_device_tlbs_knows_no_such_descriptor():
 
 
 def test_there_are_three_ways_for_a_device_to_answer():
-    with pytest.raises(ValueError, match=r"deverr\.how is 3; the limit is 0x2"):
+    with pytest.raises(ValueError, match=r"deverr\.how is 0x3; the limit is 0x2"):
         c.DeviceError(NIC, 3)

@@ -192,7 +192,7 @@ def test_voila_asks_for_the_token(tmp_path):
 
 def test_voila_where_there_is_none_is_told_with_what_to_install(launched, monkeypatch):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
-    with pytest.raises(Unavailable, match="vsim-kit\\[voila\\]"):
+    with pytest.raises(Unavailable, match="pip install voila"):
         lab("--voila")
     assert launched == []
 
