@@ -33,7 +33,7 @@ CSS = """
 .vsim-tabs.jupyter-widgets{border-top:1px solid var(--vsim-slot)}
 .vsim-tabs>.widget-tab-contents.widget-tab-contents{padding:3px 2px 0;background:none;border:0}
 .vsim-tabs.jupyter-widgets{isolation:isolate}
-.vsim-tabs>.lm-TabBar{height:auto!important;min-height:0!important;overflow:hidden}
+.vsim-tabs>.lm-TabBar{flex:none!important;height:auto!important;min-height:0!important;overflow:hidden}
 .vsim-tabs>.lm-TabBar .lm-TabBar-content{flex-wrap:wrap}
 .vsim-tabs .lm-TabBar-tab{flex:0 0 auto!important;min-width:0!important;padding:0 9px!important}
 .vsim-bench .vsim-map .vsim-bar>:is(.vsim-play,[aria-label^="Step"],[aria-label^="Speed"]),
