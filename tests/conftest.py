@@ -18,7 +18,7 @@ settings.register_profile("vsim-ci", settings.get_profile("vsim"), derandomize=T
 settings.load_profile("vsim-ci" if os.environ.get("CI") else "vsim")
 
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:      # started in the background by a shell, which programs inherit
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # by the shell that started this in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
