@@ -11,10 +11,9 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-_LIMITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "level": 1, "vcpu": 12,
-           "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
-           "handlers": 1, "place": 6, "how": 2, "read": 1, "irq": 4, "port": 16, "byte": 8, "pin": 1,
-           "doing": 2, "vector": 8, "exits": 1}
+_BITS = {"address": 64, "requester": 16, "data": 32, "bdf": 16, "message": 12, "gsi": 8, "vcpu": 12,
+         "register": 12, "index": 32, "offset": 12, "domain": 16, "count": 20, "seed": 32, "messages": 12,
+         "handlers": 1, "place": 6, "irq": 4, "port": 16, "byte": 8, "pin": 1, "vector": 8}
 CHOICES = {"level": ("down", "up"), "read": ("writes", "reads"),
            "how": ("answers well", "does not answer in time", "answers with an error"),
            "doing": ("runs", "is preempted", "halts"), "exits": ("ends inside the guest", "leaves the guest")}
@@ -40,13 +39,13 @@ class Command:
                 continue
             if place.name == "width" and value not in range(1, 9):
                 raise ValueError(f"{self.name}.width is {value}; the limit is 1 to 8 bytes")
-            if not 0 <= value <= limit(place.name):  # of a choice, as many as there are
+            if not 0 <= value <= limit(place.name):
                 raise ValueError(f"{self.name}.{place.name} is {value:#x}; the limit is {limit(place.name):#x}")
 
 
 def limit(name: str) -> int:
     """The largest number that a field of this name can carry, in any command."""
-    return len(CHOICES[name]) - 1 if name in CHOICES else (1 << _LIMITS.get(name, 64)) - 1
+    return len(CHOICES[name]) - 1 if name in CHOICES else (1 << _BITS.get(name, 64)) - 1
 
 
 def _check_length(command: str, name: str, value: bytes) -> None:
@@ -281,7 +280,6 @@ class DeviceError(Command):
     name: ClassVar[str] = "deverr"
     requester: int
     how: int
-
 
 
 @dataclass(frozen=True, slots=True)
