@@ -116,7 +116,7 @@ def test_a_storm_and_a_refusal_move_nothing(anew):
     assert session.page.evaluate(where) == before
     booted(session)
     session.do("storm = lab.storm(200, 60.0)")
-    expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9]+ to come"))).to_be_visible()
+    expect(part(session, ".vsim-travel").get_by_text(re.compile("amidst a storm, [0-9,]+ to come"))).to_be_visible()
     assert session.page.evaluate(where) == before
     session.do("storm.stop()")
 
