@@ -376,7 +376,8 @@ class Guest:
     def suspend(self) -> str:
         """Go to sleep: all vCPUs but the first off, pins masked, local APIC and units off; "" or why not.
 
-        When a vCPU cannot be taken away, those that are off already come back, as in Linux's `freeze_secondary_cpus`.
+        When a vCPU cannot be taken away, those that are off already come back, as in Linux's `suspend_enter`
+        (kernel/power/suspend.c, label Enable_cpus).
         """
         if self._awake:
             return "the guest sleeps already"
