@@ -206,7 +206,7 @@ def end(m: Machine, address: int) -> None:
     """A target that runs writes EOI: by the processor alone, or by an exit, as the exit bitmap says."""
     each = m.targets.get(address)
     if each is None or each.doing != Doing.RUNNING:
-        m.emit(node(Kind.XEN), Act.DROPPED, Drop.NO_PIN, address)
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.NO_TARGET, address)
         return
     apic = virtual_apic(each)
     vector, left = apic.svi, apic.end()
@@ -222,7 +222,7 @@ def end(m: Machine, address: int) -> None:
 def watch_eoi(m: Machine, address: int, vector: int, exits: int) -> None:
     """A bit of the EOI exit bitmap of a target."""
     if address not in m.targets:
-        m.emit(node(Kind.XEN), Act.DROPPED, Drop.NO_PIN, address)
+        m.emit(node(Kind.XEN), Act.DROPPED, Drop.NO_TARGET, address)
         return
     apic = virtual_apic(m.targets[address])
     apic.eoi_exit = apic.eoi_exit & ~(1 << vector) | exits << vector

@@ -217,6 +217,17 @@ def _pended(m: Machine, e: Event) -> str:
     return f"Message {e.index} of {device_text(m, e.low)} is masked: its pending bit is set, it goes out when unmasked."
 
 
+def _no_pin(m: Machine, e: Event) -> str:
+    kind = e.node >> 24
+    if kind == Kind.DEVICE:
+        return f"{_named(m, e)} has no wire that it may raise: INTx is off, or goes nowhere."
+    if kind == Kind.VLAPIC:
+        return f"There is no vCPU {number(e)}: the machine has {m.vcpus}."
+    if kind == Kind.VPIC:
+        return f"IRQ {e.low} is the cascade between the two 8259: no device has it."
+    return f"GSI {e.low} is no pin of an I/O APIC."
+
+
 _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
     Drop.NOBODY: (lambda m, e: f"No local APIC matches destination {e.low:#x}: the interrupt is lost.",
                   "SDM 11.6.2"),
@@ -230,9 +241,24 @@ _DROPS: dict[int, tuple[Callable[[Machine, Event], str], str]] = {
                       "PCI 6.8"),
     Drop.NO_MASTER: (lambda m, e: f"{_named(m, e)} is no bus master (command register bit 2 is 0): nothing is sent.",
                      "PCI 6.2.2"),
+    Drop.UNCLAIMED: (lambda m, e: f"Nothing answers at {e.low:#x} ({node_text(e.node)}): the access is lost.", ""),
+    Drop.WIDTH: (lambda m, e: f"Offset {e.low:#x} of {node_text(e.node)} takes no access of this width or "
+                                "alignment.", ""),
+    Drop.STRADDLE: (lambda m, e: f"The {e.high} bytes at {e.low:#x} leave the trapped range of {node_text(e.node)}: "
+                                 "nothing is read or written.", "X 3.1"),
+    Drop.NO_TARGET: (lambda m, e: f"The scheduler knows no vCPU by descriptor {e.low:#x} of which this can be asked "
+                                  "now.", ""),
+    Drop.NO_PIN: (_no_pin, ""),
     Drop.NOT_WAITING: (lambda m, e: f"{apic_text(m, number(e))} does not wait for a start-up IPI, and ignores it.",
                        "SDM 11.4.3"),
+    Drop.DEAD: (lambda m, e: "The machine is dead: it does nothing until a reset.", ""),
+    Drop.PENDING: (lambda m, e: f"Remote IRR of pin {number(e)} is set: the line waits for the EOI of what was sent.",
+                   "82093AA 3.2.4"),
+    Drop.OFF: (lambda m, e: f"Remapping is off, and {node_text(e.node)} drops a message in remappable format.", ""),
+    Drop.UNWRITABLE: (lambda m, e: f"The page of the wait's status, {e.low:#x}, cannot be written: no status, no "
+                                   "event.", ""),
 }
+"""Every reason of a drop: its sentence, and the section to read (none where it is the model's own)."""
 
 
 WAITS, UNHEARD = 0xF0, 0xF1
@@ -262,9 +288,7 @@ def _named(m: Machine, e: Event) -> str:
 
 
 def _dropped(m: Machine, e: Event) -> str:
-    if e.index in _DROPS:
-        return _DROPS[e.index][0](m, e)
-    return f"{node_text(e.node)}: dropped ({Drop(e.index).name.lower().replace('_', ' ')})."
+    return _DROPS[e.index][0](m, e)
 
 
 def _warned(m: Machine, e: Event) -> str:
@@ -393,7 +417,7 @@ def say(m: Machine, event: Event) -> str:
 def section(event: Event) -> str:
     """The section to read about an event, "" when there is none."""
     if event.act == Act.DROPPED:
-        return _DROPS[event.index][1] if event.index in _DROPS else ""
+        return _DROPS[event.index][1]
     if event.act == Act.WARNED:
         return WARNINGS[Warn(event.index)][1]
     if event.act == Act.SENT and event.node >> 24 == Kind.VLAPIC:

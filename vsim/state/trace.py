@@ -199,13 +199,13 @@ class Drop(IntEnum):
     NO_MESSAGE = 8      # the function has no such message, or MSI and MSI-X are off
     NO_MASTER = 9       # bus master enable is off
     NOT_INTERRUPT = 10  # the write is not to 0xFEEx_xxxx
-    READ_ONLY = 11      # the register cannot be written
+    NO_TARGET = 11      # no descriptor here is known to the scheduler, or its vCPU does not run
     NO_PIN = 12         # no such pin or vCPU
     NOT_WAITING = 13    # SIPI to a vCPU that does not wait for one
     DEAD = 14           # the machine is dead until reset
     PENDING = 15        # level interrupt while remote IRR is set
-    UNWRITABLE = 17     # a status write to a page that cannot be written
     OFF = 16            # remappable while remapping is off, and the device model drops such messages
+    UNWRITABLE = 17     # a status write to a page that cannot be written
 
 
 class Trip(IntEnum):
