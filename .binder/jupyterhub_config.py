@@ -15,6 +15,8 @@ from pathlib import Path
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from widgets.lab.command import AT_ONCE, copy_missing
+
 c = get_config()  # noqa: F821 - JupyterHub gives it
 here = Path(__file__).resolve().parent.parent
 classroom = Path(os.environ.get("VSIM_CLASS_FOLDER", "vsim-class")).resolve()
@@ -28,8 +30,6 @@ class Seat(SimpleLocalProcessSpawner):
 
     async def start(self):
         """Copy what is missing, then start the server."""
-        from widgets.lab.command import copy_missing
-
         for _ in copy_missing(here / "notebooks", classroom / self.user.name):
             pass
         return await super().start()
@@ -47,7 +47,8 @@ c.Authenticator.username_pattern = r"[a-z0-9][a-z0-9_-]{0,31}"
 c.JupyterHub.bind_url = os.environ.get("VSIM_CLASS_ADDRESS", "http://127.0.0.1:8000")
 c.JupyterHub.concurrent_spawn_limit = 20
 c.Spawner.cmd = ["jupyterhub-singleuser"]
-c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []     # in a container root is the only user there is
+c.Spawner.args = [*map("=".join, AT_ONCE.items()),
+                  *(["--allow-root"] if os.geteuid() == 0 else [])]    # in a container root is the only user there is
 c.Spawner.default_url = "/lab/tree/00_one_interrupt.ipynb"
 c.Spawner.start_timeout = 300
 c.Spawner.http_timeout = 300

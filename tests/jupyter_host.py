@@ -17,6 +17,7 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 
 from tests.places import ROOT
+from widgets.lab.command import AT_ONCE
 
 SHIPPED = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
 PATIENCE = 300
@@ -63,7 +64,7 @@ class Server:
         return [sys.executable, "-m", module, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.port={self.port}",
                 "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
                 f"--ServerApp.root_dir={self.root}", "--LabApp.expose_app_in_browser=True",
-                "--JupyterNotebookApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True", *map("=".join, AT_ONCE.items()),
                 *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else [])]
 
     def _environment(self):

@@ -23,6 +23,7 @@ from typing import Any
 import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 
+from widgets.lab.command import AT_ONCE
 from widgets.lab.opened import KERNEL
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -85,7 +86,7 @@ class Server:
         root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
         return [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--ServerApp.port={self.port}",
                 "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.root}",
-                "--LabApp.expose_app_in_browser=True", *root]
+                "--LabApp.expose_app_in_browser=True", *map("=".join, AT_ONCE.items()), *root]
 
     def _environment(self) -> dict[str, str]:
         own = {key: str(self.folder / name) for key, name in _FOLDERS.items()}

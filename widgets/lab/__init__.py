@@ -30,6 +30,7 @@ In the order in which to read them; a module imports only from those above it:
     present    settings for a projector
     command    `vsim lab`
     shared     one server for a class
+    at_once    what a kernel says, without TCP's delay
 """
 
 

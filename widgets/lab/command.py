@@ -36,6 +36,8 @@ CLASS = {"--LabApp.default_url": SHARED, "--ServerApp.jpserver_extensions": "wid
          "--ServerApp.ip": "127.0.0.1", "--MappingKernelManager.cull_idle_timeout": "1800",
          "--MappingKernelManager.cull_interval": "300"}
 """Jupyter's options for a class: kernels that nobody looks at end after half an hour."""
+AT_ONCE = {"--ServerApp.kernel_websocket_connection_class": "widgets.lab.at_once.AtOnce"}
+"""Jupyter's option by which a forecast follows its bit at once; not for who has the kernels behind a gateway."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -95,8 +97,11 @@ def jupyter_options(args: argparse.Namespace, folder: Path, name: str = FIRST) -
     first = f"/lab/tree/{quote(name)}" if (folder / name).exists() else "/lab"
     if args.present:
         first = first.replace("/lab", "/doc", 1)    # one document, no side bars
-    ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first, **(CLASS if args.shared else {})}
     given = {word.partition("=")[0] for word in rest}
+    gateway = "JUPYTER_GATEWAY_URL" in os.environ or any(word.startswith("--gateway") or "GatewayClient" in word
+                                                         for word in given)
+    ours = {"--ServerApp.root_dir": folder, "--LabApp.default_url": first, **({} if gateway else AT_ONCE),
+            **(CLASS if args.shared else {})}
     given |= {"--ServerApp.ip"} & {f"--ServerApp.{word[2:]}" for word in given}
     options = [f"{name}={value}" for name, value in ours.items() if name not in given]
     if args.no_browser:

@@ -208,6 +208,18 @@ def test_a_class_is_on_loopback_unless_asked_otherwise(launched, tmp_path, capsy
     assert "whoever has it, token included, can read and run everything here" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more, variables, ours", [
+    ((), {}, True), (("--gateway-url=http://hub",), {}, False), (("--GatewayClient.url=http://hub",), {}, False),
+    ((), {"JUPYTER_GATEWAY_URL": "http://hub"}, False),
+    (("--ServerApp.kernel_websocket_connection_class=own.Class",), {}, False)])
+def test_what_a_kernel_says_is_not_held_back_unless_it_is_behind_a_gateway(launched, monkeypatch, tmp_path, more,
+                                                                            variables, ours):
+    for each in variables.items():
+        monkeypatch.setenv(*each)
+    assert lab("--dir", str(tmp_path), *more) == 0
+    assert ("--ServerApp.kernel_websocket_connection_class=widgets.lab.at_once.AtOnce" in launched[0]) is ours
+
+
 def test_a_class_is_not_served_by_voila(launched, voila):
     with pytest.raises(Misused, match="--shared and --voila: one of them"):
         lab("--shared", "--voila")
