@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from vsim.readers.source import TextError, json_line, plain, shown
 from vsim.state.arrays import Machine
-from vsim.state.commands import Burst, from_row, to_row
+from vsim.state.commands import COMMANDS, Burst, from_row, to_row
 from vsim.state.pci import Bus
 from vsim.state.profile import PROFILES, Profile, profile
 from vsim.state.trace import Kind
@@ -42,6 +42,8 @@ SELECTED: dict[str, tuple[int, int]] = {"device": (-1, 0xFFFF), "unit": (0, 255)
 """What can be looked at, with its limits."""
 KINDS = (Kind.DEVICE, Kind.VIOAPIC, Kind.VIOMMU, Kind.VLAPIC)
 """Elements of which something may be assumed."""
+NEWER = "a newer vsim made the link, or it was changed"
+"""What is said of a name that nothing here has."""
 Deed = tuple[Any, ...]
 
 _WORDS: dict[str, tuple[Callable[[Any], bool], ...]] = {
@@ -191,7 +193,9 @@ def _opened(given: str) -> dict[str, Any]:
         found = json_line(held.decode("utf-8"))
     except ValueError:
         raise _wrong("what it holds is not JSON", head.end() + 1) from None
-    if not isinstance(found, dict) or not _NEEDED <= found.keys() <= {*Link._fields}:
+    if isinstance(found, dict) and (more := found.keys() - {*Link._fields}):
+        raise _wrong(f"it holds {shown(min(more))}, which this kit does not know: {NEWER}", head.end() + 1)
+    if not isinstance(found, dict) or not _NEEDED <= found.keys():
         raise _wrong(f"it has to hold {', '.join(n for n in Link._fields if n in _NEEDED)}, and may hold "
                      f"{', '.join(_UNSAID)}", head.end() + 1)
     return _UNSAID | found
@@ -282,7 +286,12 @@ def _selected(found: Any) -> dict[str, int]:
     return {name: _number(value, name, SELECTED[name][1], SELECTED[name][0]) for name, value in found.items()}
 
 
+_MACHINE = {"profile", "vcpus", "ram", "bus"}
+
+
 def _machine(found: Any) -> Machine:
+    if not isinstance(found, dict) or not ("saved" in found or _MACHINE <= found.keys()):
+        raise _wrong("machine has to hold saved, or profile, vcpus, ram and bus")
     try:
         if "saved" in found:
             return Machine.load(json.dumps(found["saved"]))
@@ -291,7 +300,7 @@ def _machine(found: Any) -> Machine:
     except LinkError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise _wrong(f"machine: {str(error)[:200] or type(error).__name__}") from None
+        raise _wrong(f"machine: {str(error)[:200] or type(error).__name__}: {NEWER}") from None
 
 
 def _profile(found: Any) -> Profile:
@@ -323,11 +332,16 @@ def _deed(number: int, row: Any) -> Deed:
     if word == "do":
         if len(row) < 2 or not isinstance(row[1], str) or len(row[1]) > MAX_NAME:
             raise _wrong(f"deed {number}: do takes a name of at most {MAX_NAME} characters, and commands")
+        tags = (each[0] for each in row[2:] if isinstance(each, list) and each and isinstance(each[0], str))
+        if unknown := next((tag for tag in tags if tag not in COMMANDS), ""):
+            raise _wrong(f"deed {number} has the command {shown(unknown)}, which this kit does not know: {NEWER}")
         try:
             return ("do", plain(row[1]), *map(from_row, row[2:]))
         except ValueError as error:
             raise _wrong(f"deed {number}: {error}") from None
     tests = _WORDS.get(word)
+    if word and tests is None:
+        raise _wrong(f"deed {number} is {shown(word)}, which this kit does not know: {NEWER}")
     if tests is None or len(row) != len(tests) + 1:
         raise _wrong(f"deed {number} is {shown(json.dumps(row))}; deeds are do, {', '.join(_WORDS)}")
     for value, test in zip(row[1:], tests, strict=True):
