@@ -195,7 +195,7 @@ def _opened(given: str) -> dict[str, Any]:
         raise _wrong("what it holds is not JSON", head.end() + 1) from None
     if isinstance(found, dict) and (more := found.keys() - {*Link._fields}):
         raise _wrong(f"it holds {shown(min(more))}, which this kit does not know: {NEWER}", head.end() + 1)
-    if not isinstance(found, dict) or not _NEEDED <= found.keys():
+    if not isinstance(found, dict) or not found.keys() >= _NEEDED:
         raise _wrong(f"it has to hold {', '.join(n for n in Link._fields if n in _NEEDED)}, and may hold "
                      f"{', '.join(_UNSAID)}", head.end() + 1)
     return _UNSAID | found
@@ -290,7 +290,7 @@ _MACHINE = {"profile", "vcpus", "ram", "bus"}
 
 
 def _machine(found: Any) -> Machine:
-    if not isinstance(found, dict) or not ("saved" in found or _MACHINE <= found.keys()):
+    if not isinstance(found, dict) or not ("saved" in found or found.keys() >= _MACHINE):
         raise _wrong("machine has to hold saved, or profile, vcpus, ram and bus")
     try:
         if "saved" in found:
