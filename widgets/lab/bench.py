@@ -18,6 +18,8 @@ ABOVE, LEFT = ("controls",), ("map", "time", "why")
 TABS = {"domctl": "domctl", "irt": "IRT", "registers": "registers", "vlapics": "vLAPIC", "guest": "guest",
         "events": "events", "others": "other", "beside": "QEMU"}
 """Views above everything, those on the left, and the tabs with their titles."""
+TOLD = "events"
+"""The tab in front where a recorded run is looked at; elsewhere the first is."""
 
 CSS = """
 .vsim-bench{container:vsim-bench/inline-size;background:var(--vsim-background);color:var(--vsim-text)}
@@ -65,6 +67,8 @@ class Bench(W.VBox):
         if "map" in self._above:
             self._above["map"].add_class("vsim-pinned")
         self.tabs = W.Tab([W.VBox() for _ in self._names], titles=[TABS[name] for name in self._names])
+        if lab.phases and TOLD in self._names:
+            self.tabs.selected_index = self._names.index(TOLD)
         self.tabs.add_class("vsim-tabs")
         left = _box("vsim-left", [self._above[name] for name in LEFT if name in self._above])
         frame = _box("vsim-frame", [*(self._above[name] for name in ABOVE if name in self._above),

@@ -123,7 +123,7 @@ def _event_row(moment: Moment, event: Event, now: Moment, assumed: Assumed) -> R
 
 def _sign(marks: Sequence[str]) -> str:
     """The marks as characters, for readers without colours."""
-    return ("▶" if NOW in marks else "") + ("✗" if BAD in marks else "") + ("(undone)" if LATER in marks else "")
+    return ("▶" if NOW in marks else "") + ("✗" if BAD in marks else "") + ("(later)" if LATER in marks else "")
 
 
 # --- an interrupt a row ---

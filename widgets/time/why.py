@@ -110,11 +110,11 @@ class Why(Reader):
             self._shown_now = None
             self.text.value = line("Choose an interrupt: here will be its way, and every check on it.", "muted")
             return
-        undone = position >= self.lab.position
-        if (serial, undone) != self._shown_now:
-            self._shown_now = serial, undone
+        ahead = position >= self.lab.position
+        if (serial, ahead) != self._shown_now:
+            self._shown_now = serial, ahead
             told = explain_in(self.lab.history, serial)
-            later = line("It is undone: the cursor stands before it.", "warn") if undone else ""
+            later = line("It comes later: the cursor stands before it.", "warn") if ahead else ""
             head = f"<h3>Interrupt {serial}: {escape(told.verdict)}</h3>"
             self.text.value = f"{head}{later}{reasons(told)}{self._assumed(serial)}"
 

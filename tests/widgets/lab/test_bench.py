@@ -12,6 +12,7 @@ from ipywidgets.widgets.widget import _instances
 from vsim.state import commands as c
 from widgets.lab import Lab, panel, views
 from widgets.lab.bench import TABS
+from widgets.lab.gestures import Phase
 
 CONFIG = """name = "host"
 vcpus = 8
@@ -73,6 +74,13 @@ def test_an_unknown_tab_is_the_callers_mistake(booted):
     bench = booted.bench
     with pytest.raises(ValueError, match="no tab 'maps'; tabs are domctl"):
         bench.tab("maps")
+    bench.close()
+
+
+def test_a_recorded_run_is_opened_on_its_events(booted):
+    booted.phases = (Phase(0, 1, "kernel"),)
+    bench = booted.bench
+    assert bench.tabs.titles[bench.tabs.selected_index] == "events" and len(bench._open) == 1
     bench.close()
 
 

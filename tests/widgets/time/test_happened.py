@@ -62,7 +62,7 @@ def test_what_is_undone_stays_in_the_table_and_is_marked():
     go(moments, Moment(FIRST, 1))
     rows = event_rows(moments)
     at = next(place for place, row in enumerate(rows) if row.marks == NOW)
-    assert all(row.marks == LATER and "(undone)" in row.cells[0] for row in rows[at + 1:]) and rows[at + 1:]
+    assert all(row.marks == LATER and "(later)" in row.cells[0] for row in rows[at + 1:]) and rows[at + 1:]
     assert len(rows) == len(moments.history.events(0, len(moments.history)))
 
 

@@ -255,7 +255,7 @@ def test_a_forgotten_invalidation_is_told_as_a_stale_entry(lab, panel):
 def test_an_interrupt_behind_the_cursor_is_said_to_be_undone(lab, panel):
     lab.goto(1)
     lab.selection.serial = 3
-    assert "It is undone: the cursor stands before it." in panel.why.text.value
+    assert "It comes later: the cursor stands before it." in panel.why.text.value
 
 
 def test_a_name_with_markup_stays_text():
