@@ -29,7 +29,7 @@ DLM_NAMES = {0: "fixed", 1: "lowest priority", 2: "SMI", 3: "reserved", 4: "NMI"
              7: "ExtINT"}
 DM_NAMES = {0: "physical", 1: "logical"}
 TM_NAMES = {0: "edge", 1: "level"}
-SVT_NAMES = {0: "no check", 1: "compare with sid under sq", 2: "bus range sid[15:8]..sid[7:0]", 3: "reserved"}
+SVT_NAMES = {0: "no check", 1: "sid and sq", 2: "buses in sid", 3: "reserved"}
 SQ_NAMES = {0: "all bits", 1: "ignore bit 2", 2: "ignore bits 2:1", 3: "ignore bits 2:0"}
 
 
@@ -132,7 +132,8 @@ RTE_REMAP = Layout(
 _SOURCE = (
     Field("sid", 64, 16, "requester that is allowed in", form="bdf"),
     Field("sq", 80, 2, "which bits of the function number are compared", names=SQ_NAMES),
-    Field("svt", 82, 2, "how the requester is checked", names=SVT_NAMES))
+    Field("svt", 82, 2, "how the requester is checked; 1: it is sid in the bits that sq leaves; 2: its bus is one of "
+          "sid[15:8] to sid[7:0]", names=SVT_NAMES))
 _COMMON = (
     flag("p", 0, "present; 0: the request faults with 22h"),
     flag("fpd", 1, "fault processing disable: faults of this entry are not recorded; counts even when p=0"),

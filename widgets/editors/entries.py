@@ -11,6 +11,7 @@ from vsim.devices.remap import entry_of
 from vsim.explain import interrupt as explain
 from vsim.explain.interrupt import CheckRow
 from vsim.explain.sentences import message_text
+from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, get, parse_bdf
 from vsim.layouts.formats import (
     IEC,
@@ -27,6 +28,7 @@ from vsim.layouts.registers import GSTS, IQA, IQT, OFFSET, RTE_RESET
 from vsim.machine import unit_register
 from vsim.state import commands
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.trace import Act, Kind, node
 from widgets.editors.fields import parse_number
 from widgets.lab.panel import table
 
@@ -50,6 +52,18 @@ def base(m: Machine, unit: int) -> int:
 def entries(m: Machine, unit: int) -> int:
     """Entries of the table in use, 0 when none was ever latched."""
     return m.latch[LATCH_WORDS * unit + Latch.ENTRIES] if m.live(unit) else 0
+
+
+def met(history: History, serial: int, unit: int = 0) -> tuple[int, int]:
+    """(entry of a unit's table, vCPU) that an interrupt came by; -1 for none, for several vCPUs, for no interrupt."""
+    try:
+        events = history.events_of(serial)
+    except ValueError:
+        return -1, -1
+    looked = [event.index for event in events if event.act in (Act.FETCHED, Act.HIT)
+              and event.node == node(Kind.VIOMMU, unit)]
+    took = [event.node & 0xFFFFFF for event in events if event.act in (Act.ACCEPTED, Act.MERGED)]
+    return looked[0] if looked else -1, took[0] if len(took) == 1 else -1
 
 
 def stored(m: Machine, unit: int, index: int) -> int | None:

@@ -35,6 +35,7 @@ from widgets.editors.entries import (
     entries,
     find,
     invalidate_commands,
+    met,
     stale,
     stored,
     used,
@@ -377,7 +378,10 @@ class IrtPanel(Panel):
             return
         if not 0 <= self.index < count:
             self.index = -1
-            wanted = self.lab.selection.irte
+            looked_at = self.lab.selection
+            wanted = looked_at.irte
+            if wanted < 0:
+                wanted, _ = met(self.lab.history, looked_at.serial or m.serials, self.unit)
             self.choose(wanted if 0 <= wanted < count else next(used(m, self.unit), 0))
         elif self.editor is not None:
             memory = stored(m, self.unit, self.index) or 0

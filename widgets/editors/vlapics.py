@@ -12,6 +12,7 @@ from vsim.layouts.registers import APIC_MSR, APIC_OFFSET
 from vsim.state import commands
 from vsim.state.arrays import Apic, Machine
 from vsim.state.trace import Event, Kind, node
+from widgets.editors.entries import met
 from widgets.editors.wires import Wires
 from widgets.lab.panel import Panel, flow, line, table
 
@@ -98,10 +99,13 @@ class VlapicsPanel(Panel):
 
     def build(self) -> tuple[W.Widget, ...]:
         """The chooser, the three actions, the grids."""
-        last = self.lab.machine.vcpus - 1
+        m, looked_at = self.lab.machine, self.lab.selection
+        last, first = m.vcpus - 1, looked_at.vlapic
+        if first < 0:
+            _, first = met(self.lab.history, looked_at.serial or m.serials)
         narrow = W.Layout(width="150px")
         self.vcpu = W.BoundedIntText(min=0, max=last, description="vCPU", tooltip=f"0 to {last}", layout=narrow,
-                                     style={"description_width": "40px"}, value=max(0, self.lab.selection.vlapic))
+                                     style={"description_width": "40px"}, value=max(0, first))
         self.priority = W.BoundedIntText(min=0, max=255, description="TPR", layout=narrow, continuous_update=False,
                                          tooltip="task priority, 0 to 255: class in bits 7:4",
                                          style={"description_width": "40px"})

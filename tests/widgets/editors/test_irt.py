@@ -61,6 +61,19 @@ def panel(lab):
     made.close()
 
 
+def test_it_opens_on_the_entry_that_the_newest_interrupt_met(lab):
+    assert lab.irt.index == index_of(lab, 2)
+
+
+def test_it_opens_on_the_interrupt_that_is_looked_at_or_on_the_first_entry(lab):
+    lab.fire(NIC, 1)
+    lab.selection.serial = lab.machine.serials - 1
+    assert lab.irt.index == index_of(lab, 2)
+    silent = Lab.from_config(CONFIG)
+    silent.boot()
+    assert silent.irt.index == next(used(silent.machine, 0)) != index_of(lab, 2)
+
+
 def index_of(lab, message, bdf=NIC):
     return lab.kernel.guest.sources[bdf][message].index
 

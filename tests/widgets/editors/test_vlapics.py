@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsim.devices import vlapic
+from vsim.layouts.formats import msi_message
 from vsim.layouts.registers import APIC_OFFSET
 from vsim.state import commands as c
 from vsim.state.arrays import Apic, Machine
@@ -31,6 +32,15 @@ def panel():
     made.vcpu.value = 1
     yield made
     made.close()
+
+
+def test_it_opens_on_the_vcpu_that_took_the_newest_interrupt():
+    lab = Lab(machine(), title="x")
+    assert lab.vlapics.vcpu.value == 0
+    lab.issue(c.Msi(0x300, *msi_message(lab.machine.apic_id[1], 0x61)))
+    assert lab.vlapics.vcpu.value == 1
+    lab.selection.vlapic = 2
+    assert lab.vlapics.vcpu.value == 2
 
 
 @given(st.sets(st.integers(0, 255)))
