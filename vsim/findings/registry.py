@@ -69,7 +69,9 @@ READERS = (
     _row("xen registers", "registers of the units, by Xen", "xen_regs", r"print_iommu_regs"),
     _row("xen guest", "a guest's I/O APIC and local APICs, by Xen", "xen_hvm",
          r"IOAPIC: base_address|LAPIC: base_msr|\[HVM:\d|ioapic redirtbl"),
-    _row("amd log", "AMD-Vi: events and boot lines", "amd_log", r"AMD-Vi|AMD_IOV|DEV_SPECIAL|not in IVRS table"),
+    _row("amd log", "AMD-Vi: events and boot lines", "amd_log",
+         r"AMD-Vi|AMD_IOV|DEV_SPECIAL|in IVRS table|IVHD Error|"
+         r"(?:_ENTRY|_ERROR|_TIMEOUT|_REQUEST|event)(?: [0-9a-f]{8}){4}"),
     _row("amd entries", "Xen's debug key V on AMD", "amd_tables", r"IRTE\[[0-9a-f]{3,4}\]"),
     _row("qemu trace", "QEMU's trace events", "qemu_trace",
          r"\b(?:vtd|apic|ioapic|msix?|kvm_irqchip|x86_iommu|pic)_[a-z_]+ |intel_iommu: |vtd_"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 from vsim.findings.chain import source_allowed
 from vsim.findings.picture import Entry, Picture, Side
@@ -89,17 +89,28 @@ def _unexplained(p: Picture) -> Iterator[Hit]:
             counts.setdefault((each.rid, each.index, each.reason), []).append(each)
     for (rid, _, reason), same in counts.items():
         why = "no reason is told" if reason < 0 else f"{reason:#x} is no reason that interrupt remapping has"
-        often = f", {len(same)} times" if len(same) > 1 else ""
-        yield f"a unit refused a request of {bdf_text(rid)}{often}, and {why}", (side_of(same[0]),)
+        yield f"a unit refused a request of {bdf_text(rid)}{_often(same)}, and {why}", (side_of(same[0]),)
 
 
 def _amd(p: Picture) -> Iterator[Hit]:
+    alike: dict[tuple[str, str], list[amd_log.Event]] = {}
     for event in p.pasted.of("amd log"):
         if isinstance(event, amd_log.Event) and (event.interrupt or event.kind == "INVALID_DEVICE_REQUEST"):
-            yield f"AMD's unit refused a request of {event.source}: {event.kind}", (
-                Side(event.file, event.line, f"address {event.address or 0:#x}, flags {event.flags or 0:#x}"),)
-        elif isinstance(event, amd_log.Missing):
-            yield "an I/O APIC is not in the IVRS table: no remapping", (Side(event.file, event.line, "not in IVRS"),)
+            alike.setdefault((event.source, event.kind), []).append(event)
+    for (source, kind), same in alike.items():
+        first = same[0]
+        yield f"AMD's unit refused a request of {source}{_often(same)}: {kind}", (
+            Side(first.file, first.line, f"address {first.address or 0:#x}, flags {first.flags or 0:#x}"),)
+    for event in p.pasted.of("amd log"):
+        if isinstance(event, amd_log.Missing):
+            what = "the I/O APIC of the southbridge" if event.ioapic < 0 else f"I/O APIC {event.ioapic:#x}"
+            yield f"{what} is not in the IVRS table: no remapping", (Side(event.file, event.line, "not in IVRS"),)
+        elif isinstance(event, amd_log.Trouble) and event.text.startswith("IVHD Error"):
+            yield "Xen does not take the IVRS table: no remapping", (Side(event.file, event.line, event.text),)
+
+
+def _often(same: Sized) -> str:
+    return f", {len(same)} times" if len(same) > 1 else ""
 
 
 def _changed(p: Picture) -> Iterator[Hit]:
@@ -197,7 +208,7 @@ ROWS = (
         _unexplained),
     Row("amd-event", BROKEN, "An AMD unit refused an interrupt, or the table lacks an I/O APIC.",
         "vsim decode tells the event; look the entry up in the device's own table (Xen's key V).",
-        "Linux drivers/iommu/amd", _amd),
+        "Linux drivers/iommu/amd; Xen drivers/passthrough/amd", _amd),
     Row("changed-since", NOTE, "A fault was told, and what refused it is no longer so.",
         "The entry was written later: a device that sends before it is set up, or after it was torn down.",
         "VT-d 5.1.4", _changed),

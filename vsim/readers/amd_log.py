@@ -3,9 +3,11 @@
     for record in read(lines).records: ...      # Event, Unit, Special, Feature, Missing, Trouble
 
 The forms: drivers/iommu/amd/iommu.c and init.c of Linux ("AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0043 ...]", the
-device in front or as device=), and Xen's parse_event_log_entry ("AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr ... flags
-0x8 I"; before: "domain = 0, device id = 0xa0, fault address = ..., flags = ..."). Older Linux prints an event in
-two steps, and a log may have it on two lines: "AMD-Vi: Event logged [", then "IO_PAGE_FAULT device=... flags=0x0070]".
+device in front or as device=), and Xen's parse_event_log_entry of drivers/passthrough/amd/iommu_init.c
+("AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr ... flags 0x8 I"; before: "domain = 0x1, device id = 0xa0, fault address =
+..., flags = ..."; at first "AMD_IOV: IO_PAGE_FALT: domain:1, device id:0xa0, ..."). Xen prints all other events as four
+words behind their name, or "event"; today without "AMD-Vi:". Its IVRS is told by iommu_acpi.c. Older Linux prints an
+event in two steps, and a log may have it on two lines: "AMD-Vi: Event logged [", then "IO_PAGE_FAULT device=...".
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from vsim.layouts.amd import AMD_EVENT, AMD_EVENT_FLAGS, EFR, EVENT_TYPES
 from vsim.layouts.bits import bdf_text, get
 from vsim.readers.logs import bare
 from vsim.readers.pieces import Line, Reading, Remark, few
+from vsim.readers.xen_lines import body
 
 MAX_RECORDS = 200_000
 """Most records of one reading."""
@@ -26,7 +29,9 @@ PRINTED = {"PPR": EFR.ppr, "X2APIC": EFR.x2apic, "NX": EFR.nx, "GT": EFR.gt, "IA
            "GA_vAPIC": EFR.gam_vapic, "SNP": EFR.snp}
 """Linux's words for the bits of the extended feature register."""
 INTERRUPTS = 0xFD_F800_0000, 0xFD_F8FF_FFFF
-"""Addresses of interrupts and EOIs on HyperTransport: an event in this range is an interrupt's."""
+"""Addresses of interrupts and EOIs on HyperTransport: an event in this range is an interrupt's. Some units log it with
+bits 63:40 set."""
+_ONES = 0xFFFFFF << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,9 @@ class Event:
     def interrupt(self) -> bool:
         """Whether the request was an interrupt: by its flag I, or by its address."""
         flagged = self.flags is not None and bool(get(self.flags, AMD_EVENT_FLAGS.i))
-        return flagged or (self.address is not None and INTERRUPTS[0] <= self.address <= INTERRUPTS[1])
+        address = self.address or 0
+        low = address - _ONES if address >= _ONES else address
+        return flagged or INTERRUPTS[0] <= low <= INTERRUPTS[1]
 
     @property
     def source(self) -> str:
@@ -76,7 +83,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """A special entry of IVRS, as `amd_iommu_dump` prints it.
+    """A special entry of IVRS, as Linux prints it with `amd_iommu_dump`, and Xen with iommu=debug.
 
     kind: "IOAPIC" or "HPET"; handle: its id or number; rid: the requester id of its interrupts.
     """
@@ -100,7 +107,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An I/O APIC of the MADT that IVRS does not name; -1: the one of the southbridge. Linux then remaps nothing."""
+    """An I/O APIC of the MADT that IVRS does not name; -1: the one of the southbridge. Nothing is remapped then."""
 
     file: str
     line: int
@@ -126,14 +133,27 @@ _KEY = re.compile(r"\b(\w{1,10}(?:\[\d\])?)=([^\s\]]{1,24})")
 _WHO = re.compile(_PLACE)
 _XEN = re.compile(rf"AMD-Vi: ([A-Z][A-Z_]{{3,40}}): {_PLACE} d(\d{{1,5}}) addr ([0-9a-f]{{8,16}}) "
                   r"flags (?:0x)?([0-9a-f]{1,4})")
-_OLD = re.compile(r"AMD(?:-Vi|_IOV): ([A-Z][A-Z_]{3,40}): domain ?= ?(\d{1,5}), device id ?= ?0x([0-9a-f]{1,4}), "
-                  r"fault address ?= ?0x([0-9a-f]{1,16})(?:, flags ?= ?0x([0-9a-f]{1,4}))?")
+_OLD = re.compile(r"AMD(?:-Vi|_IOV): ([A-Z][A-Z_]{3,40}): domain ?[=:] ?(0x[0-9a-f]{1,4}|\d{1,5}), "
+                  r"device id ?[=:] ?(?:0x)?([0-9a-f]{1,4}), fault address ?[=:] ?(?:0x)?([0-9a-f]{1,16})"
+                  r"(?:, flags ?= ?(?:0x)?([0-9a-f]{1,4}))?")
+_XEN_NAMES = "|".join(("ILLEGAL_DEV_TABLE_ENTRY", "DEV_TABLE_HW_ERROR", "PAGE_TABLE_HW_ERROR", "ILLEGAL_COMMAND_ERROR",
+                       "COMMAND_HW_ERROR", "IOTLB_INV_TIMEOUT", "INVALID_DEV_REQUEST", "event"))
+_WORDS = re.compile(rf"(?:\(XEN\) ?(?:\[[^\]]{{3,40}}\] ?)?|AMD-Vi: )+(?:{_XEN_NAMES})"
+                    r"((?: (?:0x)?[0-9a-f]{8}){4})\b")
 _FOUND = re.compile(rf"(?:{_PLACE}: )?AMD-Vi: Found IOMMU(?: at {_PLACE})? cap 0x[0-9a-f]{{1,4}}")
 _EFR = re.compile(r"AMD-Vi: Extended features \((?:0x)?([0-9a-f]{1,16})(?:, ?0x[0-9a-f]{1,16})?\):(.*)")
 _NAMES = re.compile(r"(?:(?:PreF|PPR|X2APIC|NX|GT|\[5\]|IA|GA|HE|PC|GA_vAPIC|SNP|EPHSup)(?: +|$))+")
 _FEATURE = re.compile(r"AMD-Vi: ([A-Za-z][A-Za-z0-9/ ]{1,40}?) (enabled|disabled)\b|AMD-Vi: (Disabling) ([a-z ]{3,40})")
-_MISSING = re.compile(r"IOAPIC\[(\d{1,3})\] not in IVRS table|(No southbridge IOAPIC found)")
+_MISSING = re.compile(r"IOAPIC\[(\d{1,3})\] not in IVRS table|IVHD Error: no information for IO-APIC (?:0x)?"
+                      r"([0-9a-f]{1,2})\b|(No southbridge IO-?APIC found)")
 _SPECIAL = re.compile(rf"DEV_SPECIAL\((IOAPIC|HPET)\[(\d{{1,3}})\]\)\s+devid: {_PLACE}")
+_XEN_SPECIAL = re.compile(rf"IVHD Special: {_PLACE} variety 0x([12]) handle (?:0x)?([0-9a-f]{{1,2}})\b")
+_VARIETIES = {"1": "IOAPIC", "2": "HPET"}
+_LIST = re.compile(r"AMD-Vi: IOMMU Extended Features:")
+_LISTED = re.compile(r"- ([A-Za-z]\S[^\n]{0,60})")
+_ENABLED = re.compile(r"AMD-Vi: (IOMMU \d{1,3}) Enabled\.")
+_IVHD = re.compile(r"IVHD Error: [A-Za-z][\w ,:#-]{0,100}")
+_HEAD = re.compile(r"AMD|Event logged \[|IO-?APIC|IVHD|\(XEN\)")
 _TROUBLE = re.compile(r"AMD-Vi: (?:\[Firmware Bug\]:? ?:? ?)?((?:Completion-Wait loop|Command buffer|No event written|"
                       r"Unable to|Event log|Hardware|Failed|Error)[^\n]{0,120})")
 _SECONDS = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\]")
@@ -167,7 +187,7 @@ class _Reader:
     def __init__(self) -> None:
         self.records: list[Any] = []
         self.remarks: list[Remark] = []
-        self.named = False
+        self.named = self.listed = False
         self.halves: list[Line] = []
 
     def tell(self, line: Line, text: str) -> None:
@@ -176,9 +196,13 @@ class _Reader:
     def take(self, line: Line) -> None:
         text = self._joined(line)
         named, self.named = self.named, False
+        listed, self.listed = self.listed, False
         if named and (match := _NAMES.fullmatch(bare(text).strip())):
             self.records[-1] = replace(self.records[-1], features=(*self.records[-1].features, *match[0].split()))
-        elif "AMD" in text or "Event logged [" in text or "IOAPIC" in text:
+        elif listed and (match := _LISTED.fullmatch(body(text))):
+            self.records[-1] = replace(self.records[-1], features=(*self.records[-1].features, match[1]))
+            self.listed = True
+        elif _HEAD.search(text):
             for pattern, do in FORMS:
                 if match := pattern.search(text):
                     do(self, line, match)
@@ -229,8 +253,16 @@ class _Reader:
                                   int(match[7], 16), int(match[8], 16), self._time(line)))
 
     def old(self, line: Line, match: re.Match[str]) -> None:
-        self.records.append(Event(line.file, line.number, match[1], int(match[3], 16), 0, int(match[2]), None,
+        kind, domain = match[1].replace("_FALT", "_FAULT"), int(match[2], 16 if "x" in match[2] else 10)
+        self.records.append(Event(line.file, line.number, kind, int(match[3], 16), 0, domain, None,
                                   int(match[4], 16), _number(match[5]), self._time(line)))
+
+    def words(self, line: Line, match: re.Match[str]) -> None:
+        self._raw(line, sum(int(word, 16) << 32 * place for place, word in enumerate(match[1].split())))
+
+    def list(self, line: Line, match: re.Match[str]) -> None:
+        self.records.append(Unit(line.file, line.number))
+        self.listed = True
 
     def found(self, line: Line, match: re.Match[str]) -> None:
         place = match.groups()[4:8] if match[6] else match.groups()[:4]
@@ -254,18 +286,27 @@ class _Reader:
         self.records.append(Feature(line.file, line.number, name, match[2] == "enabled"))
 
     def missing(self, line: Line, match: re.Match[str]) -> None:
-        self.records.append(Missing(line.file, line.number, int(match[1]) if match[1] else -1))
+        ioapic = int(match[1]) if match[1] else int(match[2], 16) if match[2] else -1
+        self.records.append(Missing(line.file, line.number, ioapic))
+
+    def enabled(self, line: Line, match: re.Match[str]) -> None:
+        self.records.append(Feature(line.file, line.number, match[1], True))
 
     def special(self, line: Line, match: re.Match[str]) -> None:
         _, rid = _rid(*match.groups()[2:6])
         self.records.append(Special(line.file, line.number, match[1], int(match[2]), rid))
 
+    def xen_special(self, line: Line, match: re.Match[str]) -> None:
+        _, rid = _rid(*match.groups()[:4])
+        self.records.append(Special(line.file, line.number, _VARIETIES[match[5]], int(match[6], 16), rid))
+
     def trouble(self, line: Line, match: re.Match[str]) -> None:
-        self.records.append(Trouble(line.file, line.number, match[1].strip()))
+        self.records.append(Trouble(line.file, line.number, match[match.lastindex or 0].strip()))
 
 
 FORMS: tuple[tuple[re.Pattern[str], Callable[[_Reader, Line, re.Match[str]], None]], ...] = (
-    (_LOGGED, _Reader.logged), (_XEN, _Reader.xen), (_OLD, _Reader.old), (_FOUND, _Reader.found), (_EFR, _Reader.efr),
-    (_MISSING, _Reader.missing), (_SPECIAL, _Reader.special), (_FEATURE, _Reader.feature),
-    (_TROUBLE, _Reader.trouble))
+    (_LOGGED, _Reader.logged), (_XEN, _Reader.xen), (_OLD, _Reader.old), (_WORDS, _Reader.words),
+    (_FOUND, _Reader.found), (_EFR, _Reader.efr), (_LIST, _Reader.list), (_ENABLED, _Reader.enabled),
+    (_MISSING, _Reader.missing), (_SPECIAL, _Reader.special), (_XEN_SPECIAL, _Reader.xen_special),
+    (_FEATURE, _Reader.feature), (_TROUBLE, _Reader.trouble), (_IVHD, _Reader.trouble))
 """Each form of a line, and what reads it."""

@@ -168,6 +168,19 @@ def test_a_fault_without_a_known_reason_is_told(text, why):
     assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
 
 
+def test_what_amd_s_unit_refuses_again_and_again_is_told_once():
+    event = "(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:04:00.{} d0 addr 000000fdf83301{:02x} flags 0x8 I\n"
+    log = "".join(event.format(*each) for each in ((1, 0), (1, 0x40), (0, 0), (1, 0)))
+    log += ("(XEN) IVHD Error: no information for IO-APIC 0x21\n(XEN) No southbridge IO-APIC found in IVRS table\n"
+            "(XEN) IVHD Error: Invalid IO-APIC 0xff\n(XEN) AMD-Vi: Error initialization\n")
+    assert [(each.text, each.sides[0].line) for each in examine([("log", log)]).findings] == [
+        ("AMD's unit refused a request of 0000:04:00.1, 3 times: IO_PAGE_FAULT", 1),
+        ("AMD's unit refused a request of 0000:04:00.0: IO_PAGE_FAULT", 3),
+        ("I/O APIC 0x21 is not in the IVRS table: no remapping", 5),
+        ("the I/O APIC of the southbridge is not in the IVRS table: no remapping", 6),
+        ("Xen does not take the IVRS table: no remapping", 7)]
+
+
 @pytest.mark.parametrize("cpus, what", [
     (((0, 0), (1, 2), (2, 2)), "two CPUs have APIC ID 0x2"), (((0, 0), (1, 2), (1, 4)), "CPU 1 has two APIC IDs")])
 def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):

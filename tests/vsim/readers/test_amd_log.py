@@ -32,7 +32,19 @@ def one(text):
     ("(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d7 addr 000000fdf8010140 flags 0x8 I",
      ("IO_PAGE_FAULT", 0xA0, 0, 7, 0xFDF8010140, 8)),
     ("(XEN) AMD-Vi: IO_PAGE_FAULT: domain = 0, device id = 0xa2, fault address = 0xfdf8020000, flags = 0x8",
-     ("IO_PAGE_FAULT", 0xA2, 0, 0, 0xFDF8020000, 8))])
+     ("IO_PAGE_FAULT", 0xA2, 0, 0, 0xFDF8020000, 8)),
+    ("(XEN) AMD-Vi: IO_PAGE_FAULT: domain = 0x12, device id = 0x4a1, fault address = 0xfdf8330000, flags = 0",
+     ("IO_PAGE_FAULT", 0x4A1, 0, 0x12, 0xFDF8330000, 0)),
+    ("(XEN) AMD-Vi: IO_PAGE_FAULT: domain = 12, device id = 0x0300, fault address = 0x7f000",
+     ("IO_PAGE_FAULT", 0x300, 0, 12, 0x7F000, None)),
+    ("(XEN) AMD_IOV: IO_PAGE_FALT: domain:3, device id:0x2a8, fault address:0x1c000",
+     ("IO_PAGE_FAULT", 0x2A8, 0, 3, 0x1C000, None)),
+    ("(XEN) INVALID_DEV_REQUEST 000004a1 80080007 f8330100 000000fd",
+     ("INVALID_DEVICE_REQUEST", 0x4A1, 0, None, 0xFDF8330100, 8)),
+    ("(XEN) [    8.5] AMD-Vi: ILLEGAL_DEV_TABLE_ENTRY 000004a1 10010000 00045000 00000000",
+     ("ILLEGAL_DEV_TABLE_ENTRY", 0x4A1, 0, None, 0x45000, 1)),
+    ("(XEN) AMD-Vi: event 0x000004a1 0x60000000 0x00045000 0x00000000",
+     ("COMMAND_HARDWARE_ERROR", 0x4A1, 0, None, 0x45000, 0))])
 def test_an_event(text, expected):
     event = one(text)
     assert (event.kind, event.rid, event.segment, event.domain, event.address, event.flags) == expected
@@ -57,7 +69,9 @@ def test_an_event_that_was_printed_in_two_steps_is_one():
 def test_an_event_of_an_interrupt_is_known_by_its_flag_or_its_address():
     assert one("(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:00:14.0 d0 addr 0000000000000000 flags 0x8 I").interrupt
     assert one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfdf8010140]").interrupt
+    assert one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfffffffdf8000000]").interrupt
     assert not one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfdf9010140 flags=0x0070]").interrupt
+    assert not one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0x12fdf8010140 flags=0x0070]").interrupt
 
 
 @given(st.integers(0, (1 << 128) - 1))
@@ -90,6 +104,28 @@ def test_boot():
         Feature("log", 6, "X2APIC", True), Missing("log", 7, 130), Missing("log", 8, -1),
         Feature("log", 9, "Interrupt remapping", False), Trouble("log", 10, "Completion-Wait loop timed out"),
         Special("log", 11, "IOAPIC", 33, 0xA0))
+
+
+def test_xen_s_boot():
+    reading = read("(XEN) [    0.5] AMD-Vi: IOMMU Extended Features:\n(XEN) [    0.5] - x2APIC\n(XEN)  - Guest APIC\n"
+                   "(XEN) - Maximum PASID: 0xf\n(XEN) Using APIC driver default\n(XEN) - NX bit\n"
+                   "(XEN) AMD-Vi: IVHD Special: 0001:40:13.0 variety 0x1 handle 0x21\n"
+                   "(XEN) AMD-Vi: IVHD Special: 0000:00:14.0 variety 0x2 handle 0\n"
+                   "(XEN) AMD-Vi: IVHD Special: 0000:00:14.0 variety 0x3 handle 0\n"
+                   "(XEN) AMD-Vi: IOMMU 1 Enabled.\n**(XEN) IVHD Error: no information for IO-APIC 0x82**\n"
+                   "(XEN) No southbridge IO-APIC found in IVRS table\n(XEN) IVHD Error: Invalid IO-APIC 0xff\n"
+                   "(XEN) AMD-Vi: Error initialization\n")
+    assert reading.records == (
+        Unit("log", 1, features=("x2APIC", "Guest APIC", "Maximum PASID: 0xf")),
+        Special("log", 7, "IOAPIC", 0x21, 0x4098), Special("log", 8, "HPET", 0, 0xA0),
+        Feature("log", 10, "IOMMU 1", True), Missing("log", 11, 0x82), Missing("log", 12, -1),
+        Trouble("log", 13, "IVHD Error: Invalid IO-APIC 0xff"), Trouble("log", 14, "Error initialization"))
+    assert reading.remarks == ()
+
+
+def test_four_words_of_anything_else_are_no_event():
+    assert read("(XEN) Mem event 000004a1 80080007 f8330100 000000fd\n"
+                "x event 000004a1 80080007 f8330100 000000fd\n").records == ()
 
 
 def test_what_was_cut_or_left_out_is_told():
