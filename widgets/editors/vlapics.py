@@ -17,10 +17,10 @@ from widgets.editors.wires import Wires
 from widgets.lab.panel import Panel, flow, line, table
 
 CSS = """
-.vsim-grids{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:6px 16px}
+.vsim-grids{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:6px 12px}
 .vsim-grid{min-width:0;width:auto;max-width:250px}
 .vsim-grid svg{width:100%;height:auto;display:block}
-.vsim-grid text{font:10px var(--jp-code-font-family,monospace);fill:var(--vsim-muted)}
+.vsim-grid text{font:12px var(--jp-code-font-family,monospace);fill:var(--vsim-muted)}
 .vsim-grid rect{fill:var(--vsim-heat-0)}
 .vsim-grid rect.low{fill:none;stroke:var(--vsim-slot)}
 .vsim-grid rect.irr{fill:var(--vsim-remapped)}
