@@ -281,6 +281,10 @@ def _functions(p: Picture) -> None:
 
 
 def _registers(p: Picture, record: Any) -> None:
+    if isinstance(record, linux_faults.Fault):      # which a fault line may have told as well
+        if (record.rid, record.index, record.reason) not in {(each.rid, each.index, each.reason) for each in p.faults}:
+            p.faults.append(record)
+        return
     unit = p.unit(record.name, record.base)
     side = Side(record.file, record.line, f"the registers of {record.name or 'a unit'}")
     unit.cap, unit.ecap = record["CAP"], record["ECAP"]
@@ -464,12 +468,12 @@ def eim(unit: Unit) -> bool | None:
 
 
 _TAKERS: dict[str, Callable[[Picture, Any], None]] = {
+    "linux faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
+    "xen faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
     "cpuid": _cpuid, "linux boot": _boot, "xen boot": _xen_boot, "linux registers": _registers,
     "xen registers": _registers,
     "linux entries": _table_row, "xen entries": _xen_table, "linux counts": _heading,
     "linux interrupts": _interrupt, "linux vectors": _vectors,
-    "linux faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
-    "xen faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
     "xen interrupts": _xen_irq,
     "qemu monitor": lambda p, record: p.lapics.append(record) if isinstance(record, qemu_monitor.Lapic) else None,
 }

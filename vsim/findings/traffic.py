@@ -121,11 +121,12 @@ def _changed(p: Picture) -> Iterator[Hit]:
 
 
 def _pending(p: Picture) -> Iterator[Hit]:
-    for record in p.pasted.of("linux registers"):
+    for record in p.pasted.of("linux registers", "xen registers"):
         if isinstance(record, regset.Unit) and not record.dead and (fsts := record.register("FSTS")):
             set_ = [f.name for f in (FSTS.pfo, FSTS.ppf, FSTS.iqe, FSTS.ice, FSTS.ite) if get(fsts.value, f)]
             if set_:
-                yield f"{record.name} has {', '.join(name.upper() for name in set_)} set", (
+                name = record.name or ("a unit" if record.base is None else f"the unit at {record.base:#x}")
+                yield f"{name} has {', '.join(name.upper() for name in set_)} set", (
                     Side(record.file, fsts.line, f"FSTS is {fsts.value:#x}"),)
 
 

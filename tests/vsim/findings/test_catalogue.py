@@ -168,6 +168,17 @@ def test_a_fault_without_a_known_reason_is_told(text, why):
     assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
 
 
+def test_registers_that_xen_prints_tell_of_the_fault_that_is_pending_once():
+    rows = ("---- print_iommu_regs ----", " drhd->address = feb00000", " fault_recording_reg_l = 17000000000000",
+            " fault_recording_reg_h = 8000002200000318", " FSTS = 2")
+    lines = ("[VT-D]INTR-REMAP: Request device [0000:03:03.0] fault index 17",
+             "[VT-D]INTR-REMAP: reason 22 - Present field in the IRTE entry is clear")
+    for told in (rows, (*lines, *rows)):
+        log = "".join(f"(XEN) {row}\n" for row in told)
+        assert [each.text for each in examine([("log", log)]).findings] == [
+            "a unit refused a request of 03:03.0", "the unit at 0xfeb00000 has PPF set"]
+
+
 def test_what_amd_s_unit_refuses_again_and_again_is_told_once():
     event = "(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:04:00.{} d0 addr 000000fdf83301{:02x} flags 0x8 I\n"
     log = "".join(event.format(*each) for each in ((1, 0), (1, 0x40), (0, 0), (1, 0)))
