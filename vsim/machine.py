@@ -328,7 +328,7 @@ def _series_outputs(m: Machine, outputs: Iterable[Message | xen_queue.Refresh]) 
         if isinstance(out, Message):
             xen_paths.event(m, out.address, out.data)
         else:
-            xen_bind.refresh(m, out.place, out.again)
+            xen_bind.refresh(m, out.place, out.again, out.alike)
 
 
 def _table_write(m: Machine, place: int, offset: int, width: int, value: int) -> None:

@@ -59,8 +59,11 @@ def hashed(m: Machine, destination: int, logical: int, vector: int) -> int:
     return found[vector % len(found)] if found else -1
 
 
-def refresh(m: Machine, place: int, again: bool) -> None:
-    """An invalidation of the entry that a bound message uses: its routing (X 3.11). again: nothing can have changed."""
+def refresh(m: Machine, place: int, again: bool, alike: tuple[int, ...] = ()) -> None:
+    """An invalidation of the entry that a bound message uses: its routing (X 3.11). again: nothing can have changed.
+
+    alike: others that are routed as this one, while nobody looks.
+    """
     if not again:
         update(m, place)
     new = m.bound[place]
@@ -68,6 +71,21 @@ def refresh(m: Machine, place: int, again: bool) -> None:
         m.emit(node(Kind.XEN), Act.MIGRATED, place, new.vcpu)
     if m.posting:
         m.emit(node(Kind.XEN), Act.HOST_ENTRY, place, new.posted, new.vector)
+    if m.dead or not xen_paths.present(m):
+        for other in alike:
+            refresh(m, other, False)
+    elif alike:
+        _as(m, new, alike)
+
+
+def _as(m: Machine, new: Bound, places: tuple[int, ...]) -> None:
+    """These messages are routed as another one."""
+    rows, routing = list(m.bound), new[2:]
+    for place in places:
+        rows[place] = Bound(*rows[place][:2], *routing)
+    m.bound = tuple(rows)
+    m.unseen(Act.MIGRATED, len(places) if new.vcpu >= 0 else 0)
+    m.unseen(Act.HOST_ENTRY, len(places) if m.posting else 0)
 
 
 def arrive(m: Machine, place: int) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from vsim.devices import chain
+from vsim.devices.checks import MODE_BIT
 from vsim.devices.faults import Message
 from vsim.devices.remap import entry_of
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IEC, WAIT, DescriptorType
 from vsim.layouts.registers import ECAP, FSTS, GCMD, ICS, IQA, OFFSET
 from vsim.state import xen_quirks as q
-from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.arrays import LATCH_WORDS, Bound, Latch, Machine
 from vsim.state.trace import Act, Drop, Kind, Stop, node
 from vsim.xen.faults import raise_event, report
 from vsim.xen.models import crash, domain_crash, map_queue, mappable, maps_for_good, model, pair, unmap, word_at
@@ -26,23 +27,26 @@ class Refresh(NamedTuple):
     """The routing of bound messages that use an entry is to be worked out again.
 
     place: of the message. again: it was worked out since its entry was written last, so that nothing can differ.
+    alike: others that mean the same, while nobody looks at each.
     """
 
     place: int
     again: bool
+    alike: tuple[int, ...] = ()
 
 
 class Walk:
     """What one run of the queue knows of the bound messages: their indexes, and which are worked out.
 
     by_index: (index, place), in ascending order; places: without the indexes. done: the places whose routing is that
-    of memory now.
+    of memory now. meaning: of each place, what its routing follows from beside memory.
     """
 
     def __init__(self, m: Machine, unit: int) -> None:
         self.by_index = sorted((chain.index_of(b.address & 0xFFFFFFFF, b.data, 0), place)
                                for place, b in enumerate(m.bound) if b.address & 0x10)
         self.places = sorted(place for _, place in self.by_index)
+        self.meaning = {place: (index, _request_check(m.bound[place])) for index, place in self.by_index}
         self.base = m.latch[LATCH_WORDS * unit + Latch.BASE_PAGE] << 12
         self.done: set[int] = set()
 
@@ -55,11 +59,24 @@ class Walk:
         index = address - self.base >> 4
         self.done -= {place for _, place in self.within(index, 1)}
 
+    def together(self, places: list[int]) -> Iterator[Refresh]:
+        """The refreshes of these messages that are not done, those that mean the same in one."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for place in places:
+            groups.setdefault(self.meaning[place], []).append(place)
+        self.done.update(places)
+        return (Refresh(first, False, tuple(rest)) for first, *rest in groups.values())
+
     def refresh(self, place: int) -> Refresh:
         """The refresh of a message, and that it is done."""
         again = place in self.done
         self.done.add(place)
         return Refresh(place, again)
+
+
+def _request_check(bound: Bound) -> int:
+    """The check that a bound message fails by itself, in a unit that remaps and has every entry."""
+    return chain.request_spec(bound.address & 0xFFFFFFFF, 0, bound.data, MODE_BIT["ires"], 1 << 17, 0, 63)
 
 
 def _length(m: Machine, unit: int) -> int:
@@ -154,7 +171,7 @@ def _walks_on(m: Machine, unit: int, size: int) -> bool:
     head = m.regs[word_at(unit, _IQH)] >> 4
     for _ in range(ROUNDS):
         before = m.ram.copy()
-        for _ in range(size + head):
+        for _ in range(size + 1):    # the head may stand behind the last one
             words = None if head >> 8 and m.quirks & q.FIRST_PAGE_ONLY else _fetch(m, unit, head)
             if words is None or _stops(m, unit, entry_of(words)):
                 return False
@@ -258,7 +275,7 @@ def _refreshed(m: Machine, walk: Walk, places: list[int]) -> Iterator[Refresh]:
         yield from map(walk.refresh, places)
         return
     settled = walk.done.intersection(places)
-    yield from (walk.refresh(place) for place in places if place not in settled)
+    yield from walk.together([place for place in places if place not in settled])
     m.unseen(Act.MIGRATED, sum(m.bound[place].vcpu >= 0 for place in settled))
     m.unseen(Act.HOST_ENTRY, len(settled) if m.posting else 0)
 

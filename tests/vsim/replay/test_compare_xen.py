@@ -21,6 +21,8 @@ from vsim.state import commands as c
 from vsim.state.arrays import MOST_EVENTS, Machine
 from vsim.state.profile import profile
 from vsim.state.trace import Act, Drop
+from vsim.xen import bind
+from vsim.xen import queue as xen_queue
 
 COUNTS = {"v1": 507, "v4": 708}
 
@@ -222,6 +224,38 @@ def test_what_is_counted_is_what_would_have_been_shown(monkeypatch, posting):
     few = queued(queue, 8, posting)
     part = step(few, c.MmioRead(0xFED90000, 4))
     assert part[:50] == events[:50] and part[50].low == len(events) - 50 and few.difference(m) == []
+
+
+def alike(m):
+    """All bound messages name entry 2: by their handle alone, by a subhandle, or wrongly."""
+    forms = [remap_message(2), (remap_message(0)[0] | 8, 2), (remap_message(2)[0] | 8, 1 << 16)]
+    for place in range(len(m.bound)):
+        address, data = forms[place % 3]
+        m.bound = (*m.bound[:place], m.bound[place]._replace(address=address, data=data), *m.bound[place + 1:])
+    return m
+
+
+@pytest.mark.parametrize("posting", [0, 1])
+@pytest.mark.parametrize("second", [REWRITE, OTHER_VECTOR, WAIT.make(type=5, sw=1, data=0, address=0x100020 >> 2)],
+                         ids=["same", "other", "absent"])
+def test_bound_messages_of_one_entry_are_worked_out_together_while_nobody_looks(monkeypatch, posting, second):
+    queue = [GLOBAL_IEC, second, GLOBAL_IEC, REWRITE, GLOBAL_IEC, second, IEC_DESCRIPTOR.make(type=4, g=1, im=4)]
+    m, quiet = alike(queued(queue, 9, posting)), alike(queued(queue, 9, posting))
+    events = step(m, c.MmioRead(0xFED90000, 4))
+    update, worked = bind.update, []
+    monkeypatch.setattr(bind, "update", lambda m, place: worked.append(place) or update(m, place))
+    monkeypatch.setattr(arrays, "MOST_EVENTS", 1)
+    few = step(quiet, c.MmioRead(0xFED90000, 4))
+    assert m.difference(quiet) == [] and few[1].low == len(events) - 1
+    assert len(worked) == 4 * 2     # once for those that the unit would take, once for the others
+
+
+def test_a_walk_that_goes_on_for_ever_is_looked_at_for_some_rounds(monkeypatch):
+    m = queued([WAIT.make(type=5, sw=1, data=n, address=(0x800000 + 16 * (n - 1 & 511) + 4) >> 2) for n in range(600)])
+    m.regs[0x90 // 4], m.regs[0x80 // 4], m.regs[0x88 // 4] = 0x800001, 599 << 4, 0x7FFF0
+    fetch, fetched = xen_queue._fetch, []
+    monkeypatch.setattr(xen_queue, "_fetch", lambda m, unit, head: fetched.append(head) or fetch(m, unit, head))
+    assert xen_queue.loops(m, 0) and len(fetched) == 513 * xen_queue.ROUNDS
 
 
 def test_a_refresh_follows_what_a_wait_wrote_into_the_entry():
