@@ -110,8 +110,8 @@ class Crowd(list[int]):
 
 
 def kept(found: list[int]) -> list[int]:
-    """A crowd, when there are so many."""
-    return Crowd(found) if len(found) > MANY else found
+    """A crowd, when there are so many and it is none yet."""
+    return Crowd(found) if len(found) > MANY and type(found) is not Crowd else found
 
 
 def next_after(calm: list[int], last: int) -> int:

@@ -5,6 +5,8 @@ Each target matches by its own mode. The table makes the cost of a match indepen
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vsim.devices import crowd
 from vsim.state.arrays import Apic, Machine
 from vsim.state.profile import CLUSTER_F_BROADCASTS, MIXED_NARROWS
@@ -16,8 +18,8 @@ NEVER = 1 << 32
 class Routes:
     """Targets by physical ID and by logical address, for a machine as it is now."""
 
-    __slots__ = ("alias", "crowds", "f_broadcasts", "ff", "literal", "narrows", "x2", "x2_clusters", "x2_ids", "xapic",
-                 "xapic_clusters", "xapic_flat", "xapic_ids")
+    __slots__ = ("alias", "crowds", "everybody", "f_broadcasts", "ff", "literal", "narrows", "parts", "x2",
+                 "x2_clusters", "x2_ids", "xapic", "xapic_clusters", "xapic_flat", "xapic_ids")
 
     def __init__(self, m: Machine) -> None:
         options = m.profile.options
@@ -31,11 +33,15 @@ class Routes:
         self.x2_clusters: dict[int, list[tuple[int, int]]] = {}
         self.xapic_flat: list[tuple[int, int]] = []
         self.xapic_clusters: list[tuple[int, int]] = []
+        self.parts: dict[tuple[str, int], list[int]] = {}
         for vcpu in range(m.vcpus):
             if m.apic_mode[vcpu] == Apic.X2APIC:
                 self._add_x2(m, vcpu)
             elif m.apic_mode[vcpu] == Apic.XAPIC:
                 self._add_xapic(m, vcpu)
+        self.x2, self.xapic = crowd.kept(self.x2), crowd.kept(self.xapic)
+        self.everybody = crowd.kept(_both(self.x2, self.xapic))
+        self.xapic_ids = {low: crowd.kept(found) for low, found in self.xapic_ids.items()}
         self.literal = bool(m.quirks & MIXED_NARROWS)
         self.narrows = self.xapic[0] if self.xapic and self.literal else NEVER
 
@@ -59,53 +65,70 @@ class Routes:
         broadcast: 0x1ff is nobody there.
         """
         if destination == BROADCAST32:
-            return sorted(self.x2 + self.xapic)
+            return self.everybody
         small = destination & 0xFF if self.alias else destination
-        found = self.x2_ids.get(destination, []) + self.xapic_ids.get(small, [])
         if (destination if self.literal else small) == BROADCAST8:
-            found = self.xapic + (self.x2 if narrow and self.ff else self.x2_ids.get(destination, []))
-        return sorted(found) if len(found) > 1 else found
+            if narrow and self.ff:
+                return self.everybody
+            return _both(self.x2_ids.get(destination, []), self.xapic)
+        return _both(self.x2_ids.get(destination, []), self.xapic_ids.get(small, []))
 
     def logical(self, destination: int, narrow: int) -> list[int]:
-        """vCPUs whose logical address has a bit in common."""
-        if destination == BROADCAST32 or (narrow and self.ff and destination == BROADCAST8):
-            return sorted(self.x2 + self.xapic)
-        bits = destination & 0xFFFF
-        found = [vcpu for mine, vcpu in self.x2_clusters.get(destination >> 16, []) if mine & bits]
-        small = destination & 0xFF if self.alias else destination
-        if self.xapic and small <= BROADCAST8:
-            found += self._xapic_logical(small)
-        if self.narrows < NEVER and destination > BROADCAST8:
-            found = self._narrowed(destination, found)
-        return sorted(found)
+        """vCPUs whose logical address has a bit in common.
 
-    def _xapic_logical(self, small: int) -> list[int]:
-        if small == BROADCAST8:
-            return list(self.xapic)
-        found = [vcpu for ldr, vcpu in self.xapic_flat if ldr & small]
-        everywhere = self.f_broadcasts and small >> 4 == 0xF
-        return found + [vcpu for ldr, vcpu in self.xapic_clusters
-                        if ldr & small & 0xF and (everywhere or ldr >> 4 == small >> 4)]
+        Quirk qemu.U5: after the first xAPIC target only 8 bits of the destination are left.
+        """
+        if destination == BROADCAST32 or (narrow and self.ff and destination == BROADCAST8):
+            return self.everybody
+        found = self._x2_logical(destination)
+        if self.narrows < NEVER and destination > BROADCAST8:
+            found = [vcpu for vcpu in found if vcpu < self.narrows]
+            return _both(found, self._once(self._narrowed, destination & 0xFF))
+        small = destination & 0xFF if self.alias else destination
+        return _both(found, self._once(self._xapic_logical, small)) if small <= BROADCAST8 else found
 
     def xen(self, destination: int, logical: int) -> list[int]:
         """Xen's rules: broadcast only physical, 8 bits for xAPIC targets and 32 for x2APIC ones (X 5.5)."""
-        if not logical:
-            found = list(self.x2) if destination == BROADCAST32 else self.x2_ids.get(destination, [])
-            found = found + (self.xapic if destination == BROADCAST8 else self.xapic_ids.get(destination, []))
-            return sorted(set(found))
-        bits = destination & 0xFFFF
-        found = [vcpu for mine, vcpu in self.x2_clusters.get(destination >> 16, []) if mine & bits]
-        small = destination & 0xFF
-        found += [vcpu for ldr, vcpu in self.xapic_flat if ldr & small]
-        found += [vcpu for ldr, vcpu in self.xapic_clusters if ldr & small & 0xF and ldr >> 4 == small >> 4]
-        return sorted(found)
+        if logical:
+            return _both(self._x2_logical(destination), self._once(self._xen_logical, destination & 0xFF))
+        found = self.x2 if destination == BROADCAST32 else self.x2_ids.get(destination, [])
+        return _both(found, self.xapic if destination == BROADCAST8 else self.xapic_ids.get(destination, []))
 
-    def _narrowed(self, destination: int, found: list[int]) -> list[int]:
-        """Quirk qemu.U5: after the first xAPIC target only 8 bits of the destination are left."""
-        before = [vcpu for vcpu in found if vcpu < self.narrows]
-        small = destination & 0xFF
-        after = [vcpu for mine, vcpu in self.x2_clusters.get(0, []) if mine & small]
-        return before + [vcpu for vcpu in after + self._xapic_logical(small) if vcpu >= self.narrows]
+    # --- the parts of a destination ---
+
+    def _once(self, work: Callable[[int], list[int]], small: int) -> list[int]:
+        """What follows from 8 bits of a destination, worked out once: there are messages to thousands of others."""
+        key = work.__name__, small
+        if key not in self.parts:
+            self.parts[key] = crowd.kept(sorted(work(small)))
+        return self.parts[key]
+
+    def _x2_logical(self, destination: int) -> list[int]:
+        """At most 16, as a cluster has no more."""
+        bits = destination & 0xFFFF
+        return sorted(vcpu for mine, vcpu in self.x2_clusters.get(destination >> 16, []) if mine & bits)
+
+    def _xapic_logical(self, small: int) -> list[int]:
+        if small == BROADCAST8:
+            return self.xapic
+        everywhere = self.f_broadcasts and small >> 4 == 0xF
+        return self._flat(small) + [vcpu for ldr, vcpu in self.xapic_clusters
+                                    if ldr & small & 0xF and (everywhere or ldr >> 4 == small >> 4)]
+
+    def _xen_logical(self, small: int) -> list[int]:
+        return self._flat(small) + [vcpu for ldr, vcpu in self.xapic_clusters
+                                    if ldr & small & 0xF and ldr >> 4 == small >> 4]
+
+    def _flat(self, small: int) -> list[int]:
+        return [vcpu for ldr, vcpu in self.xapic_flat if ldr & small]
+
+    def _narrowed(self, small: int) -> list[int]:
+        return [vcpu for vcpu in self._x2_logical(small) + self._xapic_logical(small) if vcpu >= self.narrows]
+
+
+def _both(some: list[int], others: list[int]) -> list[int]:
+    """The vCPUs of two lists in ascending order; one that is alone is handed out as it is, and its crowd with it."""
+    return sorted(some + others) if some and others else some or others
 
 
 def of(m: Machine) -> Routes:
