@@ -47,6 +47,7 @@ _DEVICE, _VIOAPIC, _VIOMMU = int(Kind.DEVICE) << 24, int(Kind.VIOAPIC) << 24, in
 _VMSI, _KIND = node(Kind.VMSI), 0xFF << 24
 # As plain ints: members of an enumeration are slow to look up, and these acts happen for every interrupt.
 _SENT, _HIT, _FETCHED, _REMAPPED = map(int, (Act.SENT, Act.HIT, Act.FETCHED, Act.REMAPPED))
+_REMOTE_IRR = RTE.irr.mask
 _NO_INDEX = (Reason.REQUEST_RESERVED, Reason.COMPATIBILITY)
 
 
@@ -440,31 +441,34 @@ def _drawn(state: int) -> int:
 
 MOST_RESENT = 1 << 12
 """Interrupts that level pins send again during the handlers of a burst; a pin that stays up would go on for ever."""
+_TURNS = 256
 
 
 def _handle_all(m: Machine) -> None:
     """Every vCPU with a request takes and ends what it is offered, the lowest vCPU first, each at most 256 times.
 
-    It ends when level pins that stay up have sent `MOST_RESENT` times more.
+    It ends when level pins that stay up, of I/O APICs and local ones, have sent `MOST_RESENT` times more.
     """
-    left = MOST_RESENT
+    first = m.serials
     for vcpu in _requested(m):
-        for _ in range(256):
-            offered = vlapic.pending(m, vcpu)
-            if offered < 0 or m.apic_mode[vcpu] == Apic.DISABLED:
-                break
+        turns = _TURNS
+        while turns and m.apic_mode[vcpu] != Apic.DISABLED:
             m.serial = 0
-            if not m.room and vlapic.serve(m, vcpu, _awaited(m)):
+            if not m.room:
+                turns -= vlapic.serve(m, vcpu, _awaited(m), turns)
+            offered = vlapic.pending(m, vcpu)
+            if offered < 0 or not turns:
                 break
+            turns -= 1
             if vlapic.acknowledge(m, vcpu) == offered:  # else it was an NMI, which has no EOI
-                left -= _broadcast_eoi(m, vlapic.end(m, vcpu))
-                if left < 0:
+                _broadcast_eoi(m, vlapic.end(m, vcpu))
+                if m.serials - first > MOST_RESENT:
                     return
 
 
 def _awaited(m: Machine) -> set[int]:
     """The vectors whose EOI a level pin waits for."""
-    return {entry & 0xFF for entry in m.rte if entry & RTE.irr.mask}
+    return {entry & 0xFF for entry in m.rte if entry & _REMOTE_IRR}
 
 
 def _requested(m: Machine) -> list[int]:

@@ -201,7 +201,7 @@ def end(m: Machine, vector: int, pins: range | None = None) -> Iterator[int]:
     """
     for pin in pins or range(len(m.rte)):
         entry = m.rte[pin]
-        if get(entry, RTE.vector) == vector and entry & _LEVEL and entry & _IRR:
+        if entry & _IRR and entry & _LEVEL and get(entry, RTE.vector) == vector:
             m.rte[pin] = put(entry, RTE.irr, 0)
             m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, m.rte[pin], 1)
             if _seen(m, pin) and not entry & _MASK:

@@ -294,27 +294,30 @@ def acknowledge(m: Machine, vcpu: int) -> int:
     return m.svr[vcpu] & 0xFF
 
 
-def serve(m: Machine, vcpu: int, awaited: set[int]) -> bool:
-    """Take and end all that a vCPU is offered while nobody looks; False when that has to be done one by one.
+def serve(m: Machine, vcpu: int, awaited: set[int], most: int) -> int:
+    """Take and end while nobody looks what a vCPU is offered, the highest first; how many, at most `most`.
 
-    awaited: the vectors whose EOI a level pin waits for. What is taken is above everything in service, so that each
-    EOI ends the vector just taken.
+    It goes as far down as the first vector whose EOI a level pin waits for, its own or one of `awaited`. What is taken
+    is above everything in service, so that each EOI ends the vector just taken.
     """
     if m.nmi[vcpu] and not m.in_nmi[vcpu]:
-        return False
+        return 0
     floor = (ppr(m, vcpu) | 0xF) + 1
-    for vector in awaited:
+    pins = LVTS * vcpu + LVT_LINT0
+    for vector in awaited.union(own & 0xFF for own in m.lvt[pins:pins + 2] if own & _PIN_IRR):
         if vector >= floor and is_set(m.irr, vcpu, vector) and is_set(m.tmr, vcpu, vector):
-            return False
+            floor = vector + 1
     taken = 0
-    for word in range(floor >> 5, 8):
+    for word in range(7, (floor >> 5) - 1, -1):
         at, low = 8 * vcpu + word, max(floor - 32 * word, 0)
         bits = m.irr[at] >> low << low
+        while bits.bit_count() > most - taken:
+            bits &= bits - 1
         m.irr[at] ^= bits
         taken += bits.bit_count()
     m.unseen(Act.TAKEN, taken)
     m.unseen(Act.ENDED, taken)
-    return True
+    return taken
 
 
 def end_nmi(m: Machine, vcpu: int) -> None:

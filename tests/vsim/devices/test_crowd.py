@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cpus import acknowledge, ioapic_write
+from vsim import machine
 from vsim.devices import crowd, routes, vlapic
 from vsim.layouts.formats import MSI_ADDRESS, MSI_DATA, RTE
+from vsim.layouts.registers import LVT_LINT
 from vsim.machine import step
 from vsim.state import arrays
 from vsim.state import commands as c
@@ -138,6 +140,70 @@ def test_a_level_pin_that_stays_up_ends_its_storm():
     assert m.rte[0] & RTE.irr.mask
 
 
+# --- handlers of a burst: what has to be done one by one is bounded ---
+
+
+def all_requested(m):
+    """Every vector from 0x20 on at every vCPU; 0x20 by level."""
+    for vcpu in range(m.vcpus):
+        m.irr[8 * vcpu + 1:8 * vcpu + 8] = m.irr.__class__("I", [0xFFFFFFFF]) * 7
+        m.tmr[8 * vcpu + 1] = 1
+
+
+def unanswered_pin(m):
+    """A level pin that is up, whose vector 0x20 goes to nobody: every EOI of it sends again."""
+    m.rte[0] = RTE.make(vector=0x20, tm=1, dm=1, dest=0)
+    step(m, c.Pin(0, 1))
+
+
+def test_a_vector_that_a_pin_waits_for_leaves_those_above_it_to_be_taken_together(monkeypatch):
+    m = world("x" * 100)
+    unanswered_pin(m)
+    all_requested(m)
+    taken, acknowledged = vlapic.acknowledge, []
+    monkeypatch.setattr(vlapic, "acknowledge", lambda m, vcpu: acknowledged.append(vcpu) or taken(m, vcpu))
+    step(m, c.Burst(1, 1, 1), trace=False)
+    assert acknowledged == list(range(100)) and not any(m.irr)
+
+
+@pytest.mark.parametrize("resent", [0, 7, 1 << 12])
+def test_handlers_end_alike_whether_somebody_looks_or_not(monkeypatch, resent):
+    monkeypatch.setattr(machine, "MOST_RESENT", resent)
+    m = world("x" * 100)
+    unanswered_pin(m)
+    all_requested(m)
+    for vcpu in (3, 40):
+        m.nmi[vcpu], m.tpr[vcpu] = 1, 0x90
+    traced, quiet = both_ways(m, [c.Burst(1, 1, 1)])
+    assert traced.difference(quiet) == [] and any(quiet.irr[8 * 99:]) == (resent < 97)
+
+
+def levels(m, vector, vcpus):
+    """LINT1 of these vCPUs works by level, and is up."""
+    for vcpu in vcpus:
+        step(m, c.ApicWrite(vcpu, 0x360, LVT_LINT.make(vector=vector, tm=1)))
+        step(m, c.Lint(vcpu, 1, 1))
+
+
+@pytest.mark.parametrize("vector", [0x20, 0x80, 0xFF])
+def test_a_local_pin_that_stays_up_is_sent_again_though_nobody_looks(vector):
+    m = world("x" * 70)
+    program(m, 0, vector=0x70)
+    levels(m, vector, [0, 5])
+    traced, quiet = both_ways(m, [c.Burst(1, 1, 1)])
+    assert traced.difference(quiet) == []
+    assert vlapic.is_set(quiet.irr, 5, vector)
+
+
+def test_local_pins_that_stay_up_end_their_storm(monkeypatch):
+    monkeypatch.setattr(machine, "MOST_RESENT", 50)
+    m = world("x" * 70)
+    levels(m, 0x61, range(70))
+    sent = m.serials
+    step(m, c.Burst(1, 1, 1))
+    assert m.serials - sent == 1 + 51 and vlapic.is_set(m.irr, 69, 0x61)
+
+
 # --- what a crowd remembers ---
 
 
@@ -184,6 +250,18 @@ def test_a_second_init_finds_every_array_as_the_first_left_it(monkeypatch, modes
     m.tpr[4] = 0x30
     step(m, signal(), trace=False)
     assert m.tpr[4] == 0 and first > 10 and len(worked) - first == 2    # and `waiting`, of which the first vCPU has 0
+
+
+def test_thousands_of_destinations_that_name_the_same_are_one_crowd(monkeypatch):
+    m = world("x" * 70, alias_ids=True)
+    for vcpu in range(70):
+        m.ldr[vcpu], m.apic_id[vcpu] = 0x0F000000, 0x55
+    m.changed_apics()
+    made, init = [], crowd.Crowd.__init__
+    monkeypatch.setattr(crowd.Crowd, "__init__", lambda self, members: made.append(1) or init(self, members))
+    for above in range(1000):
+        assert len(routes.match(m, above << 8 | 0x55, 1, 0)) == len(routes.match(m, above << 8 | 0x55, 0, 0)) == 70
+    assert len(made) <= 4
 
 
 def test_only_so_many_crowds_are_remembered():
