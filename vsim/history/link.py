@@ -21,12 +21,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from vsim.history import said
+from vsim.history.said import Said
 from vsim.readers.source import TextError, json_line, plain, shown
 from vsim.state.arrays import Machine
 from vsim.state.commands import COMMANDS, Burst, from_row, to_row
 from vsim.state.pci import Bus
 from vsim.state.profile import PROFILES, Profile, profile
-from vsim.state.trace import Kind
 
 VERSION = 1
 MAX_TEXT, MAX_JSON = 1 << 18, 1 << 24
@@ -35,13 +36,9 @@ MAX_DEEDS, MAX_COMMANDS, MAX_SENT = 20_000, 1_000_000, 100_000
 """Most deeds, commands of all of them, and interrupts of all storms."""
 MAX_BOOTS, MAX_NAME, MAX_FORKS = 4, 120, 16
 """Most boots of all lines, longest name of a gesture, most forks."""
-MAX_SAID, MAX_SENTENCE, MAX_ELEMENTS = 2000, 400, 100_000
-"""Most notes, sentences and names; the longest; elements of all sentences. Longer notes are cut, more are left out."""
 SELECTED: dict[str, tuple[int, int]] = {"device": (-1, 0xFFFF), "unit": (0, 255), "irte": (-1, 0xFFFF),
                                         "vlapic": (-1, 4095), "serial": (0, 1 << 62), "seen": (-1, 1 << 31)}
 """What can be looked at, with its limits."""
-KINDS = (Kind.DEVICE, Kind.VIOAPIC, Kind.VIOMMU, Kind.VLAPIC)
-"""Elements of which something may be assumed."""
 NEWER = "a newer vsim made the link, or it was changed"
 """What is said of a name that nothing here has."""
 Deed = tuple[Any, ...]
@@ -113,33 +110,17 @@ def text(link: Link) -> str:
     if deeds > MAX_DEEDS or commands > MAX_COMMANDS:
         raise ValueError(f"{deeds} deeds and {commands} commands; the limits of a link are {MAX_DEEDS} "
                          f"and {MAX_COMMANDS}: {_INSTEAD}")
-    elements = _elements(link.assumed)
-    if len(link.assumed) > MAX_SAID or len(link.names) > MAX_SAID or elements > MAX_ELEMENTS:
-        raise ValueError(f"{len(link.assumed)} things are assumed, of {elements} elements; the limits of a link are "
-                         f"{MAX_SAID} and {MAX_ELEMENTS}: {_INSTEAD}")
     forks = [[*fork[:3], _rows(fork.deeds)] for fork in link.forks]
     out = {"title": link.title[:80], "machine": _written(link.machine), "deeds": _rows(link.deeds),
            "commands": link.commands, "cursor": link.cursor, "selected": link.selected, "forks": forks,
-           "serving": link.serving, "pausing": link.pausing, "notes": _few(link.notes),
-           "assumed": [[what[:MAX_SENTENCE], [*nodes]] for what, nodes in link.assumed],
-           "names": [[element, name[:MAX_SENTENCE]] for element, name in link.names]}
+           "serving": link.serving, "pausing": link.pausing,
+           **said.written(Said(link.notes, link.assumed, link.names))}
     out = {name: value for name, value in out.items() if name in _NEEDED or value != _UNSAID[name]}
     written = json.dumps(out, separators=(",", ":")).encode()
     made = f"vsim{VERSION}.{base64.urlsafe_b64encode(zlib.compress(written, 9)).decode().rstrip('=')}"
     if len(made) > MAX_TEXT or len(written) > MAX_JSON:
         raise ValueError(f"the link has {len(made)} characters; the limit is {MAX_TEXT}: {_INSTEAD}")
     return made
-
-
-def _few(notes: tuple[str, ...]) -> list[str]:
-    """Notes as a link has them; the last one counts those that it has not."""
-    kept = [note[:MAX_SENTENCE] for note in notes[:MAX_SAID]]
-    left = len(notes) - MAX_SAID
-    return [*kept[:-1], f"{left + 1} more notes are not in the link"] if left > 0 else kept
-
-
-def _elements(assumed: tuple[tuple[str, tuple[int, ...]], ...]) -> int:
-    return sum(len(elements) for _, elements in assumed)
 
 
 def _rows(deeds: tuple[Deed, ...]) -> list[list[Any]]:
@@ -215,44 +196,9 @@ def _link(found: dict[str, Any]) -> Link:
     made = Link(_machine(found["machine"]), deeds, commands, _number(found["cursor"], "cursor", commands),
                 plain(found["title"][:80]), _selected(found["selected"]), _forks(found["forks"], len(deeds), commands),
                 found["serving"], found["pausing"],
-                tuple(_text(each, "a note", MAX_SENTENCE) for each in _list(found["notes"], "notes")),
-                tuple(map(_sentence, _list(found["assumed"], "assumed"))),
-                tuple(map(_name, _list(found["names"], "names"))))
-    if _elements(made.assumed) > MAX_ELEMENTS:
-        raise _wrong(f"assumed has more than {MAX_ELEMENTS} elements; no more are allowed")
+                *said.read(found, _wrong))
     _check_sums(made.all_deeds)
     return made
-
-
-def _text(value: Any, name: str, most: int) -> str:
-    """A text that a page and a terminal may show."""
-    if not isinstance(value, str) or len(value) > most:
-        raise _wrong(f"{name} is no text of at most {most} characters")
-    return plain(value)
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list) or len(value) > MAX_SAID:
-        raise _wrong(f"{name} is no list of at most {MAX_SAID}")
-    return value
-
-
-def _sentence(row: Any) -> tuple[str, tuple[int, ...]]:
-    if not isinstance(row, list) or len(row) != 2 or not isinstance(row[1], list):
-        raise _wrong("assumed does not hold sentences, each with the elements that it is about")
-    return _text(row[0], "what is assumed", MAX_SENTENCE), tuple(map(_element, row[1]))
-
-
-def _name(row: Any) -> tuple[int, str]:
-    if not isinstance(row, list) or len(row) != 2:
-        raise _wrong("names does not hold elements, each with its name")
-    return _element(row[0]), _text(row[1], "a name", MAX_SENTENCE)
-
-
-def _element(value: Any) -> int:
-    if not _whole(value, 1 << 32) or value >> 24 not in KINDS:
-        raise _wrong(f"{shown(str(value))} is no element: a device, an I/O APIC's pin, a vIOMMU or a vLAPIC")
-    return int(value)
 
 
 def _forks(found: Any, deeds: int, commands: int) -> tuple[Fork, ...]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scenes import apics, machine
-from vsim.history import link
+from vsim.history import link, said
 from vsim.history.link import Link, LinkError, parse, text
 from vsim.machine import step
 from vsim.state.arrays import Machine
@@ -66,9 +66,9 @@ def test_what_is_assumed_is_written_and_read():
 
 
 def test_long_notes_are_cut_and_the_last_counts_the_others():
-    notes = parse(text(made(notes=("x" * 1000,) * (link.MAX_SAID + 5)))).notes
-    assert len(notes) == link.MAX_SAID and notes[0] == "x" * link.MAX_SENTENCE
-    assert notes[-1] == "6 more notes are not in the link"
+    notes = parse(text(made(notes=("x" * 1000,) * (said.MAX_SAID + 5)))).notes
+    assert len(notes) == said.MAX_SAID and notes[0] == "x" * said.MAX_SENTENCE
+    assert notes[-1] == "6 more notes are left out"
 
 
 def test_texts_of_a_link_steer_no_terminal_and_break_no_page():
@@ -151,7 +151,7 @@ def test_a_link_that_was_cut_is_told():
 def test_a_state_that_is_too_large_is_not_written():
     with pytest.raises(ValueError, match="the limits of a link are 20000 and 1000000: save a session instead"):
         text(made(deeds=DEEDS * 4000))
-    with pytest.raises(ValueError, match="2001 things are assumed, of 0 elements; the limits of a link are 2000 and "):
+    with pytest.raises(ValueError, match="2001 things are assumed, of 0 elements; the limits are 2000 and 1"):
         text(made(assumed=(("x", ()),) * 2001))
 
 
