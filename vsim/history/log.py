@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import IO
 
 from vsim.history import session
+from vsim.history.said import Said
 from vsim.layouts.given import a
 from vsim.machine import step
 from vsim.state.arrays import Machine
@@ -268,17 +269,22 @@ class History:
 
     # --- files ---
 
-    def save(self, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> None:
+    def save(self, place: str | os.PathLike[str] | IO[str] | IO[bytes], told: Said | None = None) -> None:
         """Write the start, all commands and the cursor as JSON Lines; a path, or a file open for text or bytes.
 
-        ValueError when that is more than `load` takes; nothing is written then.
+        told: what is said of the machine beside. ValueError when all that is more than `load` takes; nothing is
+        written then.
         """
-        session.save(session.Session(self._frames[0], self._log, self._cursor), place)
+        session.save(session.Session(self._frames[0], self._log, self._cursor, told or Said()), place)
 
     @staticmethod
     def load(place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> History:
         """The history of `save`. `session.SessionError`, with file, line and column, for anything else."""
-        found = session.load(place)
+        return History.of(session.load(place))
+
+    @staticmethod
+    def of(found: session.Session) -> History:
+        """The history of a session."""
         history = History(found.machine)
         for command in found.log:
             history.issue(command)

@@ -2,8 +2,9 @@
 
 The first line of a file is an object: `vsim-session` (the version of the format, 1), `machine` (the saved state that
 the first command met, see `Machine.save`), `costs` (the figures of the cost table that were edited, by act),
-`cursor` (commands that had been done) and `commands` (their number). Then a line for each command, as
-`commands.to_row` writes it. A file is read as data, never run; what is not understood is refused.
+`cursor` (commands that had been done) and `commands` (their number), and, where something is said of the machine, the
+members of `said`. Then a line for each command, as `commands.to_row` writes it. A file is read as data, never run;
+what is not understood is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from itertools import pairwise
 from typing import IO, Any, NamedTuple, cast, overload
 
 from vsim.devices import remap
-from vsim.history import whole
+from vsim.history import said, whole
+from vsim.history.said import Said
 from vsim.readers.source import JsonError, TextError, decoded, json_line, read, rows
 from vsim.state.arrays import LATCH_WORDS, Latch, Machine
 from vsim.state.commands import COMMANDS, Command, from_row, to_row
@@ -28,7 +30,7 @@ MAX_BYTES = 64 << 20
 """Largest file, in bytes."""
 MAX_COMMANDS = 1_000_000
 """Most commands of a file."""
-_KEYS = ("vsim-session", "cursor", "commands", "costs", "machine")
+_KEYS = ("vsim-session", "cursor", "commands", "costs", "machine", *Said._fields)
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -107,11 +109,12 @@ class Log(Sequence[Command]):
 
 
 class Session(NamedTuple):
-    """What a file holds: the machine that the first command met, all commands, and how many had been done."""
+    """What a file holds: the machine that the first command met, all commands, how many had been done, what is said."""
 
     machine: Machine
     log: Log
     cursor: int
+    said: Said = Said()
 
 
 # --- writing ---
@@ -119,9 +122,10 @@ class Session(NamedTuple):
 
 def text(session: Session) -> bytes:
     """The file's content. ValueError when it would be larger than what `parse` takes."""
-    machine, log, cursor = session
+    machine, log, cursor, told = session
     costs = {Act(act).name: machine.costs[act] for act in ACTS if machine.costs[act] != ACTS[act].ns}
-    head = _compact({"vsim-session": VERSION, "cursor": cursor, "commands": len(log), "costs": costs})
+    head = _compact({"vsim-session": VERSION, "cursor": cursor, "commands": len(log), "costs": costs,
+                     **said.written(told)})
     content = f'{head[:-1]},"machine":{machine.save()}}}\n'.encode() + log.lines()
     if len(content) > MAX_BYTES or len(log) > MAX_COMMANDS:
         raise ValueError(f"session of {len(content)} bytes and {len(log)} commands; the limits are {MAX_BYTES} bytes "
@@ -157,13 +161,14 @@ def parse(content: str, file: str = "session") -> Session:
     head_line, *lines = rows(content, file, SessionError, MAX_BYTES, MAX_COMMANDS, heads=1) or [""]
     head = _object(head_line, file)
     machine = _machine(head, file)
+    told = said.read(head, lambda message: SessionError(file, 1, 1, message))
     found = len(lines)
     if head["commands"] != found:
         raise SessionError(file, 1, 1, f"commands is {head['commands']}; found {found}")
     log = Log()
     for number, line in enumerate(lines, 2):
         log.append(_command(line, file, number))
-    return Session(machine, log, head["cursor"])
+    return Session(machine, log, head["cursor"], told)
 
 
 def _value(line: str, file: str, number: int) -> Any:

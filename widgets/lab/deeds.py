@@ -14,6 +14,7 @@ from traitlets import HasTraits
 from vsim.findings.assumed import Assumed
 from vsim.history.link import MAX_DEEDS, MAX_NAME, SELECTED, Fork, Link, LinkError
 from vsim.history.log import History
+from vsim.history.said import Said
 from vsim.layouts.bits import bdf_text
 from vsim.state.commands import Command
 from vsim.state.trace import Event
@@ -21,7 +22,7 @@ from widgets.lab.branches import Branch
 from widgets.lab.gestures import Deed, Gesture
 from widgets.lab.storms import Site, Storm
 
-_NO_TEXTS = "opened from a link: the dumps that it was made of, and what was found in them, are not in it"
+_NO_TEXTS = "opened from a {}: the dumps that it was made of, and what was found in them, are not in it"
 
 
 class Doer(Site, Protocol):
@@ -60,7 +61,13 @@ def link_of(lab: Doer) -> Link:
     seen = {name: getattr(lab.selection, name) for name in SELECTED}
     return Link(lab.history.first.copy(), _deeds(log, line), len(log), lab.position, lab.title, seen,
                 tuple(_fork(branch, line) for branch in lab.branches), lab.kernel.serving, lab.kernel.pausing,
-                (*lab.notes, *([_NO_TEXTS] if lab.dumped else [])), lab.assumed.rows, tuple(lab.assumed.names.items()))
+                *said_of(lab, "link"))
+
+
+def said_of(lab: Doer, place: str) -> Said:
+    """What is said of a Lab's machine, for a "link" or a "session", in which the texts of dumps are not."""
+    return Said((*lab.notes, *([_NO_TEXTS.format(place)] if lab.dumped else [])), lab.assumed.rows,
+                tuple(lab.assumed.names.items()))
 
 
 def _bounded(gestures: Iterable[Gesture]) -> list[Gesture]:

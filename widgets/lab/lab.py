@@ -431,19 +431,22 @@ class Lab:
     def save(self, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> None:
         """Write the session, a path or an open file: the machine that was made, all commands, and the cursor.
 
-        It has what any reader of vsim needs and no more: no gestures, no branches, no guest; a link has them.
-        ValueError when it is more than `load` takes.
+        It has what any reader of vsim needs, notes and what is assumed, and no more: no gestures, no branches, no
+        guest; a link has them. ValueError when it is more than `load` takes.
         """
         with self.lock:
-            self.history.save(place)
+            self.history.save(place, deeds.said_of(self, "session"))
 
     @classmethod
     def load(cls, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Lab:
         """The Lab of a saved session; its guest has to boot again before its handlers run. SessionError says what is
         wrong with a file, with line and column.
         """
-        named = isinstance(place, (str, os.PathLike))
-        return cls(history=History.load(place), title=Path(place).stem if named else "")
+        found = session.load(place)
+        lab = cls(history=History.of(found), title=Path(place).stem if isinstance(place, (str, os.PathLike)) else "",
+                  notes=found.said.notes)
+        lab.assumed = Assumed.of_rows(found.said.assumed, found.said.names)
+        return lab
 
     def link(self) -> str:
         """The exact state as a short text: machine, gestures, branches, cursor, selection, what is assumed.

@@ -12,13 +12,15 @@ from tests import scenes
 from vsim.history import log as history
 from vsim.history import session
 from vsim.history.log import History
+from vsim.history.said import Said
 from vsim.history.session import SessionError
 from vsim.machine import run, step
 from vsim.state import commands as c
-from vsim.state.trace import Act
+from vsim.state.trace import Act, Kind, node
 
 START = [*scenes.apics(0, 1, 2, 3), *scenes.unit(), scenes.entry(1, vector=0x41, dst=2),
          *scenes.pin(16, 0x8041, 1 << 17)]
+CARD = node(Kind.DEVICE, 0x300)
 
 
 @pytest.fixture(autouse=True)
@@ -295,6 +297,16 @@ def test_edited_costs_are_kept_in_the_file():
     assert again.machine.clock == made.machine.clock >= 12345
 
 
+def test_what_is_said_is_kept_in_the_file_as_plain_text():
+    told = Said(("memory is not given\x1b[2J",), (("its pin is A", (CARD,)),), ((CARD, "the card"),))
+    stream = io.StringIO()
+    started().save(stream, told)
+    assert session.parse(stream.getvalue()).said == told._replace(notes=("memory is not given\\x1b[2J",))
+    assert session.parse(saved()).said == Said() and "notes" not in saved().partition("\n")[0]
+    with pytest.raises(ValueError, match="2001 things are assumed, of 0 elements; the limits are 2000 and 1"):
+        started().save(stream, Said(assumed=(("x", ()),) * 2001))
+
+
 def with_line(number, line):
     lines = saved().split("\n")
     lines[number - 1] = line
@@ -314,6 +326,10 @@ def with_line(number, line):
     (changed(machine=3), 1, 1, "not a saved machine"), (changed(machine={"vsim": 2}), 1, 1, "not a saved machine"),
     (changed(costs=[]), 1, 1, "costs is not an object"), (changed(costs={"NAP": 1}), 1, 1, "'NAP' is no act"),
     (changed(costs={"SENT": -1}), 1, 1, "'SENT' is no act, or its cost"),
+    (changed(notes=[3]), 1, 1, "a note is no text of at most 400 characters"),
+    (changed(assumed=[["x", [9 << 24]]]), 1, 1, "'150994944' is no element"),
+    (changed(assumed=[["x", [CARD] * 2000]] * 51), 1, 1, "assumed has more than 100000 elements"),
+    (changed(names={}), 1, 1, "names is no list of at most 2000"),
     (with_line(3, "[]"), 3, 1, "not a command"), (with_line(3, ""), 3, 1, "not JSON"),
     (with_line(4, '["tick",1'), 4, 10, "not JSON"), (with_line(4, '["tick",true]'), 4, 1, "expected an int"),
     (with_line(4, '["tick",1e999]'), 4, 1, "expected an int"), (with_line(5, '["nap",1]'), 5, 1, "tags are"),

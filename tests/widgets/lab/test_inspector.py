@@ -48,6 +48,18 @@ def test_a_link_has_what_is_assumed_and_says_that_the_texts_are_not_in_it():
     assert other.dumped is None and Lab.from_link(other.link()).notes == other.notes
 
 
+def test_a_session_has_what_is_assumed_and_says_that_the_texts_are_not_in_it(tmp_path):
+    lab = Lab.from_machine(*TEXTS)
+    lab.fire("01:00.0", 1)
+    lab.save(tmp_path / "evening.vsim")
+    other = Lab.load(tmp_path / "evening.vsim")
+    assert other.machine == lab.machine and list(other.assumed) == list(lab.assumed) and len(other.assumed) == 2
+    assert other.assumed.elements == lab.assumed.elements and other.assumed.names == lab.assumed.names
+    assert other.notes[:-1] == lab.notes and other.notes[-1].startswith("opened from a session: the dumps that it was")
+    other.save(tmp_path / "again.vsim")
+    assert (tmp_path / "again.vsim").read_bytes() == (tmp_path / "evening.vsim").read_bytes()
+
+
 @pytest.mark.parametrize("clean", [False, True])
 def test_half_a_character_is_told_in_words_and_saved_as_what_it_was_read_as(clean):
     panel = Inspector()
