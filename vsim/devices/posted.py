@@ -13,27 +13,16 @@ target, which is 0, and what else leaves a guest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from vsim.devices import vlapic
 from vsim.devices.checks import MODE_BIT
 from vsim.layouts.bits import get, put
 from vsim.layouts.formats import PID
-from vsim.state.arrays import MOST_TARGETS, Latch, Machine, Target
+from vsim.state.arrays import DESCRIPTOR_BYTES, MOST_TARGETS, Doing, Latch, Machine, Target
 from vsim.state.trace import Act, Drop, Kind, Trip, node
 
 ACTIVE, WAKE_UP = 0xF2, 0xF1
 """Notification vectors of the host: for a target that runs, and for one that has halted."""
-SIZE = 64
-"""Bytes of a descriptor, to which it is aligned."""
-
-
-class Doing(IntEnum):
-    """What a target does."""
-
-    RUNNING = 0
-    PREEMPTED = 1
-    HALTED = 2
 
 
 def highest(bits: int) -> int:
@@ -100,7 +89,7 @@ def _keep(m: Machine, address: int, apic: VirtualApic) -> None:
 
 def descriptor(m: Machine, address: int) -> int:
     """The descriptor in memory, 512 bits; 0 where memory ends."""
-    return int.from_bytes(m.ram.read(address, SIZE) or b"", "little")
+    return int.from_bytes(m.ram.read(address, DESCRIPTOR_BYTES) or b"", "little")
 
 
 def on_cpu(m: Machine, cpu: int) -> int:
@@ -127,7 +116,7 @@ def schedule(m: Machine, address: int, cpu: int, doing: int) -> None:
     """
     here, known = node(Kind.VLAPIC, cpu), address in m.targets
     full = not known and len(m.targets) >= MOST_TARGETS
-    if full or address % SIZE or m.ram.read(address, SIZE) is None:
+    if full or address % DESCRIPTOR_BYTES or m.ram.read(address, DESCRIPTOR_BYTES) is None:
         m.emit(here, Act.DROPPED, Drop.UNCLAIMED, address)
         return
     other = on_cpu(m, cpu)
@@ -147,7 +136,7 @@ def schedule(m: Machine, address: int, cpu: int, doing: int) -> None:
 
 
 def _store(m: Machine, address: int, value: int) -> None:
-    m.ram.write(address, value.to_bytes(SIZE, "little"))
+    m.ram.write(address, value.to_bytes(DESCRIPTOR_BYTES, "little"))
 
 
 # --- notifications ---

@@ -17,12 +17,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from vsim.devices import posted, viommu
-from vsim.devices.posted import ACTIVE, WAKE_UP, Doing
+from vsim.devices.posted import ACTIVE, WAKE_UP
 from vsim.layouts.formats import IEC, IRTE_POSTED, PID, DescriptorType, remap_message
 from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, IRTA, OFFSET
 from vsim.machine import step
 from vsim.state import commands as c
-from vsim.state.arrays import Machine, Target
+from vsim.state.arrays import Doing, Machine, Target
 from vsim.state.profile import profile
 from vsim.state.trace import ACTS, Act, Event, Trip
 

@@ -16,6 +16,7 @@ from array import array
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from vsim.layouts.formats import PID
 from vsim.layouts.given import a, whole
 from vsim.layouts.registers import RTE_RESET
 from vsim.state.pci import Bus
@@ -121,18 +122,28 @@ class Bound(NamedTuple):
 
 MOST_TARGETS = 64
 """Vcpus of a host that a machine keeps."""
+DESCRIPTOR_BYTES = PID.width // 8
+"""Bytes of a posted-interrupt descriptor, to which it is aligned."""
+
+
+class Doing(IntEnum):
+    """What a vCPU of a host does."""
+
+    RUNNING = 0
+    PREEMPTED = 1
+    HALTED = 2
 
 
 class Target(NamedTuple):
     """A vCPU of a host, to whose descriptor interrupts are posted (`devices.posted`).
 
-    cpu: where it runs, or ran last; doing: 0 it runs, 1 it waits for its CPU, 2 it has halted. virr, visr, eoi_exit:
-    256 bits of its virtual APIC. external, woken, ended: how often a guest was left, or the host interrupted, for an
-    interrupt of the host, to wake it, and for an EOI.
+    cpu: where it runs, ran last, or waits to run. doing: a `Doing`. virr, visr, eoi_exit: 256 bits of its virtual
+    APIC. external, woken, ended: how often a guest was left, or the host interrupted, for an interrupt of the host, to
+    wake it, and for an EOI.
     """
 
     cpu: int = 0
-    doing: int = 2
+    doing: int = int(Doing.HALTED)
     virr: int = 0
     visr: int = 0
     eoi_exit: int = 0
@@ -378,7 +389,8 @@ class Machine:
         self.pages = {int(k): _natural("pages", v) for k, v in state["pages"].items()}
         self.targets = {_natural("targets", int(k)): _target(v, self.vcpus)
                         for k, v in state.get("targets", {}).items()}
-        if len(self.targets) > MOST_TARGETS or any(k % 64 or not self.ram.holds(k, 64) for k in self.targets):
+        if len(self.targets) > MOST_TARGETS or any(
+                k % DESCRIPTOR_BYTES or not self.ram.holds(k, DESCRIPTOR_BYTES) for k in self.targets):
             raise ValueError(f"saved machine: targets are not at most {MOST_TARGETS} descriptors in memory")
         if not isinstance(state["bound"], list) or len(state["bound"]) > MOST_BOUND:
             raise ValueError(f"saved machine: bound is no list of at most {MOST_BOUND} messages")
@@ -449,8 +461,8 @@ def _bound(row: Any, vcpus: int) -> Bound:
 def _target(row: Any, vcpus: int) -> Target:
     if not isinstance(row, list) or len(row) != len(Target._fields) or not all(type(v) is int for v in row):
         raise ValueError(f"saved machine: a target is not {len(Target._fields)} numbers")
-    bits = (1 << 256) - 1
-    limits = (vcpus - 1, 2, bits, bits, bits, _MOST, _MOST, _MOST)
+    bits = PID.pir.limit
+    limits = (vcpus - 1, max(Doing), bits, bits, bits, _MOST, _MOST, _MOST)
     for name, value, high in zip(Target._fields, row, limits, strict=True):
         if not 0 <= value <= high:
             raise ValueError(f"saved machine: {name} of a target is {value:#x}; the limit is {high:#x}")

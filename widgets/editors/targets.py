@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import ipywidgets as W
 
 from vsim.devices import posted
-from vsim.devices.posted import Doing
 from vsim.domain.posting import CAUSES
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, remap_message
 from vsim.layouts.registers import CAP
 from vsim.state import commands
-from vsim.state.arrays import Machine
+from vsim.state.arrays import Doing, Machine
 from widgets.editors.entries import stored
 from widgets.lab.panel import Panel, flow, line, table
 from widgets.map.table import POSTED, entries

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tests.rig import NIC, Rig, acts
 from vsim.devices import remap, vlapic
-from vsim.devices.posted import ACTIVE, WAKE_UP, Doing
+from vsim.devices.posted import ACTIVE, WAKE_UP
 from vsim.devices.vlapic import set_mode
 from vsim.explain.interrupt import explain
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE, IRTE_POSTED, PID, remap_message
 from vsim.state import commands as c
-from vsim.state.arrays import MOST_TARGETS, Apic, Machine
+from vsim.state.arrays import MOST_TARGETS, Apic, Doing, Machine
 from vsim.state.trace import Trip
 
 WHERE = 0x6000
@@ -337,6 +337,10 @@ def test_they_are_copied_and_saved_with_the_machine_and_gone_after_a_reset():
         Machine.load(json.dumps(state))
     rig.do(c.Reset())
     assert not rig.m.targets
+
+
+def test_what_a_target_does_has_a_word_in_commands():
+    assert len(Doing) == len(c.CHOICES["doing"])
 
 
 def test_what_happens_is_told_in_sentences():

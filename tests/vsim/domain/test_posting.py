@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.devices.posted import ACTIVE, WAKE_UP, Doing, VirtualApic, highest
+from vsim.devices.posted import ACTIVE, WAKE_UP, VirtualApic, highest
 from vsim.domain.posting import Host
+from vsim.state.arrays import Doing
 
 
 @pytest.mark.parametrize("vtpr, svi, vppr", [(0x00, 0x00, 0x00), (0x45, 0x00, 0x45), (0x45, 0x41, 0x45),

@@ -2,8 +2,7 @@
 
 import pytest
 
-from vsim.devices.posted import Doing
-from vsim.state.arrays import Machine
+from vsim.state.arrays import Doing, Machine
 from vsim.state.profile import profile
 from widgets.editors.targets import COUNTED, EMPTY, NONE, TABLES, rows
 from widgets.lab import Lab
