@@ -26,7 +26,7 @@ from vsim.layouts.formats import FRCD, REASON_TEXT, Reason
 from vsim.layouts.registers import FSTS, IQERCD
 from vsim.readers.logs import GAP, Log
 from vsim.readers.pieces import Line, Reading, Remark, few
-from vsim.readers.xen_lines import is_xen
+from vsim.readers.xen_lines import cut, is_xen
 
 MAX_APART = 6
 """Lines between the source of a fault and its other parts."""
@@ -181,7 +181,7 @@ class _Reader:
             self._close(*self.open.pop(0))
 
     def _token(self, match: re.Match[str], name: str) -> None:
-        if is_xen(self.log.line(match.start()).text):
+        if self._xen(match.start()):
             return  # `xen_faults` reads it
         if match["source"]:
             self._source(match)
@@ -195,6 +195,11 @@ class _Reader:
             self._alone(match)
         else:
             self._other(match)
+
+    def _xen(self, at: int) -> bool:
+        """Whether Xen printed the line, or the one that it is the rest of."""
+        number = self.log.number(at)
+        return is_xen(self.log.lines[number].text) or (number > 0 and cut(self.log.lines[number - 1].text))
 
     def _tell(self, at: int, text: str) -> None:
         self.remarks.append(self.log.remark(at, text))

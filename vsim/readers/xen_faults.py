@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from vsim.layouts.formats import REASON_TEXT
 from vsim.readers.linux_faults import Fault
 from vsim.readers.pieces import Line, Reading, Remark, few
-from vsim.readers.xen_lines import MAX_RECORDS, body, column, is_xen
+from vsim.readers.xen_lines import MAX_RECORDS, body, column, cut, is_xen
 
 MAX_APART = 6
 """Lines between a fault and its reason."""
@@ -66,9 +66,9 @@ def read(lines: Sequence[Line]) -> Reading:
         said = line.text if is_xen(line.text) else body(line.text) if waiting else ""
         if not said:
             continue
+        if cut(said):
+            said = _whole(lines, place)
         match = _FAULT.search(said) or _OLD.search(said)
-        if not match and "Request device" in said:  # wrapped
-            match = _FAULT.search(f"{said.rstrip()} {body(lines[place + 1].text)}") if place + 1 < len(lines) else None
         if match:
             _take(match, line, place, records, waiting, remarks)
         elif match := _REASON.search(said):
@@ -80,6 +80,17 @@ def read(lines: Sequence[Line]) -> Reading:
         remarks.append(Remark(fault.file, fault.line, 1, f"the fault of {getattr(fault, 'source', '')} was cut: no "
                                                          "reason"))
     return Reading(tuple(records), few(sorted(remarks, key=lambda remark: (remark.file, remark.line))))
+
+
+def _whole(lines: Sequence[Line], place: int) -> str:
+    """A line that was broken, with what is left of it on up to two lines that Xen did not begin."""
+    said = lines[place].text.rstrip()
+    for line in lines[place + 1:place + 3]:
+        rest = line.text.strip(" \t>|")    # no `body`: it would take a requester in brackets for a time
+        if not cut(said) or is_xen(line.text) or not rest:
+            break
+        said = f"{said} {rest}"
+    return said
 
 
 def _take(match: re.Match[str], line: Line, place: int, records: list[Fault | StatusBit],

@@ -18,6 +18,9 @@ MAX_RECORDS = 200_000
 _TIME = re.compile(r"\[[ 0-9T:.+-]{3,40}\] ?")
 _OWN_WORDS = re.compile(r"\bIntel VT-d [A-Z]|\b(?:Using|Switched to) APIC driver |\bI/O virtualisation (?:en|dis)abled")
 _QUOTED = " \t>|"
+_CUT = re.compile(r"(?:INTR-REMAP|DMAR|UNKNOWN):(?:|[^\n]*(?:Read\]|Write\]|device|device \[[0-9a-f:.]{5,14}\]|fault|"
+                  r"index|addr|reason|reason [0-9a-f]{1,2}|-))\s*$")
+_LONGEST = 160      # characters of a fault line that was broken
 UNENDED = (*(f"in-flight={number}" for number in range(10)), "}", ",")
 """Ends of rows that have more to say, and would be whole without it."""
 
@@ -37,6 +40,11 @@ def body(text: str) -> str:
 def is_xen(text: str) -> bool:
     """Whether a text is of a line that Xen printed: with its mark, that of its VT-d code, or words not of Linux."""
     return MARK in text or "[VT-D]" in text or _OWN_WORDS.search(text) is not None
+
+
+def cut(text: str) -> bool:
+    """Whether a fault line of Xen was broken before its end: the next line has the rest."""
+    return _CUT.search(text[-_LONGEST:]) is not None and is_xen(text)
 
 
 def rows(lines: Sequence[Line], pattern: re.Pattern[str], row: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:

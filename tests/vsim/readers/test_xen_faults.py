@@ -30,6 +30,25 @@ def test_who_which_and_why(text):
     assert fault.words == "Present field in the IRTE entry is clear" and read(text).remarks == ()
 
 
+WHERE = ("REMAP:", "Request device", "[0000:02:00.1]", "fault", "fault index", "REMAP: reason",
+         "reason 22", "reason 22 -")
+
+
+@pytest.mark.parametrize("places", [(each,) for each in WHERE] + [WHERE[:1] + WHERE[-1:], ("[0000:02:00.1]", "fault"),
+                                                                ("Request device", "fault index", "reason 22 -")])
+@pytest.mark.parametrize("form", [NEW, MIDDLE.replace("(XEN) INTR-REMAP:[fault reason 22h]",
+                                                      "(XEN) [VT-D]INTR-REMAP: reason 22 -")])
+def test_a_line_that_a_mail_has_broken_anywhere_is_xen_s_and_whole(form, places):
+    text = "".join(f"> Oct 14 18:41:49 host hypervisor: {line}\n" for line in form.splitlines())
+    for place in places:
+        text = text.replace(f"{place} ", f"{place}\n> ", 1)
+    (fault,) = read(text).records
+    assert (fault.rid, fault.index, fault.reason, fault.words) == (
+        0x201, 0xB0, 0x22, "Present field in the IRTE entry is clear"), text
+    theirs = linux_faults.read(lines_of(text, "log")[0])
+    assert (read(text).remarks, theirs.records, theirs.remarks) == ((), (), ())
+
+
 def test_linux_does_not_take_what_xen_printed():
     reading = linux_faults.read(lines_of(NEW + MIDDLE.replace("(XEN) INTR", "(XEN) [VT-D]INTR"), "log")[0])
     assert reading.records == () and reading.remarks == ()
