@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sized
 from vsim.findings.chain import source_allowed
 from vsim.findings.picture import Entry, Picture, Side
 from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
-from vsim.layouts.bits import bdf_text, get
+from vsim.layouts.bits import Access, bdf_text, get
 from vsim.layouts.formats import REASON_TEXT, RTE, Reason
-from vsim.layouts.registers import FSTS
+from vsim.layouts.registers import ESR, FSTS
 from vsim.readers import amd_log, linux_faults, qemu_monitor, regset, xen_irqs
+from vsim.readers.linux_boot import Fact
 from vsim.readers.linux_faults import Fault
 
 NO_SPACE = -28
@@ -161,12 +162,56 @@ def _said_full(p: Picture) -> Iterator[Hit]:
         return
 
 
+def _affinity(p: Picture) -> Iterator[Hit]:
+    for fact in p.facts("vectors gone"):
+        if not p.matrices:
+            yield f"irq {fact.value} went to a CPU outside its affinity", (
+                Side(fact.file, fact.line, "vector space exhaustion"),)
+
+
 def _nobody(p: Picture) -> Iterator[Hit]:
     for name, text in (("no handler", "CPU {0} got vector {1}, which is nobody's"),
-                       ("nobody cared", "irq {0} was taken by no handler"),
-                       ("apic error", "CPU {0} has an APIC error, ESR {1}")):
-        for fact in p.facts(name):
-            yield text.format(*fact.values, "?"), (Side(fact.file, fact.line, name),)
+                       ("nobody cared", "irq {0} was taken by no handler")):
+        for fact, often in _alike(p, name):
+            yield text.format(*fact.values, "?") + often, (Side(fact.file, fact.line, name),)
+    for fact, often in _alike(p, "apic error"):     # ESR as it was before a write, and after
+        value = int(fact.values[1], 16) | int(fact.values[-1], 16)
+        names = ", ".join(each.name.replace("_", " ") for each in ESR if get(value, each) and each.access == Access.RO)
+        yield f"CPU {fact.value} has an APIC error, ESR {value:#x}: {names or 'none of its bits is set'}{often}", (
+            Side(fact.file, fact.line, "apic error"),)
+
+
+def _alike(p: Picture, name: str) -> Iterator[tuple[Fact, str]]:
+    """Each fact once with how often it was told, as words."""
+    alike: dict[tuple[str, ...], list[Fact]] = {}
+    for fact in p.facts(name):
+        alike.setdefault(fact.values, []).append(fact)
+    for same in alike.values():
+        yield same[0], _often(same)
+
+
+def _refused_handler(p: Picture) -> Iterator[Hit]:
+    for fact, often in _alike(p, "flags mismatch"):
+        irq, flags, name, other, holder = fact.values
+        yield f"irq {irq}: {name} was refused, {holder} has it{often}", (
+            Side(fact.file, fact.line, f"flags {int(flags, 16):#x} and {int(other, 16):#x}"),)
+
+
+def _not_told(p: Picture) -> Iterator[Hit]:
+    for fact, _ in _alike(p, "faults not told"):
+        who = f"the unit at 0x{fact.value}" if fact.value else "a unit"
+        yield f"{who} has no interrupt of its own", (Side(fact.file, fact.line, "no vector for the unit's faults"),)
+
+
+def _no_way(p: Picture) -> Iterator[Hit]:
+    for fact, often in _alike(p, "no entry"):
+        index, how = fact.values
+        what = "is empty" if how == "has" else "is beyond the table"
+        yield f"the entry {int(index):#x} of a message {what}{often}", (
+            Side(fact.file, fact.line, f"Xen asks for index {index}"),)
+    for fact, often in _alike(p, "no pirq"):
+        yield f"Xen does not bind a message of {fact.value}{often}", (
+            Side(fact.file, fact.line, f"error {fact.values[1]}"),)
 
 
 def _not_ended(p: Picture) -> Iterator[Hit]:
@@ -225,6 +270,19 @@ ROWS = (
     Row("nobodys-interrupt", DOUBT, "A processor got an interrupt that no one waits for.",
         "An interrupt that was moved or torn down while on its way, or an entry with a wrong vector.",
         "Linux arch/x86/kernel/irq.c; Xen arch/x86/irq.c", _nobody),
+    Row("affinity-broken", DOUBT, "An interrupt got no vector on the CPUs that it may have.",
+        "Linux gives it one elsewhere: fewer interrupts for these CPUs, or a wider affinity. Until December 2020 "
+        "(190113b4c653) it said so also where vectors were free.",
+        "Linux arch/x86/kernel/apic/vector.c, x86_vector_activate", _affinity),
+    Row("handler-refused", BROKEN, "A driver did not get its interrupt, since another has it on other terms.",
+        "Both have to share it (IRQF_SHARED, 0x80) with the same trigger (0xf) and IRQF_ONESHOT (0x2000) alike; or the "
+        "device gets a message of its own.", "Linux kernel/irq/manage.c, __setup_irq", _refused_handler),
+    Row("faults-not-told", DOUBT, "A unit has no interrupt to tell its faults.",
+        "What it refuses is in no log: read FSTS and the fault records.", "Linux drivers/iommu/intel/dmar.c",
+        _not_told),
+    Row("message-without-entry", BROKEN, "Xen has nothing that a message could go through.",
+        "Index 0xffff is none at all: the message was not set up again, after a suspend for one. An error of binding "
+        "has its number (Xen's errno).", "Xen drivers/passthrough/vtd/intremap.c, arch/x86/hvm/vmsi.c", _no_way),
     Row("not-ended", BROKEN, "Remote IRR is set, and nobody serves the interrupt.",
         "The EOI was lost (a directed EOI that was not sent, or broadcast suppression): the line is dead.",
         "82093AA, SDM 11.8.5", _not_ended),

@@ -164,6 +164,10 @@ FACTS: tuple[tuple[str, str, str], ...] = (
     ("no handler", r"(?:do_IRQ|_?_?common_interrupt): (\d{1,6})\.(\d{1,3}) No irq handler for vector",
      "CPU and vector of an interrupt that no one waits for"),
     ("nobody cared", r"irq (\d{1,6}): nobody cared", "an interrupt that no handler took for its own"),
+    ("flags mismatch", r"genirq: Flags mismatch irq (\d{1,6})\. ([0-9a-f]{8}) \(([^()\n]{1,60})\) vs\. ?([0-9a-f]{8}) "
+     r"\(([^()\n]{1,60})\)", "an interrupt that a driver asked for and another has: flags and name of both"),
+    ("faults not told", r"DMAR: No free IRQ vectors|DRHD ([0-9a-fA-F]{1,16}): failed to enable fault, interrupt, ret "
+     r"-?\d{1,6}", "a unit has no interrupt of its own: its faults are in no log"),
     ("vectors gone", r"irq (\d{1,6}): Affinity broken due to vector space exhaustion", "no vector was left"),
     ("spurious", r"[Ss]purious (?:APIC )?interrupt (?:\(vector 0x|through vector )([0-9a-f]{1,2})\)? on CPU#?(\d{1,6})",
      "vector and CPU of an interrupt that was none"),

@@ -4,8 +4,11 @@
 
 The forms are those of xen/drivers/passthrough/vtd/dmar.c and iommu.c, and of Xen's ACPI and APIC code. Older versions
 put the source file and its line behind the mark "[VT-D]", and name a function without its segment. The scopes of a unit
-come after its address, "flags: INCLUDE_ALL" last. A vector that nobody waits for is a `Fact` as of Linux, "no handler"
-(xen/arch/x86/irq.c, do_IRQ; Xen prints the vector in hexadecimal).
+come after its address, "flags: INCLUDE_ALL" last. Some lines are a `Fact` as of Linux: "no handler", a vector that
+nobody waits for (xen/arch/x86/irq.c, do_IRQ; Xen prints it in hexadecimal), and "apic error" (xen/arch/x86/apic.c,
+error_interrupt). Others are Xen's alone: "no entry", a message whose entry is empty or beyond the table
+(xen/drivers/passthrough/vtd/intremap.c), and "no pirq", a message of dom0 that Xen does not bind
+(xen/arch/x86/hvm/vmsi.c, xen/drivers/vpci/msix.c).
 """
 
 from __future__ import annotations
@@ -136,6 +139,14 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] 
      lambda line, m: Mode(line.file, line.number, m[1])),
     (re.compile(r"CPU(\d{1,4}|x): No irq handler for vector ([0-9a-f]{2}) \(IRQ -?\d{1,10}(?:, \w{1,10})?\)"),
      lambda line, m: Fact(line.file, line.number, "no handler", (m[1], str(int(m[2], 16))))),
+    (re.compile(r"APIC error on CPU(\d{1,4}): ([0-9a-f]{2})(?:\(([0-9a-f]{2})\))?(?:, [A-Z].*)?"),
+     lambda line, m: Fact(line.file, line.number, "apic error", tuple(each for each in m.groups() if each))),
+    (re.compile(rf"{_VTD}(?:\w{{1,40}}: )?(?:\S{{1,8}} )?index \((-?\d{{1,7}})\) "
+                r"(has an empty entry|for remap table is invalid)[ !]*"),
+     lambda line, m: Fact(line.file, line.number, "no entry", (m[1], m[2].split()[0]))),
+    (re.compile(rf"(?:\w{{1,12}}\.c:\d{{1,5}}: ?)?(?:d\d{{1,5}}v\d{{1,4}} )?({_PLACE}): "
+                r"(?:failed to map PIRQ|unable to enable entry \d{1,4}): (-\d{1,5})"),
+     lambda line, m: Fact(line.file, line.number, "no pirq", (m[1], m[6]))),
 )
 """Each form of a line, and what it says. A number is a unit's address, a pair its CAP and ECAP, True its flag."""
 
@@ -144,7 +155,7 @@ WARNINGS = ("Non-existent device", "DRHD is invalid", "ignoring DRHD", "Only one
             "Interrupt Remapping hardware not found", "will not be enabled")
 """Words of the trouble that Xen reports; such a line is passed on as a remark."""
 _HEAD = re.compile(r"\[VT-D\]|IOAPIC\[|ACPI: |Intel VT-d|AMD-Vi|Interrupt remapping|I/O virt|Using APIC|Switched to|"
-                   r"CPU\w{1,4}: No irq")
+                   r"CPU\w{1,4}: No irq|APIC error|\w{1,12}\.c:\d{1,5}:|d\d{1,5}v\d{1,4} |[0-9a-f]{4}:")
 
 
 def _cpu(line: Line, match: re.Match[str]) -> Cpu:

@@ -102,6 +102,10 @@ CASES = {
     "said-to-be-full": {"events": SPACE},
     "nobodys-interrupt": edited("log", "[    1.000000]", "[ 0.9] __common_interrupt: 2.55 No irq handler for vector\n"
                                                          "[    1.000000]"),
+    "affinity-broken": {"said": "[ 9.0] irq 24: Affinity broken due to vector space exhaustion.\n", "matrix": None},
+    "handler-refused": {"said": "[ 9.0] genirq: Flags mismatch irq 9. 00000080 (card) vs. 00000000 (acpi)\n"},
+    "faults-not-told": {"said": "[ 9.0] DMAR: DRHD feb00000: failed to enable fault, interrupt, ret -28\n"},
+    "message-without-entry": {"xen": "(XEN) [VT-D]intremap.c:571: MSI index (65535) has an empty entry\n"},
     "not-ended": {"xen": XEN.format("010", 0)},
     "vector-below-16": {"monitor": MONITOR.format(isr="48", pin=0x8000).replace("Remote IRR 1", "Remote IRR (none)")},
 }
@@ -205,6 +209,13 @@ def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):
 
 @pytest.mark.parametrize("line, text", [
     ("(XEN) CPU2: No irq handler for vector eb (IRQ -23, LAPIC)", "CPU 2 got vector 235, which is nobody's"),
+    ("(XEN) APIC error on CPU3: 00(08), Receive accept error",
+     "CPU 3 has an APIC error, ESR 0x8: receive accept"),
+    ("(XEN) APIC error on CPU0: 60(00)", "CPU 0 has an APIC error, ESR 0x60: send illegal, receive illegal"),
+    ("[ 1.0] APIC error on CPU5: 40", "CPU 5 has an APIC error, ESR 0x40: receive illegal"),
+    ("(XEN) APIC error on CPU5: 00(00)", "CPU 5 has an APIC error, ESR 0x0: none of its bits is set"),
+    ("[ 1.0] do_IRQ: 2.33 No irq handler for vector\n[ 2.0] do_IRQ: 2.33 No irq handler for vector",
+     "CPU 2 got vector 33, which is nobody's, 2 times"),
     ("(XEN) CPUx: No irq handler for vector 2c (IRQ -2147483648)", "CPU x got vector 44, which is nobody's"),
     (" kernel:do_IRQ: 8.71 No irq handler for vector (irq -1)", "CPU 8 got vector 71, which is nobody's"),
 ])

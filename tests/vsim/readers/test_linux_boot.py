@@ -98,6 +98,12 @@ SAID = {
     "do_IRQ: 3.34 No irq handler for vector": ("no handler", ("3", "34")),
     "__common_interrupt: 1.55 No irq handler for vector": ("no handler", ("1", "55")),
     'irq 16: nobody cared (try booting with the "irqpoll" option)': ("nobody cared", ("16",)),
+    "genirq: Flags mismatch irq 41. 00002084 (PCIe extra) vs.00200084 (PCIe PME)":
+        ("flags mismatch", ("41", "00002084", "PCIe extra", "00200084", "PCIe PME")),
+    "genirq: Flags mismatch irq 17. 00000000 (card:rx) vs. 00000080 (host)":
+        ("flags mismatch", ("17", "00000000", "card:rx", "00000080", "host")),
+    "DMAR: No free IRQ vectors": ("faults not told", ()),
+    "DMAR: DRHD feb00000: failed to enable fault, interrupt, ret -28": ("faults not told", ("feb00000",)),
     "irq 30: Affinity broken due to vector space exhaustion.": ("vectors gone", ("30",)),
     "Spurious interrupt (vector 0xef) on CPU#2, should never happen.": ("spurious", ("ef", "2")),
     "spurious APIC interrupt through vector ff on CPU#0, should never happen.": ("spurious", ("ff", "0")),

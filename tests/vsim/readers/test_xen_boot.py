@@ -73,6 +73,21 @@ def test_the_other_facts():
         Feature("log", 23, "Interrupt Remapping", True), Feature("log", 24, "Posted Interrupt", False))
 
 
+@pytest.mark.parametrize("text, name, values", [
+    ("APIC error on CPU3: 00(08), Receive accept error", "apic error", ("3", "00", "08")),
+    ("APIC error on CPU0: 40(00)", "apic error", ("0", "40", "00")),
+    ("APIC error on CPU7: 60, Received illegal vector, Send illegal vector", "apic error", ("7", "60")),
+    ("[VT-D]intremap.c:571: MSI index (65535) has an empty entry", "no entry", ("65535", "has")),
+    ("[VT-D]MSI index (66000) for remap table is invalid", "no entry", ("66000", "for")),
+    ("[VT-D]remap_entry_to_ioapic_rte: index (-1) for remap table is invalid !", "no entry", ("-1", "for")),
+    ("vmsi.c:770:d0v2 0000:03:19.0: failed to map PIRQ: -16", "no pirq", ("0000:03:19.0", "-16")),
+    ("vmsi.c:514: 0000:03:19.0: failed to map PIRQ: -16", "no pirq", ("0000:03:19.0", "-16")),
+    ("d0v2 0000:03:19.0: unable to enable entry 2: -28", "no pirq", ("0000:03:19.0", "-28"))])
+def test_what_is_said_of_interrupts(text, name, values):
+    (fact,) = read(f"(XEN) [2031-02-03 04:05:06] {text}\n").records
+    assert (fact.name, fact.values, fact.line) == (name, values, 1)
+
+
 def test_what_is_odd_is_told():
     assert [(remark.line, remark.text[:24]) for remark in read(LOG).remarks] == [
         (10, "all bits are 1: no unit "), (17, "Xen says: [VT-D] Non-exi")]
