@@ -103,12 +103,15 @@ def _traced(event: qemu_trace.Event) -> Told:
 
 
 def _refused(refusal: qemu_trace.Refusal) -> Told:
-    given = f"{refusal.file}:{refusal.line}: index {refusal['index']}, reason {refusal.reason:#x}"
+    index = "" if refusal.index is None else f"index {refusal.index}, "
     known = dict(refusal.values)
     words = (word(IRTE, refusal["high"] << 64 | refusal["low"]),) if "high" in known else ()
-    return Told("fault", given, (Form("Interrupt refused by QEMU's unit", "", words, (
-        f"The entry at index {refusal['index']:#x}: {REASON_TEXT[refusal.reason]}.",
-        "QEMU tells the first of a kind only."), ends_of_reason(refusal.reason)),))
+    what = f"The message to {refusal['address']:#x}" if refusal.index is None else \
+        f"The entry at index {refusal.index:#x}"
+    return Told("fault", f"{refusal.file}:{refusal.line}: {index}reason {refusal.reason:#x}", (Form(
+        "Interrupt refused by QEMU's unit", "", words, (
+            f"{what}: {REASON_TEXT[refusal.reason]}.",
+            "QEMU tells the first of a kind only."), ends_of_reason(refusal.reason)),))
 
 
 def _hex(value: int | None) -> str:

@@ -10,7 +10,7 @@ from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
 from vsim.layouts.bits import Access, bdf_text, get
 from vsim.layouts.formats import REASON_TEXT, RTE, Reason
 from vsim.layouts.registers import ESR, FSTS
-from vsim.readers import amd_log, linux_faults, qemu_monitor, regset, xen_irqs
+from vsim.readers import amd_log, linux_faults, qemu_monitor, qemu_trace, regset, xen_irqs
 from vsim.readers.linux_boot import Fact
 from vsim.readers.linux_faults import Fault
 
@@ -112,6 +112,14 @@ def _amd(p: Picture) -> Iterator[Hit]:
 
 def _often(same: Sized) -> str:
     return f", {len(same)} times" if len(same) > 1 else ""
+
+
+def _qemu(p: Picture) -> Iterator[Hit]:
+    for record in p.pasted.of("qemu trace"):
+        if isinstance(record, qemu_trace.Refusal):
+            what = "a message" if record.index is None else f"a message for entry {record.index:#x}"
+            yield f"QEMU's unit refused {what}: {REASON_TEXT[record.reason]}", (
+                Side(record.file, record.line, f"reason {record.reason:#x}"),)
 
 
 def _changed(p: Picture) -> Iterator[Hit]:
@@ -255,6 +263,9 @@ ROWS = (
     Row("amd-event", BROKEN, "An AMD unit refused an interrupt, or the table lacks an I/O APIC.",
         "vsim decode tells the event; look the entry up in the device's own table (Xen's key V).",
         "Linux drivers/iommu/amd; Xen drivers/passthrough/amd", _amd),
+    Row("qemu-refused", DOUBT, "QEMU's unit refused an interrupt.",
+        "QEMU tells the first of a kind only. Until 2019 (be1927c97e56) it looked at masked pins too, whose entries "
+        "need not be there.", "QEMU hw/i386/intel_iommu.c: vtd_irte_get, vtd_interrupt_remap_msi", _qemu),
     Row("changed-since", NOTE, "A fault was told, and what refused it is no longer so.",
         "The entry was written later: a device that sends before it is set up, or after it was torn down.",
         "VT-d 5.1.4", _changed),

@@ -114,12 +114,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error that QEMU reports of an entry (error_report_once: the first of a kind only). reason: a fault reason."""
+    """An error that QEMU reports of an entry or a message (error_report_once: the first of a kind only).
+
+    reason: a fault reason.
+    """
 
     file: str
     line: int
     reason: int
     values: Values
+
+    @property
+    def index(self) -> int | None:
+        """The index of the entry, None where not told."""
+        found = dict(self.values).get("index")
+        return None if found is None else int(found)
 
     def __getitem__(self, name: str) -> int:
         """A number by its name. KeyError for a name that the line does not have."""
@@ -131,7 +140,15 @@ REFUSALS: tuple[tuple[int, str], ...] = (
     (Reason.ENTRY_RESERVED,
      "vtd_irte_get: detected non-zero reserved IRTE (index={index:d}, high={high:x}, low={low:x})"),
     (Reason.SOURCE_ID, "vtd_irte_get: invalid IRTE SID (index={index:d}, sid={sid:d}, source_id={source:d})"),
+    (Reason.SOURCE_ID, "vtd_irte_get: invalid SVT_BUS (index={index:d}, bus={bus:d}, min={min:d}, max={max:d})"),
+    (Reason.SOURCE_ID, "vtd_irte_get: detected invalid IRTE SVT (index={index:d}, type={svt:d})"),
     (Reason.TABLE_ERROR, "vtd_irte_get: read failed: ind={index:x} addr={address:x}"),
+    (Reason.INDEX_OVER, "vtd_irte_get: index too large: ind={index:x}"),
+    (Reason.REQUEST_RESERVED,
+     "vtd_interrupt_remap_msi: invalid IR MSI (sid={sid:d}, address={address:x}, data={data:x})"),
+    (Reason.REQUEST_RESERVED,
+     "vtd_interrupt_remap_msi: MSI address high 32 bits non-zero detected: address={address:x}"),
+    (Reason.REQUEST_RESERVED, "vtd_interrupt_remap_msi: MSI address low 32 bit invalid: {address:x}"),
 )
 """(reason, text) of the errors, in the notation of `EVENTS` (hw/i386/intel_iommu.c)."""
 
@@ -155,6 +172,7 @@ for _name, _text in EVENTS:
     FORMS.setdefault(_name, []).append(_form(_text))
 
 _REFUSALS = tuple((reason, *_form(text)) for reason, text in REFUSALS)
+_WHERE = re.compile(r"(?:vtd_irte_get|vtd_interrupt_remap_msi): ")
 _LINE = re.compile(r"(?:\d{1,8}@(\d{1,12}(?:\.\d{1,9})?):)?([a-z][a-z0-9_]{3,40})(?: (.*))?$")
 _HEAD = re.compile(r"(?:\d{1,8}@[\d.]{1,24}:)?(?:" + "|".join(sorted(FORMS, key=len, reverse=True)) + r")(?![a-z0-9_])")
 _SIMPLE = re.compile(r"(\d{1,12}\.\d{1,9}) pid=\d{1,8}((?: \w{1,40}=\S{1,200})*)\s*")
@@ -166,8 +184,8 @@ def read(lines: Sequence[Line]) -> Reading:
     remarks: list[Remark] = []
     for place, line in enumerate(lines):
         text = line.text.lstrip(" \t>|").rstrip()
-        if "vtd_irte_get: " in text:
-            records.extend(_refusals(line, text[text.index("vtd_irte_get: "):]))
+        if match := _WHERE.search(text):
+            records.extend(_refusals(line, text[match.start():]))
         if "_" not in text or not _HEAD.match(text) or not (match := _LINE.match(text)):
             continue
         if len(records) >= MAX_EVENTS:

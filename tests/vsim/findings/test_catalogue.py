@@ -94,6 +94,7 @@ CASES = {
     "unexplained-fault": {"faults": FAULT.format("01:00.0", 0, 0x99, "Unknown")},
     "amd-event": {"amd": "[ 1.0] AMD-Vi: Event logged [INVALID_DEVICE_REQUEST device=00:14.0 pasid=0x00000 "
                          "address=0xfdf8000000 flags=0x0a00]\n"},
+    "qemu-refused": {"qemu": "qemu-system-x86_64: vtd_irte_get: index too large: ind=0x40\n"},
     "changed-since": {"faults": FAULT.format("01:00.0", 0, *ABSENT)},
     "fault-pending": edited("registers", "FSTS            \t0x34\t\t0x0000000000000000",
                             "FSTS            \t0x34\t\t0x0000000000000003"),

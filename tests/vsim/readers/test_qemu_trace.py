@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.places import real_files
+from vsim.explain.logged import tell_logged
 from vsim.layouts.bits import get
 from vsim.layouts.formats import IRTE
 from vsim.readers import qemu_trace
@@ -56,10 +57,25 @@ def test_the_halves_of_an_entry_stand_under_each_other_s_names():
     ("detected non-present IRTE (index=5, high=0xff00, low=0x100)", 0x22, {"index": 5, "high": 0xFF00, "low": 0x100}),
     ("detected non-zero reserved IRTE (index=5, high=0xff00, low=0x100)", 0x24, {"index": 5}),
     ("invalid IRTE SID (index=5, sid=16, source_id=24)", 0x26, {"sid": 16, "source": 24}),
-    ("read failed: ind=0x1f addr=0x7f000000", 0x23, {"index": 0x1F, "address": 0x7F000000})])
+    ("invalid SVT_BUS (index=5, bus=3, min=0, max=2)", 0x26, {"index": 5, "bus": 3, "min": 0, "max": 2}),
+    ("detected invalid IRTE SVT (index=5, type=3)", 0x26, {"index": 5, "svt": 3}),
+    ("read failed: ind=0x1f addr=0x7f000000", 0x23, {"index": 0x1F, "address": 0x7F000000}),
+    ("index too large: ind=0x40", 0x21, {"index": 0x40})])
 def test_errors_that_qemu_reports(text, reason, values):
     (refusal,) = read(f"qemu-system-x86_64: vtd_irte_get: {text}").records
     assert refusal.reason == reason and all(refusal[name] == value for name, value in values.items())
+    assert f"The entry at index {refusal.index:#x}: " in str(tell_logged(refusal))
+
+
+@pytest.mark.parametrize("text, values", [
+    ("invalid IR MSI (sid=257, address=0xfee00218, data=0x10000)", {"sid": 257, "address": 0xFEE00218}),
+    ("MSI address high 32 bits non-zero detected: address=0x1fee00218", {"address": 0x1FEE00218}),
+    ("MSI address low 32 bit invalid: 0xfed00218", {"address": 0xFED00218})])
+def test_errors_that_qemu_reports_of_a_message(text, values):
+    (refusal,) = read(f"2031-02-03T04:05:06Z qemu-system-x86_64: vtd_interrupt_remap_msi: {text}").records
+    assert (refusal.reason, refusal.index) == (0x20, None)
+    assert all(refusal[name] == value for name, value in values.items())
+    assert f"The message to {values['address']:#x}: " in str(tell_logged(refusal))
 
 
 def test_a_cut_event_is_told_and_another_program_s_line_is_not():
