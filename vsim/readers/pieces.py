@@ -65,8 +65,8 @@ class Reading(NamedTuple):
 def _unbroken(rows: Iterable[tuple[int, str]], whole: bool) -> Iterator[tuple[int, str]]:
     """Rows of a mail in quoted-printable, by the number of their first: a = at an end joins two (RFC 2045, 6.7).
 
-    whole: all of the text is so, by its head. Where the head was cut off, rows that were broken at the usual length
-    tell it (76 characters at most, of which mail programs use nearly all), and others stay as they are.
+    whole: all of the text is so, by its head or by its every =. Else rows that were broken at the usual length tell it
+    (76 characters at most, of which mail programs use nearly all), and others stay as they are.
     """
     number, held = 0, ""
     for place, row in rows:
@@ -82,12 +82,13 @@ def _unbroken(rows: Iterable[tuple[int, str]], whole: bool) -> Iterator[tuple[in
 
 
 _PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULTILINE | re.IGNORECASE)
+_ENCODED = re.compile(r"=(?!3D|20|09|2E|46|[89A-F][0-9A-F]|\r?\n|\Z)")
 _SOFT = re.compile(r".{69,74}[^=]=")
 _SOFT_END = re.compile(r"[^=]=\r?$", re.MULTILINE)
 _CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
+_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|=3D|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
@@ -104,7 +105,7 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     lines = []
     rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
     numbered = enumerate(rows[:MAX_LINES], 1)
-    whole = _PRINTABLE.search(text, 0, MAX_BYTES) is not None
+    whole = _PRINTABLE.search(text, 0, MAX_BYTES) is not None or _encoded(text)
     for number, row in _unbroken(numbered, whole) if whole or _SOFT_END.search(text, 0, MAX_BYTES) else numbered:
         if len(row) > MAX_LINE:
             remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
@@ -123,6 +124,12 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     if len(text) > MAX_BYTES:
         remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
     return tuple(lines), few(remarks)
+
+
+def _encoded(text: str) -> bool:
+    """Whether each = is one that quoted-printable has written: =3D, a blank at an end, a dot or F at a beginning, a
+    byte that is no ASCII, a row's end; and two at least are =3D."""
+    return text.count("=3D", 0, MAX_BYTES) > 1 and _ENCODED.search(text, 0, MAX_BYTES) is None
 
 
 def worn(text: str) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsim.readers.pieces import MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of
+from vsim.readers.pieces import MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of, worn
 
 
 def test_lines_end_as_on_any_system():
@@ -59,6 +59,16 @@ def test_a_file_that_cannot_be_read_is_a_mistake_of_its_first_line(tmp_path):
 def test_remarks_are_kept_to_a_number_and_counted():
     many = [Remark("f", n, 1, "odd") for n in range(5)]
     assert few(many, 3) == (*many[:3], Remark("f", 3, 1, "2 more remarks of this kind are left out"))
+
+
+@pytest.mark.parametrize("text, rows", [
+    ("> (XEN) IRQ: 136 vec:b1 status=3D030 aff:{4}/{0-11}\n> in-flight=3D0 d0:936(---)\n=2E... end =E2=80=93 =20\n",
+     ["(XEN) IRQ: 136 vec:b1 status=030 aff:{4}/{0-11}", "in-flight=0 d0:936(---)", ".... end =E2=80=93  ", ""]),
+    ("a=3D1 b=\n=3D2\n", ["a=1 b=2", ""]),
+    ("vec=3D dest=3D\nmask=0\n", ["vec=3D dest=3D", "mask=0", ""]), ("only=3D\n", ["only=3D", ""])])
+def test_a_mail_without_its_head_is_known_by_its_every_equals_sign(text, rows):
+    assert [line.text for line in lines_of(text)[0]] == rows
+    assert worn(text)
 
 
 def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its_head():
