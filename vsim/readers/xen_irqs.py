@@ -3,14 +3,15 @@
 The forms are those of xen/arch/x86/msi.c (dump_msi), irq.c (dump_irqs) and io_apic.c (dump_ioapic_irq_info,
 __print_IO_APIC), of Xen 4.1 and later, for pins of Xen before too; with interrupt remapping on, Xen prints the pins
 as if it were off. Linux prints the same heads, and each redirection entry as it is
-(io_apic_print_entries of its io_apic.c).
+(io_apic_print_entries of its io_apic.c). Both have printed a destination in two columns, "Log Phy": 8 bits, and the low
+4 of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from vsim.layouts.formats import RTE, RTE_REMAP, Dlm
@@ -177,6 +178,7 @@ _IRQ = re.compile(r"IRQ: *(\d{1,6}) vec:([0-9a-f]{2}) (\S{1,30})\s+status=([0-9a
                   r"aff:\{([-0-9, ]*)\}/\{([-0-9, ]*)\} ?" + _REST)
 _OLD = re.compile(r"IRQ: *(\d{1,6}) affinity:([0-9a-f,]{1,1200}) vec:([0-9a-f]{2}) type=(\S{1,30})\s+"
                   r"status=([0-9a-f]{3,8}) ?" + _REST)
+_MIXED = re.compile(r"\S{0,3} ?in-flight=(\d{1,5})\b ?(.*)")
 _DIRECT = re.compile(r"0x([0-9a-f]{2}) -> (\S{1,120})")
 _OWNER = re.compile(r"IRQ *(\d{1,6}) Vec *(\d{1,3}):")
 _PIN = re.compile(
@@ -190,7 +192,8 @@ _HELD = re.compile(
     r"S\(([01])\), (?:remapped, I\(([0-9A-F]{4})\),\s+Z\(([0-7])\)|"
     r"(logical|physical)\s*, D\(([0-9A-F]{2}|[0-9A-F]{4})\), M\(([0-7])\))")
 _PLACE = re.compile(r"IOAPIC (\d{1,3}):")
-_ROW = re.compile(r"([0-9a-f]{2})\s+([0-9a-fA-F]{2}|[0-9a-f]{8})\s+" + 6 * r"([01])\s+" + r"([0-7])\s+([0-9A-F]{2})")
+_ROW = re.compile(r"([0-9a-f]{2})\s+([0-9a-fA-F]{2}|[0-9a-f]{8}|0[0-9A-F]{2}\s+0[0-9A-F])\s+" + 6 * r"([01])\s+"
+                  + r"([0-7])\s+([0-9A-F]{2})")
 _ROUTE = re.compile(r"IRQ(\d{1,5}) ((?:-> ?\d{1,3}:\d{1,3} ?)+)")
 _NUMBER = re.compile(r"IO APIC #(\d{1,3})\.+")
 _FACT = re.compile(r"\.+ *: (physical APIC id|max redirection entries|IO APIC version): ([0-9a-fA-F]{2,4})")
@@ -244,13 +247,23 @@ class _Reader:
         affinity, cpus = ranges.parse(m[5]), ranges.parse(m[6])
         if affinity is None or cpus is None:
             return None
-        return Irq(line.file, line.number, int(m[1]), int(m[2], 16), m[3], int(m[4], 16), affinity, cpus,
-                   **_rest(m, 7))
+        return self._whose(line, m, 7, Irq(line.file, line.number, int(m[1]), int(m[2], 16), m[3], int(m[4], 16),
+                                           affinity, cpus))
 
     def older(self, line: Line, m: re.Match[str]) -> Irq:
         mask = int(m[2].replace(",", "") or "0", 16)
         affinity = ranges.of(place for place in range(mask.bit_length()) if mask >> place & 1)
-        return Irq(line.file, line.number, int(m[1]), int(m[3], 16), m[4], int(m[5], 16), affinity, **_rest(m, 6))
+        return self._whose(line, m, 6, Irq(line.file, line.number, int(m[1]), int(m[3], 16), m[4], int(m[5], 16),
+                                           affinity))
+
+    def _whose(self, line: Line, m: re.Match[str], first: int, irq: Irq) -> Irq:
+        """What stands behind an interrupt's numbers: whose it is. A serial line may have mixed in another's letters."""
+        owner = (m[first + 3] or "").strip()
+        if mixed := _MIXED.fullmatch(owner):
+            self.tell(line, "letters of another writer stand in the row")
+            return replace(irq, in_flight=int(mixed[1]), guests=_guests(mixed[2]))
+        return replace(irq, unbound=bool(m[first]), in_flight=int(m[first + 1] or "0"), guests=_guests(m[first + 2]),
+                       owner=owner)
 
     def direct(self, line: Line, m: re.Match[str]) -> Direct:
         return Direct(line.file, line.number, int(m[1], 16), m[2])
@@ -287,9 +300,13 @@ class _Reader:
         self.place = int(m[1])
         return True
 
-    def row(self, line: Line, m: re.Match[str]) -> Pin:
+    def row(self, line: Line, m: re.Match[str]) -> Pin | None:
+        """Two columns of a destination ("Log Phy") are its 8 bits, and the low 4 of them."""
+        dests = [int(each, 16) for each in m[2].split()]
+        if dests[-1] & 0xF != dests[0] & 0xF:
+            return None
         mask, tm, irr, polarity, status, dm, dlm = (int(m[place]) for place in range(3, 10))
-        return Pin(line.file, line.number, self.ioapic or 0, int(m[1], 16), int(m[10], 16), dlm, dm, int(m[2], 16),
+        return Pin(line.file, line.number, self.ioapic or 0, int(m[1], 16), int(m[10], 16), dlm, dm, dests[0],
                    status, polarity, irr, tm, mask)
 
     def route(self, line: Line, m: re.Match[str]) -> Route:
@@ -311,11 +328,8 @@ class _Reader:
         return True
 
 
-def _rest(m: re.Match[str], first: int) -> dict[str, Any]:
-    """What stands behind an interrupt's numbers: whose it is."""
-    guests = tuple(Guest(int(domain), int(pirq), flags) for domain, pirq, flags in _GUESTS.findall(m[first + 2] or ""))
-    return {"unbound": bool(m[first]), "in_flight": int(m[first + 1] or "0"), "guests": guests,
-            "owner": (m[first + 3] or "").strip()}
+def _guests(text: str | None) -> tuple[Guest, ...]:
+    return tuple(Guest(int(domain), int(pirq), flags) for domain, pirq, flags in _GUESTS.findall(text or ""))
 
 
 _HEADS = re.compile("|".join((

@@ -186,6 +186,19 @@ def test_linux_counts_its_io_apics_and_writes_large_digits():
     assert (found[1].ioapic, found[1].dest, found[1].vector, found[2].ioapic) == (9, 0xF, 0x31, 1)
 
 
+def test_a_destination_in_two_columns():
+    found = read("(XEN) IO APIC #8......\n(XEN)  NR Log Phy Mask Trig IRR Pol Stat Dest Deli Vect:\n"
+                 "(XEN)  0a 03C 0C  1    1    0   1   0    0    2    A9\n")
+    assert found.records[1] == Pin("log", 3, 8, 10, 0xA9, 2, 0, 0x3C, 0, 1, 0, 1, 1) and found.remarks == ()
+
+
+def test_letters_of_another_writer_in_a_row():
+    found = read("l(XEN)    IRQ: 148 vec:af PCI-MSI/-X      status=030 aff:{0}/{0-7} iin-flight=1 nd0:1107(-M-)\n")
+    (irq,) = found.records
+    assert (irq.owner, irq.in_flight, irq.guests) == ("", 1, (Guest(0, 1107, "-M-"),))
+    assert [remark.text for remark in found.remarks] == ["letters of another writer stand in the row"]
+
+
 def test_a_row_of_another_form_is_told():
-    (remark,) = read("(XEN) IO APIC #8......\n(XEN)  01 00F 0F  0    0    0   0   0    1    1    38\n").remarks
+    (remark,) = read("(XEN) IO APIC #8......\n(XEN)  01 00F 0E  0    0    0   0   0    1    1    38\n").remarks
     assert (remark.line, remark.column) == (2, 8) and "another form" in remark.text
