@@ -91,8 +91,8 @@ PALETTES = {
 
 def palette(theme: str) -> Palette:
     """The palette of "light" or "dark"; ValueError for another name."""
-    if theme not in PALETTES:
-        raise ValueError(f"theme is {theme!r}; known are {', '.join(PALETTES)}")
+    if not isinstance(theme, str) or theme not in PALETTES:
+        raise ValueError(f"theme is {theme!r:.40}; known are {', '.join(PALETTES)}")
     return PALETTES[theme]
 
 

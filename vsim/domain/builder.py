@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vsim.devices import viommu
 from vsim.domain import acpi
@@ -17,10 +18,11 @@ from vsim.domain.buses import FIRST_SLOT, Buses, Device
 from vsim.domain.host_policies import Link
 from vsim.domain.platform import Platform
 from vsim.layouts.bits import bdf_text
+from vsim.layouts.given import a, whole
 from vsim.machine import step
 from vsim.readers import acpi_madt
 from vsim.readers.lspci import Host
-from vsim.readers.xl import Config, ConfigError, ViommuConfig
+from vsim.readers.xl import Config, ConfigError, Emulated, PciAssign, ViommuConfig
 from vsim.state import commands
 from vsim.state.arrays import Machine
 from vsim.state.pci import Bus
@@ -71,6 +73,7 @@ def build(config: Config, host: Host | None = None, profile: Profile | None = No
     the `viommu` option on. Raises ConfigError, at the option's place, for functions that do not fit on the guest's
     buses, too little memory, or a vIOMMU that the hypervisor refuses.
     """
+    _check_given(config, host, profile, apic_id_step, link)
     units = link.units if link and config.viommu else ()
     base = _profiled(config, profile or PROFILES["spec"], apic_id_step, len(units))
     if link and units:
@@ -90,6 +93,25 @@ def build(config: Config, host: Host | None = None, profile: Profile | None = No
     seen = map(str, host.remarks[:MAX_REMARKS]) if host else ()
     notes = (*config.notes, *seen, *buses.notes, *_remarks(config, len(units)))
     return Domain(config, machine, tuple(buses.devices), (*done, *table), notes, dmar, acpi.madt_of(machine))
+
+
+def _check_given(config: Config, host: Host | None, profile: Profile | None, apic_id_step: int | None,
+                 link: Link | None) -> None:
+    """Refuse what a configuration, or what goes with it, cannot be."""
+    a(Config, "config", config)
+    for kind, name, given in ((Host, "host", host), (Profile, "profile", profile), (Link, "link", link),
+                              (ViommuConfig, "viommu", config.viommu)):
+        if given is not None:
+            a(kind, name, given)
+    if apic_id_step is not None:
+        whole("apic_id_step", apic_id_step, 2, 1)
+    for name in ("vcpus", "maxvcpus", "memory"):
+        a(int, name, getattr(config, name))
+    rows: dict[str, type[Any]] = {"pci": PciAssign, "emulated": Emulated, "notes": str}
+    for name, row in rows.items():
+        a(tuple, name, getattr(config, name))
+        for number, each in enumerate(getattr(config, name)):
+            a(row, f"{name}[{number}]", each)
 
 
 def _profiled(config: Config, base: Profile, apic_id_step: int | None, units: int) -> Profile:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from vsim.devices import posted, viommu
 from vsim.devices.posted import ACTIVE, WAKE_UP
 from vsim.layouts.formats import IEC, IRTE_POSTED, PID, DescriptorType, remap_message
+from vsim.layouts.given import whole
 from vsim.layouts.registers import APIC_BASE_MSR, APIC_MSR, GCMD, IRTA, OFFSET
 from vsim.machine import step
 from vsim.state import commands as c
@@ -48,8 +49,8 @@ class Host:
     """
 
     def __init__(self, cpus: int = 4, vcpus: int = 2, vector: int = 0x61) -> None:
-        if not 1 <= cpus <= 64 or not 1 <= vcpus <= 64:
-            raise ValueError(f"{cpus} CPUs and {vcpus} vCPUs; the limit is 1 to 64 of each")
+        for name, number in (("cpus", cpus), ("vcpus", vcpus)):
+            whole(name, number, 64, 1)
         base = profile("spec")
         self.m = Machine(base.with_capabilities(base.capabilities.having(posting=True)), cpus, 16 << 20)
         self.vcpus = [Vcpu(n, DESCRIPTORS + 64 * n) for n in range(vcpus)]

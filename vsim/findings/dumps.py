@@ -38,7 +38,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
 
 def dump(kind: str, subject: Subject) -> str:
     """What the tool of a kind would print of a machine. ValueError: an unknown kind, or one that needs a kernel."""
-    row = KINDS.get(kind)
+    row = KINDS.get(kind) if isinstance(kind, str) else None
     if row is None:
         raise ValueError(f"no dump {str(kind)[:60]!a}; dumps are {', '.join(map(repr, KINDS))}")
     return row.write(subject)

@@ -73,7 +73,11 @@ def gather(sources: Iterable[str | os.PathLike[str] | tuple[str, bytes | str]]) 
     break, or a pair as it is. PieceError for a file that cannot be read."""
     for number, source in enumerate(sources):
         if isinstance(source, tuple):
+            if len(source) != 2 or not isinstance(source[0], str) or not isinstance(source[1], (str, bytes)):
+                raise ValueError(f"source {number + 1} is {source!r:.40}; a pair is of a name and a text or bytes")
             yield source
+        elif not isinstance(source, (str, os.PathLike)):
+            raise ValueError(f"source {number + 1} is {source!r:.40}; expected a file, a folder, a text or a pair")
         elif isinstance(source, str) and "\n" in source:
             yield f"text {number + 1}", source
         elif os.path.isdir(source):

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from vsim.history import said
 from vsim.history.said import Said
+from vsim.layouts.given import a
 from vsim.readers.source import TextError, json_line, plain, shown
 from vsim.state.arrays import Machine
 from vsim.state.commands import COMMANDS, Burst, from_row, to_row
@@ -149,6 +150,7 @@ def _difference(chosen: Profile) -> dict[str, Any]:
 
 def parse(given: str) -> Link:
     """The link of a text. LinkError with the column of what is wrong with it."""
+    a(str, "text", given)
     return _link(_opened(given.strip()[:MAX_TEXT + 1]))
 
 

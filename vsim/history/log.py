@@ -204,7 +204,7 @@ class History:
 
     def _check(self, what: str, value: int, limit: int) -> None:
         if type(value) is not int or not 0 <= value <= limit:
-            raise ValueError(f"{what} is {value!r}; the limit is 0 to {limit}")
+            raise ValueError(f"{what} is {value!r:.40}; the limit is 0 to {limit}")
 
     def machine_at(self, position: int) -> Machine:
         """An independent machine as it was, or will be, at a position; the cursor stays."""

@@ -135,6 +135,7 @@ def text(session: Session) -> bytes:
 
 def save(session: Session, place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> None:
     """Write the file: to a path, or to a file open for text or bytes. ValueError as `text`; nothing is written then."""
+    _check_place(place, "write")
     content = text(session)
     if isinstance(place, str | os.PathLike):
         whole.write(place, content)
@@ -144,11 +145,17 @@ def save(session: Session, place: str | os.PathLike[str] | IO[str] | IO[bytes]) 
         cast(IO[bytes], place).write(content)
 
 
+def _check_place(place: object, does: str) -> None:
+    if not isinstance(place, str | os.PathLike) and not callable(getattr(place, does, None)):
+        raise ValueError(f"place is {place!r:.40}; expected the path of a file, or a file to {does}")
+
+
 # --- reading ---
 
 
 def load(place: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Session:
     """The session in a file, given by its path or open. SessionError names file, line and column of what is wrong."""
+    _check_place(place, "read")
     if isinstance(place, str | os.PathLike):
         return parse(read(place, SessionError, MAX_BYTES), os.fspath(place))
     content = place.read(MAX_BYTES + 1)

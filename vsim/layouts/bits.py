@@ -249,7 +249,7 @@ def parse_bdf(text: str) -> int:
     """The 16-bit requester id of "bus:device.function" (hex:hex.digit). ValueError when it is not one."""
     match = _BDF.fullmatch(text)
     if match is None or int(match[2], 16) > 31:
-        raise ValueError(f"{text!r} is not bus:device.function, like 03:00.0 (device at most 1f)")
+        raise ValueError(f"{text!r:.40} is not bus:device.function, like 03:00.0 (device at most 1f)")
     return int(match[1], 16) << 8 | int(match[2], 16) << 3 | int(match[3])
 
 

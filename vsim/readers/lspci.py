@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from vsim.layouts.bits import get
+from vsim.layouts.given import a
 from vsim.layouts.registers import MSIX_CONTROL
 from vsim.readers import lspci_bytes, lspci_forms
 from vsim.readers.pieces import Line, Reading, Remark, few, lines_of
@@ -148,6 +149,7 @@ def parse(text: str, file: str = "<text>") -> Host:
     >>> host.find(0x0300).msix_count
     64
     """
+    a(str, "text", text)
     if len(text) > MAX_CHARACTERS:
         raise LspciError(file, 1, 1, f"found {len(text)} characters; allowed: up to {MAX_CHARACTERS}")
     lines, before = lines_of(text, file)

@@ -64,6 +64,8 @@ def unread(error: Exception, file: str, mistake: Mistake) -> ValueError:
 
 def load(path: str | os.PathLike[str], mistake: Mistake, limit: int) -> bytes:
     """The bytes of a file, at most `limit`. A file that cannot be read, or is larger, is a mistake."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ValueError(f"path is {path!r:.40}; expected the path of a file")
     file = os.fspath(path)
     try:
         with open(file, "rb") as stream:

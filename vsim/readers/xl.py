@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vsim.layouts.given import a
 from vsim.readers import xl_rules
 from vsim.readers.source import Source, read, shown
 from vsim.readers.xl_rules import disks_of
@@ -96,8 +97,9 @@ def parse(text: str, file: str = "<text>", grammar: str = "v1") -> Config:
     >>> parse('name="h0"; vcpus=4; type="hvm"; pci=["03:00.0"]').pci[0].bdf == 0x0300
     True
     """
-    if grammar not in GRAMMARS:
-        raise ValueError(f"grammar is {grammar!r}; known are {', '.join(GRAMMARS)}")
+    a(str, "text", text)
+    if not isinstance(grammar, str) or grammar not in GRAMMARS:
+        raise ValueError(f"grammar is {grammar!r:.40}; known are {', '.join(GRAMMARS)}")
     options = Options(Source(text, file, ConfigError, MAX_CHARACTERS))
     kind = _type(options)
     vcpus, maxvcpus = _vcpus(options)

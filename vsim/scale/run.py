@@ -20,7 +20,8 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice, product
 from typing import Any
 
-from vsim.scale.grid import Grid, Values
+from vsim.layouts.given import a
+from vsim.scale.grid import MAX_CELLS, Grid, Values
 
 Function = Callable[[Values], Any]
 IN_FLIGHT = 4
@@ -35,6 +36,8 @@ def sweep(function: Function, grid: Grid | Mapping[str, Sequence[Any]], executor
 
     ValueError for a function that no other process could import.
     """
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ValueError(f"executor is {executor!r:.40}; expected an Executor")
     cells = list(cells_of(grid))
     found = dict(results(function, enumerate(cells), executor))
     return [row(values, found[number]) for number, values in enumerate(cells)]
@@ -44,6 +47,14 @@ def cells_of(grid: Grid | Mapping[str, Sequence[Any]]) -> Iterable[Values]:
     """The cells of a grid; of a mapping all combinations of its values, the last name fastest."""
     if isinstance(grid, Grid):
         return grid.cells()
+    a(Mapping, "grid", grid)
+    count = 1
+    for name, values in grid.items():
+        a(str, "an axis of grid", name)
+        a(Sequence, name, values)
+        count *= sum(1 for _ in islice(values, MAX_CELLS + 1))
+    if count > MAX_CELLS:
+        raise ValueError(f"the grid has {count} cells or more; the limit is {MAX_CELLS}")
     return (dict(zip(grid, chosen, strict=True)) for chosen in product(*grid.values()))
 
 
@@ -59,7 +70,7 @@ def results(function: Function, cells: Iterable[tuple[int, Values]], executor: E
     workers: processes of this computer, where no executor is given. What the function raises is raised here.
     """
     if "<" in getattr(function, "__qualname__", "<"):
-        raise ValueError(f"{function!r} is no function of a module: other processes could not import it")
+        raise ValueError(f"{function!r:.60} is no function of a module: other processes could not import it")
     count = workers or os.cpu_count() or 1
     room = IN_FLIGHT * (count if executor is None else getattr(executor, "_max_workers", None) or 16)
     waiting, deaths = iter(cells), 0

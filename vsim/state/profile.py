@@ -288,7 +288,7 @@ class Options:
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
+        raise ValueError(f"{name} is {value!r:.60}; allowed are {', '.join(map(repr, allowed))}")
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:
@@ -469,7 +469,7 @@ PROFILES: dict[str, Profile] = {
 def profile(name: str) -> Profile:
     """A named profile. ValueError names the profiles that exist."""
     if not isinstance(name, str) or name not in PROFILES:
-        raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
+        raise ValueError(f"no profile {name!r:.40}; there are {', '.join(PROFILES)}")
     return PROFILES[name]
 
 

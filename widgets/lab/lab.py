@@ -38,7 +38,7 @@ from vsim.guest.program import Program
 from vsim.history import link, session
 from vsim.history.log import History
 from vsim.layouts.bits import bdf_text, parse_bdf
-from vsim.layouts.given import whole
+from vsim.layouts.given import a, whole
 from vsim.readers import lspci, xl
 from vsim.replay.rerun import Outcome
 from vsim.state import commands
@@ -222,6 +222,7 @@ class Lab:
 
         qemu: its path. stored: a run that was stored, in QEMU's place; CaseError for a file that is none.
         """
+        a(str, "qemu", qemu)
         with self.lock:
             if self.attached is not None:
                 self.attached.end()
@@ -268,7 +269,12 @@ class Lab:
                     self._tell("issued", events)
 
     def gestures(self, start: int = 0, stop: int | None = None) -> Iterator[Gesture]:
-        """The gestures that begin at a position start .. stop - 1, those that could be redone included, in order."""
+        """The gestures that begin at a position start .. stop - 1, those that could be redone included, in order.
+
+        ValueError for a position that there is not.
+        """
+        for name, position in (("start", start), ("stop", start if stop is None else stop)):
+            whole(name, position, len(self.history))
         return self._gestures.all(self.history.commands, start, stop)
 
     @property
@@ -281,7 +287,12 @@ class Lab:
         self._gestures.phases = tuple(phases)
 
     def gestures_around(self, position: int, most: int) -> list[Gesture]:
-        """The gestures around a position, in order: `most` to each side at most, one that it is amidst included."""
+        """The gestures around a position, in order: `most` to each side at most, one that it is amidst included.
+
+        ValueError for a position or a number that cannot be.
+        """
+        whole("position", position, len(self.history))
+        whole("most", most, session.MAX_COMMANDS)
         return self._gestures.around(self.history.commands, position, most)
 
     def issue(self, command: Command, *more: Command, name: str = "") -> list[Event]:
@@ -289,11 +300,13 @@ class Lab:
 
         name: of the gesture, for people; by default after the first command.
         """
+        a(str, "name", name)
+        for each in (command, *more):
+            session.check(each)
         out: list[Event] = []
         with self.gesture(name=name) as events:
             for each in (command, *more):
                 if self.position < len(self.history):
-                    session.check(each)
                     self._set_aside()
                 done = self.history.issue(each)
                 out += done
@@ -321,8 +334,8 @@ class Lab:
         """
         function = self.device(device)
         count = function.msix_count or function.msi_count
-        if not 0 <= message < max(1, count):
-            raise ValueError(f"message is {message}; {bdf_text(function.bdf)} has 0 to {max(1, count) - 1}")
+        if type(message) is not int or not 0 <= message < max(1, count):
+            raise ValueError(f"message is {message!r:.40}; {bdf_text(function.bdf)} has 0 to {max(1, count) - 1}")
         sent = commands.Signal(function.bdf, message) if count else commands.Intx(function.bdf, 1)
         name = f"fire {bdf_text(function.bdf)} {f'message {message}' if count else 'pin'}"
         deed = ("fire", function.bdf, message) if self.kernel.serving and not self.kernel.pausing else ()
@@ -392,10 +405,11 @@ class Lab:
 
         ValueError when they differ before, or when as many branches are kept as can be.
         """
+        a(Lab, "other", other)
         with self.lock, other.lock:
             same = self.history.shared(other.history)
-            if not 0 <= at <= same:
-                raise ValueError(f"at is {at}; both histories have the same {same} first commands")
+            if type(at) is not int or not 0 <= at <= same:
+                raise ValueError(f"at is {at!r:.40}; both histories have the same {same} first commands")
             if len(self._branches) == branches.KEPT:
                 raise ValueError(f"{branches.KEPT} branches are kept; no more are")
             self._branches.append(branches.of(at, other.history.branch(), other._gestures.copy(),
@@ -404,6 +418,7 @@ class Lab:
 
     def reopen(self, branch: Branch) -> None:
         """Go on with another future, at its end; the present one becomes a branch. ValueError for one not kept."""
+        a(Branch, "branch", branch)
         with self.lock:
             kept = [each for each in self._branches if each is not branch]
             if len(kept) == len(self._branches):

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from vsim.devices import msi
+from vsim.layouts.given import whole
 from vsim.state.arrays import Machine
 from vsim.state.commands import Burst, Tick
 from widgets.lab.gestures import Deed
@@ -58,9 +59,11 @@ class Storm:
     def __init__(self, lab: Site, rate: int, seconds: float, seed: int) -> None:
         """ValueError as `Lab.storm`."""
         if type(rate) is not int or not 1 <= rate <= MAX_RATE:
-            raise ValueError(f"rate is {rate!r}; the limit is 1 to {MAX_RATE} interrupts a second")
-        if not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
-            raise ValueError(f"seconds is {seconds!r}; the limit is 1 to {MAX_COUNT} interrupts in one storm")
+            raise ValueError(f"rate is {rate!r:.40}; the limit is 1 to {MAX_RATE} interrupts a second")
+        number = isinstance(seconds, (int, float))
+        if not number or not 0 < seconds < MAX_COUNT or not 1 <= int(rate * seconds) <= MAX_COUNT:
+            raise ValueError(f"seconds is {seconds!r:.40}; the limit is 1 to {MAX_COUNT} interrupts in one storm")
+        whole("seed", seed, (1 << 63) - 1, 1 - (1 << 63))
         self.lab, self.rate, self.count = lab, rate, int(rate * seconds)
         if not ready(lab.machine):
             raise ValueError("no device has a message switched on: boot the guest first")

@@ -78,15 +78,15 @@ def find(name: str) -> Callable[..., Any]:
 
 def build(lab: object, name: str) -> Any:
     """A new view, which its maker closes. ValueError for a name that is none."""
-    if name not in VIEWS:
-        raise ValueError(f"no view {name!r}; views are {', '.join(VIEWS)}")
+    if not isinstance(name, str) or name not in VIEWS:
+        raise ValueError(f"no view {name!r:.40}; views are {', '.join(VIEWS)}")
     return find(name)(lab)
 
 
 def _place(name: str) -> tuple[str, str]:
     rows = {**PICTURES, **VIEWS}
-    if name not in rows:
-        raise ValueError(f"no view {name!r}; views are {', '.join(VIEWS)}")
+    if not isinstance(name, str) or name not in rows:
+        raise ValueError(f"no view {name!r:.40}; views are {', '.join(VIEWS)}")
     module, _, attribute = rows[name].partition(":")
     return module, attribute
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import anywidget
@@ -287,6 +288,8 @@ class LiveMap(anywidget.AnyWidget):
 
     def to_html(self, path: str | Path | None = None, theme: str = "") -> str:
         """One file that replays the recorded tokens without kernel and network; also written to `path` if given."""
+        if not isinstance(path, (str, Path, NoneType)):
+            raise ValueError(f"path is {path!r:.40}; expected the path of a file")
         with self._lock:
             text = page.to_html(self._scene, self._logged(max(0, self._done - page.MOST), self._done), theme,
                                 table.entries(self._machine), device=self.device, unit=self.unit, irte=self.irte,

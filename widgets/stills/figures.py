@@ -36,7 +36,7 @@ def still(scene: Scene, way: Token | None = None, past: Iterable[Token] = (), th
     reached. theme: "light" or "dark". shape: one of `SHAPES`. ValueError for other names.
     """
     if shape not in SHAPES:
-        raise ValueError(f"shape is {shape!r}; known are {', '.join(SHAPES)}")
+        raise ValueError(f"shape is {shape!r:.40}; known are {', '.join(SHAPES)}")
     plate = Plate(scene, scene[shape], way, theme)
     most = plate.everything(Counter(token.dst for token in past if shades(token)))
     bottom = plate.bottom

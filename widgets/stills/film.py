@@ -74,11 +74,12 @@ class Film:
 
     def _check(self, seconds: float | None, shape: str) -> None:
         if shape not in SHAPES:
-            raise ValueError(f"shape is {shape!r}; known are {', '.join(SHAPES)}")
+            raise ValueError(f"shape is {shape!r:.40}; known are {', '.join(SHAPES)}")
         if type(self.fps) is not int or not 1 <= self.fps <= 50:
             raise ValueError(f"fps is {self.fps!r}; the limit is 1 to 50 frames a second")
-        if seconds is not None and not FLIGHT < seconds <= MOST_SECONDS:
-            raise ValueError(f"seconds is {seconds!r}; the limit is more than {FLIGHT} to {MOST_SECONDS:g}")
+        a_length = seconds is None or (isinstance(seconds, (int, float)) and FLIGHT < seconds <= MOST_SECONDS)
+        if not a_length:
+            raise ValueError(f"seconds is {seconds!r:.40}; the limit is more than {FLIGHT} to {MOST_SECONDS:g}")
         if seconds is not None and seconds * self.fps > MOST_FRAMES:
             raise ValueError(f"{seconds:g} s at {self.fps} a second are {seconds * self.fps:g} frames; "
                              f"the limit is {MOST_FRAMES}")

@@ -24,6 +24,8 @@ CLEAR = 255
 
 def kind(path: str | os.PathLike[str]) -> str:
     """".gif" or ".mp4". ValueError for another ending, or for an MP4 where there is no ffmpeg."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"path is {path!r:.40}; expected the path of a file")
     ending = Path(path).suffix.lower()
     if ending not in KINDS:
         raise ValueError(f"a film is written to {' or '.join(KINDS)}; {os.fspath(path)!r} ends with {ending!r}")
