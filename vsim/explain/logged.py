@@ -38,11 +38,12 @@ def _fault(fault: Fault) -> Told:
             "This is no interrupt: what is remapped here are addresses, not messages.")),))
     known = fault.reason >= 0
     record = FRCD.make(f=1, reason=max(fault.reason, 0), sid=fault.rid, index=fault.index or 0)
-    says = [f"{fault.source} asked for index {_hex(fault.index)}"
-            f"{f' ({fault.index})' if fault.index is not None else ''} and was refused: "
-            f"{_why(fault)}."]
     if fault.reason == Reason.COMPATIBILITY:
-        says.append("Such a request has no index; what the unit recorded there is none.")
+        says = [f"{fault.source} was refused: {_why(fault)}.",
+                "Such a request has no index; what the unit recorded there is none."]
+    else:
+        says = [f"{fault.source} asked for index {_hex(fault.index)}"
+                f"{f' ({fault.index})' if fault.index is not None else ''} and was refused: {_why(fault)}."]
     ends = ends_of_reason(fault.reason)
     if len(ends) > 1:
         says.append("Several checks refuse so; the entry or the message says which one it was.")

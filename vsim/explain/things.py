@@ -25,6 +25,7 @@ from vsim.layouts.formats import (
     MSI_ADDRESS,
     REASON_TEXT,
     WAIT,
+    Reason,
 )
 from vsim.layouts.registers import APIC, CAP, ECAP, FSTS, ICR, UNIT, X2APIC_LDR
 
@@ -48,7 +49,10 @@ def frcd(numbers: tuple[int, ...], known: Known) -> Parts:
     record = numbers[0] << 64 | numbers[1]
     reason, index = int(get(record, FRCD.reason)), get(record, FRCD.index)
     says = [] if get(record, FRCD.f) else ["F is 0: the record is not in use, what it says is old."]
-    if reason in REASON_TEXT and reason:
+    if reason == Reason.COMPATIBILITY:
+        says.append(f"{bdf_text(get(record, FRCD.sid))} was refused; a request of compatibility format has no index, "
+                    "and what is recorded there is none.")
+    elif reason in REASON_TEXT and reason:
         says.append(f"{bdf_text(get(record, FRCD.sid))} asked for index {index} ({index:#x}) and was refused.")
     elif reason:
         says.append("A fault of DMA remapping: the index is part of an address, and the fields above are that fault's.")

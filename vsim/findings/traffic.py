@@ -22,9 +22,14 @@ NO_WORDS = "Unknown"
 
 def side_of(fault: Fault) -> Side:
     """A fault as it was printed."""
-    index = f", entry {fault.index:#x}" if fault.index is not None else ""
+    index = "" if (named := entry_of(fault)) is None else f", entry {named:#x}"
     reason = f"fault {fault.reason:#x}, {REASON_TEXT.get(fault.reason, 'unknown')}" if fault.reason >= 0 else "a fault"
     return Side(fault.file, fault.line, f"{bdf_text(fault.rid)}{index}: {reason}")
+
+
+def entry_of(fault: Fault) -> int | None:
+    """The entry that a refused request named; None where none is told, and in compatibility format, which has none."""
+    return None if fault.reason == Reason.COMPATIBILITY else fault.index
 
 
 def faults(p: Picture) -> Iterator[tuple[Fault, int]]:
@@ -32,7 +37,7 @@ def faults(p: Picture) -> Iterator[tuple[Fault, int]]:
     counts: dict[tuple[int, int | None, int], list[Fault]] = {}
     for each in p.faults:
         if each.reason in REASON_TEXT and each.reason:
-            counts.setdefault((each.rid, each.index, each.reason), []).append(each)
+            counts.setdefault((each.rid, entry_of(each), each.reason), []).append(each)
     for same in counts.values():
         yield same[0], len(same)
 

@@ -46,6 +46,8 @@ def started(capsys, *words):
     (("descriptor", "0", "0x0000002500000014"), "index-selective"),
     (("[ 1.5] DMAR: [INTR-REMAP] Request device [65:00.0] fault index 0x1600 [fault reason 0x22] Present",),
      "65:00.0 asked for index 0x1600 (5632) and was refused: the entry is not present"),
+    (("[ 1.5] DMAR: [INTR-REMAP] Request device [65:00.0] fault index 0x8800 [fault reason 0x25] Blocked",),
+     "65:00.0 was refused: a compatibility-format request is blocked"),
     (("(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0\n(XEN) [VT-D]INTR-REMAP: reason 26 - B",),
      "check source-compare (VT-d 9.9)"),
     (("DMAR: DRHD: handling fault status reg 502",), "the first record is number 5"),

@@ -109,6 +109,12 @@ def test_a_fault_record_names_who_what_and_which_check():
     assert refusals(thing) == [("not-present", "", 0x22)]
 
 
+def test_a_record_of_compatibility_format_has_no_index():
+    thing = told("frcd", *halves(FRCD.make(f=1, reason=0x25, sid=0x18, index=0x8800)))
+    assert thing.forms[0].says == ("00:03.0 was refused; a request of compatibility format has no index, and what is "
+                                   "recorded there is none.",)
+
+
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason and reason < Reason.DESCRIPTOR_ERROR])
 def test_every_reason_has_its_checks_and_every_check_its_cure(reason):
     assert ends_of_reason(reason)

@@ -173,6 +173,14 @@ def test_a_fault_without_a_known_reason_is_told(text, why):
     assert finding.text.startswith("a unit refused a request of 01:00.0, and ") and why in finding.text
 
 
+def test_a_request_of_compatibility_format_names_no_entry():
+    log = "".join(FAULT.format("01:00.0", index, 0x25, "Blocked a compatibility format interrupt request").replace(
+        "46.262", f"46.{index}") for index in (0x8800, 0xA00))
+    (finding,) = examine([("log", log)]).findings
+    assert finding.text == "a unit refused a request of 01:00.0, 2 times"
+    assert finding.sides[0].text == "01:00.0: fault 0x25, a compatibility-format request is blocked"
+
+
 def test_registers_that_xen_prints_tell_of_the_fault_that_is_pending_once():
     rows = ("---- print_iommu_regs ----", " drhd->address = feb00000", " fault_recording_reg_l = 17000000000000",
             " fault_recording_reg_h = 8000002200000318", " FSTS = 2")
