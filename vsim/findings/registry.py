@@ -56,7 +56,8 @@ READERS = (
     _row("linux boot", "boot log of Linux", "linux_boot",
          r"DRHD|reg_base_addr|IOAPIC\[\d|Linux version |IRQ remapping|nterrupt.remapping|x2apic[: ]|smpboot|smp:|"
          r"irq handler for vector|returns all ones|nobody cared|Flags mismatch irq|No free IRQ vectors|"
-         r"failed to enable fault|APIC error on CPU|APIC routing|mapping iommu|Affinity broken|nr_cpu_ids|"
+         r"failed to enable fault|APIC error on CPU|completion\s+polled|lost\s+interrupt|on\s+cmd_eq|"
+         r"APIC routing|mapping iommu|Affinity broken|nr_cpu_ids|"
          r"LAPIC \(acpi_id"),
     _row("xen faults", "fault lines of Xen", "xen_faults", r"iommu_fault|INTR-REMAP|VT-?[Dd]\]"),
     _row("xen boot", "boot log of Xen", "xen_boot",

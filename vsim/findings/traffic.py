@@ -203,6 +203,12 @@ def _alike(p: Picture, name: str) -> Iterator[tuple[Fact, str]]:
         yield same[0], _often(same)
 
 
+def _lost(p: Picture) -> Iterator[Hit]:
+    for fact, often in _alike(p, "lost"):
+        queue = f", queue {fact.values[1]}" if len(fact.values) > 1 else ""
+        yield f"{fact.value} got no interrupt{queue}{often}", (Side(fact.file, fact.line, "work was done without one"),)
+
+
 def _refused_handler(p: Picture) -> Iterator[Hit]:
     for fact, often in _alike(p, "flags mismatch"):
         irq, flags, name, other, holder = fact.values
@@ -290,6 +296,10 @@ ROWS = (
         "Linux gives it one elsewhere: fewer interrupts for these CPUs, or a wider affinity. Until December 2020 "
         "(190113b4c653) it said so also where vectors were free.",
         "Linux arch/x86/kernel/apic/vector.c, x86_vector_activate", _affinity),
+    Row("interrupt-lost", BROKEN, "A driver found work done of which no interrupt had told it.",
+        "Hold the device's message (lspci -vvv), its entry (ir_translation_struct, key V) and its count "
+        "(/proc/interrupts) against one another.", "Linux drivers/nvme/host/pci.c, nvme_timeout; drivers/ata/"
+        "libata-sff.c, ata_sff_lost_interrupt; mlx5/core/eq.c, mlx5_cmd_eq_recover", _lost),
     Row("handler-refused", BROKEN, "A driver did not get its interrupt, since another has it on other terms.",
         "Both have to share it (IRQF_SHARED, 0x80) with the same trigger (0xf) and IRQF_ONESHOT (0x2000) alike; or the "
         "device gets a message of its own.", "Linux kernel/irq/manage.c, __setup_irq", _refused_handler),

@@ -164,6 +164,10 @@ FACTS: tuple[tuple[str, str, str], ...] = (
     ("no handler", r"(?:do_IRQ|_?_?common_interrupt): (\d{1,6})\.(\d{1,3}) No irq handler for vector",
      "CPU and vector of an interrupt that no one waits for"),
     ("nobody cared", r"irq (\d{1,6}): nobody cared", "an interrupt that no handler took for its own"),
+    ("lost", r"\bnvme (nvme\d{1,4}): I/O (?:tag )?\d{1,6} (?:\([0-9a-f]{1,8}\) )?QID (\d{1,6}) timeout, completion "
+     r"polled|\b(ata\d{1,4}): lost interrupt \(Status 0x[0-9a-f]{1,4}\)|"
+     r"\bmlx5_core (\S{7,16}): mlx5_cmd_eq_recover:\d{1,5}:\(pid \d{1,10}\): Recovered \d{1,6} EQEs on cmd_eq",
+     "a driver found done what no interrupt had told it: device, and queue"),
     ("flags mismatch", r"genirq: Flags mismatch irq (\d{1,6})\. ([0-9a-f]{8}) \(([^()\n]{1,60})\) vs\. ?([0-9a-f]{8}) "
      r"\(([^()\n]{1,60})\)", "an interrupt that a driver asked for and another has: flags and name of both"),
     ("faults not told", r"DMAR: No free IRQ vectors|DRHD ([0-9a-fA-F]{1,16}): failed to enable fault, interrupt, ret "

@@ -104,6 +104,7 @@ CASES = {
     "nobodys-interrupt": edited("log", "[    1.000000]", "[ 0.9] __common_interrupt: 2.55 No irq handler for vector\n"
                                                          "[    1.000000]"),
     "affinity-broken": {"said": "[ 9.0] irq 24: Affinity broken due to vector space exhaustion.\n", "matrix": None},
+    "interrupt-lost": {"said": "[ 9.0] nvme nvme0: I/O 23 QID 2 timeout, completion polled\n"},
     "handler-refused": {"said": "[ 9.0] genirq: Flags mismatch irq 9. 00000080 (card) vs. 00000000 (acpi)\n"},
     "faults-not-told": {"said": "[ 9.0] DMAR: DRHD feb00000: failed to enable fault, interrupt, ret -28\n"},
     "message-without-entry": {"xen": "(XEN) [VT-D]intremap.c:571: MSI index (65535) has an empty entry\n"},
@@ -231,6 +232,15 @@ def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):
 def test_a_vector_of_nobody_in_a_log(line, text):
     (finding,) = found({"nobody": f"{line}\n"})["nobodys-interrupt"]
     assert finding.text == text
+
+
+def test_what_was_lost_is_told_by_device_and_queue():
+    log = ("[ 9.0] nvme nvme0: I/O 23 QID 2 timeout, completion polled\n"
+           "[ 9.1] nvme nvme0: I/O tag 24 (1018) QID 2 timeout, completion polled\n"
+           "[ 9.5] ata1: lost interrupt (Status 0x50)\n"
+           "> [ 9.7] mlx5_core 0000:43:00.2: mlx5_cmd_eq_recover:250:(pid\n> 31): Recovered 2 EQEs on cmd_eq\n")
+    assert [each.text for each in examine([("log", log)]).findings] == [
+        "nvme0 got no interrupt, queue 2, 2 times", "ata1 got no interrupt", "0000:43:00.2 got no interrupt"]
 
 
 def test_the_mode_of_destinations_is_that_of_irta_not_of_ecap():

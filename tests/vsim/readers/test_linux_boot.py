@@ -98,6 +98,11 @@ SAID = {
     "do_IRQ: 3.34 No irq handler for vector": ("no handler", ("3", "34")),
     "__common_interrupt: 1.55 No irq handler for vector": ("no handler", ("1", "55")),
     'irq 16: nobody cared (try booting with the "irqpoll" option)': ("nobody cared", ("16",)),
+    "nvme nvme2: I/O 411 QID 7 timeout, completion polled": ("lost", ("nvme2", "7")),
+    "nvme nvme2: I/O tag 12 (200c) QID 0 timeout, completion polled": ("lost", ("nvme2", "0")),
+    "ata4: lost interrupt (Status 0x58)": ("lost", ("ata4",)),
+    "mlx5_core 0000:43:00.2: mlx5_cmd_eq_recover:250:(pid 31): Recovered 1 EQEs on cmd_eq":
+        ("lost", ("0000:43:00.2",)),
     "genirq: Flags mismatch irq 41. 00002084 (PCIe extra) vs.00200084 (PCIe PME)":
         ("flags mismatch", ("41", "00002084", "PCIe extra", "00200084", "PCIe PME")),
     "genirq: Flags mismatch irq 17. 00000000 (card:rx) vs. 00000080 (host)":
