@@ -52,6 +52,12 @@ bench"""
 
 # The map's view object, by the class of its bench.
 _VIEW = "const view = [...document.querySelectorAll('.t-{} *')].find((each) => each.vsim)?.vsim; "
+# What there is of a bench: its elements, its maps, their views; and the outputs of all cells.
+_INSTEAD = """(name) => JSON.stringify({ benches: document.querySelectorAll(".t-" + name).length,
+  maps: document.querySelectorAll(".vsim-map").length, hidden: document.hidden,
+  views: [...document.querySelectorAll("*")].filter((each) => each.vsim).length,
+  outputs: [...document.querySelectorAll(".jp-OutputArea-output")].map((each) => each.outerHTML.slice(0, 300)),
+  kernel: window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status })"""
 # A word to the kernel, and its answer: what was said before it, in either direction, has then been heard.
 _ECHO = """const number = window.echoed = (window.echoed ?? 0) + 1, heard = (content) => {
   if (content.kind === "echo" && content.number === number) view.model.off("msg:custom", heard), window.heard = number;
@@ -88,7 +94,20 @@ def view(session, expression, name="lab"):
 
 
 def until(session, expression, name="lab"):
-    session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}")
+    try:
+        session.page.wait_for_function(f"() => {{ {_VIEW.format(name)} return view && ({expression}); }}")
+    except playwright.TimeoutError:
+        raise AssertionError(f"never true: {expression}; {_instead(session.page, name)}") from None
+
+
+def _instead(page, name):
+    """What a page has where a bench was waited for; whether it still answers, and paints."""
+    for polling in (50, "raf"):
+        try:
+            page.wait_for_function("() => true", polling=polling, timeout=10_000)
+        except playwright.TimeoutError:
+            return f"the page does not answer ({polling})"
+    return page.evaluate(_INSTEAD, name)
 
 
 def part(session, css=""):
