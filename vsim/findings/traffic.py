@@ -10,7 +10,7 @@ from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
 from vsim.layouts.bits import Access, bdf_text, get
 from vsim.layouts.formats import REASON_TEXT, RTE, Reason
 from vsim.layouts.registers import ESR, FSTS
-from vsim.readers import amd_log, linux_faults, qemu_monitor, qemu_trace, regset, xen_irqs
+from vsim.readers import amd_log, linux_faults, qemu_monitor, qemu_trace, regset, xen_boot, xen_irqs
 from vsim.readers.linux_boot import Fact
 from vsim.readers.linux_faults import Fault
 
@@ -107,12 +107,16 @@ def _amd(p: Picture) -> Iterator[Hit]:
         first = same[0]
         yield f"AMD's unit refused a request of {source}{_often(same)}: {kind}", (
             Side(first.file, first.line, f"address {first.address or 0:#x}, flags {first.flags or 0:#x}"),)
+    # With one table for all devices (iommu=no-amd-iommu-perdev-intremap) Xen goes on.
+    goes_on = any(isinstance(each, xen_boot.Feature) and each.name == "Interrupt remapping" and each.on
+                  for each in p.pasted.of("xen boot"))
+    end = "" if goes_on else ": no remapping"
     for event in p.pasted.of("amd log"):
         if isinstance(event, amd_log.Missing):
             what = "the I/O APIC of the southbridge" if event.ioapic < 0 else f"I/O APIC {event.ioapic:#x}"
-            yield f"{what} is not in the IVRS table: no remapping", (Side(event.file, event.line, "not in IVRS"),)
+            yield f"{what} is not in the IVRS table{end}", (Side(event.file, event.line, "not in IVRS"),)
         elif isinstance(event, amd_log.Trouble) and event.text.startswith("IVHD Error"):
-            yield "Xen does not take the IVRS table: no remapping", (Side(event.file, event.line, event.text),)
+            yield f"Xen does not take the IVRS table{end}", (Side(event.file, event.line, event.text),)
 
 
 def _often(same: Sized) -> str:

@@ -182,6 +182,13 @@ def test_a_request_of_compatibility_format_names_no_entry():
     assert finding.sides[0].text == "01:00.0: fault 0x25, a compatibility-format request is blocked"
 
 
+def test_xen_may_remap_without_an_ioapic_in_ivrs():
+    log = "(XEN) No southbridge IO-APIC found in IVRS table\n(XEN) Interrupt remapping {}\n"
+    for word, end in (("enabled", ""), ("disabled", ": no remapping")):
+        (finding,) = examine([("log", log.format(word))]).findings
+        assert finding.text == f"the I/O APIC of the southbridge is not in the IVRS table{end}"
+
+
 def test_registers_that_xen_prints_tell_of_the_fault_that_is_pending_once():
     rows = ("---- print_iommu_regs ----", " drhd->address = feb00000", " fault_recording_reg_l = 17000000000000",
             " fault_recording_reg_h = 8000002200000318", " FSTS = 2")
