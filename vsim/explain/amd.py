@@ -10,6 +10,7 @@ from vsim.layouts.amd import (
     AMD_IRTE,
     AMD_IRTE_128,
     AMD_IRTE_GUEST,
+    AMD_REQUEST_FLAGS,
     EVENT_TYPES,
     INT_TYPES,
 )
@@ -77,15 +78,21 @@ def event(numbers: tuple[int, ...], known: Known) -> Parts:
     """An entry of the event log: four words of 32 bits, the lowest first."""
     value = sum(number << 32 * place for place, number in enumerate(numbers))
     flags = int(get(value, AMD_EVENT.flags))
-    return (Form("AMD event", "", (word(AMD_EVENT, value), word(AMD_EVENT_FLAGS, flags)), _event_says(Event(
-        "", 0, EVENT_TYPES.get(int(get(value, AMD_EVENT.type)), "unknown"), int(get(value, AMD_EVENT.device)),
-        address=int(get(value, AMD_EVENT.address)), flags=flags))),), ()
+    kind = EVENT_TYPES.get(int(get(value, AMD_EVENT.type)), "unknown")
+    return (Form("AMD event", "", (word(AMD_EVENT, value), word(_flags(kind), flags)), _event_says(Event(
+        "", 0, kind, int(get(value, AMD_EVENT.device)), address=int(get(value, AMD_EVENT.address)), flags=flags))),), ()
+
+
+def _flags(kind: str) -> Layout:
+    """The flags of a type of event."""
+    return AMD_REQUEST_FLAGS if kind == EVENT_TYPES[8] else AMD_EVENT_FLAGS
 
 
 def _event_says(happened: Event) -> tuple[str, ...]:
     number = next((number for number, name in EVENT_TYPES.items() if name == happened.kind), 0)
     who = happened.source if happened.segment or happened.rid is None else bdf_text(happened.rid)
-    what = "sent an interrupt that was refused" if happened.interrupt else "caused an event"
+    what = "caused an event" if not happened.interrupt else "made a request in the range of interrupts" \
+        if number == 8 else "sent an interrupt that was refused"
     where = "" if happened.address is None else f" at address {happened.address:#x}"
     cure = CURES.get(number)
     return (f"{happened.kind}: {who} {what}{where}.", *((f"To pass: {cure}",) if cure else ()))
@@ -94,5 +101,5 @@ def _event_says(happened: Event) -> tuple[str, ...]:
 def logged(happened: Event) -> tuple[Form, ...]:
     """A line of a log about an event."""
     limit = (1 << AMD_EVENT_FLAGS.width) - 1
-    words = () if happened.flags is None else (word(AMD_EVENT_FLAGS, happened.flags & limit),)
+    words = () if happened.flags is None else (word(_flags(happened.kind), happened.flags & limit),)
     return (Form("AMD event", "", words, _event_says(happened)),)

@@ -73,12 +73,19 @@ AMD_EVENT_FLAGS = Layout(
     flag("rz", 7, "a reserved bit was set, or a level that does not exist", RO),
     flag("tr", 8, "a translation request", RO), reserved(9, 3))
 
+AMD_REQUEST_FLAGS = Layout(
+    "AMD event flags, INVALID_DEVICE_REQUEST", 12, "VirtualBox iommu-amd.h: EVT_INVALID_DEV_REQ_T",
+    flag("gn", 0, "guest or nested: the address is a guest's", RO),
+    flag("us", 1, "user or supervisor: 1 a user request", RO), reserved(2, 6),
+    flag("tr", 8, "a translation request", RO),
+    Field("type", 9, 3, "why it is invalid, by number (what the numbers mean was not looked up)", RO))
+
 AMD_EVENT = Layout(
     "AMD event", 128, "Linux amd_iommu_types.h: EVENT_*",
     Field("device", 0, 16, "requester", RO, "bdf"),
     Field("pasid", 32, 16, "domain, or bits 15:0 of the PASID (its bits 19:16 stand at 19:16)", RO, more=((16, 4),)),
     Field("other20", 20, 12, "of some types", RO),
-    Field("flags", 48, 12, "see AMD_EVENT_FLAGS", RO),
+    Field("flags", 48, 12, "see AMD_EVENT_FLAGS; of type 8 AMD_REQUEST_FLAGS", RO),
     Field("type", 60, 4, "what happened", RO, names=EVENT_TYPES),
     Field("address", 64, 64, "address that the device used; of an interrupt: the message's", RO))
 

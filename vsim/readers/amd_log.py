@@ -38,7 +38,8 @@ _ONES = 0xFFFFFF << 40
 class Event:
     """An event of the log. kind: in Linux's words, by `amd.EVENT_TYPES`; rid: the requester, None where not told.
 
-    domain, pasid, address, flags (`amd.AMD_EVENT_FLAGS`): None where not told. time: seconds as printed, or "".
+    domain, pasid, address, flags (`amd.AMD_EVENT_FLAGS`, `AMD_REQUEST_FLAGS`): None where not told. time: seconds as
+    printed, or "".
     """
 
     file: str
@@ -55,7 +56,7 @@ class Event:
     @property
     def interrupt(self) -> bool:
         """Whether the request was an interrupt: by its flag I, or by its address."""
-        flagged = self.flags is not None and bool(get(self.flags, AMD_EVENT_FLAGS.i))
+        flagged = self.flags is not None and self.kind != EVENT_TYPES[8] and bool(get(self.flags, AMD_EVENT_FLAGS.i))
         address = self.address or 0
         low = address - _ONES if address >= _ONES else address
         return flagged or INTERRUPTS[0] <= low <= INTERRUPTS[1]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.places import real_files
 from vsim.explain.logged import tell_logged
-from vsim.layouts.amd import AMD_EVENT, AMD_EVENT_FLAGS
+from vsim.layouts.amd import AMD_EVENT, AMD_EVENT_FLAGS, AMD_REQUEST_FLAGS
 from vsim.layouts.bits import get
 from vsim.readers import amd_log
 from vsim.readers.amd_log import Event, Feature, Missing, Special, Trouble, Unit
@@ -72,6 +72,7 @@ def test_an_event_of_an_interrupt_is_known_by_its_flag_or_its_address():
     assert one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfffffffdf8000000]").interrupt
     assert not one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0xfdf9010140 flags=0x0070]").interrupt
     assert not one("x: AMD-Vi: Event logged [IO_PAGE_FAULT address=0x12fdf8010140 flags=0x0070]").interrupt
+    assert not one("x: AMD-Vi: Event logged [INVALID_DEVICE_REQUEST address=0x1000 flags=0x0a08]").interrupt
 
 
 @given(st.integers(0, (1 << 128) - 1))
@@ -156,6 +157,17 @@ def test_a_real_boot(path):
 @pytest.mark.parametrize("path", [*real_files("dmesg/[kvx]*.txt"), *real_files("fault-lines/*.txt")])
 def test_intel_s_logs_have_nothing_of_amd(path):
     assert amd_log.read(lines_of(path.read_text(), path.name)[0]).records == ()
+
+
+def test_a_request_that_is_invalid_has_flags_of_its_own():
+    event = one("x: AMD-Vi: Event logged [INVALID_DEVICE_REQUEST device=00:02.1 address=0xfffffffdf8000000 "
+                "flags=0x0a00]")
+    (form,) = tell_logged(event).forms
+    (flags,) = form.words
+    assert (AMD_REQUEST_FLAGS.type.low + AMD_EVENT.flags.low, get(event.flags, AMD_REQUEST_FLAGS.type)) == (57, 5)
+    assert flags.name == AMD_REQUEST_FLAGS.name and [each.name for each in flags.fields] == ["type", "tr", "us", "gn"]
+    assert form.says[0] == ("INVALID_DEVICE_REQUEST: 00:02.1 made a request in the range of interrupts at address "
+                            "0xfffffffdf8000000.")
 
 
 def test_flags_are_declared_in_the_order_of_xen_s_letters_and_at_the_places_of_virtualbox_s_event():
