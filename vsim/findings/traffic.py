@@ -10,12 +10,14 @@ from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
 from vsim.layouts.bits import Access, bdf_text, get
 from vsim.layouts.formats import REASON_TEXT, RTE, Reason
 from vsim.layouts.registers import ESR, FSTS
-from vsim.readers import amd_log, linux_faults, qemu_monitor, qemu_trace, regset, xen_boot, xen_irqs
+from vsim.readers import amd_log, linux_faults, qemu_monitor, qemu_trace, regset, xen_boot, xen_faults, xen_irqs
 from vsim.readers.linux_boot import Fact
 from vsim.readers.linux_faults import Fault
 
 NO_SPACE = -28
 """What Linux's vector allocator returns when it has none left (ENOSPC)."""
+ALL_ONES = 0xFFFF_FFFF
+"""A status that no unit has: nothing answers there."""
 NO_WORDS = "Unknown"
 """What Linux and Xen print of a reason that they do not know; the request is then printed as one of DMA."""
 
@@ -146,6 +148,18 @@ def _pending(p: Picture) -> Iterator[Hit]:
                 name = record.name or ("a unit" if record.base is None else f"the unit at {record.base:#x}")
                 yield f"{name} has {', '.join(name.upper() for name in set_)} set", (
                     Side(record.file, fsts.line, f"FSTS is {fsts.value:#x}"),)
+
+
+    statuses = [each for each in p.pasted.of("linux faults") if isinstance(each, linux_faults.Status)
+                and each.value != ALL_ONES]
+    over = [Side(each.file, each.line, "PFO is set") for each in statuses if get(each.value, FSTS.pfo)]
+    over += [Side(each.file, each.line, "PFO is set") for each in p.pasted.of("xen faults")
+             if isinstance(each, xen_faults.StatusBit) and each.field == "pfo"]
+    if over and (not p.faults or any(each.kind == "interrupt" for each in p.faults)):      # else they are of DMA
+        yield f"a unit had more faults than it could record{_often(over)}", (over[0],)
+    if not p.faults and (untold := [each for each in statuses if get(each.value, FSTS.ppf)]):
+        yield f"a unit had a fault that no line tells{_often(untold)}", (
+            Side(untold[0].file, untold[0].line, f"FSTS is {untold[0].value:#x}"),)
 
 
 def _queue(p: Picture) -> Iterator[Hit]:
@@ -285,7 +299,8 @@ ROWS = (
         "The entry was written later: a device that sends before it is set up, or after it was torn down.",
         "VT-d 5.1.4", _changed),
     Row("fault-pending", DOUBT, "A unit's fault status has bits set.",
-        "With PFO set no further fault is recorded: clear FSTS and the records.", "VT-d 11.4.9", _pending),
+        "With PFO set no further fault is recorded: clear FSTS and the records. In a log: look for the lines that "
+        "follow.", "VT-d 11.4.9", _pending),
     Row("queue-error", BROKEN, "The invalidation queue had an error.",
         "Entries that were changed since may still be cached as they were.", "VT-d 6.5.2.10", _queue),
     Row("vectors-full", BROKEN, "A processor has no vector left.",

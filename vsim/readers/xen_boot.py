@@ -139,7 +139,7 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] 
      lambda line, m: Mode(line.file, line.number, m[1])),
     (re.compile(r"CPU(\d{1,4}|x): No irq handler for vector ([0-9a-f]{2}) \(IRQ -?\d{1,10}(?:, \w{1,10})?\)"),
      lambda line, m: Fact(line.file, line.number, "no handler", (m[1], str(int(m[2], 16))))),
-    (re.compile(r"APIC error on CPU(\d{1,4}): ([0-9a-f]{2})(?:\(([0-9a-f]{2})\))?(?:, [A-Z].*)?"),
+    (re.compile(r"APIC error on CPU(\d{1,4}): ([0-9a-f]{2})(?:\(([0-9a-f]{2})\))?(?:(?:, |\(XEN\)).*)?"),
      lambda line, m: Fact(line.file, line.number, "apic error", tuple(each for each in m.groups() if each))),
     (re.compile(rf"{_VTD}(?:\w{{1,40}}: )?(?:\S{{1,8}} )?index \((-?\d{{1,7}})\) "
                 r"(has an empty entry|for remap table is invalid)[ !]*"),

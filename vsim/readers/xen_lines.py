@@ -26,15 +26,23 @@ UNENDED = (*(f"in-flight={number}" for number in range(10)), "}", ",")
 
 
 def body(text: str) -> str:
-    """What a line says, without quotation marks, Xen's mark, its time, and blanks around.
+    """What a line says, without quotation marks, Xen's mark (a busy serial line has it twice), its time, and blanks.
 
     >>> body("> (XEN) [    1.204512]  IOMMU   24 vec=30")
     'IOMMU   24 vec=30'
     """
     at = text.find(MARK)
-    text = text[at + len(MARK):].lstrip() if at >= 0 else text.lstrip(_QUOTED)
+    if at < 0:
+        return _timeless(text.lstrip(_QUOTED))
+    while text.startswith(MARK, at):
+        text, at = _timeless(text[at + len(MARK):]), 0
+    return text
+
+
+def _timeless(text: str) -> str:
+    text = text.strip()
     match = _TIME.match(text)
-    return (text[match.end():] if match else text).strip()
+    return text[match.end():].lstrip() if match else text
 
 
 def is_xen(text: str) -> bool:

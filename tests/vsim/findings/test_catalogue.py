@@ -189,6 +189,19 @@ def test_xen_may_remap_without_an_ioapic_in_ivrs():
         assert finding.text == f"the I/O APIC of the southbridge is not in the IVRS table{end}"
 
 
+@pytest.mark.parametrize("log, told", [
+    ("DMAR: DRHD: handling fault status reg 2\nDMAR: DRHD: handling fault status reg 402\n",
+     ["a unit had a fault that no line tells, 2 times"]),
+    ("DMAR: DRHD: handling fault status reg 3\n" + FAULT.format("01:00.0", 5, *ABSENT),
+     ["a unit refused a request of 01:00.0", "a unit had more faults than it could record"]),
+    ("DMAR: DRHD: handling fault status reg 3\nDMAR: [DMA Read] Request device [01:00.0] fault addr 6c800000 "
+     "[fault reason 06] PTE Read access is not set\n", []),
+    ("(XEN) [VT-D]iommu_fault_status: Fault Overflow\n", ["a unit had more faults than it could record"]),
+    ("DMAR: DRHD: handling fault status reg ffffffff\n", [])])
+def test_a_status_in_a_log(log, told):
+    assert [each.text for each in examine([("log", log)]).findings] == told
+
+
 def test_registers_that_xen_prints_tell_of_the_fault_that_is_pending_once():
     rows = ("---- print_iommu_regs ----", " drhd->address = feb00000", " fault_recording_reg_l = 17000000000000",
             " fault_recording_reg_h = 8000002200000318", " FSTS = 2")

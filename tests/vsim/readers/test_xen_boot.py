@@ -76,6 +76,8 @@ def test_the_other_facts():
 @pytest.mark.parametrize("text, name, values", [
     ("APIC error on CPU3: 00(08), Receive accept error", "apic error", ("3", "00", "08")),
     ("APIC error on CPU0: 40(00)", "apic error", ("0", "40", "00")),
+    ("  (XEN) (XEN) APIC error on CPU0: 40(00)", "apic error", ("0", "40", "00")),
+    ("APIC error on CPU1: 00(08)(XEN) APIC error on CPU2: 00(08)", "apic error", ("1", "00", "08")),
     ("APIC error on CPU7: 60, Received illegal vector, Send illegal vector", "apic error", ("7", "60")),
     ("[VT-D]intremap.c:571: MSI index (65535) has an empty entry", "no entry", ("65535", "has")),
     ("[VT-D]MSI index (66000) for remap table is invalid", "no entry", ("66000", "for")),
