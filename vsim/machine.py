@@ -452,12 +452,12 @@ def _handle_all(m: Machine) -> None:
     first = m.serials
     for vcpu in _requested(m):
         turns = _TURNS
-        while turns and m.apic_mode[vcpu] != Apic.DISABLED:
+        while turns > 0 and m.apic_mode[vcpu] != Apic.DISABLED:
             m.serial = 0
             if not m.room:
-                turns -= vlapic.serve(m, vcpu, _awaited(m), turns)
+                turns -= vlapic.serve(m, vcpu, _awaited(m))
             offered = vlapic.pending(m, vcpu)
-            if offered < 0 or not turns:
+            if offered < 0:
                 break
             turns -= 1
             if vlapic.acknowledge(m, vcpu) == offered:  # else it was an NMI, which has no EOI

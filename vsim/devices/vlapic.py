@@ -294,8 +294,8 @@ def acknowledge(m: Machine, vcpu: int) -> int:
     return m.svr[vcpu] & 0xFF
 
 
-def serve(m: Machine, vcpu: int, awaited: set[int], most: int) -> int:
-    """Take and end while nobody looks what a vCPU is offered, the highest first; how many, at most `most`.
+def serve(m: Machine, vcpu: int, awaited: set[int]) -> int:
+    """Take and end while nobody looks what a vCPU is offered, the highest first; how many.
 
     It goes as far down as the first vector whose EOI a level pin waits for, its own or one of `awaited`. What is taken
     is above everything in service, so that each EOI ends the vector just taken.
@@ -308,11 +308,9 @@ def serve(m: Machine, vcpu: int, awaited: set[int], most: int) -> int:
         if vector >= floor and is_set(m.irr, vcpu, vector) and is_set(m.tmr, vcpu, vector):
             floor = vector + 1
     taken = 0
-    for word in range(7, (floor >> 5) - 1, -1):
+    for word in range(floor >> 5, 8):
         at, low = 8 * vcpu + word, max(floor - 32 * word, 0)
         bits = m.irr[at] >> low << low
-        while bits.bit_count() > most - taken:
-            bits &= bits - 1
         m.irr[at] ^= bits
         taken += bits.bit_count()
     m.unseen(Act.TAKEN, taken)
