@@ -144,7 +144,7 @@ def _write_register(m: Machine, unit: int, offset: int, width: int, new: int) ->
     elif flush.known(m, unit, offset):
         flush.write(m, unit, offset, width, new)
     elif offset in _masks(m, unit):
-        _warn_of_queue(m, unit, offset, width, new)
+        _warn_of_queue(m, unit, offset, new)
         _store_masked(m, unit, offset, width, new)
         if offset == OFFSET["IQT"]:
             yield from queue.run(m, unit)
@@ -157,14 +157,14 @@ _QUEUE = {OFFSET[name] + 4 * half: layout.reserved >> 32 * half
 """Reserved bits of the queue's registers, by the offset of each half."""
 
 
-def _warn_of_queue(m: Machine, unit: int, offset: int, width: int, new: int) -> None:
+def _warn_of_queue(m: Machine, unit: int, offset: int, new: int) -> None:
     """IQA while the queue is on (its base was taken before), reserved bits of IQA and IQT (VT-d 11.4.17, 11.4.18)."""
     if offset not in _QUEUE:
         return
     here = node(Kind.VIOMMU, unit)
     if offset & ~4 == OFFSET["IQA"] and m.regs[PAGE_WORDS * unit + _GSTS] & GSTS.qies.mask:
         m.emit(here, Act.WARNED, Warn.QUEUE_MOVED, new)
-    if new & _QUEUE[offset] & (1 << 8 * width) - 1:
+    if new & _QUEUE[offset]:
         m.emit(here, Act.WARNED, Warn.QUEUE_RESERVED, new, offset)
 
 

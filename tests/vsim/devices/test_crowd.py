@@ -156,8 +156,10 @@ def unanswered_pin(m):
     step(m, c.Pin(0, 1))
 
 
-def test_a_vector_that_a_pin_waits_for_leaves_those_above_it_to_be_taken_together(monkeypatch):
+@pytest.mark.parametrize("tpr", [0, 0x10])
+def test_a_vector_that_a_pin_waits_for_leaves_those_above_it_to_be_taken_together(monkeypatch, tpr):
     m = world("x" * 100)
+    m.tpr[:] = m.tpr.__class__("I", [tpr]) * 100
     unanswered_pin(m)
     all_requested(m)
     taken, acknowledged = vlapic.acknowledge, []

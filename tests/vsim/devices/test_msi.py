@@ -62,6 +62,9 @@ class Device:
     def pending(self, number):
         return msi.pending(self.bus, self.config, self.pba, 1, number)
 
+    def mask_bit(self, number):
+        return msi.mask_bit(self.bus, self.config, self.msix, 1, number)
+
     def intx(self):
         return msi.intx_allowed(self.bus, self.config, 1)
 
@@ -333,6 +336,21 @@ def test_several_messages_unmasked_at_once_go_out_in_ascending_order():
         device.pend(number)
     assert device.write(MSI_AT + 12, 1, 0b1000) == [0, 6]
     assert device.write(MSI_AT + 12, 1, 0) == [3]
+
+
+def test_a_mask_bit_is_that_of_its_message():
+    device, table = with_msi(count=4, enabled=2), with_msix(3)
+    device.write(MSI_AT + 16, 4, 0b0100)
+    table.table(1, 3, 1)
+    assert [device.mask_bit(n) for n in range(4)] == [0, 0, 1, 0]
+    assert [table.mask_bit(n) for n in range(4)] == [0, 1, 0, -1]
+
+
+def test_where_there_is_no_mask_bit():
+    table, plain = with_msix(3), Device(pin=1)
+    table.write(4, 2, MASTER)
+    plain.write(4, 2, 0xFFFF)
+    assert [device.mask_bit(0) for device in (table, plain, with_msi(maskable=False))] == [-1, -1, -1]
 
 
 def test_mask_bits_in_upper_bytes_mask_too():

@@ -10,7 +10,7 @@ from vsim.devices import viommu
 from vsim.devices.viommu import CONDITIONS, INTERFACES, Caps, Errno, Op, create_op, decode, encode
 from vsim.machine import read, step
 from vsim.state import commands as c
-from vsim.state.arrays import Machine
+from vsim.state.arrays import Latch, Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 from vsim.state.trace import Act
@@ -385,6 +385,15 @@ def test_a_back_end_that_is_out_of_memory(quirks, failed, units):
     m = Machine(profile("spec").with_options(interface="v4").with_quirks(*quirks), 2, 4 << 20, NIC)
     step(m, c.OutOfMemory(2))
     assert operate(m, create_op(version="v4"))[0] == failed and m.units == units
+    assert [m.latch[place] for place in (Latch.LIVE, Latch.CAPS)[:2 * units]] == [2, 1][:2 * units]
+    assert m.created == units
+
+
+def test_version_4s_member_of_8_bits_cuts_the_type():
+    assert [viommu.toolstack_type(value, faithful) for value, faithful in (
+        (0, False), (0xFF, False), (0xFF, True), (0x100, True), (0x1FE, True))] == [0, 0xFF, 0xFF, 0, 0xFE]
+    with pytest.raises(ValueError, match="viommu_type is 0x100; the limit is 0xff"):
+        viommu.toolstack_type(0x100, False)
 
 
 def test_a_count_of_units_goes_by_one():

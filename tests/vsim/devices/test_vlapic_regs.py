@@ -41,6 +41,10 @@ def test_mode_transitions_are_those_of_the_table(start, to):
     assert m.apic_base[1] == (to if to in allowed[start] else start)
 
 
+def test_a_write_of_the_base_is_told_with_its_width():
+    assert [e[3:7] for e in msr(machine(), 1, 0x1B, XAPIC_ON)] == [(Act.WRITTEN, 0x1B, XAPIC_ON, 8)]
+
+
 def test_from_xapic_to_x2apic_registers_stay_but_the_logical_address_is_derived():
     m = machine()
     write(m, 1, "TPR", 0x35)

@@ -437,6 +437,14 @@ def test_with_the_quirk_the_queue_address_reads_what_is_in_use():
     assert (rig.read("IQA", 4), rig.read("IQA+4")) == (QUEUE | 3, 0)
 
 
+def test_with_the_quirk_each_half_of_the_address_in_use_is_its_own():
+    rig = Rig(quirks=["qemu.D17"])
+    rig.write("IQA", 0x12_3456_7003)
+    rig.write("GCMD", QIE)
+    assert [rig.read("IQA", width) for width in (4, 8)] == [0x3456_7003, 0x12_3456_7003]
+    assert rig.read("IQA+4", 4) == 0x12
+
+
 # --- choices with a warning: done as before, and told ---
 
 

@@ -5,8 +5,10 @@ import pytest
 from vsim.devices import chain, vlapic
 from vsim.domain.stage import Stage, taken
 from vsim.layouts.formats import IEC, IRTE, RTE_REMAP, WAIT, remap_message
-from vsim.state.arrays import Apic, Machine
+from vsim.state.arrays import Apic, Latch, Machine
 from vsim.state.profile import profile
+from vsim.xen import models as xen_models
+from vsim.xen import paths as xen_paths
 
 
 @pytest.mark.parametrize("handle, shv, address, index, with_data", [
@@ -51,6 +53,18 @@ def test_the_fault_record_as_coded(version, low, high):
     at = s.m.profile.capabilities.fault_offset // 4
     words = s.m.regs[at:at + 4]
     assert (words[0] | words[1] << 32, words[2] | words[3] << 32) == (low, high)
+
+
+def test_an_event_of_the_unit_reaches_an_id_of_more_than_8_bits():
+    m = Stage(profile("xen-v4"), vcpus=130).m
+    xen_paths.event(m, 0x100_FEE0_2000, 0x41)
+    assert [vcpu for vcpu in range(130) if vlapic.highest(m.irr, vcpu) == 0x41] == [129]
+
+
+def test_an_entry_is_readable_where_its_own_page_is_memory():
+    m = Stage(profile("xen-v3")).m
+    m.latch[Latch.BASE_PAGE] = (m.ram.size >> 12) - 1
+    assert [xen_models.table_readable(m, 0, index) for index in (0, 255, 256, 511)] == [True, True, False, False]
 
 
 def test_descriptors():
