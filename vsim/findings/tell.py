@@ -12,9 +12,10 @@ from vsim.layouts.amd import EFR
 from vsim.layouts.bits import bdf_text, get
 from vsim.readers.acpi_ivrs import IVHD_11, Ivhd
 from vsim.readers.debugfs_irq import Interrupt
+from vsim.readers.xen_irqs import Guest, Irq
 
-MAX_REMARKS, MAX_CHAINS, MAX_SCOPES = 40, 100_000, 12
-"""Remarks that the text shows, chains that JSON has, device entries of an AMD unit that are told in words."""
+MAX_REMARKS, MAX_CHAINS, MAX_SCOPES, MAX_MASKED = 40, 100_000, 12, 8
+"""Remarks that the text shows, chains that JSON has, an AMD unit's device entries and masked interrupts in words."""
 
 
 def lines(found: Examined, remarks: int = MAX_REMARKS) -> Iterator[str]:
@@ -54,6 +55,17 @@ def machine(p: Picture) -> Iterator[str]:
     if through:
         same = sum(each.message_index == each.entry for each in through)
         yield f"messages: {len(through)} remappable, {same} of them ask for their own entry"
+    if masked := list(_masked(p)):
+        said = [f"irq {irq} (domain {guest.domain}{', raised' if guest.pending else ''})" for irq, guest in masked]
+        more = [f"{len(said) - MAX_MASKED} more"] if len(said) > MAX_MASKED else []
+        yield f"masked by their domains: {', '.join([*said[:MAX_MASKED], *more])}"
+
+
+def _masked(p: Picture) -> Iterator[tuple[int, Guest]]:
+    """Interrupts of Xen's key i whose event a domain has masked: it takes them when it unmasks the event."""
+    for record in p.pasted.of("xen interrupts"):
+        if isinstance(record, Irq):
+            yield from ((record.irq, guest) for guest in record.guests if guest.masked)
 
 
 def _amd(unit: Ivhd) -> str:
@@ -100,6 +112,7 @@ def to_dict(found: Examined) -> dict[str, Any]:
                           for unit in (p.ivrs[0].units if p.ivrs else ())],
             "functions": [{"segment": f.segment, "bdf": bdf_text(f.bdf), "name": f.name} for f in
                           (p.functions.functions if p.functions else ())],
+            "masked": [{"irq": irq, "domain": guest.domain, "raised": guest.pending} for irq, guest in _masked(p)],
             "interrupts": [_chain(p, each) for each in p.interrupts[:MAX_CHAINS]]},
         "remarks": [{"file": each.file, "line": each.line, "column": each.column, "text": each.text}
                     for each in found.pasted.remarks],

@@ -44,6 +44,20 @@ def test_a_finding_ends_with_1_and_has_both_sides(folder, capsys):
     assert (chain["irq"], chain["handle"], chain["entry"]["index"], chain["cpu"]) == (24, 0, 0, 1)
 
 
+def test_interrupts_that_a_domain_has_masked_are_told(tmp_path, capsys):
+    flags = ["-M-", "PMM", "---", "P-M", *["-M-"] * 8]
+    (tmp_path / "i.txt").write_text("".join(
+        f"(XEN)    IRQ: {40 + irq} vec:72 PCI-MSI         status=030 aff:{{0}}/{{0}} in-flight=0 d{irq}:151({each})\n"
+        for irq, each in enumerate(flags)))
+    assert main(["read", str(tmp_path)]) == 0
+    told = ", ".join(f"irq {irq} (domain {irq - 40})" for irq in range(44, 50))
+    assert f"masked by their domains: irq 40 (domain 0), irq 41 (domain 1, raised), {told}, 2 more\n" \
+        in capsys.readouterr().out
+    main(["read", str(tmp_path), "--json"])
+    masked = json.loads(capsys.readouterr().out)["machine"]["masked"]
+    assert len(masked) == 10 and masked[1] == {"irq": 41, "domain": 1, "raised": True}
+
+
 def test_the_dumps_of_a_recording_are_read_without_a_remark(capsys):
     assert main(["read", str(A_REAL_LINUX)]) == 1
     out = capsys.readouterr().out
