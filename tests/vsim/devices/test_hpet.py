@@ -113,6 +113,11 @@ def test_halves_of_a_register_are_written_one_by_one():
     assert has(rig, 0x110) == 0xFEE00000_00000061
 
 
+def test_halves_of_a_register_are_read_one_by_one():
+    rig = started(message=(0x1234_5678, 0x9ABC_DEF1))
+    assert (has(rig, 0x110, 4), has(rig, 0x114, 4)) == (0x9ABC_DEF1, 0x1234_5678)
+
+
 def test_without_timers_there_is_no_block_and_with_them_no_unit_over_it():
     assert not hpet.answers(Machine(profile("spec"), 1, 1 << 20), hpet.BASE)
     for timers, refused in ((0, False), (3, True)):

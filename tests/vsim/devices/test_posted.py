@@ -256,6 +256,16 @@ def test_one_that_sleeps_is_woken_by_an_interrupt_of_the_host_and_leaves_a_guest
     assert (exits(rig), rig.m.targets[WHERE + 64].external) == ((0, 1, 0), 1)
 
 
+def test_a_descriptor_at_address_0_is_one_like_others():
+    rig = host()
+    rig.do(c.Schedule(WHERE, 2, HALTS))
+    rig.do(c.Schedule(0, 2, RUNS))
+    assert acts(rig.msi(5), "VM_EXIT", "SCHEDULED") == [
+        ("VM_EXIT", Trip.EXTERNAL, 0, 0), ("VM_EXIT", Trip.WAKE_UP, WHERE, 0), ("SCHEDULED", WAITS, WHERE, 2)]
+    assert acts(rig.do(c.Schedule(WHERE, 2, RUNS)), "SCHEDULED") == [
+        ("SCHEDULED", WAITS, 0, 2), ("SCHEDULED", RUNS, WHERE, 2)]
+
+
 def test_one_with_something_posted_does_not_halt():
     rig = host()
     rig.do(c.Schedule(WHERE, 2, WAITS))

@@ -497,7 +497,7 @@ def test_it_stops_with_an_empty_queue_and_again_after_each_acknowledgement():
 
 @pytest.mark.parametrize("bit", ["smts", "adms"])
 def test_a_unit_that_has_wide_descriptors_takes_them(bit):
-    rig = Rig(capabilities=Capabilities(ecap=Capabilities().ecap | getattr(ECAP, bit).mask))
+    rig = Rig(iqa_width=False, capabilities=Capabilities(ecap=Capabilities().ecap | getattr(ECAP, bit).mask))
     rig.write("IQA", QUEUE | 1 << 11)
     rig.write("GCMD", QIE)
     rig.ram(QUEUE, wait(9), 32)

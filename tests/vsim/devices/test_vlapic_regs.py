@@ -101,6 +101,12 @@ def test_ipis_skip_disabled_units(shorthand, dest):
     assert 1 not in reached(ipi(m, 0, dest, shorthand=shorthand, vector=0x61))
 
 
+def test_an_ipi_is_told_with_its_sender_and_both_halves():
+    m = x2apic(machine())
+    events = ipi(m, 2, 0x1_0002, vector=0x61, dm=1)
+    assert [e[4:7] for e in events if e.act == Act.SENT] == [(m.apic_id[2], ICR.make(vector=0x61, dm=1), 0x1_0002)]
+
+
 def test_ipis_are_edges_whatever_the_trigger_bit_says():
     m = machine()
     ipi(m, 0, 1, vector=0x61, tm=1, level=1)

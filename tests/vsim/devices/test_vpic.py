@@ -313,6 +313,16 @@ def test_a_poll_acknowledges():
     assert (read(rig, 0x20), byte(rig, 0, Pic.ISR)) == (1 << 1, 1 << 3)
 
 
+@pytest.mark.parametrize("shown, wanted", [(0x0A, 1 << 5), (0x0B, 1 << 3)])
+def test_behind_a_poll_reads_show_what_they_showed_before(shown, wanted):
+    rig = up(pair(), 3)
+    for word in (shown, 0x0C):
+        rig.do(c.PortWrite(0x20, word))
+    assert read(rig, 0x20) == 0x83
+    up(rig, 5)
+    assert [read(rig, 0x20), read(rig, 0x20)] == [wanted, wanted]
+
+
 def test_an_eoi_that_lets_the_next_one_in_begins_an_interrupt():
     rig = up(pair(), 1)
     take(rig)
