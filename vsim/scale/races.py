@@ -34,8 +34,10 @@ from vsim.state.profile import profile
 from vsim.state.trace import Act, Event
 
 NIC, DISK = 0x0100, 0x0200
-VCPUS, FROM, TO = 4, 1, 2
+VCPUS, FROM, TO = 6, 3, 5
 """vCPUs of the machine, the one that has the interrupt, and the one that it moves to."""
+OLD, NEW, OTHERS = 0x61, 0x93, 0xB5
+"""Vectors: before the move, after it, and of the device that gets a freed entry."""
 OTHER_TABLE = 16 << 20
 """Guest-physical address of the table that is switched to."""
 WORDS: dict[str, str] = {
@@ -92,7 +94,7 @@ class Order(NamedTuple):
 
 
 def _move(b: Bench) -> None:
-    b.guest.affinity(b.source, TO)
+    b.guest.affinity(b.source, TO, NEW)
 
 
 def _rewrite(b: Bench) -> None:
@@ -104,8 +106,8 @@ def _reuse(b: Bench) -> None:
     other = b.guest.sources[DISK][0]
     unit = b.guest.driver(b.source)
     unit.change(b.source.index, 0)
-    b.guest.vectors.take(TO)
-    own = Source("msi-x", DISK, other.number, TO, other.vector, other.unit, b.source.index)
+    b.guest.vectors.take(TO, wanted=OTHERS)
+    own = Source("msi-x", DISK, other.number, TO, OTHERS, other.unit, b.source.index)
     unit.change(b.source.index, b.guest.ways.entry(own))
 
 
@@ -155,8 +157,7 @@ def bench(race: Race, skip: Iterable[str] = ()) -> Bench:
     guest = Guest(issue, Platform.of(m, builder.DMAR_AT if race.viommu else 0), skip=skip)
     guest.boot()
     made = Bench(m, guest, log, first)
-    if made.source.vcpu != FROM:
-        guest.affinity(made.source, FROM)
+    guest.affinity(made.source, FROM, OLD)
     guest.take(issue(c.Signal(NIC, 0)))     # the unit may have cached its entry
     return made
 

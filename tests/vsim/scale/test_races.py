@@ -29,6 +29,17 @@ def test_what_each_order_comes_to(name, skip, wanted):
     assert words(name, *skip) == wanted.split()
 
 
+@pytest.mark.parametrize("name, skip, wanted", [
+    ("move, remapped", (), {(3, 0x61), (5, 0x93)}),
+    ("move, masked", ("mask",), {(3, 0x61), (5, 0x61), (5, 0x93)}),
+    ("move, torn", (), {(3, 0x61), (3, 0x93), (5, 0x93)}),
+    ("free and reuse", ("source",), {(3, 0x61), (5, 0xB5)}),
+    ("table switch", (), {(3, 0x61), (5, 0x61)})])
+def test_the_numbers_of_an_arrival_tell_where_and_which(name, skip, wanted):
+    """No vCPU is another's APIC ID, and no two vectors are neighbours: a half change is seen in the numbers alone."""
+    assert {taken for order in race(RACES[name], skip) for taken in order.took} == wanted
+
+
 def test_a_kernel_that_does_its_duties_loses_doubles_and_misroutes_nothing():
     assert not {word for name in RACES for word in words(name)} & BAD
 
