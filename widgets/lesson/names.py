@@ -36,6 +36,12 @@ def madt_of(ids: Sequence[int], gsis: Sequence[int] = (FIRST_GSI, 0, OTHER_GSI),
     return acpi_madt.table([*wires, *ioapics, *(acpi_madt.processor(n, each) for n, each in enumerate(ids))])
 
 
+def trigger_of(madt: Madt, irq: int) -> str:
+    """How an ISA IRQ is set up: "level" where its override is `LOW_LEVEL`, else as the bus has it, "edge"."""
+    flags = [part["flags"] for part in madt.parts if part.layout is OVERRIDE and part["source"] == irq]
+    return "level" if flags and flags[0] == LOW_LEVEL else "edge"
+
+
 def rows(madt: Madt) -> Table:
     """The entries of a MADT that say how interrupts are wired."""
     return Table(("entry", "what it says"), [each for part in madt.parts if (each := _said(part)) is not None])

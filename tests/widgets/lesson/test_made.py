@@ -4,7 +4,8 @@ import pytest
 
 from vsim.state.pci import Function
 from widgets.lesson.made import Made
-from widgets.lesson.names import Scrambled, madt_of, rows
+from widgets.lesson.names import Scrambled, madt_of, rows, trigger_of
+from widgets.lesson.wire import Wire
 
 CARD = Function(0x0300, "card", msix_count=4)
 IDS = (3, 9, 14, 22)
@@ -88,3 +89,10 @@ def test_the_scrambled_wire_is_a_pin_of_the_io_apic_that_the_machine_has():
 
 def test_the_rows_about_wires_leave_processors_out():
     assert len(rows(madt_of((0, 2), (0,), ())).rows) == 1
+
+
+@pytest.mark.parametrize("irq, trigger, sent", [(0, "edge", 1), (1, "edge", 1), (7, "level", 2), (9, "level", 2)])
+def test_an_override_s_trigger_decides_whether_a_shared_wire_is_heard_twice(irq, trigger, sent):
+    assert trigger_of(Scrambled().madt, irq) == trigger
+    assert Wire(trigger).play("A up, take, B up, A down, eoi").sent == sent
+    assert trigger_of(madt_of((3, 9), overrides=()), irq) == "edge"
