@@ -166,7 +166,7 @@ class Quiz:
         return state.said
 
     def hint(self, name: str) -> str:
-        """The next hint; each costs a point."""
+        """The next hint; a right answer then counts one point, however many hints there were."""
         task, state = self._task(name), self._states[name]
         state.hints = min(state.hints + 1, len(task.hints))
         return task.hints[state.hints - 1].format(**self.numbers(name))
@@ -298,7 +298,7 @@ class Card(W.VBox):
         self.commit = W.Button(description="commit", button_style="primary", layout=W.Layout(width="auto"),
                                tooltip="put the answer to the machine")
         self.more = W.Button(description="hint", layout=W.Layout(width="auto"),
-                             tooltip="there are two; each costs a point")
+                             tooltip="there are two; after one or both a right answer counts one point, not two")
         self.told, self.hints = W.HTML(), W.HTML()
         self.commit.on_click(lambda _: self._commit())
         self.more.on_click(lambda _: self._hint())
