@@ -29,7 +29,7 @@ DLM_NAMES = {0: "fixed", 1: "lowest priority", 2: "SMI", 3: "reserved", 4: "NMI"
              7: "ExtINT"}
 DM_NAMES = {0: "physical", 1: "logical"}
 TM_NAMES = {0: "edge", 1: "level"}
-SVT_NAMES = {0: "no check", 1: "sid and sq", 2: "buses in sid", 3: "reserved"}
+SVT_NAMES = {0: "no check", 1: "by sid", 2: "by bus", 3: "reserved"}
 SQ_NAMES = {0: "all bits", 1: "ignore bit 2", 2: "ignore bits 2:1", 3: "ignore bits 2:0"}
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from widgets.bench.browser import ARGUMENTS, chromium
+from widgets.bench.notebook import FORETOLD, TABS
 from widgets.bench.server import PACKAGES, Notebook, Server
 from widgets.lab.storms import SLICE
 from widgets.stills import film_file
@@ -64,6 +65,7 @@ lab = Lab.from_config({config!r}, lspci={lspci!r})
 lab.boot()
 edit = Edit(lab, {nic!r}, {message})
 lab.kernel.affinity(edit.source, {vcpu})
+lab.selection.irte = edit.index
 
 def views(*kinds):
     return [each.__self__ for each in lab.observers if not kinds or type(each.__self__).__name__ in kinds]
@@ -245,6 +247,8 @@ def _filmed(opened: Notebook, scenes: tuple[Scene, ...], tell: Callable[[str], N
     opened.page.set_default_timeout(PATIENCE)
     opened.ask("[each.on_msg(echo) for each in views('Map')]")
     opened.page.add_style_tag(content=".vsim-strip{min-height:2.9em}")  # of one line or two: nothing below moves
+    opened.page.locator(TABS).filter(has_text="IRT").click()    # the entry that the message names
+    opened.page.wait_for_function(FORETOLD)
     device = opened.page.get_by_label("device", exact=True).first
     device.select_option(index=opened.ask(_PLACE))
     camera = Camera(opened)

@@ -79,13 +79,15 @@ _FLIP = """(bit) => new Promise((done) => {
   panel.querySelector(`button[data-bit="${bit}"]`).click();
   look();
 })"""
-_FORETOLD = '() => document.querySelector(".vsim-edit .vsim-forecast")'
+FORETOLD = '() => document.querySelector(".vsim-edit .vsim-forecast")'
+"""Whether the editor of an entry says what the unit would do."""
 _BIT, _ABSENT = 33, 60_000
 """The bit that is flipped, one of an entry's destination; and an entry that is not present."""
 _FAULT = f"""len(lab.issue(__import__('vsim.state.commands', fromlist=['Msi']).Msi(0x300, *__import__(
   'vsim.layouts.formats', fromlist=['remap_message']).remap_message({_ABSENT}))) + lab.fire(0x300))"""
 _CALM = '() => !document.querySelector(".vsim-map").parentElement.vsim.player.moving'
-_TABS = ".jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab"
+TABS = ".jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab"
+"""The tabs of a bench, as CSS has them."""
 
 
 def measure(seconds: float = SECONDS, clicks: int = CLICKS, pictures: int = PICTURES,
@@ -139,12 +141,12 @@ def clicked(opened: Notebook, clicks: int) -> dict[str, Any]:
 
 def foretold(opened: Notebook, flips: int) -> dict[str, Any]:
     """Milliseconds from a bit that is flipped in the editor of an entry to the forecast that follows."""
-    opened.page.locator(_TABS).filter(has_text="IRT").click()
-    opened.page.wait_for_function(_FORETOLD)
+    opened.page.locator(TABS).filter(has_text="IRT").click()
+    opened.page.wait_for_function(FORETOLD)
     opened.page.wait_for_timeout(1000 * SETTLE)
     spans = [opened.page.evaluate(_FLIP, _BIT) for _ in range(flips + 1 - flips % 2)]
     opened.page.get_by_role("button", name="drop changes", exact=True).click()
-    opened.page.locator(_TABS).first.click()
+    opened.page.locator(TABS).first.click()
     return {"forecast_ms_median": round(median(spans), 1), "forecast_ms_max": round(max(spans), 1)}
 
 
@@ -163,7 +165,7 @@ def jumped(opened: Notebook, jumps: int) -> dict[str, Any]:
 
 def stormed(opened: Notebook, seconds: float) -> dict[str, Any]:
     """A storm with each tab in front for its share of `seconds`; the largest share of a core is `kernel_cpu`."""
-    tabs = opened.page.locator(_TABS)
+    tabs = opened.page.locator(TABS)
     names = tabs.all_inner_texts()
     for place in range(len(names)):  # each is made when it is first opened
         tabs.nth(place).click()
