@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.logs import machine
+from tests.strange import LONG, NoIndex, endless
 from vsim import IRTE, Guest, History, Machine, build, create_op, explain_in, lspci, profile, step, sweep, why, xl
 from vsim.domain.posting import Host
 from vsim.findings.paste import gather
@@ -21,21 +22,6 @@ SPEC = profile("spec")
 FEE = 0xFEE00000
 TEXT = 'name = "h0"; vcpus = 4; type = "hvm"; pci = ["03:00.0"]; vif = ["model=e1000"]'
 CONFIG = xl.parse(TEXT)
-LONG = "x" * 100_000
-
-
-class NoIndex:
-    """Something that says it is a number, and is none."""
-
-    def __index__(self):
-        raise RuntimeError("no number")
-
-
-def endless():
-    """A list that holds itself."""
-    out = []
-    out.append(out)
-    return out
 
 
 def changed(**fields):

@@ -467,6 +467,7 @@ def eim(unit: Unit) -> bool | None:
     return None if unit.ecap is None else bool(get(unit.ecap, ECAP.eim))
 
 
+# Fault lines come before registers, which may hold the record of one that a line has told.
 _TAKERS: dict[str, Callable[[Picture, Any], None]] = {
     "linux faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,
     "xen faults": lambda p, record: p.faults.append(record) if isinstance(record, linux_faults.Fault) else None,

@@ -146,10 +146,13 @@ def _pending(p: Picture) -> Iterator[Hit]:
             set_ = [f.name for f in (FSTS.pfo, FSTS.ppf, FSTS.iqe, FSTS.ice, FSTS.ite) if get(fsts.value, f)]
             if set_:
                 name = record.name or ("a unit" if record.base is None else f"the unit at {record.base:#x}")
-                yield f"{name} has {', '.join(name.upper() for name in set_)} set", (
+                yield f"{name} has {', '.join(each.upper() for each in set_)} set", (
                     Side(record.file, fsts.line, f"FSTS is {fsts.value:#x}"),)
+    yield from _untold(p)
 
 
+def _untold(p: Picture) -> Iterator[Hit]:
+    """A status in a log that says of faults which are in no line."""
     statuses = [each for each in p.pasted.of("linux faults") if isinstance(each, linux_faults.Status)
                 and each.value != ALL_ONES]
     over = [Side(each.file, each.line, "PFO is set") for each in statuses if get(each.value, FSTS.pfo)]

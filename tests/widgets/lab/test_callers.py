@@ -5,26 +5,12 @@ import re
 
 import pytest
 
+from tests.strange import LONG, NoIndex, endless
 from vsim.state import commands as c
 from widgets.lab.lab import Lab
 
 LAB = Lab.from_config('name = "h0"; vcpus = 2; type = "hvm"; pci = ["03:00.0"]')
 LAB.boot()
-LONG = "x" * 100_000
-
-
-class NoIndex:
-    """Something that says it is a number, and is none."""
-
-    def __index__(self):
-        raise RuntimeError("no number")
-
-
-def endless():
-    """A list that holds itself."""
-    out = []
-    out.append(out)
-    return out
 
 
 KINDS = [None, 1.5, True, math.nan, 10**30, [], {}, endless(), NoIndex()]
