@@ -31,8 +31,7 @@ from vsim.readers import (
 )
 from vsim.readers.acpi_dmar import SCOPE_HPET, SCOPE_IOAPIC, Coverage
 from vsim.readers.acpi_dmar import Unit as Drhd
-
-ALL_ONES = (1 << 64) - 1
+from vsim.readers.linux_boot import ALL_ONES
 
 
 class Side(NamedTuple):

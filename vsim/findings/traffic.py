@@ -16,8 +16,6 @@ from vsim.readers.linux_faults import Fault
 
 NO_SPACE = -28
 """What Linux's vector allocator returns when it has none left (ENOSPC)."""
-ALL_ONES = 0xFFFF_FFFF
-"""A status that no unit has: nothing answers there."""
 NO_WORDS = "Unknown"
 """What Linux and Xen print of a reason that they do not know; the request is then printed as one of DMA."""
 
@@ -154,7 +152,7 @@ def _pending(p: Picture) -> Iterator[Hit]:
 def _untold(p: Picture) -> Iterator[Hit]:
     """A status in a log that says of faults which are in no line."""
     statuses = [each for each in p.pasted.of("linux faults") if isinstance(each, linux_faults.Status)
-                and each.value != ALL_ONES]
+                and not each.dead]
     over = [Side(each.file, each.line, "PFO is set") for each in statuses if get(each.value, FSTS.pfo)]
     over += [Side(each.file, each.line, "PFO is set") for each in p.pasted.of("xen faults")
              if isinstance(each, xen_faults.StatusBit) and each.field == "pfo"]

@@ -90,6 +90,11 @@ class Status:
         """The value by the fields of FSTS."""
         return FSTS.split(self.value)
 
+    @property
+    def dead(self) -> bool:
+        """Whether it is all ones, which no unit has: nothing answers there."""
+        return self.value == 0xFFFF_FFFF
+
 
 @dataclass(frozen=True, slots=True)
 class QueueFault:
@@ -322,7 +327,7 @@ class _Reader:
             self._tell(at, f"told before with the same time {status.time}; counted once")
             return
         self.seen.add(key)
-        if status.value == 0xFFFF_FFFF:
+        if status.dead:
             self._tell(at, "a status of all ones: no unit answers there")
         self.records.append((at, status))
 

@@ -19,11 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vsim.layouts.bits import bdf_text
-from vsim.readers.linux_boot import Fact, Hpet, IoApic
+from vsim.readers.linux_boot import ALL_ONES, Fact, Hpet, IoApic
 from vsim.readers.pieces import Line, Reading, Remark, few
 from vsim.readers.xen_lines import MAX_RECORDS, body, column, is_xen
-
-ALL_ONES = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
