@@ -40,6 +40,10 @@ _READY = """() => { const kernel = window.jupyterapp?.shell?.currentWidget?.sess
 _RUN = """(place) => { const { content } = window.jupyterapp.shell.currentWidget;
   content.activeCellIndex = place; content.deselectAll();
   return window.jupyterapp.commands.execute("notebook:run-cell").then(() => null); }"""
+# Replaces what a cell says, and nothing is left of what was put out.
+_WRITE = """([place, source]) => { const { content } = window.jupyterapp.shell.currentWidget;
+  content.model.sharedModel.cells[place].setSource(source);
+  return window.jupyterapp.commands.execute("notebook:clear-all-cell-outputs").then(() => null); }"""
 _FAILED = """(place) => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[place].toJSON().outputs
   .filter((each) => each.output_type === "error").map((each) => `${each.ename}: ${each.evalue}`).join("; ")"""
 
@@ -163,6 +167,10 @@ class Notebook:
 
     def _count(self, frame: str | bytes) -> None:
         self.received += len(frame.encode() if isinstance(frame, str) else frame)
+
+    def write(self, place: int, source: str) -> None:
+        """Another text for a cell; the outputs of all are cleared."""
+        self.page.evaluate(_WRITE, [place, source])
 
     def run(self, place: int) -> None:
         """Run a cell and wait for its end. RuntimeError with what it raised."""

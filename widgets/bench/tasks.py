@@ -154,18 +154,20 @@ def play(tell: Callable[[str], None] = lambda what: None, tasks: tuple[Task, ...
         root.mkdir()
         browser = p.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         try:
-            with Server(Path(folder), root) as server:
+            with (Server(Path(folder), root) as server,
+                  Notebook(server, browser, "tasks.ipynb", ["", "lab"]) as opened):
+                opened.page.set_viewport_size(WINDOW)
                 for number, task in enumerate(tasks, 1):
                     tell(task.name)
-                    with Notebook(server, browser, f"task{number}.ipynb", [_setting(task), "lab"]) as opened:
-                        _begin(opened)
-                        try:
-                            out[task.name] = _played(opened, task)
-                        except Error as error:
-                            raise RuntimeError(f"{task.name}: {str(error)[:300]}") from None
-                        finally:
-                            if pictures is not None:
-                                opened.page.screenshot(path=str(pictures / f"task{number}.png"))
+                    opened.write(0, _setting(task))
+                    _begin(opened)
+                    try:
+                        out[task.name] = _played(opened, task)
+                    except Error as error:
+                        raise RuntimeError(f"{task.name}: {str(error)[:300]}") from None
+                    finally:
+                        if pictures is not None:
+                            opened.page.screenshot(path=str(pictures / f"task{number}.png"))
         finally:
             browser.close()
     return out
@@ -179,7 +181,6 @@ def _setting(task: Task) -> str:
 
 def _begin(opened: Notebook) -> None:
     """The bench is there, its top at the window's."""
-    opened.page.set_viewport_size(WINDOW)
     for place in range(2):
         opened.run(place)
     opened.page.wait_for_function(_PAINTED)
