@@ -15,7 +15,7 @@ from widgets.bench.person import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
 LESSONS = sorted(path.name for path in ROOT.joinpath("notebooks").glob("*.ipynb"))
-LIVE = ("00", "01", "09")
+LIVE = ("00", "09")
 """Notebooks that are opened each time; all are run without a page (tests/notebooks), and opened under `-m soak`."""
 
 

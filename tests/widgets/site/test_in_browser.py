@@ -173,15 +173,11 @@ def test_a_link_that_takes_long_has_a_way_out(browser, address, linked):
         visit.close()
 
 
-@pytest.mark.parametrize("state, said", [
-    ("%3C/p%3E%3Cimg src=x onerror=alert(1)%3E", "a link begins with vsim1."),
-    ("vsim1.eNpLyU9N", "it is cut off, or larger than a link may be"),
-])
-def test_what_is_no_link_is_told_as_text(browser, address, state, said):
-    visit = Visit(browser, f"{address}#state={state}")
+def test_what_is_no_link_is_told_as_text(browser, address):
+    visit = Visit(browser, f"{address}#state=%3C/p%3E%3Cimg src=x onerror=alert(1)%3E")
     try:
         visit.page.wait_for_function(_READY)
-        assert said in visit.page.inner_text("#told.failed")
+        assert "a link begins with vsim1." in visit.page.inner_text("#told.failed")
         assert visit.page.query_selector("img") is None and visit.wrong == []
         assert visit.page.get_attribute("#told a", "href") == "/bench.html"
     finally:
