@@ -68,6 +68,7 @@ READERS = (
          r"\bIRQ: *\d|\bvec=[0-9a-f]{2}|\bvec:[0-9a-f]{2}|Direct vector|IRQ information|IO[-_ ]APIC (?:#|interrupt)|"
          r"Apic 0x[0-9a-f]{2}, Pin|\bpin[0-9a-f]{2}, (?:dis|en)abled|"
          r"^.{0,40}\bNR  ?[DL]"),
+    _row("xen vpci", "Xen's debug key M, functions of a domain with vPCI", "xen_vpci", r"vPCI MSI|dest_id=\d"),
     _row("xen registers", "registers of the units, by Xen", "xen_regs", r"print_iommu_regs"),
     _row("xen guest", "a guest's I/O APIC and local APICs, by Xen", "xen_hvm",
          r"IOAPIC: base_address|LAPIC: base_msr|\[HVM:\d|ioapic redirtbl"),

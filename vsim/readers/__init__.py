@@ -22,6 +22,7 @@ In the order in which to read them; a module imports only from those above it:
     xen_boot            what Xen says of units, I/O APICs and processors at boot
     xen_tables          Xen's key V: remapping tables
     xen_irqs            Xen's keys M, i and z: messages, interrupts, pins
+    xen_vpci            Xen's key M: messages of functions that it emulates
     xen_regs            registers of the units, as Xen prints them
     xen_hvm             what Xen prints of a guest's APICs
     qemu_trace          QEMU's trace events of interrupts

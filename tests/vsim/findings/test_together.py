@@ -131,6 +131,16 @@ IOVA_PFN\t\tPML5E\t\t\tPML4E\t\t\tPDPE\t\t\tPDE\t\t\tPTE
 """),
     "key M": ("xen interrupts", 1, "(XEN) MSI information:\n(XEN)  MSI-X   25 vec=b0  fixed  edge   assert phys    cpu "
               "dest=00000000 mask=1/  /0\n"),
+    "key M, the part of vPCI": ("xen vpci", 3, """\
+(XEN) vPCI MSI/MSI-X d0
+(XEN) 0000:00:1f.2 MSI
+(XEN)   enabled: 1 64-bit: 1 mask=00000000 vectors max: 1 enabled: 1
+(XEN) vec=0x31  fixed  edge   assert phys  fixed dest_id=2 pirq: 55
+(XEN) 0000:03:00.0 MSI-X
+(XEN)   entries: 2 maskall: 0 enabled: 1
+(XEN)      0 vec=41  fixed  edge   assert phys  fixed dest_id=0 mask=0 pirq: 54
+(XEN)      1 vec=00  fixed  edge deassert phys  fixed dest_id=0 mask=1 pirq: -1
+"""),
     "key i": ("xen interrupts", 3, """\
 (XEN) IRQ information:
 (XEN)    IRQ:  17 vec:d8 IO-APIC-level   status=010 aff:{10}/{0-11} in-flight=2 d0: 17(P-M),d7: 17(-MM)

@@ -16,11 +16,12 @@ from vsim.readers import (
     xen_irqs,
     xen_regs,
     xen_tables,
+    xen_vpci,
 )
 from vsim.readers.pieces import lines_of, text_of
 
-READERS = (xen_faults, xen_boot, xen_tables, xen_irqs, xen_regs, xen_hvm, qemu_trace, qemu_monitor, amd_log,
-           amd_tables)
+READERS = (xen_faults, xen_boot, xen_tables, xen_irqs, xen_vpci, xen_regs, xen_hvm, qemu_trace, qemu_monitor,
+           amd_log, amd_tables)
 OWN = """(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0
 (XEN) [VT-D]INTR-REMAP: reason 22 - Present field in the IRTE entry is clear
 (XEN) iommu 1: nr_pt_levels = 4.
@@ -29,6 +30,8 @@ OWN = """(XEN) [VT-D]INTR-REMAP: Request device [0000:02:00.1] fault index b0
 (XEN)    00:  0000   1    1   0   0   0    0    0     00
 (XEN)    IRQ:  17 vec:d8 IO-APIC-level   status=010 aff:{10}/{0-11} in-flight=2 d0: 17(P-M),d7: 17(-MM)
 (XEN)       Apic 0x00, Pin  2: vec=f0 delivery=Fixed dest=P status=0 polarity=0 irr=0 trig=E mask=0 dest_id:00000000
+(XEN) 0000:03:00.0 MSI-X
+(XEN)      0 vec=41  fixed  edge   assert phys  fixed dest_id=0 mask=0 pirq: 54
 (XEN) IO APIC #0......
 (XEN)  01 00000003 0   0   0   0   0    0    0    C0
 vtd_ir_irte_get index 0 low 0x0 high 0x100d10005
