@@ -8,6 +8,7 @@ In the order in which to read them; a module imports only from those above it:
     rows         what a cross-check is, and a finding
     chain        cross-checks: device, message, entry, processor
     host         cross-checks: units, processors, I/O APICs
+    vmsi         cross-checks: messages of functions that Xen emulates for a domain
     traffic      cross-checks: faults, vectors, interrupts that nobody ends
     catalogue    all of them, on a paste
     tell         for people, and as JSON values

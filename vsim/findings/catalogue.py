@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from vsim.findings import chain, host, paste, traffic
+from vsim.findings import chain, host, paste, traffic, vmsi
 from vsim.findings.paste import Pasted
 from vsim.findings.picture import Picture, see
 from vsim.findings.rows import MAX_OF_A_KIND, Finding
 
-CATALOGUE = (*chain.ROWS, *host.ROWS, *traffic.ROWS)
+CATALOGUE = (*chain.ROWS, *host.ROWS, *vmsi.ROWS, *traffic.ROWS)
 """All rows, those about single interrupts first."""
 
 

@@ -8,14 +8,17 @@ from typing import Any
 from vsim.findings.catalogue import Examined
 from vsim.findings.chain import entry_of
 from vsim.findings.picture import Entry, Picture, Unit
+from vsim.findings.vmsi import bound, messages, name, side_of, whose
 from vsim.layouts.amd import EFR
 from vsim.layouts.bits import bdf_text, get
 from vsim.readers.acpi_ivrs import IVHD_11, Ivhd
 from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.xen_irqs import Guest, Irq
+from vsim.readers.xen_vpci import Message
 
 MAX_REMARKS, MAX_CHAINS, MAX_SCOPES, MAX_MASKED = 40, 100_000, 12, 8
-"""Remarks that the text shows, chains that JSON has, an AMD unit's device entries and masked interrupts in words."""
+"""Remarks that the text shows, chains that JSON has, an AMD unit's device entries, and masked interrupts or a domain's
+messages in words."""
 
 
 def lines(found: Examined, remarks: int = MAX_REMARKS) -> Iterator[str]:
@@ -59,6 +62,22 @@ def machine(p: Picture) -> Iterator[str]:
         said = [f"irq {irq} (domain {guest.domain}{', raised' if guest.pending else ''})" for irq, guest in masked]
         more = [f"{len(said) - MAX_MASKED} more"] if len(said) > MAX_MASKED else []
         yield f"masked by their domains: {', '.join([*said[:MAX_MASKED], *more])}"
+    yield from _emulated(p)
+
+
+def _emulated(p: Picture) -> Iterator[str]:
+    """The open messages of functions that Xen emulates, by domain, with the interrupts that they are bound to."""
+    irqs, by_domain = bound(p), dict[int, list[Message]]()
+    for each in messages(p):
+        by_domain.setdefault(each.domain, []).append(each)
+    for domain, own in by_domain.items():
+        open_ = [each for each in own if each.open]
+        yield f"messages of {whose(own[0])} (vPCI): {len(own)}, of them open: {len(open_)}"
+        for each in open_[:MAX_MASKED]:
+            irq = irqs.get((domain, each.pirq))
+            yield f"    {name(each)}: {side_of(each).text}{f', irq {irq.irq}' if irq else ''}"
+        if len(open_) > MAX_MASKED:
+            yield f"    {len(open_) - MAX_MASKED} more"
 
 
 def _masked(p: Picture) -> Iterator[tuple[int, Guest]]:
@@ -113,6 +132,9 @@ def to_dict(found: Examined) -> dict[str, Any]:
             "functions": [{"segment": f.segment, "bdf": bdf_text(f.bdf), "name": f.name} for f in
                           (p.functions.functions if p.functions else ())],
             "masked": [{"irq": irq, "domain": guest.domain, "raised": guest.pending} for irq, guest in _masked(p)],
+            "vpci": [{"domain": each.domain, "segment": each.segment, "bdf": bdf_text(each.bdf), "kind": each.kind,
+                      "number": each.number, "vector": each.vector, "dest": each.dest, "logical": each.logical,
+                      "open": each.open, "pirq": each.pirq} for each in messages(p)[:MAX_CHAINS]],
             "interrupts": [_chain(p, each) for each in p.interrupts[:MAX_CHAINS]]},
         "remarks": [{"file": each.file, "line": each.line, "column": each.column, "text": each.text}
                     for each in found.pasted.remarks],

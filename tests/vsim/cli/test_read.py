@@ -58,6 +58,21 @@ def test_interrupts_that_a_domain_has_masked_are_told(tmp_path, capsys):
     assert len(masked) == 10 and masked[1] == {"irq": 41, "domain": 1, "raised": True}
 
 
+def test_messages_of_emulated_functions_are_told(tmp_path, capsys):
+    (tmp_path / "M.txt").write_text("vPCI MSI/MSI-X d7\n0000:03:00.0 MSI-X\n" + "".join(
+        f"  {number} vec={0x30 + number}  fixed  edge   assert phys  fixed dest_id=0 mask={number % 2} "
+        f"pirq: {54 + number}\n" for number in range(20))
+        + "IRQ:  41 vec:b8 PCI-MSI/-X status=030 aff:{0-3}/{0} in-flight=0 d7: 54(---)\n")
+    assert main(["read", str(tmp_path / "M.txt")]) == 1
+    told = capsys.readouterr().out
+    assert ("\nmessages of domain 7 (vPCI): 20, of them open: 10\n"
+            "    03:00.0 MSI-X entry 0: vector 0x48 to APIC ID 0x0, pirq 54, irq 41\n"
+            "    03:00.0 MSI-X entry 2: vector 0x50 to APIC ID 0x0, pirq 56\n") in told and "\n    2 more\n" in told
+    main(["read", str(tmp_path / "M.txt"), "--json"])
+    first, second, *_ = json.loads(capsys.readouterr().out)["machine"]["vpci"]
+    assert (first["bdf"], first["pirq"], first["open"], second["open"]) == ("03:00.0", 54, True, False)
+
+
 def test_the_dumps_of_a_recording_are_read_without_a_remark(capsys):
     assert main(["read", str(A_REAL_LINUX)]) == 1
     out = capsys.readouterr().out

@@ -61,6 +61,28 @@ SPACE = "   kworker-1  [001] d..1 2.0: vector_alloc: irq=40 vector=0 reserved=1 
 
 CONTEXTS = "IOMMU {0}: Root Table Address: 0x1000\n01:00.0\t" + f"0x{0:016x}:0x{1:016x}\t" * 2 + "-1\n"
 
+VPCI = """(XEN)  MSI     40 vec=b0  fixed  edge   assert phys    cpu dest=00000002 mask=1/ {held}/{held_bit}
+(XEN) vPCI MSI/MSI-X d0
+(XEN) 0000:00:1f.2 MSI
+(XEN)   enabled: 1 64-bit: 1 mask=00000000 vectors max: 1 enabled: 1
+(XEN) vec=0x31  fixed  edge   assert phys  fixed dest_id={dest} pirq: {pirq}
+(XEN) 0000:03:00.0 MSI-X
+(XEN)   entries: 2 maskall: 0 enabled: 1
+(XEN)      0 vec=42  fixed  edge   assert phys  fixed dest_id=0 mask={mask} pirq: -1
+(XEN)      1 vec=43  fixed  edge   assert phys  fixed dest_id=9 mask=1 pirq: -1
+(XEN)    IRQ:  40 vec:b0 PCI-MSI         status=030 aff:{{0-3}}/{{1}} in-flight=0 d0: 55(---)
+    LAPIC: base_msr 0xfee00900, disabled 0, timer_divisor 0x1
+          0x0020: 0x0000000002000000   0x0030: 0x0000000000050014
+    LAPIC: base_msr 0xfee00d00, disabled 0, timer_divisor 0x1
+          0x0020: 0x0000000000000004   0x0030: 0x0000000000050014
+"""
+
+
+def vpci(dest=2, pirq=55, mask=1, held=" "):
+    """Messages of a domain's emulated functions, the interrupts that they are bound to, two local APICs."""
+    return VPCI.format(dest=dest, pirq=pirq, mask=mask, held=held, held_bit=int(held == "G"))
+
+
 CASES = {
     "handle-without-entry": {"table": table(*ROWS[1:], PIN_ROW)},
     "handle-not-entry": irqs((24, 0, 1, 33, 0xFEE00038)),
@@ -108,6 +130,10 @@ CASES = {
     "handler-refused": {"said": "[ 9.0] genirq: Flags mismatch irq 9. 00000080 (card) vs. 00000000 (acpi)\n"},
     "faults-not-told": {"said": "[ 9.0] DMAR: DRHD feb00000: failed to enable fault, interrupt, ret -28\n"},
     "message-without-entry": {"xen": "(XEN) [VT-D]intremap.c:571: MSI index (65535) has an empty entry\n"},
+    "message-without-pirq": {"xen": vpci(mask=0)},
+    "message-to-no-vcpu": {"xen": vpci(dest=6)},
+    "pirq-of-nobody": {"xen": vpci(pirq=56)},
+    "masked-by-xen": {"xen": vpci(held="G")},
     "not-ended": {"xen": XEN.format("010", 0)},
     "vector-below-16": {"monitor": MONITOR.format(isr="48", pin=0x8000).replace("Remote IRR 1", "Remote IRR (none)")},
 }
@@ -115,6 +141,7 @@ CASES = {
 ALONE = {
     "contexts": {"contexts": CONTEXTS.format("dmar0")},
     "xen": {"xen": XEN.format("011", 1)},
+    "vpci": {"xen": vpci()}, "vpci, an ID of x2APIC": {"xen": vpci(dest=4)}, "vpci, to all": {"xen": vpci(dest=255)},
     "monitor": {"monitor": MONITOR.format(isr="48(level)", pin=0xA030)},
     "a fault of DMA": {"faults": "[ 3.0] DMAR: [DMA Write] Request device [01:00.0] fault addr 0xfff00000 "
                                  "[fault reason 0x05] PTE Write access is not set\n"},
