@@ -22,10 +22,13 @@ from vsim.findings.chain import BROADCAST, destinations, index_of, live, side_of
 from vsim.findings.chips import Chip, chips, hpet
 from vsim.findings.picture import Picture, Unit
 from vsim.findings.pins import DEST_MOST, Pin, asking, entry_of, pins, plain, reached
+from vsim.findings.vmsi import messages as emulated
+from vsim.findings.vmsi import vcpus as guest_ids
+from vsim.findings.vmsi import whose
 from vsim.guest.cpu import Cpu
 from vsim.guest.irq import Interrupts
 from vsim.layouts.bits import bdf_text
-from vsim.layouts.formats import IRTE, RTE, RTE_REMAP, Reason, remap_message
+from vsim.layouts.formats import IRTE, MSI_ADDRESS, MSI_DATA, RTE, RTE_REMAP, Reason, remap_message
 from vsim.layouts.registers import ECAP, GCMD, IOREDTBL, IRTA, OFFSET
 from vsim.machine import step
 from vsim.readers import ranges
@@ -33,6 +36,7 @@ from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.linux_faults import Fault
 from vsim.readers.lspci import Host
 from vsim.readers.pieces import Remark
+from vsim.readers.xen_vpci import Message
 from vsim.state import commands as c
 from vsim.state.arrays import MAX_VCPUS, Apic, Machine
 from vsim.state.pci import Bus
@@ -77,9 +81,9 @@ class Rebuilt:
 def rebuild(picture: Picture) -> Rebuilt:
     """The machine that a picture shows. ValueError when it shows neither a processor nor a unit, function or pin."""
     if not (picture.cpus or picture.counts or picture.units or picture.entries or picture.functions or picture.faults
-            or pins(picture)):
-        raise ValueError("the texts show no processor, unit, entry, function, pin or fault: there is no machine to "
-                         "build")
+            or pins(picture) or emulated(picture)):
+        raise ValueError("the texts show no processor, unit, entry, function, message, pin or fault: there is no "
+                         "machine to build")
     assumed, left = Assumed(), list[Remark]()
     if picture.ivrs:
         table, side = picture.ivrs
@@ -141,12 +145,20 @@ def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
                       *(1 + each.cpu for each in p.interrupts if each.cpu is not None)])
         named = set[int]().union(*(destinations(p, entry) or () for entry in p.entries.values()))
         named |= reached(p)
+        named |= {*guest_ids(p), *(each.dest for each in _virtual(p) if each.open and not each.logical)}
         ids += sorted(each for each in named if each not in ids and each < 1 << 20)[:MAX_VCPUS]
         ids += [number for number in range(wanted) if number not in ids][:max(0, wanted - len(ids))]
     found = tuple(ids[:MAX_VCPUS]) or (0,)
     if not p.all_cpus:
         assumed.add("its APIC ID (neither MADT nor CPUID is given)", vcpus(len(found)))
     return found
+
+
+def _virtual(p: Picture) -> tuple[Message, ...]:
+    """The messages of the first domain with vPCI; none beside units, where the machine is the host and not its own."""
+    if any(not _dead(unit) for unit in p.units) or p.entries or p.faults:
+        return ()
+    return tuple(each for each in emulated(p) if each.domain == emulated(p)[0].domain)
 
 
 def functions_of(host: Host) -> dict[int, Function]:
@@ -185,7 +197,20 @@ def _functions(p: Picture, assumed: Assumed, left: list[Remark]) -> dict[int, Fu
                                                msix_count=min(messages, 2048))
             named.append(device(interrupt.rid[1]))
     assumed.add("what it is and where (lspci does not show it): MSI-X, no bridge above", named)
+    shown = {one.bdf: one for one in sorted(_virtual(p), key=lambda one: one.number)
+             if not one.segment and one.bdf not in found}
+    found |= {bdf: _function(one) for bdf, one in shown.items()}
+    assumed.add("where it is (lspci does not show it): no bridge above", map(device, shown))
     return fitting(found, assumed)
+
+
+def _function(last: Message) -> Function:
+    """A function that Xen emulates, by its last message."""
+    most = last.most if last.most > 0 else last.number + 1
+    if last.kind == "MSI-X":
+        return Function(last.bdf, "emulated by Xen", False, msix_count=min(most, 2048))
+    count = 1 << (min(max(most, last.count), 32) - 1).bit_length()
+    return Function(last.bdf, "emulated by Xen", False, count, last.wide, last.masks is not None)
 
 
 def fitting(found: dict[int, Function], assumed: Assumed) -> dict[int, Function]:
@@ -347,11 +372,38 @@ def _program(built: Rebuilt, p: Picture) -> None:
             address, data = (each.address, each.data or 0) if said else remap_message(index)
             unsaid[each.rid[1]] += not said
             messages.setdefault(each.rid[1], {})[_number(each)] = int(address or 0), data
+    _emulated(built, p, messages)
     for bdf, found in messages.items():
         _messages(interrupts, bus, bdf, found)
     for bdf, count in unsaid.items():
         built.assumed.add(f"{count} of its messages: that they ask for the entries of their interrupts",
                           [device(bdf)] if count else [])
+
+
+def _emulated(built: Rebuilt, p: Picture, messages: dict[int, dict[int, tuple[int, int]]]) -> None:
+    """The open messages of a domain's emulated functions, as it wrote them; of MSI the last one too, for their count.
+
+    Those of other domains, other segments and of a machine that is the host are told.
+    """
+    mine, left = set(_virtual(p)), dict[str, list[Message]]()
+    for each in emulated(p):
+        if each not in mine:
+            why = "it is of another machine than the one here"
+        elif each.segment:
+            why = "the machine has one segment"
+        elif not each.open:
+            why = "it is masked"
+        else:
+            address = MSI_ADDRESS.make(fee=0xFEE, dest=each.dest & 0xFF, ext=each.dest >> 8 & 0x7F,
+                                       dm=int(each.logical), rh=int(each.hint))
+            data = MSI_DATA.make(vector=each.vector, dlm=int(each.lowest), tm=int(each.level), level=int(each.level))
+            for number in {each.number, each.number + each.count - 1}:
+                messages.setdefault(each.bdf, {})[number] = int(address), int(data)
+            continue
+        left.setdefault(f"{whose(each)} (vPCI): {why}", []).append(each)
+    for text, some in left.items():
+        built.left.append(Remark(some[0].file, some[0].line, 1, f"left out of the machine: {len(some)} "
+                                 f"message{'s' if len(some) > 1 else ''} of {text}"))
 
 
 def _no_message(bus: Bus, each: Interrupt) -> str:

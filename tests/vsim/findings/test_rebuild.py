@@ -4,7 +4,7 @@ import pytest
 
 from tests.places import real_files
 from tests.vsim.findings.machine_texts import BASE, CPUS, INTERRUPTS, IOAPIC_RID, NIC, irq, large_host, machine, madt
-from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE
+from tests.vsim.findings.test_catalogue import ABSENT, FAULT, SOURCE, vpci
 from vsim.findings.catalogue import examine
 from vsim.findings.rebuild import Rebuilt, rebuild, replay
 from vsim.layouts.formats import IRTE, RTE, RTE_REMAP
@@ -218,3 +218,25 @@ def test_entries_that_firmware_left_unused_are_no_processors(mark):
            f"{mark}ACPI: LAPIC (acpi_id[0x02] lapic_id[0xff] enabled)\n")
     wide = f"{mark}ACPI: X2APIC (apic_id[0xffffffff] uid[0x3] enabled)\n" if "XEN" in mark else ""
     assert list(examine([("log", log + wide)]).picture.cpus) == [2]
+
+
+def test_messages_of_emulated_functions_are_those_of_their_domain():
+    text = vpci(mask=0)
+    found = rebuild(examine([("M", text)]).picture)
+    m = found.run()
+    m.events = []
+    assert [(f.bdf, f.msi_count, f.msi_64, f.msi_maskable, f.msix_count) for f in m.bus.functions] == [
+        (0xFA, 1, True, True, 0), (0x300, 0, True, False, 2)]
+    for bdf, vector, dest in ((0xFA, 0x31, 2), (0x300, 0x42, 0)):
+        (taken,) = [event for event in step(m, c.Signal(bdf, 0)) if event.act == Act.ACCEPTED]
+        assert (taken.index, m.apic_id[taken.node & 0xFFFFFF]) == (vector, dest)
+    assert [each.text for each in found.left] == ["left out of the machine: 1 message of domain 0 (vPCI): it is masked"]
+
+
+@pytest.mark.parametrize("text, why", [
+    (vpci() + FAULT.format("01:00.0", 3, *ABSENT), "3 messages of domain 0 (vPCI): it is of another machine than"),
+    (vpci() + vpci().replace("d0\n", "d1\n"), "3 messages of domain 1 (vPCI): it is of another machine than"),
+    (vpci().replace("0000:00:1f", "0002:00:1f"), "1 message of domain 0 (vPCI): the machine has one segment")])
+def test_emulated_messages_of_another_machine_are_told(text, why):
+    found = rebuild(examine([("M", text)]).picture)
+    assert any(each.text.startswith(f"left out of the machine: {why}") for each in found.left), found.left
