@@ -51,7 +51,9 @@ def _goes(numbers: Numbers, answer: int) -> Judged:
     if answer in taken:
         return Judged(True, shown=_names(numbers))
     (vcpu,) = taken
-    return Judged(False, "M6" if answer == _lab().machine.apic_id[vcpu] else "", shown=_names(numbers))
+    said = f"{answer} is where the entry stands." if answer == _edit(numbers).index else \
+        f"{answer} is the message's own number." if answer == numbers["message"] else ""
+    return Judged(False, "M6" if answer == _lab().machine.apic_id[vcpu] else "", said, _names(numbers))
 
 
 def _entry(numbers: Numbers, answer: int) -> Judged:
@@ -79,9 +81,13 @@ def _left(numbers: Numbers) -> int:
     return lab.machine.serials - before
 
 
+def _told(numbers: Numbers) -> str:
+    return (f"The first undo takes back the whole storm, each of the others a press. Interrupts that are left: "
+            f"{_left(numbers)}.")
+
+
 def _undone(numbers: Numbers, answer: int) -> Judged:
-    left = _left(numbers)
-    return Judged(answer == left, said=f"Interrupts that are left: {left}.")
+    return Judged(answer == _left(numbers), said=_told(numbers))
 
 
 TASKS = (
@@ -91,7 +97,7 @@ TASKS = (
     Task("undone", "You press fire {clicks} times, then let a storm of {storm} interrupts loose. Then you undo {undos} "
          "times. Of how many interrupts does the machine still know?", _draw_gestures, _undone,
          ("What does one undo take back?", "A storm is one gesture, and so is each press."),
-         lambda n: Told([f"Interrupts that are left: {_left(n)}."])),
+         lambda n: Told([_told(n)])),
     Task("entry", "Which entry of the table does message {message} use?", _draw_message, _entry,
          ("Fire it, and click the row in the table of what happened.", "The sentences say which entry was read."),
          _names),
