@@ -78,7 +78,8 @@ def message_text(m: Machine, address: int, data: int) -> str:
 def request_text(m: Machine, address: int, data: int, remappable: bool) -> str:
     """A request with its fields, read in the remappable or in the compatibility format."""
     form = (REMAP_ADDRESS, REMAP_DATA) if remappable else (MSI_ADDRESS, MSI_DATA)
-    fields = f" ({form[1].text(data)})" if data else ""
+    ignored = remappable and not get(address, REMAP_ADDRESS.shv)
+    fields = f" ({'ignored: SHV is 0' if ignored else form[1].text(data)})" if data else ""
     return (f"address {address:#x} ({form[0].text(address)}), data {data:#x}{fields}: "
             + ("remappable format" if remappable else f"compatibility format, {message_text(m, address, data)}"))
 

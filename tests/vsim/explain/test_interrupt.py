@@ -191,6 +191,8 @@ WAYS = [
     ("merged", {}, [*READY, scenes.msi(1), scenes.msi(1)], "merged by vLAPIC 1", [
         "Device 03:00.0", "vIOMMU 0 finds entry 1 in its interrupt entry cache: p=1", "Entry 1",
         "merges vector 0x41: it was in IRR already"], "VT-d 6.5"),
+    ("data ignored", {}, [*READY, c.Msi(scenes.NIC, 0xFEE00030, 2)], "accepted by vLAPIC 1", [
+        "data 0x2 (ignored: SHV is 0): remappable format", "reads entry 1", "kept", "Entry 1", "accepts"], "VT-d 6.5"),
     ("compatibility", {}, [*COMPATIBLE, c.Msi(scenes.NIC, *msi_message(2, 0x41))], "accepted by vLAPIC 1", [
         "data 0x41 (vector=0x41): compatibility format, vector 0x41, fixed, edge, to physical destination 0x2.",
         "Check compatibility-passes (VT-d 5.1.4)", "vIOMMU 0 lets it pass", "accepts"], "VT-d 5.1.2.1"),
