@@ -94,7 +94,8 @@ MISCONCEPTIONS: dict[str, Misconception] = {
     "M14": Misconception(
         "The source id is the device's own number.",
         "the function's own id behind a conventional bridge",
-        "It is the number under which the request arrives: behind a bridge to conventional PCI that is the bridge's.",
+        "It is the number under which the request arrives: behind a bridge to conventional PCI that is one which the "
+        "bridge puts on, its own or that of the bus below it.",
         ("07_messages_and_senders", "Aliases")),
     "M15": Misconception(
         "More queues make a device faster.",

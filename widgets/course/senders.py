@@ -62,7 +62,7 @@ def _draw_handle(dice: random.Random) -> Numbers:
 
 
 def _index(numbers: Numbers, answer: int) -> Judged:
-    told = f"handle {numbers['handle']}, subhandle {numbers['data']}: {REMAP_ADDRESS.text(numbers['address'])}"
+    told = f"Handle {numbers['handle']:#x}, data {numbers['data']:#x}: {REMAP_ADDRESS.text(numbers['address'])}."
     if answer == numbers["index"]:
         return Judged(True, said=told)
     wrong = numbers["handle"] if numbers["index"] != numbers["handle"] else numbers["handle"] + numbers["data"]
@@ -114,15 +114,20 @@ def behind(kind: str, above: int, own: int) -> Made:
                  Function(own, "device", msi_count=1, conventional=True)], IDS)
 
 
-def let_in(made: Made, own: int, answer: int) -> Judged:
-    """The answer is put into the entry of a device as its sid: does the device get through?"""
+def let_in(made: Made, own: int, answer: int, above: int) -> Judged:
+    """The answer is put into the entry of a device as its sid: does it get through its bridge, `above`?"""
     if not 0 <= answer <= 0xFFFF:
         return Judged(False, said="A requester id has 16 bits.")
     made.change(own, svt=1, sq=0, sid=answer)
     journey = made.signal(own)
     if made.took:
         return Judged(True, shown=journey.told())
-    return Judged(False, "M14" if answer == own else "", f"With that sid it is {journey.verdict}.", journey.told())
+    said = f"With that sid it is {journey.verdict}."
+    if answer == above:
+        said += " It is the bridge's own number; from PCI Express to PCI the bus below it stands for what is behind."
+    elif answer == own & 0xFF00:
+        said += " So it would be behind a bridge from PCI Express; a conventional one takes its own number."
+    return Judged(False, "M14" if answer == own else "", said, journey.told())
 
 
 def _bridged(numbers: Numbers) -> Made:
@@ -130,7 +135,7 @@ def _bridged(numbers: Numbers) -> Made:
 
 
 def _sid(numbers: Numbers, answer: int) -> Judged:
-    return let_in(_bridged(numbers), numbers["own"], answer)
+    return let_in(_bridged(numbers), numbers["own"], answer, numbers["above"])
 
 
 def _arrives(numbers: Numbers) -> Told:
@@ -154,7 +159,7 @@ def _range(numbers: Numbers, answer: int) -> Judged:
     made.change(first << 8, svt=2, sid=answer)
     got = {bus: bool(made.raw(bus << 8, *address).reached) for bus in buses}
     shown = Told([f"bus {bus:#x}: {'let in' if into else 'blocked'}" for bus, into in got.items()])
-    said = "Then it is the last bus that comes first." if answer == last << 8 | first else ""
+    said = f"Read as a range it begins at bus {answer >> 8:#x} and ends at bus {answer & 0xFF:#x}."
     return Judged(got == buses, said="" if got == buses else said, shown=shown)
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from operator import index
 from typing import Any, NamedTuple
 
+from vsim.layouts.bits import parse_bdf
 from vsim.layouts.formats import IRTE
 
 Numbers = dict[str, Any]
@@ -82,7 +83,7 @@ def plain(given: Any, deep: int = 0) -> Any:
 
 
 def number(given: Any) -> int:
-    """A whole number, typed or given: decimal, 0x..., or ...h. ValueError for anything else."""
+    """A whole number, typed or given: decimal, 0x..., ...h, or a requester id as 03:00.0. ValueError for others."""
     if isinstance(given, bool) or not isinstance(given, int | str):
         raise ValueError("a whole number is asked for, decimal or 0x...")
     if isinstance(given, int):
@@ -90,6 +91,8 @@ def number(given: Any) -> int:
     text = given.strip().replace("_", "").replace(",", "")
     if len(text) > 40:
         raise TooLong("that is too long for a number")
+    if ":" in text:
+        return parse_bdf(text)
     try:
         return int(text[:-1], 16) if text[-1:] in "hH" and text[:-1] else int(text, 0)
     except ValueError:

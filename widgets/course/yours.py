@@ -36,7 +36,7 @@ def _bridged(numbers: Numbers) -> Made:
 
 
 def _sid(numbers: Numbers, answer: int) -> Judged:
-    judged = let_in(_bridged(numbers), numbers["own"], answer)
+    judged = let_in(_bridged(numbers), numbers["own"], answer, numbers["up"])
     return judged._replace(shown=None)      # the whole way is the scene's, behind the guess
 
 

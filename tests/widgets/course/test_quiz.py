@@ -130,7 +130,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     assert "could not be kept" in asks.said.value and asks.quiz.who == "Ada"
 
 
-@pytest.mark.parametrize("given, read", [("0x1F", 31), ("1fh", 31), (" 42 ", 42), ("1_000", 1000), (7, 7)])
+@pytest.mark.parametrize("given, read", [("0x1F", 31), ("1fh", 31), (" 42 ", 42), ("1_000", 1000), (7, 7),
+                                         (" 03:1f.7", 0x3FF)])
 def test_numbers_are_read_as_people_write_them(given, read):
     assert number(given) == read
 
