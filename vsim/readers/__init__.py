@@ -3,6 +3,7 @@
 In the order in which to read them; a module imports only from those above it:
 
     source              where a mistake in a text is, and texts that cannot be read at all
+    markup              marks of pages, trackers and forums in a text
     pieces              what people paste, as lines; what a reader takes and gives
     logs                a kernel's log as one text: what is wrapped over lines, times
     ranges              lists of numbers as kernels print them

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from vsim.readers import source
+from vsim.readers import markup, source
 from vsim.readers.source import TextError
 
 MAX_BYTES = 64 << 20
@@ -88,37 +88,42 @@ _SOFT_END = re.compile(r"[^=]=\r?$", re.MULTILINE)
 _CODE = re.compile(r"=([2-7][0-9A-F])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|quoted-printable|=3D|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
+_WORN = re.compile(r"[\x1b\xa0>]|^\||quoted-printable|=3D|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
+_BAR = re.compile(r"\|{1,2} ?")
+_LAST_BAR = re.compile(r"\|{1,2}[ \t]*$")
+_TREE = re.compile(r"\|[ \t]*(?:\|[ \t]+)*[+\\]-")
 
 
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
     """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
 
     Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a mail's
-    quotation, a terminal's colours and the line numbers of `grep -n` are taken out, the blanks of a web page that hold
-    words together are blanks.
+    quotation or of a page (`markup`), a terminal's colours, the line numbers of `grep -n` and the bars of a wiki's
+    table are taken out, the blanks of a web page that hold words together are blanks. Lines of a page that stand in one
+    row have its number.
     """
     remarks: list[Remark] = []
     lines = []
     rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
-    numbered = enumerate(rows[:MAX_LINES], 1)
+    numbered, marks = enumerate(rows[:MAX_LINES], 1), markup.Marks(text, MAX_BYTES)
     whole = _PRINTABLE.search(text, 0, MAX_BYTES) is not None or _encoded(text)
     for number, row in _unbroken(numbered, whole) if whole or _SOFT_END.search(text, 0, MAX_BYTES) else numbered:
-        if len(row) > MAX_LINE:
-            remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(row) - MAX_LINE} characters of a line "
-                                                              f"of {len(row)}; the limit is {MAX_LINE}"))
-            row = row[:MAX_LINE]
-        if "\0" in row:
-            remarks.append(Remark(file, number, row.index("\0") + 1, "a NUL is read as a blank"))
-            row = row.replace("\0", " ")
-        if "\x1b" in row or "\xa0" in row:
-            row = _COLOUR.sub("", row).replace("\xa0", " ")
-        shift = match.end() if row[:1] == ">" and (match := _QUOTE.match(row)) else 0
-        lines.append(Line(file, number, row[shift:], shift))
-    lines = _unnumbered(lines)
+        for begins, line in marks.pieces(row):
+            if len(line) > MAX_LINE:
+                remarks.append(Remark(file, number, MAX_LINE + 1, f"left out: {len(line) - MAX_LINE} characters of a "
+                                                                  f"line of {len(line)}; the limit is {MAX_LINE}"))
+                line = line[:MAX_LINE]
+            if "\0" in line:
+                remarks.append(Remark(file, number, line.index("\0") + 1, "a NUL is read as a blank"))
+                line = line.replace("\0", " ")
+            if "\x1b" in line or "\xa0" in line:
+                line = _COLOUR.sub("", line).replace("\xa0", " ")
+            shift = match.end() if line[:1] == ">" and (match := _QUOTE.match(line)) else 0
+            lines.append(Line(file, number, line[shift:], begins + shift))
+    lines = _unbarred(_unnumbered(lines))
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
@@ -134,7 +139,7 @@ def _encoded(text: str) -> bool:
 
 def worn(text: str) -> bool:
     """Whether `lines_of` may give other lines than those of the text as it is."""
-    return _WORN.search(text, 0, MAX_BYTES) is not None
+    return _WORN.search(text, 0, MAX_BYTES) is not None or markup.marked(text, MAX_BYTES)
 
 
 def _unnumbered(lines: list[Line]) -> list[Line]:
@@ -156,6 +161,24 @@ def _unnumbered(lines: list[Line]) -> list[Line]:
                     out[each] = old._replace(text=old.text[end:], shift=old.shift + end)
             run = [(place, match.end())] if match else []
             last = int(match[1]) if match else 0
+    return out
+
+
+def _unbarred(lines: list[Line]) -> list[Line]:
+    """The lines without the bars of a wiki's table, or of a mail that quotes so: three in a row at least, no tree."""
+    out, run = list(lines), list[int]()
+    for place, line in enumerate([*lines, Line("", 0, "")]):
+        if line.text[:1] == "|":
+            run.append(place)
+            continue
+        if len(run) >= _LEAST_NUMBERED and not any(_TREE.match(lines[each].text) for each in run):
+            closed = all(_LAST_BAR.search(lines[each].text, 1) for each in run)
+            for each in run:
+                old, begins = lines[each], _BAR.match(lines[each].text)
+                end = begins.end() if begins else 0
+                text = _LAST_BAR.sub("", old.text[end:]) if closed else old.text[end:]
+                out[each] = old._replace(text=text, shift=old.shift + end)
+        run = []
     return out
 
 

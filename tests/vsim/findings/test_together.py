@@ -1,6 +1,7 @@
 """One text of every kind, pasted together: each is recognised, and read as it is when it stands alone."""
 
 import dataclasses
+import html
 import random
 import re
 
@@ -207,9 +208,9 @@ iommu ivhd0: AMD-Vi: Event logged [IO_PAGE_FAULT device=00:14.0 domain=0x0000 ad
 """What the issue lists, each text of our own: the reader that is meant, its records, the text."""
 
 
-def each_line(before: str, behind: str = ""):
-    """A text with something before and behind each line."""
-    return lambda text: "".join(f"{before}{line}{behind}\n" for line in text.splitlines())
+def each_line(before: str, behind: str = "", blank: bool = True):
+    """A text with something before and behind each line, blank ones too."""
+    return lambda text: "".join(f"{before}{line}{behind}\n" if blank or line else "\n" for line in text.splitlines())
 
 
 DRESSED = {
@@ -218,7 +219,21 @@ DRESSED = {
     "blanks of a web page": lambda text: text.replace("  ", "\xa0 "),
     "between fences": lambda text: f"```\n{text}```\n",
     "blanks at the ends": each_line("", "   "), "another system's line ends": lambda text: text.replace("\n", "\r\n"),
-    "behind a prompt": lambda text: f"root@host:~# dump | tee out\n{text}root@host:~# \n"}
+    "behind a prompt": lambda text: f"root@host:~# dump | tee out\n{text}root@host:~# \n",
+    "a page's source": lambda text: f"<p>See:</p><pre><code>{html.escape(text)}</code></pre>\n",
+    "a page's source in one row": lambda text: "<br />".join(html.escape(text).splitlines()),
+    "escaped twice": lambda text: html.escape(html.escape(text).replace("[", "&#91;")).replace("  ", "&nbsp; "),
+    "marked by its colours": each_line('<span class="k">', "</span>"),
+    "each line as code": each_line("`", "`", False), "items of a list": each_line("- `", "`", False),
+    "bold words": lambda text: re.sub(r"(?<=\s)([A-Za-z]{4,}:?|\[INTR-REMAP\])(?=\s)", r"**\1**", text),
+    "words of a wiki": lambda text: re.sub(r"(?<=\s)([A-Za-z]{4,}:?|\[INTR-REMAP\])(?=\s)", r"*\1*", text),
+    "brackets escaped": lambda text: text.replace("[", "\\[").replace("]", "\\]"),
+    "a block of Jira": lambda text: f"{{noformat}}{text}{{noformat}}\n",
+    "code of Jira": lambda text: f"{{code:title=a log}}\n{text}{{code}}\n", "monospaced": each_line("{{", "}}", False),
+    "code of a forum": lambda text: f"[CODE]\n{text}[/CODE]\n",
+    "bold in a forum": each_line("[b][color=red]", "[/color][/b]"),
+    "places where a page may break": lambda text: text.replace(" ", "\u200b "),
+    "hyphens that do not break": lambda text: text.replace("-", "\u2011")}
 """How texts are dressed on their way."""
 
 
@@ -276,6 +291,13 @@ def numbered(text: str, first: int = 7) -> str:
     return "".join(f"{number}:{line}\n" for number, line in enumerate(text.splitlines(), first))
 
 
+@pytest.mark.parametrize("dress", [each_line("| ", " |"), each_line("|", ""), each_line("||", "||")])
+@pytest.mark.parametrize("kind", [kind for kind, (_, _, text) in KINDS.items()
+                                  if len(text.splitlines()) > 2 and kind != "lspci -t"])
+def test_a_table_of_a_wiki_changes_nothing(kind, dress):
+    assert found(dress(KINDS[kind][2])) == found(KINDS[kind][2])
+
+
 @pytest.mark.parametrize("kind", [kind for kind, (_, _, text) in KINDS.items() if len(text.splitlines()) > 2])
 def test_line_numbers_of_grep_are_no_part_of_a_text(kind):
     text = KINDS[kind][2]
@@ -325,8 +347,9 @@ def test_a_prompt_is_no_part_of_a_function_s_name():
 def test_a_remark_names_the_column_of_the_text_as_it_came():
     whole = "dmar: IOMMU\n" + KINDS["/proc/interrupts"][2].replace(" 24:          0          5", " 24:          0  5")
     torn = KINDS["key M"][2].replace("dest=00000000", "dest=0000000x") + whole
-    for before, shift in (("", 0), ("> ", 2), (">>> ", 4)):
-        remarks = read([("f", each_line(before)(torn))]).remarks
+    for before, shift in (("", 0), ("> ", 2), (">>> ", 4), ("<code>", 6), ("`", 1), ("&gt; ", 5), ("{{", 2)):
+        behind = {"`": "`", "{{": "}}"}.get(before, "")
+        remarks = read([("f", each_line(before, behind)(torn))]).remarks
         assert remarks and remarks[0].column == 8 + shift
 
 

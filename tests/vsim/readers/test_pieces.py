@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.places import real_files
+from vsim.readers.markup import Marks
 from vsim.readers.pieces import MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of, worn
 
 
@@ -78,3 +80,25 @@ def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its
     assert [line.text for line in lines_of(text)[0]] == [
         "[Thu Oct 22 09:54:51 2020] DMAR: [INTR-REMAP] Request device [43:00.2] fault index 1700 [fault reason 37] "
         "Blocked a compatibility format interrupt request =", "name =", "=", "a" * 74 + "==", ""]
+
+
+@pytest.mark.parametrize("text", [
+    "*****ioapic state:*****", "pci = [ '0000:01:00.*', '0000:02:00.*' ]", "cat /proc/irq/*/a /proc/irq/*/b",
+    "<IRQ> <access denied> <idle>-0 <64ns, L1 <1us", "ACPI: \\_SB.PCI0 (IRQs 3 *11 12) *0, disabled", "{0-11} {3} }}",
+    "unknown parameter `foo' ignored", "```", "** NOTICE **", "a & b &c; AT&T", "[b] [code] [0000:01:00.0]",
+    "|   +-00.0\n|   +-00.1\n|   \\-00.2", "| CPU | avl\n| one\n", "x < y > z", "<b <b", "a * b * c", "2*3*4 *p *q"])
+def test_what_is_a_text_s_own_stays(text):
+    assert [(line.text, line.shift) for line in lines_of(text)[0]] == [(row, 0) for row in text.split("\n")]
+
+
+def test_lines_of_a_page_in_one_row_have_its_number_and_their_columns():
+    lines, remarks = lines_of('a<br>\n<div id="x"> b</div><div>\0c</div><br/>\n<hr>\n', "f")
+    assert [each[1:] for each in lines] == [(1, "a", 0), (2, " b", 12), (2, " c", 25), (3, "", 0), (4, "", 0)]
+    assert list(map(str, remarks)) == ["f:2:1: a NUL is read as a blank"]
+
+
+@pytest.mark.parametrize("path", [*real_files("*/*.txt"), *real_files("*/*/*.txt"), *real_files("xl-cfg/*")])
+def test_no_text_of_a_real_machine_has_marks_of_a_page(path):
+    text = path.read_text(errors="replace")
+    marks = Marks(text, len(text))
+    assert [row for row in text.split("\n") if marks.pieces(row) != [(0, row)]] == []
