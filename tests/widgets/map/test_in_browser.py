@@ -369,6 +369,16 @@ def test_labels_of_several_targets_do_not_overlap(show):
                    for n, a in enumerate(boxes) for b in boxes[n + 1:])
 
 
+def test_labels_leave_names_to_be_read(show):
+    s = latched(1024, 12)
+    page = show(s, width=720, height=480, replay=False, context={"reduced_motion": "reduce"})
+    for src in range(12):
+        receive(page, [lone(s, vcpu=341, src=src)])
+        assert js(page, """view.traces.labels.placed.flatMap((a) => view.painter.texts
+          .filter((b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h)
+          .map((b) => [a.text, b.text]))""") == []
+
+
 @pytest.mark.parametrize("data", [
     b"", b"\x02\x0c\0\0\1\0\0\0", b"\x01\x0c\0\0\xff\xff\xff\xff", b"garbage of some length"])
 def test_bytes_that_are_no_tokens_do_no_harm(show, data):

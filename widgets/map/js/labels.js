@@ -4,7 +4,7 @@
 const TOLD = 3;           // traces that have labels, at most
 const HIGH = 18;          // px of a label
 const APART = [10, 26, 44, 66, 90];
-const COVERED = { words: 40, head: 400, line: 6 };   // what it costs to cover words, a heading, a point of a way
+const COVERED = { words: 150, head: 400, line: 6 };   // what it costs to cover words, a heading, a point of a way
 const SMALL = 420;       // px of a picture in which labels are as short as can be
 const BADGE = [44, 22];   // px, room of a unit's badge above its upper right corner
 
