@@ -56,7 +56,8 @@ READERS = (
     _row("linux boot", "boot log of Linux", "linux_boot",
          r"DRHD|reg_base_addr|IOAPIC\[\d|Linux version |IRQ remapping|nterrupt.remapping|x2apic[: ]|smpboot|smp:|"
          r"irq handler for vector|returns all ones|nobody cared|Flags mismatch irq|No free IRQ vectors|"
-         r"failed to enable fault|APIC error on CPU|completion\s+polled|lost\s+interrupt|on\s+cmd_eq|"
+         r"APIC (?:ID|id) mismatch|failed to enable fault|APIC error on CPU|completion\s+polled|lost\s+interrupt|"
+         r"on\s+cmd_eq|"
          r"APIC routing|mapping iommu|Affinity broken|nr_cpu_ids|"
          r"LAPIC \(acpi_id"),
     _row("xen faults", "fault lines of Xen", "xen_faults", r"iommu_fault|INTR-REMAP|VT-?[Dd]\]"),
@@ -88,7 +89,8 @@ READERS = (
     _row("cpuid", "CPUID leaves of every CPU", "cpuid", r"Logical CPU\s*#\d|^[ \t]*CPU(?: \d+)?:\s*$"),
     _row("tables", "acpidump, iasl, dumps of bytes", "acpi_text",
          r" @ (?:0x)?[0-9a-f]{4}|Raw Table Data|"
-         r"^[ \t]*0{4,8}:? +(?:44 4d 41 52|41 50 49 43|49 56 52 53|444d 4152|4150 4943|4956 5253)",
+         r"^[ \t]*0{4,8}:? +(?:44 4d 41 52|41 50 49 43|49 56 52 53|444d 4152|4150 4943|4956 5253|"
+         r"4d44 5241|5041 4349|5649 5352)",
          re.IGNORECASE),
 )
 """The readers. Beside them `paste` reads binary tables and configurations."""

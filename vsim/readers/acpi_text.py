@@ -5,8 +5,9 @@
 
 A block begins with a title (`NAME @ 0xADDRESS`; older versions number tables, "SSDT1", and print "RSD PTR"), with
 iasl's "Raw Table Data", or with bytes at offset 0. Its lines follow one another by their offsets; how many bytes a line
-has follows from 16 and from the length that the table gives, not from the blanks before the letters. xxd and hexdump
--C are read too. Signs of quoting (`> `) before a line are passed over. Whatever else stands in the text ends a block.
+has follows from 16 and from the length that the table gives, not from the blanks before the letters. xxd, hexdump -C,
+and words of 16 bits as hexdump and od -x print them (low byte first) are read too. Signs of quoting (`> `) before a
+line are passed over. Whatever else stands in the text ends a block.
 """
 
 from __future__ import annotations
@@ -45,12 +46,16 @@ class Dumped:
 
 @dataclass(slots=True)
 class _Block:
-    """A table that is being read."""
+    """A table that is being read. words: of 16 bits; octal: offsets are so; same: rows that repeat the last stand here
+    as a star."""
 
     line: int
     title: str
     data: bytearray = field(default_factory=bytearray)
     rows: list[tuple[int, int, int]] = field(default_factory=list)
+    words: bool = False
+    octal: bool = False
+    same: bool = False
 
     def wanted(self) -> int:
         """Bytes that the table has by its own words; -1 when those are not there yet, or are no table's."""
@@ -69,6 +74,7 @@ _QUOTED = re.compile(r"(?:[>|][ \t]?)*")
 _TITLE = re.compile(r"[ \t]*(\S(?:[^@\n]{0,14}\S)?)[ \t]+@[ \t]+(?:0x)?[0-9A-Fa-f]{1,16}[ \t]*")
 _RAW_TABLE = re.compile(r"[ \t]*Raw Table Data\b.*")
 _OFFSET = re.compile(r"[ \t]*([0-9A-Fa-f]{4,8})(:?)[ \t]+(?=[0-9A-Fa-f]{2})")
+_OCTAL = re.compile(r"[0-7]{7}")
 _BYTE = re.compile(r"([0-9A-Fa-f]{2})(?![0-9A-Za-z])[ \t]?")
 _PAIR = re.compile(r"([0-9A-Fa-f]{2})")
 _SIGNATURE = re.compile(rb"[A-Z][A-Z0-9_]{3}|RSD |[A-Z0-9]{3}!")
@@ -98,6 +104,9 @@ class _Reader:
         self.full = False
 
     def take(self, line: Line) -> None:
+        if line.text.strip("> \t") == "*" and self.block and len(self.block.data) >= 16:
+            self.block.same = True
+            return None
         if ":" not in line.text and "@" not in line.text and not line.text.lstrip()[:1].isdigit():
             return self.end() if line.text.strip("> |\t") and not self.letters(line) else None
         start = _QUOTED.match(line.text).end()  # type: ignore[union-attr]
@@ -121,16 +130,28 @@ class _Reader:
     def bytes_of(self, line: Line, match: re.Match[str]) -> None:
         """A line of bytes: of the block that is open, or the first of one without a title."""
         offset, block = int(match[1], 16), self.block
+        if block and not match[2] and _OCTAL.fullmatch(match[1]):
+            octal = int(match[1], 8)
+            if len(block.data) == 16:           # the second row tells; od counts so
+                block.octal = octal == 16
+            offset = octal if block.octal else offset
         if offset == 0 and (block is None or block.data):
             self.end()
             block = _Block(line.number, "")
         if block is None:
             return
+        if block.same and len(block.data) < offset <= MAX_TABLE and (offset - len(block.data)) % 16 == 0:
+            block.data += block.data[-16:] * ((offset - len(block.data)) // 16)
+        block.same = False
         if offset != len(block.data):
             self.remark(line, match.start(1), f"found bytes at offset {offset:#x}; expected {len(block.data):#x}: the "
                                               "rest of this table is left out")
             return self.end()
-        found = _bytes(line.text, match, block.wanted() - offset)
+        left = block.wanted() - offset
+        found = _bytes(line.text, match, left + (left & 1 if block.words else 0))
+        block.words = block.words or (not block.data and not match[2] and _swapped(found[:4]) in KNOWN)
+        if block.words:
+            found = _swapped(found)[:left if left > 0 else 16]
         if not block.data and not block.title and not _SIGNATURE.match(found):
             return
         self.block = block
@@ -160,6 +181,15 @@ class _Reader:
 
     def remark(self, line: Line, at: int, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, at + 1, text))
+
+
+KNOWN = (b"DMAR", b"APIC", b"IVRS", b"HPET")
+"""Signatures by which words of 16 bits are told from bytes in pairs."""
+
+
+def _swapped(data: bytes) -> bytes:
+    """The bytes of words of 16 bits that are printed with the high byte first."""
+    return b"".join(data[at:at + 2][::-1] for at in range(0, len(data), 2))
 
 
 def _bytes(text: str, match: re.Match[str], left: int) -> bytes:
