@@ -11,10 +11,13 @@ from vsim.layouts.bits import bdf_text
 from vsim.readers import cpuid
 from vsim.readers.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
 from vsim.readers.acpi_madt import ENABLED, NOBODY
+from vsim.readers.linux_boot import Fact
 
 MADE_UP = 0x10000
 """Segments from here on are the kernel's own (a VMD's devices): no unit has them in its scope."""
 PAGE = 4096
+WHO = {"CPUID": "CPUID", "Firmware": "firmware"}
+"""Who else than the local APIC tells a processor's ID, by Linux' word."""
 
 
 def _uncovered(p: Picture) -> Iterator[Hit]:
@@ -134,6 +137,7 @@ def _out_of_reach(p: Picture) -> Iterator[Hit]:
 
 def _ids(p: Picture) -> Iterator[Hit]:
     yield from _ids_of_cpuid(p)
+    yield from _ids_of_logs(p)
     if p.madt is None:
         return
     table, side = p.madt
@@ -144,6 +148,21 @@ def _ids(p: Picture) -> Iterator[Hit]:
     for each in on:
         if each["id"] == NOBODY[each["type"]]:
             yield f"a processor of the MADT is enabled with the broadcast ID {each['id']:#x}", (side,)
+
+
+def _ids_of_logs(p: Picture) -> Iterator[Hit]:
+    """What Linux says of IDs that differ, what Xen says of those that it leaves out; each once."""
+    alike: dict[str, list[Fact]] = defaultdict(list)
+    for fact in p.facts("apic id mismatch"):
+        alike[fact.values[1]].append(fact)
+    for who, same in alike.items():
+        cpu, _, other, own = same[0].values
+        more = f", and {len(same) - 1} more of this kind" if len(same) > 1 else ""
+        yield f"CPU {cpu} has ID {int(own, 16):#x} in its local APIC and {int(other, 16):#x} by {WHO[who]}{more}", (
+            Side(same[0].file, same[0].line, "APIC ID mismatch"),)
+    for fact in {fact.value: fact for fact in p.facts("cpu ignored")}.values():
+        yield f"Xen leaves out processors with APIC ID 0x{fact.value}", (
+            Side(fact.file, fact.line, "beyond limit - processor ignored"),)
 
 
 def _ids_of_cpuid(p: Picture) -> Iterator[Hit]:
@@ -186,7 +205,7 @@ ROWS = (
     Row("cpu-out-of-reach", BROKEN, "Processors have IDs above 254, and a unit names 8 bits.",
         "Switch x2APIC mode and EIME on; interrupts cannot be moved to those processors.", "VT-d 11.4.22",
         _out_of_reach),
-    Row("apic-ids", DOUBT, "An APIC ID is there twice, or is the broadcast.",
+    Row("apic-ids", DOUBT, "An APIC ID is there twice, is one that no processor can have, or is told in two ways.",
         "In the MADT a firmware's bug: one of the processors does not start. By CPUID: give one machine's texts "
-        "only.", "ACPI 5.2.12", _ids),
+        "only.", "ACPI 5.2.12; Linux arch/x86/kernel/cpu/topology_common.c", _ids),
 )

@@ -422,6 +422,8 @@ def _xen_boot(p: Picture, record: Any) -> None:
     elif isinstance(record, xen_boot.Feature) and record.name == "Interrupt Remapping":
         p.modes.append((record.on, Side(record.file, record.line,
                                         f"Xen says that interrupt remapping is {'on' if record.on else 'off'}")))
+    elif isinstance(record, linux_boot.Fact) and record.name == "dmar refused":
+        p.modes.append((False, Side(record.file, record.line, "Xen does not take the DMAR table: VT-d is off")))
     elif isinstance(record, xen_boot.Cpu) and record.enabled and \
             record.apic_id != acpi_madt.NOBODY[9 if record.x2apic else 0]:
         p.cpus.setdefault(record.apic_id, Side(record.file, record.line, f"a processor has ID {record.apic_id:#x}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,16 @@ from vsim.findings.picture import Entry, Picture, Unit
 from vsim.findings.vmsi import bound, messages, name, side_of, whose
 from vsim.layouts.amd import EFR
 from vsim.layouts.bits import bdf_text, get
+from vsim.readers import amd_log, xen_boot
 from vsim.readers.acpi_ivrs import IVHD_11, Ivhd
 from vsim.readers.debugfs_irq import Interrupt
+from vsim.readers.linux_boot import Fact
 from vsim.readers.xen_irqs import Guest, Irq
 from vsim.readers.xen_vpci import Message
 
-MAX_REMARKS, MAX_CHAINS, MAX_SCOPES, MAX_MASKED = 40, 100_000, 12, 8
-"""Remarks that the text shows, chains that JSON has, an AMD unit's device entries, and masked interrupts or a domain's
-messages in words."""
+MAX_REMARKS, MAX_CHAINS, MAX_SCOPES, MAX_MASKED, MAX_SAID = 40, 100_000, 12, 8, 12
+"""Remarks that the text shows, chains that JSON has, an AMD unit's device entries, masked interrupts or a domain's
+messages, and facts of a log in words."""
 
 
 def lines(found: Examined, remarks: int = MAX_REMARKS) -> Iterator[str]:
@@ -54,6 +57,8 @@ def machine(p: Picture) -> Iterator[str]:
     if p.ivrs:
         yield from (f"AMD unit: {_amd(each)}" for each in p.ivrs[0].units)
         yield "AMD's units are explained and not simulated."
+    if said := list(dict.fromkeys(_said(p))):
+        yield f"the log says: {'; '.join(said[:MAX_SAID])}"
     through = [each for each in p.interrupts if each.message_index is not None]
     if through:
         same = sum(each.message_index == each.entry for each in through)
@@ -63,6 +68,29 @@ def machine(p: Picture) -> Iterator[str]:
         more = [f"{len(said) - MAX_MASKED} more"] if len(said) > MAX_MASKED else []
         yield f"masked by their domains: {', '.join([*said[:MAX_MASKED], *more])}"
     yield from _emulated(p)
+
+
+SAID = {"remapping": "interrupts are remapped", "remapping failed": "interrupts are not remapped",
+        "remapping left out": "interrupts are not remapped", "remapping was on": "remapping was on before",
+        "table taken over": "a table of the kernel before is taken over",
+        "opt-out": "firmware's table forbids the x2APIC mode", "x2apic by firmware": "firmware is in x2APIC mode",
+        "dmar refused": "Xen does not take the DMAR table: VT-d is off"}
+"""Facts of a log that no finding tells, in words."""
+
+
+def _said(p: Picture) -> Iterator[str]:
+    """What logs say of the modes of remapping and of the APICs, in the order of each."""
+    for record in p.pasted.of("linux boot", "xen boot", "amd log"):
+        if isinstance(record, Fact) and record.name == "x2apic":
+            yield record.value
+        elif isinstance(record, Fact) and record.name in SAID:
+            mode = f" in {record.value} mode" if record.name == "remapping" and record.value else ""
+            yield SAID[record.name] + mode
+        elif isinstance(record, (xen_boot.Feature, amd_log.Feature)) and _OF_INTERRUPTS.search(record.name):
+            yield f"{record.name}: {'on' if record.on else 'off'}"
+
+
+_OF_INTERRUPTS = re.compile(r"nterrupt|APIC")
 
 
 def _emulated(p: Picture) -> Iterator[str]:
@@ -132,6 +160,7 @@ def to_dict(found: Examined) -> dict[str, Any]:
             "functions": [{"segment": f.segment, "bdf": bdf_text(f.bdf), "name": f.name} for f in
                           (p.functions.functions if p.functions else ())],
             "masked": [{"irq": irq, "domain": guest.domain, "raised": guest.pending} for irq, guest in _masked(p)],
+            "said": list(dict.fromkeys(_said(p))),
             "vpci": [{"domain": each.domain, "segment": each.segment, "bdf": bdf_text(each.bdf), "kind": each.kind,
                       "number": each.number, "vector": each.vector, "dest": each.dest, "logical": each.logical,
                       "open": each.open, "pirq": each.pirq} for each in messages(p)[:MAX_CHAINS]],

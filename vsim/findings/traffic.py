@@ -111,12 +111,17 @@ def _amd(p: Picture) -> Iterator[Hit]:
     goes_on = any(isinstance(each, xen_boot.Feature) and each.name == "Interrupt remapping" and each.on
                   for each in p.pasted.of("xen boot"))
     end = "" if goes_on else ": no remapping"
+    told = False
     for event in p.pasted.of("amd log"):
+        trouble = event.text if isinstance(event, amd_log.Trouble) else ""
         if isinstance(event, amd_log.Missing):
             what = "the I/O APIC of the southbridge" if event.ioapic < 0 else f"I/O APIC {event.ioapic:#x}"
             yield f"{what} is not in the IVRS table{end}", (Side(event.file, event.line, "not in IVRS"),)
-        elif isinstance(event, amd_log.Trouble) and event.text.startswith("IVHD Error"):
-            yield f"Xen does not take the IVRS table{end}", (Side(event.file, event.line, event.text),)
+        elif trouble.startswith("IVHD Error"):
+            yield f"Xen does not take the IVRS table{end}", (Side(event.file, event.line, trouble),)
+        elif trouble.startswith("Error initialization") and not told:       # what stands before it says why
+            yield "Xen does without AMD's units: no remapping", (Side(event.file, event.line, trouble),)
+        told = told or isinstance(event, amd_log.Missing) or trouble.startswith("IVHD Error")
 
 
 def _often(same: Sized) -> str:
@@ -205,7 +210,8 @@ def _nobody(p: Picture) -> Iterator[Hit]:
     for name, text in (("no handler", "CPU {0} got vector {1}, which is nobody's"),
                        ("nobody cared", "irq {0} was taken by no handler")):
         for fact, often in _alike(p, name):
-            yield text.format(*fact.values, "?") + often, (Side(fact.file, fact.line, name),)
+            before = f"; irq {fact.values[2]} had it before" if len(fact.values) > 2 else ""
+            yield text.format(*fact.values, "?") + before + often, (Side(fact.file, fact.line, name),)
     for fact, often in _alike(p, "apic error"):     # ESR as it was before a write, and after
         value = int(fact.values[1], 16) | int(fact.values[-1], 16)
         names = ", ".join(each.name.replace("_", " ") for each in ESR if get(value, each) and each.access == Access.RO)

@@ -139,7 +139,7 @@ FACTS: tuple[tuple[str, str, str], ...] = (
      "interrupts are remapped; the mode"),
     ("remapping failed", r"Failed to enable (?:irq|IRQ|Interrupt)[\x20-]remapping", "interrupts are not remapped"),
     ("remapping left out", r"(?:Not enabling interrupt remapping|This system BIOS has enabled interrupt remapping)",
-     "interrupts are not remapped: a chipset's erratum"),
+     "interrupts are not remapped"),
     ("remapping was on", r"IRQ remapping was enabled on (\S{1,20}) but we are not in kdump mode",
      "an earlier kernel or firmware had switched it on"),
     ("table taken over", r"Copied IR table for (\S{1,20}) from previous kernel", "entries of the kernel before"),
@@ -150,8 +150,8 @@ FACTS: tuple[tuple[str, str, str], ...] = (
     ("dma", r"DMAR: (IOMMU enabled|IOMMU disabled)|Intel-IOMMU: (enabled|disabled)", "DMA is translated or not"),
     ("queue", r"(\S{1,20}): Using (Queued|Register based) invalidation", "how a unit's caches are emptied"),
     ("x2apic by firmware", r"x2apic: enabled by BIOS", "the firmware has switched to x2APIC mode"),
-    ("x2apic", r"\b(Enabled x2apic|x2apic enabled|x2apic disabled|x2apic: IRQ remapping doesn't support X2APIC mode)",
-     "the mode of the local APICs"),
+    ("x2apic", r"\b(Enabled x2apic|x2apic enabled|x2apic disabled|x2apic not enabled, IRQ remapping init failed|"
+     r"(?:x2apic: )?IRQ remapping doesn['\u2019]t support X2APIC mode)", "the mode of the local APICs"),
     ("routing", r"(?:Setting APIC routing to|Switched APIC routing to:?) ([\w\x20]{1,30})", "Linux's APIC driver"),
     ("timer", r"\.\.TIMER: vector=0x([0-9A-Fa-f]{1,2}) apic1=(-?\d{1,3}) pin1=(-?\d{1,4})", "the pin of the timer"),
     ("hpet timers", r"hpet0: (\d{1,2}) comparators", "how many timers the HPET has"),
@@ -161,6 +161,8 @@ FACTS: tuple[tuple[str, str, str], ...] = (
     ("cpus activated", r"Total of (\d{1,6}) processors activated", "processors that run"),
     ("cpus up", r"Brought up (?:\d{1,4} nodes?, )?(\d{1,6}) CPUs", "processors that run"),
     ("cpu offline", r"CPU (\d{1,6}) is now offline", "a processor was taken off"),
+    ("apic id mismatch", r"CPU ?(\d{1,6}): APIC (?:ID|id) mismatch\. (CPUID|Firmware): (?:0x)?([0-9a-f]{1,8}) "
+     r"APIC: (?:0x)?([0-9a-f]{1,8})", "CPU, who else tells its ID, the ID there, and in the APIC"),
     ("no handler", r"(?:do_IRQ|_?_?common_interrupt): (\d{1,6})\.(\d{1,3}) No irq handler for vector",
      "CPU and vector of an interrupt that no one waits for"),
     ("nobody cared", r"irq (\d{1,6}): nobody cared", "an interrupt that no handler took for its own"),

@@ -100,6 +100,8 @@ class Mode:
     driver: str
 
 
+MAX_IRQ = 1 << 16
+"""Numbers of interrupts are below."""
 _VTD = r"\[VT-D\](?:\w{1,12}\.c:\d{1,5}:)? *"
 _PLACE = r"(?:([0-9a-f]{4}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])"
 _HEX = r"(?:0x)?([0-9a-fA-F]{1,16})"
@@ -135,8 +137,14 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Line, re.Match[str]], Any]], ...] 
     (re.compile(r"(Interrupt remapping|I/O virtualisation) (?:enabled|(disabled))"), _feature),
     (re.compile(r"(?:Using APIC driver|Switched to APIC driver) (\w{1,30})\.?"),
      lambda line, m: Mode(line.file, line.number, m[1])),
-    (re.compile(r"CPU(\d{1,4}|x): No irq handler for vector ([0-9a-f]{2}) \(IRQ -?\d{1,10}(?:, \w{1,10})?\)"),
-     lambda line, m: Fact(line.file, line.number, "no handler", (m[1], str(int(m[2], 16))))),
+    (re.compile(r"CPU(\d{1,4}|x): No irq handler for vector ([0-9a-f]{2}) \(IRQ (-?\d{1,10})(?:, \w{1,10})?\)"),
+     lambda line, m: Fact(line.file, line.number, "no handler", (m[1], str(int(m[2], 16)), *_before(int(m[3]))))),
+    (re.compile(r"WARNING: APIC ID 0x([0-9a-f]{1,8}) and/or ACPI ID 0x[0-9a-f]{1,8} beyond limit - processor ignored"),
+     lambda line, m: Fact(line.file, line.number, "cpu ignored", (m[1],))),
+    (re.compile(r"(?:\[VT-D\])?Failed to parse ACPI DMAR\. +Disabling VT-d\."),
+     lambda line, m: Fact(line.file, line.number, "dmar refused")),
+    (re.compile(r"(Not enabling x2APIC\b.{0,80}?)\.?"),
+     lambda line, m: Fact(line.file, line.number, "x2apic", (m[1],))),
     (re.compile(r"APIC error on CPU(\d{1,4}): ([0-9a-f]{2})(?:\(([0-9a-f]{2})\))?(?:(?:, |\(XEN\)).*)?"),
      lambda line, m: Fact(line.file, line.number, "apic error", tuple(each for each in m.groups() if each))),
     (re.compile(rf"{_VTD}(?:\w{{1,40}}: )?(?:\S{{1,8}} )?index \((-?\d{{1,7}})\) "
@@ -153,7 +161,16 @@ WARNINGS = ("Non-existent device", "DRHD is invalid", "ignoring DRHD", "Only one
             "Interrupt Remapping hardware not found", "will not be enabled")
 """Words of the trouble that Xen reports; such a line is passed on as a remark."""
 _HEAD = re.compile(r"\[VT-D\]|IOAPIC\[|ACPI: |Intel VT-d|AMD-Vi|Interrupt remapping|I/O virt|Using APIC|Switched to|"
-                   r"CPU\w{1,4}: No irq|APIC error|\w{1,12}\.c:\d{1,5}:|d\d{1,5}v\d{1,4} |[0-9a-f]{4}:")
+                   r"CPU\w{1,4}: No irq|APIC error|WARNING: APIC|Failed to parse|Not enabling x2|"
+                   r"\w{1,12}\.c:\d{1,5}:|d\d{1,5}v\d{1,4} |[0-9a-f]{4}:")
+
+
+def _before(irq: int) -> tuple[str, ...]:
+    """The interrupt that had a vector before, of which Xen prints the complement; () for none.
+
+    None is INT_MIN, in old versions -1 (do_IRQ of xen/arch/x86/irq.c).
+    """
+    return (str(~irq),) if -MAX_IRQ < irq < -1 else ()
 
 
 def _cpu(line: Line, match: re.Match[str]) -> Cpu:

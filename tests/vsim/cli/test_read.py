@@ -58,6 +58,24 @@ def test_interrupts_that_a_domain_has_masked_are_told(tmp_path, capsys):
     assert len(masked) == 10 and masked[1] == {"irq": 41, "domain": 1, "raised": True}
 
 
+@pytest.mark.parametrize("log, said", [
+    ("DMAR-IR: x2apic is disabled because BIOS sets x2apic opt out bit.\nDMAR-IR: Enabled IRQ remapping in xapic mode\n"
+     "x2apic: IRQ remapping doesn't support X2APIC mode\n", "firmware's table forbids the x2APIC mode; interrupts are "
+     "remapped in xapic mode; x2apic: IRQ remapping doesn't support X2APIC mode"),
+    ("DMAR-IR: Not enabling interrupt remapping\nDMAR-IR: Failed to enable irq remapping.\n",
+     "interrupts are not remapped"),
+    ("(XEN) Failed to parse ACPI DMAR.  Disabling VT-d.\n(XEN) Not enabling x2APIC: depends on iommu_supports_eim.\n",
+     "Xen does not take the DMAR table: VT-d is off; Not enabling x2APIC: depends on iommu_supports_eim"),
+    ("(XEN) Intel VT-d Interrupt Remapping enabled\n", "Interrupt Remapping: on"),
+    ("AMD-Vi: Disabling interrupt remapping\nAMD-Vi: X2APIC enabled\n", "Interrupt remapping: off; X2APIC: on")])
+def test_modes_that_a_log_tells_are_told(tmp_path, capsys, log, said):
+    (tmp_path / "log.txt").write_text(log)
+    main(["read", str(tmp_path / "log.txt")])
+    assert f"\nthe log says: {said}\n" in capsys.readouterr().out
+    main(["read", str(tmp_path / "log.txt"), "--json"])
+    assert json.loads(capsys.readouterr().out)["machine"]["said"] == said.split("; ")
+
+
 def test_messages_of_emulated_functions_are_told(tmp_path, capsys):
     (tmp_path / "M.txt").write_text("vPCI MSI/MSI-X d7\n0000:03:00.0 MSI-X\n" + "".join(
         f"  {number} vec={0x30 + number}  fixed  edge   assert phys  fixed dest_id=0 mask={number % 2} "

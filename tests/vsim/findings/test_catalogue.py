@@ -265,7 +265,9 @@ def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):
 
 
 @pytest.mark.parametrize("line, text", [
-    ("(XEN) CPU2: No irq handler for vector eb (IRQ -23, LAPIC)", "CPU 2 got vector 235, which is nobody's"),
+    ("(XEN) CPU2: No irq handler for vector eb (IRQ -23, LAPIC)",
+     "CPU 2 got vector 235, which is nobody's; irq 22 had it before"),
+    ("(XEN) CPU2: No irq handler for vector eb (IRQ -1)", "CPU 2 got vector 235, which is nobody's"),
     ("(XEN) APIC error on CPU3: 00(08), Receive accept error",
      "CPU 3 has an APIC error, ESR 0x8: receive accept"),
     ("(XEN) APIC error on CPU0: 60(00)", "CPU 0 has an APIC error, ESR 0x60: send illegal, receive illegal"),
@@ -279,6 +281,20 @@ def test_cpuid_of_two_machines_is_told_and_makes_one_that_stands(cpus, what):
 def test_a_vector_of_nobody_in_a_log(line, text):
     (finding,) = found({"nobody": f"{line}\n"})["nobodys-interrupt"]
     assert finding.text == text
+
+
+@pytest.mark.parametrize("log, text", [
+    ("(XEN) AMD-Vi: Error initialization", "Xen does without AMD's units: no remapping"),
+    ("(XEN) WARNING: APIC ID 0x17161514 and/or ACPI ID 0x10 beyond limit - processor ignored\n"
+     "(XEN) WARNING: APIC ID 0x17161514 and/or ACPI ID 0x11 beyond limit - processor ignored",
+     "Xen leaves out processors with APIC ID 0x17161514"),
+    ("[Firmware Bug]: CPU   2: APIC ID mismatch. CPUID: 0x0002 APIC: 0x0010\n"
+     "[Firmware Bug]: CPU   4: APIC ID mismatch. CPUID: 0x0004 APIC: 0x0020",
+     "CPU 2 has ID 0x10 in its local APIC and 0x2 by CPUID, and 1 more of this kind"),
+    ("[Firmware Bug]: CPU1: APIC id mismatch. Firmware: 1 APIC: 3",
+     "CPU 1 has ID 0x3 in its local APIC and 0x1 by firmware")])
+def test_what_a_kernel_complains_of_at_boot(log, text):
+    assert [each.text for each in examine([("log", log)]).findings] == [text]
 
 
 def test_what_was_lost_is_told_by_device_and_queue():

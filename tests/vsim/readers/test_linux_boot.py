@@ -90,6 +90,12 @@ SAID = {
     "x2apic: enabled by BIOS, switching to x2apic ops": ("x2apic by firmware", ()),
     "x2apic: IRQ remapping doesn't support X2APIC mode":
         ("x2apic", ("x2apic: IRQ remapping doesn't support X2APIC mode",)),
+    "IRQ remapping doesn\u2019t support X2APIC mode, disable x2apic.":
+        ("x2apic", ("IRQ remapping doesn\u2019t support X2APIC mode",)),
+    "x2apic not enabled, IRQ remapping init failed": ("x2apic", ("x2apic not enabled, IRQ remapping init failed",)),
+    "[Firmware Bug]: CPU   7: APIC ID mismatch. CPUID: 0x0007 APIC: 0x0020":
+        ("apic id mismatch", ("7", "CPUID", "0007", "0020")),
+    "[Firmware Bug]: CPU1: APIC id mismatch. Firmware: 1 APIC: 1f": ("apic id mismatch", ("1", "Firmware", "1", "1f")),
     "Setting APIC routing to cluster x2apic.": ("routing", ("cluster x2apic",)),
     "APIC: Switched APIC routing to: physical flat": ("routing", ("physical flat",)),
     "CPU topo: Allowing 8 present CPUs plus 2 hotplug CPUs": ("cpus allowed", ("8", "2")),
