@@ -110,7 +110,7 @@ export class Units {
     const short = entries > 0 ? [`${first}\u2013${last}`, `of ${count(entries)}`] : lines;
     if (entries > 0) this.drawStrip(painter, unit);
     if (right) lines.forEach((text, n) => painter.firstFitting([text, short[n]], (x + w / 2) * s,
-        (y + h) * s + 13 + 13 * n, { align: "center", colour: "muted", room: w * s + 30 }));
+        (y + h) * s + 13 + 13 * n, { align: "center", colour: "muted", room: w * s + 12 }));
     else painter.words(lines.join(", "), x * s, (y + h) * s + 14, { colour: "muted",
         room: this.where.trunks[unit][1][1] - y - h > OWN ? w * s : w * s / 2 - 12 });
   }
