@@ -284,6 +284,9 @@ class Lab:
 
     @phases.setter
     def phases(self, phases: Sequence[Phase]) -> None:
+        a(Sequence, "phases", phases)  # type: ignore[type-abstract]
+        for each in phases:
+            a(Phase, "a phase", each)
         self._gestures.phases = tuple(phases)
 
     def gestures_around(self, position: int, most: int) -> list[Gesture]:

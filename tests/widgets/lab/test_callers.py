@@ -33,6 +33,8 @@ MISTAKES = {
                         r"position is .*; the limit is 0"),
     "gestures_around.most": (lambda given: LAB.gestures_around(0, given), [*NUMBERS, None],
                              r"most is .*; the limit is 0"),
+    "phases": (lambda given: setattr(LAB, "phases", given), [*(each for each in KINDS if each != []), "x", [1]],
+               r"phases? is .*; expected a (Sequence|Phase)"),
     "goto": (LAB.goto, [*NUMBERS, None, LONG], r"position is .*; the limit is 0 to"),
     "dump": (LAB.dump, [*KINDS, "x", LONG], r"no dump .*; dumps are"),
     "view": (LAB.view, [*KINDS, "x", LONG], r"no view .*; views are"),
