@@ -107,7 +107,7 @@ def _mistake(numbers: Numbers, answer: str) -> Judged:
 TASKS = (
     Task("mistake", "[{time}] DMAR: [INTR-REMAP] Request device [{device}] ... [fault reason {reason:#04x}]. Which "
          "mistake leaves such a line?", _draw_reason, _mistake,
-         ("The reasons are in the order of the checks: index, present, reserved bits, format, source.",
+         ("The numbers rise in this order: index, present, reserved bits, format, source.",
           "0x21 index, 0x22 present, 0x24 reserved, 0x25 format, 0x26 source."), None, one_of(*MISTAKES),
          tuple(MISTAKES)),
     Task("sid", "A log says:\nDMAR: [INTR-REMAP] Request device [{from_text}] fault index {index:#x} [fault reason "
