@@ -9,7 +9,7 @@ from vsim.domain.stage import Stage, taken
 from vsim.layouts.bits import bdf_text
 from vsim.review.questions import question
 from vsim.review.scenarios import SCENARIOS
-from vsim.state.profile import profile
+from vsim.state.profile import QUIRKS, profile
 from widgets.course.task import Judged, Numbers, Task, word, yes_or_no
 from widgets.tables import Told
 
@@ -44,7 +44,7 @@ def _delivered(numbers: Numbers, answer: str) -> Judged:
 def _draw_offered(dice: random.Random) -> Numbers:
     offered = [*dice.sample(OTHERS, 3), "xen.D32"]
     dice.shuffle(offered)
-    return {"offered": ", ".join(offered), "among": offered}
+    return {"offered": "\n".join(f"{name}: {QUIRKS[name].does}" for name in offered), "among": offered}
 
 
 def pin(*corrected: str) -> str:
@@ -53,9 +53,9 @@ def pin(*corrected: str) -> str:
 
 
 def _also(numbers: Numbers, answer: str) -> Judged:
-    named = next((each for each in numbers["among"] if each.lower() in (answer, f"xen.{answer}")), "")
+    named = next((each for each in numbers["among"] if each[5:] == answer.removeprefix("xen.").removeprefix("d")), "")
     if not named:
-        return Judged(False, said=f"One of these is asked for: {numbers['offered']}.")
+        return Judged(False, said=f"One of these is asked for: {', '.join(numbers['among'])}.")
     both, alone = pin("xen.D10", named), pin("xen.D10")
     return Judged("vCPU" in both and "nobody" in alone,
                   said=f"With D10 alone the pin is {alone}; with {named} as well it is {both}.")
@@ -89,9 +89,10 @@ TASKS = (
          _delivered, ("Who is the sender, and who the owner?", "As coded, version 4 does not look at sid (D10)."),
          None, yes_or_no, ("yes", "no")),
     Task("also", "Defect D10 is corrected, so that source ids are checked, and now no pin of the I/O APIC gets "
-         "through. Which of these has to be corrected *together with* D10: {offered}?", _draw_offered, _also,
+         "through. Four others:\n{offered}\nWhich of them has to be corrected *together with* D10?",
+         _draw_offered, _also,
          ("Under which number does the I/O APIC send, and which one does its entry name?",
-          "vsim.state.xen_quirks says of each defect what it is about."), None, word),
+          "With D10 corrected, the two have to be the same."), None, word),
     Task("errno", "A guest is saved under version {saved} and loaded under version {loaded}. With which errno does "
          "loading end, as a positive number? 0 if it works.", _draw_load, _errno,
          ("Both numbers of the record, type and length, have to be what the loader expects.",

@@ -143,7 +143,8 @@ def test_answers_are_read_as_people_write_them():
     quiz = Quiz("02_edit_an_irte", "Ada")
     n = quiz.numbers("move")
     assert quiz.guess("move", f"vector={n['vector']:#x}, dst={2 * n['vcpu']:#x}").text.startswith("Right.")
-    assert Quiz("10_design_review", "Ada").guess("also", "D32").text.startswith("Right.")
+    for given in ("D32", "xen.d32", "32"):
+        assert Quiz("10_design_review", "Ada").guess("also", given).text.startswith("Right.")
 
 
 @pytest.mark.parametrize("notebook, name, answer, met", TELLS)
