@@ -115,7 +115,7 @@ TELLS = [
     ("02_edit_an_irte", "told", lambda n: 2 * n["second" if n["told"] else "first"], "M6"),
     ("06_is_it_useful", "smallest", lambda n: 256, "M6"), ("06_is_it_useful", "largest", lambda n: 32767, "M6"),
     ("09_your_machine", "sid", lambda n: n["own"], "M14"), ("09_your_machine", "row", lambda n: n["index"], "M3"),
-    ("12_many_host_units", "word", lambda n: n["units"], "M16")]
+    ("12_many_host_units", "behind", lambda n: 0, "M16")]
 CASES = [(notebook, name) for notebook, rows in RIGHT.items() for name in rows]
 
 
