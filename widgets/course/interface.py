@@ -19,17 +19,12 @@ def _draw_type(dice: random.Random) -> Numbers:
     return {"type": dice.randrange(1, 200) << 8 | low, "version": dice.choice(("3", "4"))}
 
 
-def _created(numbers: Numbers) -> str:
-    """How create ends, called through the library of the version's toolstack."""
-    wanted = numbers["type"]
-    if numbers["version"] == "4":
-        wanted = toolstack_type(wanted, faithful=True)
-    return ends(f"v{numbers['version']}", viommu_type=wanted)
-
-
 def _outcome(numbers: Numbers, answer: str) -> Judged:
-    said = _created(numbers)
-    return Judged(answer == (DONE if said == "done" else REFUSED), said=f"It ends with {said}.")
+    """How create ends, called through the library of the version's tool stack."""
+    sent = toolstack_type(numbers["type"], faithful=True) if numbers["version"] == "4" else numbers["type"]
+    said = ends(f"v{numbers['version']}", viommu_type=sent)
+    return Judged(answer == (DONE if said == "done" else REFUSED),
+                  said=f"Of {numbers['type']:#x} the hypercall gets {sent:#x}. It ends with {said}.")
 
 
 def _draw_caps(dice: random.Random) -> Numbers:
@@ -74,8 +69,8 @@ def _places(numbers: Numbers) -> Table:
 
 
 TASKS = (
-    Task("type", "A program asks the toolstack's library of version {version} for a vIOMMU of type {type}, which means "
-         "nothing. How does create end?", _draw_type, _outcome,
+    Task("type", "A program asks the tool stack's library of version {version} for a vIOMMU of type {type}, which "
+         "means nothing. How does create end?", _draw_type, _outcome,
          ("How many bits of the type arrive at the hypercall?",
           "Version 4 keeps the low 8 bits, version 3 all 64; 0 means Intel VT-d in both."), None,
          one_of(DONE, REFUSED), (DONE, REFUSED)),
