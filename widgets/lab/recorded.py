@@ -120,4 +120,5 @@ def _told(m: Machine, command: c.Command, unit: int) -> str:
     entry = int.from_bytes(command.data, "little")
     if not get(entry, IRTE.p):
         return f"entry {index}: not present"
-    return f"entry {index}: vector {get(entry, IRTE.vector):#x} to APIC ID {get(entry, IRTE.dst) & 0xFFFFFFFF:#x}"
+    kind = "logical" if get(entry, IRTE.dm) else "APIC ID"
+    return f"entry {index}: vector {get(entry, IRTE.vector):#x} to {kind} {get(entry, IRTE.dst):#x}"

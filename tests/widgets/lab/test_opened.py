@@ -87,7 +87,7 @@ def test_a_real_boot_is_played_and_its_first_entry_found_by_clicks(tmp_path, bro
             assert block.bounding_box()["width"] > 80
             person.click(block)
             sync.expect(page.get_by_role("slider", name="time")).to_have_attribute(
-                "aria-valuetext", re.compile("entry 1: vector 0x30 to APIC ID 0x1$"), timeout=1000 * PATIENCE)
+                "aria-valuetext", re.compile("entry 1: vector 0x30 to logical 0x1$"), timeout=1000 * PATIENCE)
             session.until("lab.position > lab.phases[2].start")
             person.click(page.get_by_role("button", name=re.compile("^traffic:")))
             session.until("lab.position == lab.phases[5].start")

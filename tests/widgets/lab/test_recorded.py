@@ -33,7 +33,7 @@ def test_every_entry_that_was_written_is_a_gesture_and_the_rest_is_between_them(
     assert all(one.stop == two.start for one, two in pairwise(gestures))
     written = [each for each in gestures if each.name.startswith("entry ")]
     assert len(written) == 172 and all(each.stop - each.start < 20 for each in written)
-    assert "entry 8: vector 0x20 to APIC ID 0x2" in {each.name for each in written}
+    assert "entry 8: vector 0x20 to logical 0x2" in {each.name for each in written}
 
 
 def test_the_kernel_s_phases_follow_one_another_and_begin_where_it_said_so(linux):
