@@ -7,7 +7,7 @@ import random
 from vsim.layouts.formats import msi_message, remap_message
 from vsim.replay.deviations import between
 from vsim.state import commands as c
-from vsim.state.profile import QUIRKS, profile
+from vsim.state.profile import QUIRKS, Profile, profile
 from vsim.state.trace import Act
 from widgets.course.task import Judged, Numbers, Task, word, yes_or_no
 from widgets.lab.lab import Lab
@@ -18,9 +18,14 @@ CONFIG = 'name = "host"\nvcpus = 4\nmemory = 64\nviommu = "type=vtd,intremap=1,x
 MACHINES = ("spec", "qemu-10")
 
 
-def _sent(name: str, numbers: Numbers) -> list[Act]:
-    """What a compatibility message does on a booted machine of a profile."""
-    lab = Lab.from_config(CONFIG, profile=name)
+def _machine(name: str) -> Profile:
+    """A profile, with the APIC IDs of the notebook's machine, which the QEMU beside it has as well."""
+    return profile(name).with_options(apic_id_step=2)
+
+
+def _sent(on: Profile, numbers: Numbers) -> list[Act]:
+    """What a message does on a booted machine of a profile."""
+    lab = Lab.from_config(CONFIG, profile=on)
     lab.boot()
     address, data = (msi_message(numbers["dest"], numbers["vector"]) if "index" not in numbers
                      else remap_message(numbers["index"]))
@@ -28,14 +33,17 @@ def _sent(name: str, numbers: Numbers) -> list[Act]:
 
 
 def _both(numbers: Numbers) -> Table:
-    """The message on both."""
-    return Table(("profile", "what happened"), [(name, ", ".join(act.name.lower().replace("_", " ")
-                                                                 for act in _sent(name, numbers)))
-                                                for name in MACHINES])
+    """The message on both; not the unit's own one, by which it tells of a fault."""
+    rows = []
+    for name in MACHINES:
+        acts = _sent(_machine(name), numbers)
+        to = acts.index(Act.BLOCKED) + 1 if Act.BLOCKED in acts else len(acts)
+        rows.append((name, ", ".join(act.name.lower().replace("_", " ") for act in acts[:to])))
+    return Table(("profile", "what happened to it"), rows)
 
 
 def _delivered(numbers: Numbers, answer: str) -> Judged:
-    right = "no" if Act.BLOCKED in _sent("qemu-10", numbers) else "yes"
+    right = "no" if Act.BLOCKED in _sent(_machine("qemu-10"), numbers) else "yes"
     said = ("The specification blocks it; look at what QEMU does instead." if right == "yes" else
             "No entry is for that handle, and both block it.")
     return Judged(answer == right, said=said if answer != right else "", shown=_both(numbers))
@@ -45,13 +53,10 @@ def _quirk(numbers: Numbers, answer: str) -> Judged:
     """The deviation is switched off under the profile that imitates QEMU: does the difference go?"""
     name = answer if answer.startswith("qemu.") else f"qemu.{answer}"
     known = {id_.lower(): id_ for id_ in QUIRKS}.get(name.lower())
-    if known is None or known not in {each.name for each in between(profile("spec"), profile("qemu-10"))}:
-        return Judged(False, said="That is no quirk between the two profiles.")
-    lab = Lab.from_config(CONFIG, profile=profile("qemu-10").without_quirks(known))
-    lab.boot()
-    address, data = msi_message(numbers["dest"], numbers["vector"])
-    events = lab.issue(c.Msi(NIC, address, data))
-    gone = any(event.act == Act.BLOCKED for event in events)
+    between_them = [each.name for each in between(*map(_machine, MACHINES)) if each.name.startswith("qemu.")]
+    if known not in between_them:
+        return Judged(False, said=f"That is no quirk between the two profiles; there are {', '.join(between_them)}.")
+    gone = Act.BLOCKED in _sent(_machine("qemu-10").without_quirks(known), numbers)
     return Judged(gone, said="" if gone else f"Without {known} the message passes all the same.", shown=_both(numbers))
 
 
@@ -65,20 +70,25 @@ def _draw(dice: random.Random) -> Numbers:
     return {"dest": dice.choice((2, 4, 6)), "vector": dice.randrange(0x31, 0xE0)}
 
 
+def _draw_handle(dice: random.Random) -> Numbers:
+    """A handle that no entry is for."""
+    index = dice.randrange(300, 30000)
+    return {"index": index, "words": f"a message with the handle {index}, for which there is no entry"}
+
+
 def _draw_kind(dice: random.Random) -> Numbers:
     """In compatibility format, or by a handle that no entry is for."""
-    numbers = _draw(dice)
-    index = dice.randrange(300, 30000)
+    numbers, handle = _draw(dice), _draw_handle(dice)
     if dice.random() < 0.4:
-        return {**numbers, "index": index, "words": f"a message with the handle {index}, for which there is no entry"}
+        return {**numbers, **handle}
     return {**numbers, "words": f"a message in compatibility format, vector {numbers['vector']:#x} to APIC ID "
                                 f"{numbers['dest']}"}
 
 
 TASKS = (
-    Task("learned", "On the machine that blocked it: does the device learn that its write was blocked? (yes or no)",
-         _draw, _learned, ("What does a posted write bring back?", "Who reads the fault record?"), None, yes_or_no,
-         ("yes", "no")),
+    Task("learned", "A device sends {words}. Does it learn that its write was blocked? (yes or no)",
+         _draw_handle, _learned, ("What does a write to memory bring back?", "Who reads the fault record?"), None,
+         yes_or_no, ("yes", "no")),
     Task("delivered", "EIME is 1, and a device sends {words}. Does it arrive on QEMU 10? (yes or no)", _draw_kind,
          _delivered, ("Is it blocked by the specification? Then: which light would it have?",
                       "QEMU looks entries up as the specification says; it is kinder to what brings no handle."),

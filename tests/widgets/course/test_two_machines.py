@@ -24,11 +24,18 @@ def test_right_answers_are_right(who):
 
 
 @pytest.mark.parametrize("name, answer, said", [
-    ("which", "qemu.K1", "passes all the same"),
+    ("which", "qemu.K1", "passes all the same"), ("which", "cfi", "there are qemu.D1, "),
     ("which", "xen.D1", "no quirk between"), ("which", "<b>", "no quirk between"), ("learned", "yes", "(M10)")])
 def test_wrong_answers_are_tried_and_told(name, answer, said):
     text = Quiz(NOTEBOOK, "Ada").guess(name, answer).text
     assert text.startswith("Not so.") and said in text
+
+
+def test_what_qemu_lets_through_arrives():
+    for who in STUDENTS:
+        quiz = Quiz(NOTEBOOK, who)
+        quiz.guess("which", "qemu.D1")
+        assert quiz.show("which").rows[1] == ("qemu-10", "sent, passed, accepted")
 
 
 def test_a_message_that_qemu_lets_through_and_one_that_both_block_are_told_apart():
