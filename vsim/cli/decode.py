@@ -13,6 +13,7 @@ from vsim.explain.messages import Known
 from vsim.explain.pasted import told_row
 from vsim.explain.things import KINDS, tell
 from vsim.explain.told import Told
+from vsim.findings import paste
 from vsim.layouts.bits import parse_bdf
 from vsim.readers import amd_log, linux_faults, qemu_trace, xen_faults
 from vsim.readers.pieces import MAX_LINE, Line, Reading, lines_of
@@ -65,7 +66,9 @@ def decoded(text: str, file: str = "<text>") -> tuple[Told, ...]:
     if not rows:
         raise DecodeError(file, 1, 1, f"found nothing; allowed: {ALLOWED}")
     if not _kind(rows[0].text):
-        return dumped(rows) or logged(rows)
+        things = dumped(rows)
+        others = [line for line in rows if not told_row(line.text)] if things else rows
+        return (*things, *logged(others, not things))[:MAX_THINGS]
     if len(rows) > MAX_THINGS:
         raise DecodeError(file, rows[MAX_THINGS].number, 1, f"found {len(rows)} lines; allowed: up to {MAX_THINGS}")
     return tuple(told for line in rows for told in (
@@ -91,17 +94,21 @@ def _traced(lines: Sequence[Line]) -> Reading:
         or each.name in QEMU_WORDS or each.name in QEMU_MESSAGES))
 
 
-def logged(lines: Sequence[Line]) -> tuple[Told, ...]:
+def logged(lines: Sequence[Line], needed: bool = True) -> tuple[Told, ...]:
     """What the lines of a log report, each told; what a reader left out is a remark of the last.
 
-    DecodeError: nothing is reported.
+    DecodeError: nothing is reported, where something is needed.
     """
     readings = [reader(lines) for reader in READERS]
     records = sorted((record for reading in readings for record in reading.records), key=lambda each: each.line)
     remarks = tuple(str(remark) for reading in readings for remark in reading.remarks)
+    if not records and not needed:
+        return ()
     if not records:
         line = lines[0]
         found = f"found {line.text.strip()[:40]!a}; allowed: {ALLOWED}"
+        for piece in paste.read([("", "\n".join(each.text for each in lines))]).pieces[:1]:
+            found += f"; vsim read reads this ({piece.text})"
         raise DecodeError(line.file, line.number, _column(line.text), "; ".join((found, *remarks[:1])))
     things = [tell_logged(record) for record in records[:MAX_THINGS]]
     if len(records) > MAX_THINGS:

@@ -80,6 +80,22 @@ def test_a_dash_reads_standard_input_a_thing_a_line(capsys, monkeypatch):
     assert status == 0 and [thing["kind"] for thing in json.loads(out)["things"]] == ["fsts", "msi"]
 
 
+def test_rows_and_lines_of_a_log_are_both_told():
+    text = ("lspci says [Address: fee00000 Data: 0020]\nand the log:\n[ 1.0] DMAR: [INTR-REMAP] Request device "
+            "[02:00.0] fault index 0x0\n[fault reason 0x25] Blocked a compatibility format interrupt request\n")
+    assert [thing.kind for thing in decoded(text, "f")] == ["msi", "fault"]
+
+
+@pytest.mark.parametrize("text, part", [
+    ("do_IRQ: 1.55 No irq handler for vector", "vsim read reads this (boot log of Linux)"),
+    ("(XEN)    IRQ:  17 vec:d8 IO-APIC-level   status=010 aff:{10}/{0-11} mapped, unbound",
+     "vsim read reads this (Xen's debug keys M, i, z; apic=debug)")])
+def test_what_is_read_and_no_thing_is_sent_to_vsim_read(text, part):
+    with pytest.raises(DecodeError) as caught:
+        decoded(text, "f")
+    assert part in str(caught.value)
+
+
 @pytest.mark.parametrize("text, place, part", [
     ("", "1:1", "found nothing"), ("  hello", "1:3", "found 'hello'"), ("fsts 2\nhello", "2:1", "found 'hello'"),
     ("msi 0xfee00218", "1:15", "found 1 number(s); allowed: msi ADDRESS DATA"), ("fsts xyz", "1:6", "found 'xyz'"),
