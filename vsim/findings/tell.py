@@ -63,10 +63,13 @@ def machine(p: Picture) -> Iterator[str]:
     if through:
         same = sum(each.message_index == each.entry for each in through)
         yield f"messages: {len(through)} remappable, {same} of them ask for their own entry"
-    if masked := list(_masked(p)):
-        said = [f"irq {irq} (domain {guest.domain}{', raised' if guest.pending else ''})" for irq, guest in masked]
+    masked = [f"irq {irq} (domain {guest.domain}{', raised' if guest.pending else ''})" for irq, guest in _masked(p)]
+    owed = [f"irq {record.irq} (domain {guest.domain})" for record in p.pasted.of("xen interrupts")
+            if isinstance(record, Irq) and record.in_flight for guest in record.guests if guest.held]
+    for what, said in (("masked by their domains", masked), ("held back until their domains end them", owed)):
         more = [f"{len(said) - MAX_MASKED} more"] if len(said) > MAX_MASKED else []
-        yield f"masked by their domains: {', '.join([*said[:MAX_MASKED], *more])}"
+        if said:
+            yield f"{what}: {', '.join([*said[:MAX_MASKED], *more])}"
     yield from _emulated(p)
 
 

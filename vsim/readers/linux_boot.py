@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vsim.readers.logs import GAP, Log
+from vsim.readers.logs import GAP, STAMP, Log
 from vsim.readers.pieces import Line, Reading, Remark, few
 from vsim.readers.xen_lines import is_xen
 
@@ -259,6 +259,7 @@ def _compiled(form: str) -> re.Pattern[str]:
 
 _FORMS = tuple((_compiled(form), make) for form, make in FORMS)
 _FACTS = tuple((name, _compiled(form) if name != "option" else re.compile(form)) for name, form, _ in FACTS)
+_ENDS = re.compile(rf"[ \t]*=?\n[ \t>|]*(?:{STAMP}[ \t]*)?")
 _NAME = re.compile(r"(?:dmar|IOMMU )(\d{1,4}):\s*$")
 
 
@@ -285,7 +286,7 @@ def read(lines: Sequence[Line]) -> Reading:
                 break
             line = log.line(match.start())
             if not is_xen(line.text) and (name != "option" or _commands(log, match.start())):
-                values = tuple(value.strip() for value in match.groups() if value is not None)
+                values = tuple(_ENDS.sub(" ", value).strip() for value in match.groups() if value is not None)
                 found.append((match.start(), Fact(line.file, line.number, name, values, log.time(match.start()))))
     found.sort(key=lambda pair: pair[0])
     records = _once(_joined(log, found, remarks))

@@ -86,9 +86,11 @@ _ENCODED = re.compile(r"=(?!3D|20|09|2E|46|[89A-F][0-9A-F]|\r?\n|\Z)")
 _SOFT = re.compile(r".{69,74}[^=]=")
 _SOFT_END = re.compile(r"[^=]=\r?$", re.MULTILINE)
 _CODE = re.compile(r"=([2-7][0-9A-F])")
+_HARD = "=C2=A0"                # a blank that holds words together, in a mail whose head was not pasted
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|^\||quoted-printable|=3D|^[1-9]\d{0,6}:|[^=]=\r?$", re.IGNORECASE | re.MULTILINE)
+_WORN = re.compile(r"[\x1b\xa0>]|^\||quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
+                   re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
@@ -121,6 +123,8 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
                 line = line.replace("\0", " ")
             if "\x1b" in line or "\xa0" in line:
                 line = _COLOUR.sub("", line).replace("\xa0", " ")
+            if _HARD in line:
+                line = line.replace(_HARD, " ")
             shift = match.end() if line[:1] == ">" and (match := _QUOTE.match(line)) else 0
             lines.append(Line(file, number, line[shift:], begins + shift))
     lines = _unbarred(_unnumbered(lines))

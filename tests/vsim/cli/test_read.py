@@ -58,6 +58,14 @@ def test_interrupts_that_a_domain_has_masked_are_told(tmp_path, capsys):
     assert len(masked) == 10 and masked[1] == {"irq": 41, "domain": 1, "raised": True}
 
 
+def test_interrupts_that_a_domain_has_not_ended_are_told(tmp_path, capsys):
+    row = "(XEN)    IRQ:  {} vec:59 IO-APIC-level   status=010 aff:{{0}}/{{0-7}} in-flight={} d0: {}(--{})\n"
+    (tmp_path / "i.txt").write_text("".join(row.format(irq, count, irq, held) for irq, count, held in (
+        (34, 1, "M"), (35, 0, "-"), (36, 1, "-"))))
+    assert main(["read", str(tmp_path / "i.txt")]) == 0
+    assert "\nheld back until their domains end them: irq 34 (domain 0)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("log, said", [
     ("DMAR-IR: x2apic is disabled because BIOS sets x2apic opt out bit.\nDMAR-IR: Enabled IRQ remapping in xapic mode\n"
      "x2apic: IRQ remapping doesn't support X2APIC mode\n", "firmware's table forbids the x2APIC mode; interrupts are "

@@ -71,6 +71,11 @@ def test_a_boot(text):
     assert (said["queue"], said["cpu offline"]) == (("dmar1", "Queued"), ("3",))
 
 
+def test_words_that_a_mail_has_broken_are_one_line():
+    assert facts("> [ 1.0] x2apic: IRQ\n> remapping doesn't support X2APIC mode\n")["x2apic"] == (
+        "x2apic: IRQ remapping doesn't support X2APIC mode",)
+
+
 def test_only_known_options_of_a_command_line_are_taken():
     assert [fact.value for fact in only(LOG, Fact) if fact.name == "option"] == [
         "intel_iommu=on", "intremap=no_x2apic_optout"]

@@ -67,6 +67,7 @@ def test_remarks_are_kept_to_a_number_and_counted():
     ("> (XEN) IRQ: 136 vec:b1 status=3D030 aff:{4}/{0-11}\n> in-flight=3D0 d0:936(---)\n=2E... end =E2=80=93 =20\n",
      ["(XEN) IRQ: 136 vec:b1 status=030 aff:{4}/{0-11}", "in-flight=0 d0:936(---)", ".... end =E2=80=93  ", ""]),
     ("a=3D1 b=\n=3D2\n", ["a=1 b=2", ""]),
+    ("Address: fee00578=C2=A0 Data: 0000\n", ["Address: fee00578  Data: 0000", ""]),
     ("vec=3D dest=3D\nmask=0\n", ["vec=3D dest=3D", "mask=0", ""]), ("only=3D\n", ["only=3D", ""])])
 def test_a_mail_without_its_head_is_known_by_its_every_equals_sign(text, rows):
     assert [line.text for line in lines_of(text)[0]] == rows
