@@ -17,7 +17,8 @@ from vsim.readers.ranges import holds
 
 BROADCAST = 0xFFFFFFFF
 SHUT_DOWN = 0xEF
-"""Vector that Linux gives to managed interrupts whose processors are all off (MANAGED_IRQ_SHUTDOWN_VECTOR)."""
+"""Vector that Linux gives to managed interrupts whose processors are all off, and to interrupts that are reserved and
+not started (MANAGED_IRQ_SHUTDOWN_VECTOR; arch/x86/kernel/apic/vector.c, vector_assign_managed_shutdown)."""
 IGNORED = (0, 4, 6, 7)
 """Bits of the function number that are not compared, by SQ."""
 

@@ -57,7 +57,7 @@ READERS = (
          r"DRHD|reg_base_addr|IOAPIC\[\d|Linux version |IRQ remapping|nterrupt.remapping|x2apic[: ]|smpboot|smp:|"
          r"irq handler for vector|returns all ones|nobody cared|Flags mismatch irq|No free IRQ vectors|"
          r"APIC (?:ID|id) mismatch|failed to enable fault|APIC error on CPU|completion\s+polled|lost\s+interrupt|"
-         r"on\s+cmd_eq|"
+         r"on\s+cmd_eq|purious (?:APIC )?interrupt|"
          r"APIC routing|mapping iommu|Affinity broken|nr_cpu_ids|"
          r"LAPIC \(acpi_id"),
     _row("xen faults", "fault lines of Xen", "xen_faults", r"iommu_fault|INTR-REMAP|VT-?[Dd]\]"),

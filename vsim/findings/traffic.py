@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 
-from vsim.findings.chain import source_allowed
+from vsim.findings.chain import SHUT_DOWN, source_allowed
 from vsim.findings.picture import Entry, Picture, Side
 from vsim.findings.rows import BROKEN, DOUBT, NOTE, Hit, Row
 from vsim.layouts.bits import Access, bdf_text, get
@@ -212,6 +212,10 @@ def _nobody(p: Picture) -> Iterator[Hit]:
         for fact, often in _alike(p, name):
             before = f"; irq {fact.values[2]} had it before" if len(fact.values) > 2 else ""
             yield text.format(*fact.values, "?") + before + often, (Side(fact.file, fact.line, name),)
+    for fact, often in _alike(p, "spurious"):
+        vector, cpu = int(fact.value, 16), fact.values[1]
+        kept = ", where Linux keeps interrupts that are not started" if vector == SHUT_DOWN else ""
+        yield f"CPU {cpu} got vector {vector:#x}{kept}: spurious{often}", (Side(fact.file, fact.line, "spurious"),)
     for fact, often in _alike(p, "apic error"):     # ESR as it was before a write, and after
         value = int(fact.values[1], 16) | int(fact.values[-1], 16)
         names = ", ".join(each.name.replace("_", " ") for each in ESR if get(value, each) and each.access == Access.RO)

@@ -89,23 +89,23 @@ _CODE = re.compile(r"=([2-7][0-9A-F])")
 _HARD = "=C2=A0"                # a blank that holds words together, in a mail whose head was not pasted
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|^\||quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
+_WORN = re.compile(r"[\x1b\xa0>]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
                    re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
-_BAR = re.compile(r"\|{1,2} ?")
+_BAR = re.compile(r"\|{1,2} ?|\+")
 _LAST_BAR = re.compile(r"\|{1,2}[ \t]*$")
-_TREE = re.compile(r"\|[ \t]*(?:\|[ \t]+)*[+\\]-")
+_TREE = re.compile(r"\|[ \t]*(?:\|[ \t]+)*[+\\]-|\+-[\[0-9a-f]")
 
 
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
     """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
 
     Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a mail's
-    quotation or of a page (`markup`), a terminal's colours, the line numbers of `grep -n` and the bars of a wiki's
-    table are taken out, the blanks of a web page that hold words together are blanks. Lines of a page that stand in one
-    row have its number.
+    quotation or of a page (`markup`), a terminal's colours, the line numbers of `grep -n`, the bars of a wiki's table
+    and a patch's plus signs are taken out, the blanks of a web page that hold words together are blanks. Lines of a
+    page that stand in one row have its number.
     """
     remarks: list[Remark] = []
     lines = []
@@ -169,20 +169,24 @@ def _unnumbered(lines: list[Line]) -> list[Line]:
 
 
 def _unbarred(lines: list[Line]) -> list[Line]:
-    """The lines without the bars of a wiki's table, or of a mail that quotes so: three in a row at least, no tree."""
+    """The lines without the bars of a wiki's table, or of a mail that quotes so, and without the plus signs of a patch.
+
+    Of a kind there are three in a row at least, and no tree.
+    """
     out, run = list(lines), list[int]()
     for place, line in enumerate([*lines, Line("", 0, "")]):
-        if line.text[:1] == "|":
+        first = lines[run[0]].text[0] if run else line.text[:1]
+        if first and first in "|+" and line.text[:1] == first:
             run.append(place)
             continue
         if len(run) >= _LEAST_NUMBERED and not any(_TREE.match(lines[each].text) for each in run):
-            closed = all(_LAST_BAR.search(lines[each].text, 1) for each in run)
+            closed = first == "|" and all(_LAST_BAR.search(lines[each].text, 1) for each in run)
             for each in run:
                 old, begins = lines[each], _BAR.match(lines[each].text)
                 end = begins.end() if begins else 0
                 text = _LAST_BAR.sub("", old.text[end:]) if closed else old.text[end:]
                 out[each] = old._replace(text=text, shift=old.shift + end)
-        run = []
+        run = [place] if line.text[:1] and line.text[0] in "|+" else []
     return out
 
 

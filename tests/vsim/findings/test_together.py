@@ -291,10 +291,11 @@ def numbered(text: str, first: int = 7) -> str:
     return "".join(f"{number}:{line}\n" for number, line in enumerate(text.splitlines(), first))
 
 
-@pytest.mark.parametrize("dress", [each_line("| ", " |"), each_line("|", ""), each_line("||", "||")])
+@pytest.mark.parametrize("dress", [
+    each_line("| ", " |"), each_line("|", ""), each_line("||", "||"), each_line("+", "")])
 @pytest.mark.parametrize("kind", [kind for kind, (_, _, text) in KINDS.items()
                                   if len(text.splitlines()) > 2 and kind != "lspci -t"])
-def test_a_table_of_a_wiki_changes_nothing(kind, dress):
+def test_a_table_of_a_wiki_and_a_patch_change_nothing(kind, dress):
     assert found(dress(KINDS[kind][2])) == found(KINDS[kind][2])
 
 

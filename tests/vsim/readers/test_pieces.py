@@ -87,6 +87,7 @@ def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its
     "*****ioapic state:*****", "pci = [ '0000:01:00.*', '0000:02:00.*' ]", "cat /proc/irq/*/a /proc/irq/*/b",
     "<IRQ> <access denied> <idle>-0 <64ns, L1 <1us", "ACPI: \\_SB.PCI0 (IRQs 3 *11 12) *0, disabled", "{0-11} {3} }}",
     "unknown parameter `foo' ignored", "```", "** NOTICE **", "a & b &c; AT&T", "[b] [code] [0000:01:00.0]",
+    "+-00.0\n+-00.1\n+-00.2", "+1\n|2\n+3\n|4",
     "|   +-00.0\n|   +-00.1\n|   \\-00.2", "| CPU | avl\n| one\n", "x < y > z", "<b <b", "a * b * c", "2*3*4 *p *q"])
 def test_what_is_a_text_s_own_stays(text):
     assert [(line.text, line.shift) for line in lines_of(text)[0]] == [(row, 0) for row in text.split("\n")]
