@@ -130,6 +130,7 @@ _OPEN = re.compile(r"Event logged \[\s*$")
 _REST = re.compile(r"\b[A-Z][A-Z_]{3,40} (?:device|domain|address|pasid|event\[0\])=[^\n]{0,300}")
 MAX_APART = 3
 """Lines from the first half of an event to the second."""
+_MORE = re.compile(r"\w{1,10}(?:\[\d\])?=")
 _KEY = re.compile(r"\b(\w{1,10}(?:\[\d\])?)=([^\s\]]{1,24})")
 _WHO = re.compile(_PLACE)
 _XEN = re.compile(rf"AMD-Vi: ([A-Z][A-Z_]{{3,40}}): {_PLACE} d(\d{{1,5}}) addr ([0-9a-f]{{8,16}}) "
@@ -164,10 +165,11 @@ _LOST = re.compile(r"amd_iommu_report_page_fault: (\d{1,9}) callbacks suppressed
 def read(lines: Sequence[Line]) -> Reading:
     """All records of a log, in order."""
     reader = _Reader()
-    for line in lines:
+    for place, line in enumerate(lines):
         if len(reader.records) >= MAX_RECORDS:
             reader.tell(line, f"left out: all behind the first {MAX_RECORDS} records")
             break
+        reader.after = lines[place + 1:place + 3]
         reader.take(line)
     for line in reader.halves:
         reader.tell(line, "left out: an event that was cut before its name")
@@ -190,6 +192,7 @@ class _Reader:
         self.remarks: list[Remark] = []
         self.named = self.listed = False
         self.halves: list[Line] = []
+        self.after: Sequence[Line] = ()
 
     def tell(self, line: Line, text: str) -> None:
         self.remarks.append(Remark(line.file, line.number, 1, text))
@@ -227,7 +230,12 @@ class _Reader:
         return stamps[0] if stamps else ""
 
     def logged(self, line: Line, match: re.Match[str]) -> None:
-        given = dict(_KEY.findall(match.string, match.start()))
+        text, whole = match.string[match.start():], match[0].endswith("]")
+        for after in () if whole else self.after:           # a mail program may have wrapped it
+            if whole or not _MORE.match(rest := bare(after.text).lstrip("> \t")):
+                break
+            text, whole = f"{text} {rest}", "]" in rest
+        given = {each[1]: each[2] for each in _KEY.finditer(text) if whole or each.end() < len(text)}
         words = [number for place in range(4) if (number := _number(given.get(f"event[{place}]"))) is not None]
         if len(words) == 4:
             self._raw(line, sum((word & 0xFFFFFFFF) << 32 * place for place, word in enumerate(words)))
@@ -238,7 +246,7 @@ class _Reader:
         domain, pasid, address, flags = (_number(given.get(name)) for name in ("domain", "pasid", "address", "flags"))
         self.records.append(Event(line.file, line.number, match[5], rid, segment, domain, pasid, address, flags,
                                   self._time(line)))
-        if not match[0].endswith("]"):
+        if not whole:
             self.tell(line, "the event was cut: not everything of it is told")
 
     def _raw(self, line: Line, word: int) -> None:

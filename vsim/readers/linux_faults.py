@@ -260,6 +260,10 @@ class _Reader:
         place = next(self._waiting(at, "reason"), None)
         text = match["reason"] or f"{match['xen']}h"
         value = _reason(text)
+        end = match.end("reason")
+        if end >= 0 and self.log.text[at - 1:at] == "[" and self.log.text[end:end + 1] in ("", "\n"):
+            self._tell(at, f"left out: {text!r} may be the beginning of a reason: the line ends before its bracket")
+            return
         if place is None or value is None or value > 0xFF:
             self._tell(at, f"left out: {text!r} is the reason of no fault that is told")
             return

@@ -26,6 +26,7 @@ MAX_LINE = 1 << 16
 11 for each CPU, and a large host 4,096 CPUs."""
 MAX_LINES = 400_000
 """Lines of a text that are looked at; those behind are left out, with a remark."""
+CHOPPED = "left out: the last word of a line that a pager has cut (journalctl --no-pager prints all of it)"
 MAX_REMARKS = 1000
 """Remarks of one kind of text that are kept; the last one then says how many more there were."""
 
@@ -89,11 +90,14 @@ _CODE = re.compile(r"=([2-7][0-9A-F])")
 _HARD = "=C2=A0"                # a blank that holds words together, in a mail whose head was not pasted
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
+_WORN = re.compile(r"[\x1b\xa0>\u2026]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
                    re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
+_LAST_WORD = re.compile(r"[^\s<>]*[^\s<>=-][>\u2026]$")
+_LONGEST_WORD = 200
+_LEAST_CHOPPED = 60             # characters of a line that less would cut
 _BAR = re.compile(r"\|{1,2} ?|\+")
 _LAST_BAR = re.compile(r"\|{1,2}[ \t]*$")
 _TREE = re.compile(r"\|[ \t]*(?:\|[ \t]+)*[+\\]-|\+-[\[0-9a-f]")
@@ -126,13 +130,25 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
             if _HARD in line:
                 line = line.replace(_HARD, " ")
             shift = match.end() if line[:1] == ">" and (match := _QUOTE.match(line)) else 0
-            lines.append(Line(file, number, line[shift:], begins + shift))
+            line = line[shift:]
+            if line[-1:] in ("\u2026", ">") and (chopped := _chopped(line)):
+                remarks.append(Remark(file, number, begins + shift + chopped + 1, CHOPPED))
+                line = line[:chopped]
+            lines.append(Line(file, number, line, begins + shift))
     lines = _unbarred(_unnumbered(lines))
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
         remarks.append(Remark(file, len(lines), 1, f"left out: all behind the first {MAX_BYTES} characters"))
     return tuple(lines), few(remarks)
+
+
+def _chopped(line: str) -> int:
+    """Where the last word of a line begins that ends with a pager's mark: an ellipsis, or in long lines a > that closes
+    nothing. 0 for none."""
+    word = _LAST_WORD.search(line, max(0, len(line) - _LONGEST_WORD))
+    cut = line[-1] != ">" or (len(line) >= _LEAST_CHOPPED and line.count("<") < line.count(">"))
+    return word.start() if word and cut else 0
 
 
 def _encoded(text: str) -> bool:

@@ -173,3 +173,14 @@ def test_a_request_that_is_invalid_has_flags_of_its_own():
 def test_flags_are_declared_in_the_order_of_xen_s_letters_and_at_the_places_of_virtualbox_s_event():
     assert [field.name for field in AMD_EVENT_FLAGS] == ["gn", "nx", "us", "i", "pr", "rw", "pe", "rz", "tr"]
     assert AMD_EVENT.flags.low + AMD_EVENT_FLAGS.gn.low == 48 and AMD_EVENT.flags.low + AMD_EVENT_FLAGS.tr.low == 56
+
+
+def test_an_event_that_was_wrapped_is_whole_and_what_was_cut_is_no_number():
+    event = "AMD-Vi: Event logged [IO_PAGE_FAULT device=00:14.0 domain=0x0001 address=0xfdf8020200 flags=0x0008]"
+    (whole,) = read(event).records
+    for place in range(event.index("device"), len(event)):
+        if event[place - 1] == " ":
+            reading = read(f"> {event[:place - 1]}\n> {event[place:]}\n")
+            assert reading == ((whole,), ()), place
+        (cut,) = read(event[:place]).records
+        assert all(getattr(cut, name) in (None, getattr(whole, name)) for name in ("rid", "domain", "address", "flags"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.places import real_files
 from vsim.readers.markup import Marks
-from vsim.readers.pieces import MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of, worn
+from vsim.readers.pieces import CHOPPED, MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of, worn
 
 
 def test_lines_end_as_on_any_system():
@@ -91,6 +91,19 @@ def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its
     "|   +-00.0\n|   +-00.1\n|   \\-00.2", "| CPU | avl\n| one\n", "x < y > z", "<b <b", "a * b * c", "2*3*4 *p *q"])
 def test_what_is_a_text_s_own_stays(text):
     assert [(line.text, line.shift) for line in lines_of(text)[0]] == [(row, 0) for row in text.split("\n")]
+
+
+LONG = "Dec 01 10:00:00 host kernel: DMAR: [INTR-REMAP] Request device [65:00.5] fault index "
+
+
+@pytest.mark.parametrize("line, kept", [
+    (LONG + "0x16>", LONG), (LONG + "0x16\u2026", LONG), ("> " + LONG + "0x16>", LONG), ("x 0x1\u2026", "x "),
+    (LONG + "<0x16>", LONG + "<0x16>"), (LONG + "->", LONG + "->"), (LONG + ">", LONG + ">"), ("host>", "host>"),
+    ("mail <someone@somewhere>" + " " * 60, "mail <someone@somewhere>" + " " * 60), ("smp: \u2026", "smp: \u2026")])
+def test_the_last_word_of_a_line_that_a_pager_has_cut_is_left_out(line, kept):
+    (found,), remarks = lines_of(line, "f")
+    assert found.text == kept
+    assert [each[2:] for each in remarks] == [(found.shift + len(kept) + 1, CHOPPED)] * (kept in (LONG, "x "))
 
 
 def test_lines_of_a_page_in_one_row_have_its_number_and_their_columns():
