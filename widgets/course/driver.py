@@ -295,7 +295,8 @@ def _who(numbers: Numbers, answer: int) -> Judged:
     said = _untold(numbers)[1]
     if said.endswith(f" {answer:#x}"):
         return Judged(True, said=f"{said}.")
-    return Judged(False, "M7" if answer == numbers["second"] else "", f"{said}.")
+    met = "M7" if answer == numbers["second"] else "M3" if answer == numbers["index"] else ""
+    return Judged(False, met, f"{said}.")
 
 
 FAULTS = {"": "nothing", "order": "remapping is on before the table is latched", "wait": "nobody awaits the wait",
@@ -326,10 +327,10 @@ TASKS = (
          "GCMD?", _draw_word, _word,
          ("Three instructions: load GSTS, AND, OR.", "0x96ffffff has bits 24, 27, 29 and 30 clear: the one-shot ones."),
          _scene_word),
-    Task("low", "The driver runs on vCPU {vcpu} of this machine, and the card sends message {index}. Which lower half "
-         "(rsi, 64 bits) brings it there as vector {vector:#x}? (P is bit 0, the vector bits 23:16, DST bits 63:32.)",
-         _draw_low, _low, ("Xen gives APIC IDs of its own to vCPUs.", "0x300610001 would be vector 0x61 to APIC ID 3."),
-         _scene_low),
+    Task("low", "The driver runs on vCPU {vcpu} of this machine; the card's message names entry {index}. Which lower "
+         "half (rsi, 64 bits) brings it there as vector {vector:#x}? (P is bit 0, the vector bits 23:16, DST bits "
+         "63:32.)", _draw_low, _low,
+         ("Xen gives APIC IDs of its own to vCPUs.", "0x300610001 would be vector 0x61 to APIC ID 3."), _scene_low),
     Task("who", "The driver moves entry {index} from vector {first:#x} to {second:#x}, without the flush behind it; "
          "the unit holds what it has. The card sends once more. For which vector does the handler come in?",
          _draw_moved, _who, ("Where does the unit look first?", "Nobody called its copy back."),
