@@ -45,8 +45,11 @@ def _encoded(numbers: Numbers, answer: int) -> Judged:
     journey = made.raw(CARD, answer, 0)
     if made.took == {numbers["vcpu"]: VECTOR}:
         return Judged(True, shown=journey.told())
-    met = "" if get(answer, REMAP_ADDRESS.format) or get(answer, MSI_ADDRESS.fee) != 0xFEE else "M4"
-    return Judged(False, met, f"Written by the card, this is {journey.verdict}.", journey.told())
+    said, met = f"Written by the card, this is {journey.verdict}.", ""
+    if not get(answer, REMAP_ADDRESS.format) and get(answer, MSI_ADDRESS.fee) == 0xFEE:
+        slip = get(answer, REMAP_ADDRESS.handle) == numbers["index"]
+        said, met = said + (" Only bit 4 is missing, the format." if slip else ""), "" if slip else "M4"
+    return Judged(False, met, said, journey.told())
 
 
 def _right_message(numbers: Numbers) -> Told:

@@ -62,6 +62,12 @@ def test_a_handle_without_its_highest_bit_is_another_entry():
     assert told.text.startswith("Not so.") and "0x22" in told.text
 
 
+def test_a_forgotten_format_bit_is_a_slip_and_no_belief():
+    quiz = Quiz(NOTEBOOK, "Ada")
+    told = quiz.guess("encode", address(quiz.numbers("encode")["index"]) & ~0x10).text
+    assert "0x25" in told and "Only bit 4 is missing" in told and "believes" not in told
+
+
 def test_a_range_the_wrong_way_round_is_told():
     quiz = Quiz(NOTEBOOK, "Ada")
     n = quiz.numbers("range")
