@@ -448,6 +448,9 @@ def _vectors(p: Picture, record: Any) -> None:
 def _heading(p: Picture, record: Any) -> None:
     if hasattr(record, "label"):
         return
+    rows = [row for row in p.pasted.of("linux counts") if hasattr(row, "label") and row.cpus == record.cpus]
+    if rows and not any(row.chip or row.names for row in rows):     # its right side was cut off, and CPUs with it
+        return
     side = Side(record.file, record.line, f"/proc/interrupts has columns for {len(record.cpus)} CPUs")
     if not any(each.side.file == record.file and each.what == "/proc/interrupts" for each in p.counts):
         p.counts.append(Count("/proc/interrupts", len(record.cpus), side))

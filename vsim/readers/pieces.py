@@ -95,7 +95,7 @@ _WORN = re.compile(r"[\x1b\xa0>\u2026]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
-_LAST_WORD = re.compile(r"[^\s<>]*[^\s<>=-][>\u2026]$")
+_LAST_WORD = re.compile(r"(?:[^\s<>]*[^\s<>=-]|(?<=\s))[>\u2026]$")
 _LONGEST_WORD = 200
 _LEAST_CHOPPED = 60             # characters of a line that less would cut
 _BAR = re.compile(r"\|{1,2} ?|\+")

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vsim.readers.logs import bare
-from vsim.readers.pieces import Line, Reading, Remark, few
+from vsim.readers.pieces import MAX_LINE, Line, Reading, Remark, few
 
 MAX_CPUS = 8192
 """Most CPUs of a heading."""
@@ -98,6 +98,9 @@ class Row:
 _FUNCTION = re.compile(r"PCI-MSIX?-([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])")
 _CPU = re.compile(r"CPU\s?(\d{1,5})")
 _HEADING = re.compile(r"\s*(?:CPU\s?\d{1,5}\s*)+")
+_TRIGGER = re.compile(r"-(?:edge|fasteoi|level)\b")
+_BEGUN = re.compile(r"\s+CPU\s?\d")
+_BROKEN = re.compile(r"\s+CPU|P?U\s?\d|\d+(?:\s+C|\s*$)")
 _LABEL = re.compile(r"\s*(0|[1-9]\d{0,6}|[A-Z][A-Z0-9]{2,3}):(?:\s|$)")
 _TAILS = (re.compile(r"(?P<chip>\S.{0,80}?)\s+(?P<hwirq>\d{1,20})-(?P<trigger>[A-Za-z]\w{0,15})(?:\s+(?P<names>.*))?"),
           re.compile(r"(?P<chip>\S{1,80}?)-(?P<trigger>edge|fasteoi|level|XT-PIC|percpu)(?:-(?:edge|level|fasteoi))?"
@@ -111,6 +114,7 @@ _WORDS = ("NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL", "TLB", "TRM", 
 
 def read(lines: Sequence[Line]) -> Reading:
     """Headings and rows of a text, in its order."""
+    lines = _unbroken(lines)
     reader = _Reader(lines)
     at = 0
     while at < len(lines):
@@ -119,6 +123,28 @@ def read(lines: Sequence[Line]) -> Reading:
             break
         at += reader.take(at)
     return Reading(tuple(reader.records), few(reader.remarks))
+
+
+def _unbroken(lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines of tables that a terminal has broken at its width, within words and numbers, as they were.
+
+    The heading tells: it ends with blanks, or goes on in the next line with blanks or within a word, as a mail program
+    does not break it.
+    """
+    out, width = list[Line](), 0
+    for line in lines:
+        last = out[-1].text if out else ""
+        broken = _BROKEN.match(line.text) or (last.endswith("  ") and line.text.startswith("CPU"))
+        if not width and len(last) >= ROOM and _BEGUN.match(last) and broken:
+            width = len(last) if _HEADING.fullmatch(last + line.text) else 0
+        full = width and last and len(last) % width == 0 and len(last) < MAX_LINE
+        if full and line.text.strip() and not _LABEL.match(line.text):
+            out[-1] = out[-1]._replace(text=last + line.text)
+            continue
+        if not line.text.strip() or _BEGUN.match(line.text):
+            width = 0
+        out.append(line)
+    return out
 
 
 class _Reader:
@@ -173,7 +199,8 @@ class _Reader:
             taken += 1
         for _ in range(3):
             if self.cpus and tail and self._goes_on(at + taken - 1, tail):
-                tail = f"{tail} {self._next(at + taken).strip()}"
+                rest = self._next(at + taken).strip()
+                tail += rest if tail.endswith("-") or _TRIGGER.match(rest) else f" {rest}"
                 taken += 1
         line = self.lines[at]
         row = _made(line, label, counts, self.cpus, tail)
@@ -204,7 +231,7 @@ class _Reader:
 
     def _goes_on(self, at: int, tail: str) -> bool:
         """Whether the names of a row go on in the next line: they end early, and its first word had no room."""
-        ends = re.search(r",$|\d-[a-z]+$|\s\d+$|^\S+$", tail)
+        ends = re.search(r",$|-$|\d-[a-z]+$|\s\d+$|^\S+$", tail)
         following = self._next(at + 1).split(None, 1)
         return bool(ends and following and len(self.lines[at].text.rstrip()) + len(following[0]) >= ROOM)
 
