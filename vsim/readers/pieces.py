@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,39 @@ class Reading(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+def _width(rows: Sequence[str]) -> int:
+    """The width at which a terminal has broken a log's lines; 0 for none.
+
+    Lines of a log begin with a time, Xen's mark or a task of ftrace. Where nearly all that are followed by another line
+    have one length, or lost blanks at their end, and none is longer, that is the width; a mail program breaks at
+    blanks, at any length.
+    """
+    began = [_BEGINS.match(row) is not None for row in rows]
+    broken = Counter(len(rows[place - 1]) for place in range(1, len(rows))
+                     if began[place - 1] and not began[place] and rows[place].strip())
+    width = max(broken, default=0)
+    alike = sum(broken[each] for each in range(width - 2, width + 1))
+    sure = broken[width] > 2 or width in TERMINALS
+    longest = max((len(row) for row, own in zip(rows, began, strict=True) if own), default=0)
+    return width if sure and longest <= width in range(60, 512) and alike >= 0.8 * broken.total() else 0
+
+
+def _unfolded(rows: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Rows of a log that a terminal has broken at its width as they were, by the number of their first."""
+    width = _width(rows)
+    held, number, full = "", 1, False
+    for place, row in enumerate(rows, 1):
+        if full and len(held) < MAX_LINE and not _BEGINS.match(row):
+            held += row
+        else:
+            if place > 1:
+                yield number, held
+            held, number = row, place
+        full = len(row) == width > 0
+    if rows:
+        yield number, held
+
+
 def _unbroken(rows: Iterable[tuple[int, str]], whole: bool) -> Iterator[tuple[int, str]]:
     """Rows of a mail in quoted-printable, by the number of their first: a = at an end joins two (RFC 2045, 6.7).
 
@@ -82,6 +116,10 @@ def _unbroken(rows: Iterable[tuple[int, str]], whole: bool) -> Iterator[tuple[in
         yield number, held
 
 
+TERMINALS = (80, 100, 120, 132, 160)
+"""Usual widths of terminals, in characters."""
+_BEGINS = re.compile(r"\(XEN\)|\[ *\d{1,9}\.\d{6}\]|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:|"
+                     r"[ \t]*\S{1,32}-\d{1,7} +\[\d{3}\] ")
 _PRINTABLE = re.compile(r"^Content-Transfer-Encoding: quoted-printable", re.MULTILINE | re.IGNORECASE)
 _ENCODED = re.compile(r"=(?!3D|20|09|2E|46|[89A-F][0-9A-F]|\r?\n|\Z)")
 _SOFT = re.compile(r".{69,74}[^=]=")
@@ -114,7 +152,7 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
     remarks: list[Remark] = []
     lines = []
     rows = re.split(r"\r\n|\n|\r", text[:MAX_BYTES].removeprefix("\ufeff"), maxsplit=MAX_LINES)
-    numbered, marks = enumerate(rows[:MAX_LINES], 1), markup.Marks(text, MAX_BYTES)
+    numbered, marks = _unfolded(rows[:MAX_LINES]), markup.Marks(text, MAX_BYTES)
     whole = _PRINTABLE.search(text, 0, MAX_BYTES) is not None or _encoded(text)
     for number, row in _unbroken(numbered, whole) if whole or _SOFT_END.search(text, 0, MAX_BYTES) else numbered:
         for begins, line in marks.pieces(row):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vsim.readers.logs import bare
-from vsim.readers.pieces import MAX_LINE, Line, Reading, Remark, few
+from vsim.readers.pieces import MAX_LINE, TERMINALS, Line, Reading, Remark, few
 
 MAX_CPUS = 8192
 """Most CPUs of a heading."""
@@ -101,6 +101,7 @@ _HEADING = re.compile(r"\s*(?:CPU\s?\d{1,5}\s*)+")
 _TRIGGER = re.compile(r"-(?:edge|fasteoi|level)\b")
 _BEGUN = re.compile(r"\s+CPU\s?\d")
 _BROKEN = re.compile(r"\s+CPU|P?U\s?\d|\d+(?:\s+C|\s*$)")
+_PART = re.compile(_HEADING.pattern + "(?:CP?U?)?")
 _LABEL = re.compile(r"\s*(0|[1-9]\d{0,6}|[A-Z][A-Z0-9]{2,3}):(?:\s|$)")
 _TAILS = (re.compile(r"(?P<chip>\S.{0,80}?)\s+(?P<hwirq>\d{1,20})-(?P<trigger>[A-Za-z]\w{0,15})(?:\s+(?P<names>.*))?"),
           re.compile(r"(?P<chip>\S{1,80}?)-(?P<trigger>edge|fasteoi|level|XT-PIC|percpu)(?:-(?:edge|level|fasteoi))?"
@@ -129,14 +130,16 @@ def _unbroken(lines: Sequence[Line]) -> Sequence[Line]:
     """The lines of tables that a terminal has broken at its width, within words and numbers, as they were.
 
     The heading tells: it ends with blanks, or goes on in the next line with blanks or within a word, as a mail program
-    does not break it.
+    does not break it. Else a row does that has a terminal's usual width.
     """
     out, width = list[Line](), 0
     for line in lines:
         last = out[-1].text if out else ""
         broken = _BROKEN.match(line.text) or (last.endswith("  ") and line.text.startswith("CPU"))
         if not width and len(last) >= ROOM and _BEGUN.match(last) and broken:
-            width = len(last) if _HEADING.fullmatch(last + line.text) else 0
+            width = len(last) if _PART.fullmatch(last + line.text) else 0
+        elif not width and len(last) in TERMINALS and _LABEL.match(last):
+            width = len(last)
         full = width and last and len(last) % width == 0 and len(last) < MAX_LINE
         if full and line.text.strip() and not _LABEL.match(line.text):
             out[-1] = out[-1]._replace(text=last + line.text)

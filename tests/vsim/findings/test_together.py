@@ -11,6 +11,7 @@ from tests.vsim.findings.machine_texts import COUNTS, LSPCI, MATRIX, REGISTERS, 
 from tests.vsim.readers.test_acpi_ivrs import ENTRIES, ivhd
 from tests.vsim.readers.test_acpi_ivrs import table as ivrs
 from vsim.findings.paste import read
+from vsim.findings.picture import see
 from vsim.findings.registry import READERS
 from vsim.readers import acpi_dmar
 from vsim.readers.pieces import lines_of
@@ -382,6 +383,35 @@ def test_what_a_mail_program_broke_is_read_as_one(kind):
         "\nController", " Controller").replace("\n0x", "\t0x").replace("->\n", "-> ").replace(
         "\nd0", " d0").replace("handling\n", "handling ").replace("//\n", "// ")
     assert whole != text and found(text) == found(whole) and list(found(whole)) == [reader]
+
+
+def broken(text: str, width: int) -> str:
+    """As a terminal shows it, and as it is copied from some."""
+    return "".join(f"{line[at:at + width]}\n" for line in text.splitlines() for at in range(0, len(line) or 1, width))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 132])
+@pytest.mark.parametrize("kind", [kind for kind, (_, _, text) in KINDS.items() if any(
+    mark in text for mark in ("(XEN) ", "[   58.44", "[    0.2", "[000]"))])
+def test_a_log_that_a_terminal_has_broken_at_its_width_is_whole(kind, width):
+    text = KINDS[kind][2]
+    assert found(broken(text, width)) == found(text)
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+@pytest.mark.parametrize("cpus", [4, 8, 16, 64])
+def test_counts_that_a_terminal_has_broken_at_its_width_are_whole(cpus, width):
+    text = "     " + "".join(f"{f'CPU{cpu}':>11}" for cpu in range(cpus)) + "\n" + "".join(
+        f"{24 + row:4}:" + "".join(f"{(row * 977 + cpu * 7919) % 123457:11}" for cpu in range(cpus))
+        + f"  IR-PCI-MSIX-0000:01:00.0 {row:4}-edge      nvme0q{row}\n" for row in range(6))
+    assert found(broken(text, width)) == found(text)
+
+
+def test_counts_that_a_pager_has_cut_tell_no_number_of_processors():
+    text = "     " + "".join(f"{f'CPU{cpu}':>11}" for cpu in range(16)) + "\n"
+    text += " 24:" + f"{7:11}" * 16 + "  IR-PCI-MSI 1-edge a\n"
+    cut = "".join(f"{line[:79]}>\n" for line in text.splitlines())
+    assert [see(read([("text", each)])).counts != [] for each in (text, cut)] == [True, False]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -99,7 +99,8 @@ LONG = "Dec 01 10:00:00 host kernel: DMAR: [INTR-REMAP] Request device [65:00.5]
 @pytest.mark.parametrize("line, kept", [
     (LONG + "0x16>", LONG), (LONG + "0x16\u2026", LONG), ("> " + LONG + "0x16>", LONG), ("x 0x1\u2026", "x "),
     (LONG + "<0x16>", LONG + "<0x16>"), (LONG + "->", LONG + "->"), (LONG + ">", LONG), ("host>", "host>"),
-    ("mail <someone@somewhere>" + " " * 60, "mail <someone@somewhere>" + " " * 60), ("smp: \u2026", "smp: "), ("a =>", "a =>")])
+    ("mail <someone@somewhere>" + " " * 60, "mail <someone@somewhere>" + " " * 60), ("smp: \u2026", "smp: "),
+    ("a =>", "a =>")])
 def test_the_last_word_of_a_line_that_a_pager_has_cut_is_left_out(line, kept):
     (found,), remarks = lines_of(line, "f")
     assert found.text == kept
