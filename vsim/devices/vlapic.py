@@ -297,14 +297,16 @@ def acknowledge(m: Machine, vcpu: int) -> int:
 def serve(m: Machine, vcpu: int, awaited: set[int]) -> int:
     """Take and end while nobody looks what a vCPU is offered, the highest first; how many.
 
-    It goes as far down as the first vector whose EOI a level pin waits for, its own or one of `awaited`. What is taken
-    is above everything in service, so that each EOI ends the vector just taken.
+    It goes as far down as the first vector whose EOI a level pin waits for, its own or one of `awaited`, to which no
+    EOI comes from a vCPU that suppresses its broadcast. What is taken is above everything in service, so that each EOI
+    ends the vector just taken.
     """
     if m.nmi[vcpu] and not m.in_nmi[vcpu]:
         return 0
     floor = (ppr(m, vcpu) | 0xF) + 1
     pins = LVTS * vcpu + LVT_LINT0
-    for vector in awaited.union(own & 0xFF for own in m.lvt[pins:pins + 2] if own & _PIN_IRR):
+    heard = set() if m.svr[vcpu] & _SVR_SUPPRESS else awaited
+    for vector in heard.union(own & 0xFF for own in m.lvt[pins:pins + 2] if own & _PIN_IRR):
         if vector >= floor and is_set(m.irr, vcpu, vector) and is_set(m.tmr, vcpu, vector):
             floor = vector + 1
     taken = 0

@@ -206,6 +206,19 @@ def test_local_pins_that_stay_up_end_their_storm(monkeypatch):
     assert m.serials - sent == 1 + 51 and vlapic.is_set(m.irr, 69, 0x61)
 
 
+def test_a_pin_holds_back_no_vcpu_that_suppresses_the_broadcast_of_its_eoi(monkeypatch):
+    m = world("x" * 70, suppress_eoi=True)
+    for pin in range(40):
+        m.rte[pin] = RTE.make(vector=0x40 + pin, tm=1, irr=1)
+    all_requested(m)
+    for vcpu in range(70):
+        m.svr[vcpu] = 0x11FF
+        m.tmr[8 * vcpu + 1:8 * vcpu + 8] = m.irr[8 * vcpu + 1:8 * vcpu + 8]
+    monkeypatch.setattr(vlapic, "acknowledge", None)
+    step(m, c.Burst(1, 1, 1), trace=False)
+    assert not any(m.irr) and all(entry & RTE.irr.mask for entry in m.rte[:40])
+
+
 # --- what a crowd remembers ---
 
 
