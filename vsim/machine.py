@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vsim.devices import (
+    crowd,
     dma,
     faults,
     hpet,
@@ -450,7 +451,7 @@ def _handle_all(m: Machine) -> None:
     It ends when level pins that stay up, of I/O APICs and local ones, have sent `MOST_RESENT` times more.
     """
     first = m.serials
-    for vcpu in _requested(m):
+    for vcpu in crowd.touched(m.irr.tobytes(), 32):
         turns = _TURNS
         while turns > 0 and m.apic_mode[vcpu] != Apic.DISABLED:
             m.serial = 0
@@ -469,17 +470,6 @@ def _handle_all(m: Machine) -> None:
 def _awaited(m: Machine) -> set[int]:
     """The vectors whose EOI a level pin waits for."""
     return {entry & 0xFF for entry in m.rte if entry & _REMOTE_IRR}
-
-
-def _requested(m: Machine) -> list[int]:
-    """The vCPUs with anything in IRR; looked for by blocks of 32, as few of thousands have."""
-    irr, out = m.irr.tobytes(), list[int]()
-    for at in range(0, len(irr), 1024):
-        block = irr[at:at + 1024]
-        while rest := block.lstrip(b"\0"):
-            out.append((min(at + 1024, len(irr)) - len(rest)) // 32)
-            block = irr[32 * out[-1] + 32:at + 1024]
-    return out
 
 
 def _pin(m: Machine, command: c.Pin) -> None:

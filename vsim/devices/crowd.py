@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vsim.layouts.registers import SVR
 from vsim.state.arrays import Apic, Machine
@@ -36,13 +36,59 @@ def _values(typecode: str, number: int, length: int) -> array[int]:
     return out
 
 
+def touched(data: bytes, size: int) -> list[int]:
+    """The places of `size` bytes (a divisor of 1,024) that are not 0; looked for by blocks, as few of thousands are."""
+    out = list[int]()
+    for at in range(0, len(data), 1024):
+        block = data[at:at + 1024]
+        while rest := block.lstrip(b"\0"):
+            out.append((min(at + 1024, len(data)) - len(rest)) // size)
+            block = data[size * (out[-1] + 1):at + 1024]
+    return out
+
+
+def _changed(old: array[int], new: array[int], vcpus: int) -> list[int]:
+    """The vCPUs whose values differ."""
+    length = len(new) * new.itemsize
+    return touched((_number(old) ^ _number(new)).to_bytes(length, _ORDER), length // vcpus)
+
+
+class Ranks:
+    """The rank of every vCPU, which follows from its TPR and ISR; worked out anew for those that have changed.
+
+    values: by vCPU. state: another object whenever a value may be another one.
+    """
+
+    __slots__ = ("state", "values")
+
+    def __init__(self) -> None:
+        self.state: tuple[array[int], array[int]] = array("I"), array("I")
+        self.values: list[int] = []
+
+    def update(self, m: Machine, rank: Callable[[Machine, int], int]) -> None:
+        """Follow the machine."""
+        before = self.state
+        if before == (m.tpr, m.isr):
+            return
+        self.state = m.tpr[:], m.isr[:]
+        if not self.values:
+            self.values = [rank(m, vcpu) for vcpu in range(m.vcpus)]
+        else:
+            for vcpu in {*_changed(before[0], m.tpr, m.vcpus), *_changed(before[1], m.isr, m.vcpus)}:
+                self.values[vcpu] = rank(m, vcpu)
+
+
 class Crowd(list[int]):
-    """vCPUs in ascending order, more than `MANY`; none of them is switched off in its mode."""
+    """vCPUs in ascending order, more than `MANY`; none of them is switched off in its mode.
 
-    __slots__ = ("_bases", "_boots", "_calm", "_held", "_marks", "_plain", "_ready", "_state", "_svr")
+    base, few: a crowd that many destinations name, and those that this one names besides; None for no such crowd.
+    """
 
-    def __init__(self, members: Sequence[int]) -> None:
+    __slots__ = ("_bases", "_boots", "_calm", "_held", "_marks", "_plain", "_ready", "_state", "_svr", "base", "few")
+
+    def __init__(self, members: Sequence[int], base: Crowd | None = None, few: Sequence[int] = ()) -> None:
         super().__init__(members)
+        self.base, self.few = base, few
         self._svr: array[int] | None = None
         self._state: tuple[array[int], array[int]] | None = None
         self._bases: array[int] | None = None
@@ -57,20 +103,28 @@ class Crowd(list[int]):
         """Those that take fixed interrupts: enabled by software (SDM 11.4.7.2)."""
         if m.quirks & DISABLED_TAKES:
             return self
+        if self.base is not None:
+            ready = both([vcpu for vcpu in self.few if m.svr[vcpu] & _ENABLE], self.base.ready(m))
+            return self if len(ready) == len(self) else ready
         if self._svr != m.svr:
             self._svr = m.svr[:]
             found = [vcpu for vcpu in self if m.svr[vcpu] & _ENABLE]
             self._ready = self if len(found) == len(self) else kept(found)
         return self._ready
 
-    def calmest(self, m: Machine, rank: Callable[[Machine, int], int]) -> list[int]:
-        """Those with the lowest rank, which follows from TPR and ISR; worked out anew when one has changed."""
-        if self._state != (m.tpr, m.isr):
-            self._state = m.tpr[:], m.isr[:]
-            ranks = [rank(m, vcpu) for vcpu in self]
-            least = min(ranks)
-            self._calm = [vcpu for vcpu, mine in zip(self, ranks, strict=True) if mine == least]
+    def calmest(self, ranks: Ranks) -> list[int]:
+        """Those with the lowest rank."""
+        if self._state is not ranks.state:
+            self._state = ranks.state
+            mine = [ranks.values[vcpu] for vcpu in self]
+            least = min(mine)
+            self._calm = [vcpu for vcpu, each in zip(self, mine, strict=True) if each == least]
         return self._calm
+
+    def parts(self) -> Iterator[Crowd | list[int]]:
+        """The crowd that it shares with other destinations, and the few others; or itself."""
+        yield self.base if self.base is not None else self
+        yield list(self.few)
 
     def boots(self, m: Machine, boot: int) -> list[int]:
         """Those whose APIC_BASE has this bit."""
@@ -114,6 +168,19 @@ def kept(found: list[int]) -> list[int]:
     return Crowd(found) if len(found) > MANY and type(found) is not Crowd else found
 
 
+def both(some: list[int], others: list[int]) -> list[int]:
+    """The vCPUs of two lists in ascending order; one that is alone is handed out as it is, and its crowd with it.
+
+    A crowd and a few others are a crowd that shares what the first has worked out: thousands of destinations may name
+    one each beside it.
+    """
+    if not some or not others:
+        return some or others
+    few, many = sorted((some, others), key=len)
+    members = sorted(some + others)
+    return Crowd(members, many, few) if type(many) is Crowd and many.base is None and len(few) <= MANY else members
+
+
 def next_after(calm: list[int], last: int) -> int:
     """The next one behind `last`, around the end (A 6.1)."""
     return calm[bisect_right(calm, last) % len(calm)]
@@ -138,13 +205,12 @@ def accept(m: Machine, who: Crowd, vector: int, level: int, sticky: bool) -> Non
     m.unseen(Act.ACCEPTED, len(who) - merged)
 
 
-def noted(m: Machine, who: Crowd, bit: int) -> bool:
-    """Whether every member has noted an ESR error already; then the event is all there is to it."""
+def noted(m: Machine, who: Crowd, bit: int) -> list[int]:
+    """The members that have not noted an ESR error already; of the others the event is all there is to it."""
     bits = who.marks(m, "I", 1, bit)
-    if _number(m.esr_pending) & bits != bits:
-        return False
-    m.unseen(Act.APIC_ERROR, len(who))
-    return True
+    fresh = touched((bits & ~_number(m.esr_pending)).to_bytes(4 * m.vcpus, _ORDER), 4)
+    m.unseen(Act.APIC_ERROR, len(who) - len(fresh))
+    return fresh
 
 
 def interrupt_all(m: Machine, who: Crowd, name: str) -> None:
@@ -169,12 +235,13 @@ def put(m: Machine, who: Crowd, name: str, width: int, value: int) -> bool:
         return False
     before, code = _number(values), values.typecode
     full = who.marks(m, code, width, (1 << 8 * values.itemsize) - 1)
-    after = before & ~full | (who.marks(m, code, width, value) if value else 0)
-    if after != before:
-        values = _values(code, after, width * m.vcpus)
+    wanted = who.marks(m, code, width, value) if value else 0
+    changed = before & full != wanted
+    if changed:
+        values = _values(code, before & ~full | wanted, width * m.vcpus)
         setattr(m, name, values)
     who.given(name, value, values)
-    return after != before
+    return changed
 
 
 def wait_for_start(m: Machine, who: Crowd, boot: int) -> None:

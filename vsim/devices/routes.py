@@ -18,12 +18,13 @@ NEVER = 1 << 32
 class Routes:
     """Targets by physical ID and by logical address, for a machine as it is now."""
 
-    __slots__ = ("alias", "crowds", "everybody", "f_broadcasts", "ff", "literal", "narrows", "parts", "x2",
-                 "x2_clusters", "x2_ids", "xapic", "xapic_clusters", "xapic_flat", "xapic_ids")
+    __slots__ = ("alias", "crowds", "everybody", "f_broadcasts", "ff", "literal", "narrows", "parts",
+                 "ranks", "x2", "x2_clusters", "x2_ids", "xapic", "xapic_clusters", "xapic_flat", "xapic_ids")
 
     def __init__(self, m: Machine) -> None:
         options = m.profile.options
         self.crowds: dict[tuple[int, int, int], list[int]] | None = {} if m.vcpus > crowd.MANY else None
+        self.ranks = crowd.Ranks()
         self.alias, self.ff = options.alias_ids, options.ff_broadcast
         self.f_broadcasts = options.cluster_f_broadcast or bool(m.quirks & CLUSTER_F_BROADCASTS)
         self.xapic: list[int] = []
@@ -40,7 +41,7 @@ class Routes:
             elif m.apic_mode[vcpu] == Apic.XAPIC:
                 self._add_xapic(m, vcpu)
         self.x2, self.xapic = crowd.kept(self.x2), crowd.kept(self.xapic)
-        self.everybody = crowd.kept(_both(self.x2, self.xapic))
+        self.everybody = crowd.kept(crowd.both(self.x2, self.xapic))
         self.xapic_ids = {low: crowd.kept(found) for low, found in self.xapic_ids.items()}
         self.literal = bool(m.quirks & MIXED_NARROWS)
         self.narrows = self.xapic[0] if self.xapic and self.literal else NEVER
@@ -70,8 +71,8 @@ class Routes:
         if (destination if self.literal else small) == BROADCAST8:
             if narrow and self.ff:
                 return self.everybody
-            return _both(self.x2_ids.get(destination, []), self.xapic)
-        return _both(self.x2_ids.get(destination, []), self.xapic_ids.get(small, []))
+            return crowd.both(self.x2_ids.get(destination, []), self.xapic)
+        return crowd.both(self.x2_ids.get(destination, []), self.xapic_ids.get(small, []))
 
     def logical(self, destination: int, narrow: int) -> list[int]:
         """vCPUs whose logical address has a bit in common.
@@ -83,16 +84,16 @@ class Routes:
         found = self._x2_logical(destination)
         if self.narrows < NEVER and destination > BROADCAST8:
             found = [vcpu for vcpu in found if vcpu < self.narrows]
-            return _both(found, self._once(self._narrowed, destination & 0xFF))
+            return crowd.both(found, self._once(self._narrowed, destination & 0xFF))
         small = destination & 0xFF if self.alias else destination
-        return _both(found, self._once(self._xapic_logical, small)) if small <= BROADCAST8 else found
+        return crowd.both(found, self._once(self._xapic_logical, small)) if small <= BROADCAST8 else found
 
     def xen(self, destination: int, logical: int) -> list[int]:
         """Xen's rules: broadcast only physical, 8 bits for xAPIC targets and 32 for x2APIC ones (X 5.5)."""
         if logical:
-            return _both(self._x2_logical(destination), self._once(self._xen_logical, destination & 0xFF))
+            return crowd.both(self._x2_logical(destination), self._once(self._xen_logical, destination & 0xFF))
         found = self.x2 if destination == BROADCAST32 else self.x2_ids.get(destination, [])
-        return _both(found, self.xapic if destination == BROADCAST8 else self.xapic_ids.get(destination, []))
+        return crowd.both(found, self.xapic if destination == BROADCAST8 else self.xapic_ids.get(destination, []))
 
     # --- the parts of a destination ---
 
@@ -124,11 +125,6 @@ class Routes:
 
     def _narrowed(self, small: int) -> list[int]:
         return [vcpu for vcpu in self._x2_logical(small) + self._xapic_logical(small) if vcpu >= self.narrows]
-
-
-def _both(some: list[int], others: list[int]) -> list[int]:
-    """The vCPUs of two lists in ascending order; one that is alone is handed out as it is, and its crowd with it."""
-    return sorted(some + others) if some and others else some or others
 
 
 def of(m: Machine) -> Routes:

@@ -199,9 +199,10 @@ def end(m: Machine, vector: int, pins: range | None = None) -> Iterator[int]:
     pins: those of the I/O APIC whose register was written; None for a broadcast, which all of them hear. Each pin is
     yielded before the next one is looked at.
     """
+    asked, answers = _IRR | _LEVEL | RTE.vector.mask, RTE.make(irr=1, tm=1, vector=vector)
     for pin in pins or range(len(m.rte)):
         entry = m.rte[pin]
-        if entry & _IRR and entry & _LEVEL and get(entry, RTE.vector) == vector:
+        if entry & asked == answers:
             m.rte[pin] = put(entry, RTE.irr, 0)
             m.emit(node(Kind.VIOAPIC, pin), Act.IRR_CLEARED, pin, m.rte[pin], 1)
             if _seen(m, pin) and not entry & _MASK:

@@ -155,8 +155,8 @@ def hand_to(m: Machine, targets: list[int], destination: int, mode: int, share: 
     alone = mode == _LOWEST and len(ready) == 1 and m.profile.options.model != "vtd"     # Xen remembers it too
     if alone or (len(ready) > 1 and (mode == _LOWEST or (share and not m.quirks & RH_IGNORED))):
         ready = [arbitrate(m, ready)]
-    if type(ready) is not Crowd or m.room or not _taken_together(m, ready, vector, level):
-        for vcpu in ready:
+    for part in ready.parts() if type(ready) is Crowd and not m.room else (ready,):
+        for vcpu in _taken_together(m, part, vector, level) if type(part) is Crowd and not m.room else part:
             take_in(m, vcpu, vector, level, destination)
     if not ready:
         m.nobody += 1
@@ -170,12 +170,12 @@ def ready_of(m: Machine, targets: list[int]) -> list[int]:
     return targets.ready(m) if type(targets) is Crowd else [vcpu for vcpu in targets if enabled(m, vcpu)]
 
 
-def _taken_together(m: Machine, who: Crowd, vector: int, level: int) -> bool:
-    """A crowd takes a vector while nobody looks, unless each member has to be asked by itself."""
+def _taken_together(m: Machine, who: Crowd, vector: int, level: int) -> list[int]:
+    """A crowd takes a vector while nobody looks; the members that have to be asked by themselves."""
     if vector < 16 and not m.quirks & LOW_VECTORS_TAKEN:
         return crowd.noted(m, who, ESR.receive_illegal.mask)
     crowd.accept(m, who, vector, level, bool(m.quirks & xen_quirks.TMR_STICKY))
-    return True
+    return []
 
 
 def arbitrate(m: Machine, ready: list[int]) -> int:
@@ -183,7 +183,9 @@ def arbitrate(m: Machine, ready: list[int]) -> int:
     if m.quirks & LOWEST_IS_FIRST:
         return ready[0]
     if type(ready) is Crowd:
-        winner = crowd.next_after(ready.calmest(m, ppr), m.winner)
+        ranks = routes.of(m).ranks
+        ranks.update(m, ppr)
+        winner = crowd.next_after(ready.calmest(ranks), m.winner)
     else:
         winner = least(ready, 0, len(ready), m.winner, m.tpr, m.isr)
     m.winner = winner & 0xFF if m.quirks & xen_quirks.RR_U8 else winner
@@ -208,11 +210,12 @@ def _signal_all(m: Machine, targets: list[int], mode: int, vector: int, destinat
     if mode in reserved:
         m.emit(_VLAPIC | (targets[0] if targets else 0), Act.DROPPED, Drop.MODE, destination, vector)
         return []
-    if type(targets) is Crowd and not m.room:
-        _signalled_together(m, targets, mode)
-    else:
-        for vcpu in targets:
-            signal(m, vcpu, mode, vector, destination)
+    for part in targets.parts() if type(targets) is Crowd and not m.room else (targets,):
+        if type(part) is Crowd and not m.room:
+            _signalled_together(m, part, mode)
+        else:
+            for vcpu in part:
+                signal(m, vcpu, mode, vector, destination)
     if not targets:
         m.emit(_VLAPIC, Act.DROPPED, Drop.NOBODY, destination, vector)
     return targets
@@ -389,14 +392,19 @@ def _reset_together(m: Machine, who: Crowd) -> None:
 
 def reset(m: Machine, vcpu: int) -> None:
     """INIT: registers as after reset, no NMI pending; ID, and the mode, stay (SDM 11.4.7.3)."""
-    before = m.ldr[vcpu], m.dfr[vcpu]
+    before = _logical(m, vcpu)
     for name, width, initial in _reset_values(m):
         values = getattr(m, name)
         for place in range(width * vcpu, width * (vcpu + 1)):
             values[place] = initial
     m.ldr[vcpu] = derived_ldr(m, vcpu) if m.apic_mode[vcpu] == Apic.X2APIC else 0
-    if before != (m.ldr[vcpu], m.dfr[vcpu]):
+    if before != _logical(m, vcpu):
         m.changed_apics()
+
+
+def _logical(m: Machine, vcpu: int) -> tuple[int, int]:
+    """What its logical destinations follow from; an x2APIC has no DFR, whatever it held as an xAPIC (SDM 11.12.10)."""
+    return m.ldr[vcpu], 0 if m.apic_mode[vcpu] == Apic.X2APIC else m.dfr[vcpu]
 
 
 def power_on(m: Machine) -> None:

@@ -54,6 +54,14 @@ def both_ways(m, commands):
     return traced, quiet
 
 
+def name_xapics_alike(m):
+    """Every xAPIC has ID 3, and a bit of the logical address 3."""
+    for vcpu in range(m.vcpus):
+        if m.apic_mode[vcpu] == Apic.XAPIC:
+            m.apic_id[vcpu], m.ldr[vcpu] = 3, 0x01000000
+    m.changed_apics()
+
+
 MESSAGE = st.fixed_dictionaries({
     "dest": st.sampled_from([EVERYBODY, 0x0F, 0x33, 0xF0, 3]), "dm": st.integers(0, 1), "rh": st.integers(0, 1),
     "vector": st.sampled_from([0, 15, 16, 0x61, 0x62, 0x80, 0xFF]), "dlm": st.integers(0, 7), "tm": st.integers(0, 1)})
@@ -61,9 +69,11 @@ QUIRKS = st.sets(st.sampled_from(["xen.D15", "xen.D36", "xen.D33", "qemu.K1", "q
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(["x" * 80, "2" * 80, "x2" * 70, "x-" * 70, "xx2" * 50]), QUIRKS, st.data())
-def test_a_crowd_comes_to_the_same_machine_as_its_members_one_by_one(modes, quirks, data):
+@given(st.sampled_from(["x" * 80, "2" * 80, "x2" * 70, "x-" * 70, "xx2" * 50]), QUIRKS, st.booleans(), st.data())
+def test_a_crowd_comes_to_the_same_machine_as_its_members_one_by_one(modes, quirks, alike, data):
     m = world(modes, quirks, 4, ff_broadcast=data.draw(st.booleans()))
+    if alike:
+        name_xapics_alike(m)
     for vcpu in data.draw(st.sets(st.integers(0, len(modes) - 1), max_size=6)):
         m.svr[vcpu] = 0xFF
     for vcpu in data.draw(st.sets(st.integers(0, len(modes) - 1), max_size=6)):
@@ -277,6 +287,60 @@ def test_thousands_of_destinations_that_name_the_same_are_one_crowd(monkeypatch)
     for above in range(1000):
         assert len(routes.match(m, above << 8 | 0x55, 1, 0)) == len(routes.match(m, above << 8 | 0x55, 0, 0)) == 70
     assert len(made) <= 4
+
+
+def test_the_init_of_an_x2apic_leaves_the_table_of_destinations():
+    m = world("2" * 70)
+    m.dfr[:] = m.dfr.__class__("I", [0x0FFFFFFF]) * 70     # written as an xAPIC, before
+    table = routes.of(m)
+    for vcpu in range(70):
+        vlapic.reset(m, vcpu)
+    assert m._routes is table
+
+
+def counted(monkeypatch, where, name):
+    """The calls of a function from now on."""
+    calls, do = [], getattr(where, name)
+    monkeypatch.setattr(where, name, lambda *given: calls.append(given) or do(*given))
+    return calls
+
+
+def test_after_the_init_of_one_vcpu_it_alone_is_ranked_again(monkeypatch):
+    m = world("2" * 70, ff_broadcast=True)
+    m.tpr[:] = m.tpr.__class__("I", [0x10]) * 70
+    program(m, 0, vector=0x61, dlm=1)
+    ranked = counted(monkeypatch, vlapic, "ppr")
+    step(m, signal(), trace=False)
+    assert len(ranked) == 70
+    for vcpu in (5, 9, 69):
+        vlapic.reset(m, vcpu)
+        m.isr[8 * 3 + 7] ^= 1
+        step(m, signal(), trace=False)
+    assert sorted(vcpu for _, vcpu in ranked[70:]) == [3, 3, 3, 5, 9, 69]
+
+
+def test_an_error_is_noted_by_those_alone_that_have_not(monkeypatch):
+    m = world("x" * 70)
+    program(m, 0, vector=3)
+    asked = counted(monkeypatch, vlapic, "error")
+    step(m, signal(), trace=False)
+    m.esr_pending[7] = m.esr_pending[69] = 0
+    step(m, signal(), trace=False)
+    assert [vcpu for _, vcpu, *_ in asked] == [*range(70), 7, 69] and all(m.esr_pending)
+
+
+@pytest.mark.parametrize("dlm", [0, 5])
+def test_destinations_that_name_one_besides_many_share_what_those_have_worked_out(dlm):
+    m = world("x2" * 70, alias_ids=True)
+    name_xapics_alike(m)
+    m.apic_id[1::2] = m.apic_id.__class__("I", [above << 8 | 3 for above in range(1, 71)])
+    found = [routes.match(m, above << 8 | 3, 0, 0) for above in range(1, 71)]
+    assert [len(each) for each in found] == [71] * 70
+    m.events = None
+    for each in found:
+        vlapic.hand_to(m, each, 0, dlm, 0, 0, 0x61)
+    assert {id(each.base) for each in found} == {id(found[0].base)} and found[0].base._marks
+    assert not any(each._marks or each._held for each in found)
 
 
 def test_only_so_many_crowds_are_remembered():
