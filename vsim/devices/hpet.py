@@ -17,7 +17,7 @@ from vsim.state.trace import Act, Kind, node
 
 BASE, LENGTH = 0xFED00000, 0x400
 COUNT_NS = 10
-CAPABILITIES, CONFIG, COUNTER, FIRST_TIMER = 0x000, 0x010, 0x0F0, 0x100
+CAPABILITIES, CONFIG, COUNTER, FIRST_TIMER, TIMER_BYTES = 0x000, 0x010, 0x0F0, 0x100, 0x20
 _ON, _COUNTER, _SINCE = 0, 1, 2
 _OWN, _COMPARATOR, _PERIOD, _ROUTE = range(4)
 _M64 = (1 << 64) - 1
@@ -45,7 +45,7 @@ def counter(m: Machine) -> int:
 
 def _timer(m: Machine, offset: int) -> tuple[int, int]:
     """(timer, register) of an aligned offset, -1 for none: 0 configuration, 1 comparator, 2 route, 3 nothing."""
-    number, register = divmod(offset - FIRST_TIMER, 0x20)
+    number, register = divmod(offset - FIRST_TIMER, TIMER_BYTES)
     return (number, register // 8) if 0 <= number < m.profile.options.hpet_timers else (-1, 0)
 
 

@@ -247,6 +247,36 @@ class LeftInService(Fact):
 
 
 @dataclass(slots=True)
+class TimerAccess(Fact):
+    """A register of the HPET was accessed. width: in bytes; written: the value, -1 for a read.
+
+    runs: the main counter did. timer: whose register it is, -1 for the block's; there: there is such a timer. own: the
+    timer's configuration after the command.
+    """
+
+    offset: int
+    width: int
+    written: int
+    runs: bool
+    timer: int
+    there: bool
+    own: int
+
+    @property
+    def configures(self) -> bool:
+        """Whether it wrote the low half of a timer's configuration."""
+        return self.there and self.written >= 0 and not self.offset & 0x1F
+
+
+@dataclass(slots=True)
+class DescriptorStored(Fact):
+    """A store changed the posted-interrupt descriptor of a vCPU of the host."""
+
+    address: int
+    size: int
+
+
+@dataclass(slots=True)
 class MessageChanged(Fact):
     """A message changed while it could be sent."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vsim.devices import hpet
 from vsim.devices.checks import MODE_BIT, NAMES
 from vsim.devices.remap import entry_of
 from vsim.layouts.formats import FRCD, IRTE
@@ -27,6 +28,7 @@ from vsim.protocol.exposure import ENTRY_BYTES, Change, Journal, pages_of, table
 from vsim.protocol.facts import (
     Access,
     Commanded,
+    DescriptorStored,
     EntryChanged,
     Fact,
     LeftDeviceError,
@@ -37,12 +39,13 @@ from vsim.protocol.facts import (
     Requested,
     StaleUse,
     StatusStood,
+    TimerAccess,
     Torn,
     Warned,
 )
 from vsim.protocol.observer_irq import IrqObserver, Sources
 from vsim.state import commands as c
-from vsim.state.arrays import LATCH_WORDS, Latch, Machine
+from vsim.state.arrays import DESCRIPTOR_BYTES, LATCH_WORDS, Latch, Machine
 from vsim.state.trace import Act, Event, Kind, Warn
 
 _PRESENT = IRTE.p.mask
@@ -92,11 +95,15 @@ class Observer:
         self.ram.tick(self.time)
         place, number = self.irq.before(command)
         unit = self._unit_of(command)
+        stored = self._stored(command) if self.m.targets and isinstance(command, c.RamWrite) else []
         events = step(self.m, command)
         if place >= 0:
             self.sources.changed(place, number)
         if unit:
             yield from self._access(command, unit)
+        elif isinstance(command, (c.Mmio, c.MmioRead)) and hpet.answers(self.m, command.address):
+            yield self._timer_access(command)
+        yield from stored
         if self.ram.changes:
             yield from self._changes()
         acts = [event for event in events if event.act not in _PLAIN]
@@ -191,6 +198,28 @@ class Observer:
         elif word == 12 and value & FRCD.f.mask >> 96 and record in unit.records:
             yield RecordCleared(self.time, unit, record, unit.records[0], record in unit.read)
             unit.records.remove(record)
+
+    # --- beside the unit ---
+
+    def _timer_access(self, command: c.Mmio | c.MmioRead) -> Fact:
+        offset = command.address - hpet.BASE
+        timer = (offset - hpet.FIRST_TIMER) // hpet.TIMER_BYTES if offset >= hpet.FIRST_TIMER else -1
+        there = 0 <= timer < self.m.profile.options.hpet_timers
+        own = hpet.value(self.m, hpet.FIRST_TIMER + hpet.TIMER_BYTES * timer) if there else 0
+        written = command.value if isinstance(command, c.Mmio) else -1
+        runs = bool(hpet.value(self.m, hpet.CONFIG))
+        return TimerAccess(self.time, offset, command.width, written, runs, timer, there, own)
+
+    def _stored(self, command: c.RamWrite) -> list[Fact]:
+        """The descriptors of which a store changes something."""
+        out: list[Fact] = []
+        start, end = command.address, command.address + len(command.data)
+        for address in self.m.targets:
+            low, high = max(address, start), min(address + DESCRIPTOR_BYTES, end)
+            new = command.data[low - start:high - start] if low < high else b""
+            if new and new != self.m.ram.read(low, high - low):
+                out.append(DescriptorStored(self.time, address, high - low))
+        return out
 
     # --- the table ---
 

@@ -5,14 +5,16 @@ Each returns "" when all is well, else what is wrong, in words. Commands are cou
 
 from __future__ import annotations
 
+from vsim.devices import hpet
 from vsim.devices.checks import CHECKS
 from vsim.devices.remap import entry_of
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.formats import IOTLB_INV, IRTE, MSI_DATA, TM_NAMES, Reason
-from vsim.layouts.registers import FSTS, GCMD, GSTS, ICR, IQERCD, IQT, IRTA, UNIT
+from vsim.layouts.registers import FSTS, GCMD, GSTS, HPET_CONFIG, ICR, IQERCD, IQT, IRTA, UNIT
 from vsim.protocol.facts import (
     Access,
     Commanded,
+    DescriptorStored,
     EntryChanged,
     LeftDeviceError,
     LeftFaults,
@@ -27,6 +29,7 @@ from vsim.protocol.facts import (
     RecordCleared,
     StaleUse,
     StatusStood,
+    TimerAccess,
     Torn,
     Warned,
     WideId,
@@ -34,6 +37,8 @@ from vsim.protocol.facts import (
 from vsim.state.trace import Warn
 
 _SVT = IRTE.svt.mask >> 64
+LOCKED_BYTES = 16
+"""Most bytes that a locked instruction changes (CMPXCHG16B, SDM volume 2)."""
 _LAYOUT = {name: layout for _, _, name, layout in UNIT}
 
 
@@ -344,6 +349,36 @@ def signal_to_self(f: Warned) -> str:
 def timer_mode(f: Warned) -> str:
     """A timer register that the mode does not use."""
     return f"vCPU {f.node & 0xFFFFFF} writes {f.value:#x}, which is ignored" if f.what == Warn.TIMER_MODE else ""
+
+
+def fsb_by_level(f: TimerAccess) -> str:
+    """A timer with FSB delivery is set to level-triggered."""
+    by_level = f.configures and get(f.own, HPET_CONFIG.fsb_en) and get(f.own, HPET_CONFIG.level)
+    return f"timer {f.timer} has FSB delivery and is level-triggered" if by_level else ""
+
+
+def set_while_running(f: TimerAccess) -> str:
+    """The main counter is set while it runs."""
+    return f"{f.written:#x} is written to the main counter" if f.runs and f.offset & ~7 == hpet.COUNTER \
+        and f.written >= 0 else ""
+
+
+def one_shot_set(f: TimerAccess) -> str:
+    """The bit for a periodic timer's comparator, in a timer that is none."""
+    sets = f.configures and f.written & HPET_CONFIG.val_set.mask and not get(f.own, HPET_CONFIG.periodic)
+    return f"timer {f.timer} is not periodic" if sets else ""
+
+
+def odd_timer_access(f: TimerAccess) -> str:
+    """A width or an alignment that the HPET does not take, or a timer that is not there."""
+    if f.timer >= 0 and not f.there:
+        return f"there is no timer {f.timer}"
+    return "" if f.width in (4, 8) and not f.offset % f.width else f"{f.width} bytes at offset {f.offset:#x}"
+
+
+def stored_at_once(f: DescriptorStored) -> str:
+    """A store that no locked instruction makes."""
+    return f"{f.size} bytes are stored to the descriptor at {f.address:#x}" if f.size > LOCKED_BYTES else ""
 
 
 def second_extint(f: Warned) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.logs import BASE, DISK, IRE, NIC, OTHER, QIE, QUEUE, SIRTP, STATUS, TABLE, Log, machine, words
 from tests.vsim.guest.test_kernel import FUNCTIONS, PIN, Setup, fire
-from vsim.devices import viommu
+from vsim.devices import hpet, viommu
 from vsim.domain import acpi
 from vsim.domain.platform import Platform
 from vsim.guest import firmware
@@ -29,7 +29,7 @@ from vsim.state.arrays import Machine
 from vsim.state.pci import Bus, Function
 from vsim.state.profile import profile
 
-FRO = 0x220
+FRO, PID_AT = 0x220, 0x7000
 TLB = DEVICE_TLB_INV.make(type=3, sid=NIC, s=1)
 TE, SRTP = GCMD.te.mask, GCMD.srtp.mask
 ALLOWED = Function(NIC, msix_count=2)
@@ -56,6 +56,16 @@ def wired(*between, irq=4):
     """A line that the 8259 pair hands on to vCPU 0, raised after some more commands."""
     return Log(*firmware.controllers(irqs=(irq,)), c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(0, 0x360, 0x400),
                *between, c.Isa(irq, 1))
+
+
+def timers(*writes):
+    """Writes to the HPET: (offset, width, value)."""
+    return Log(*(c.Mmio(hpet.BASE + offset, width, value) for offset, width, value in writes))
+
+
+def posting():
+    """A descriptor that is made, and its vCPU, which runs from then on."""
+    return Log(c.RamWrite(PID_AT, bytes([0xFF] * 64)), c.RamWrite(PID_AT, bytes(64)), c.Schedule(PID_AT, 1, 0))
 
 
 def msix(log, address, data, mask, number=0):
@@ -223,6 +233,18 @@ CASES = {
     "timer-mode": (
         Log().add(c.ApicWrite(0, 0x320, 0x20040), c.ApicWrite(0, 0x380, 5)),
         Log().add(c.ApicWrite(0, 0x320, 0x40040), c.ApicWrite(0, 0x380, 5)), -1, {}),
+    "hpet-access": (
+        timers((0, 8, 0), (0xF4, 4, 0), (0x150, 8, 0)), timers((0, 8, 0), (0x160, 8, 0)), -1, {"hpet_timers": 3}),
+    "hpet-fsb-edge": (
+        timers((0x110, 8, 0xFEE0000000000041), (0x100, 4, 0x4004)), timers((0x100, 4, 0x4006)), -1, {"hpet_timers": 3}),
+    "hpet-counter-halted": (
+        timers((0xF0, 8, 0), (0x10, 8, 1), (0x10, 8, 0), (0xF0, 8, 5)), timers((0x10, 8, 1), (0xF4, 4, 0)), -1,
+        {"hpet_timers": 3}),
+    "hpet-value-set": (
+        timers((0x100, 4, 0x4C), (0x108, 8, 100)), timers((0x120, 4, 0x44)), -1, {"hpet_timers": 3}),
+    "descriptor-locked": (
+        posting().add(c.RamWrite(PID_AT, bytes(16)), c.RamWrite(PID_AT + 64, bytes([1] * 64))),
+        posting().add(c.RamWrite(PID_AT + 8, bytes([1] * 17))), -1, {}),
     "one-extint": (
         Log(c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(1, 0x350, 0x10700)),
         Log(c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(1, 0x350, 0x700)), -1, {}),
@@ -261,7 +283,7 @@ def test_the_first_step_that_breaks_a_rule_is_named(rule):
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_rule_says_what_where_and_what_may_happen(rule):
     assert rule.severity in SEVERITIES
-    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI", "MP", "8259A") and rule.noted[0] in "VA"
+    assert rule.section.partition(" ")[0] in ("VT-d", "SDM", "PCI", "MP", "8259A", "HPET") and rule.noted[0] in "VA"
     assert rule.sentence.endswith(".") and rule.consequence.endswith(".") and rule.looks
 
 
