@@ -168,12 +168,16 @@ def read(lines: Sequence[Line]) -> Reading:
     records = tuple(Listed(reader.file, block.function.line, number, block.result())
                     for number, machine in enumerate(reader.machines) for block in machine.values())
     remarks = [*reader.remarks, *_on_level(reader.file, records)]
-    for form, places in (("lspci -t", lspci_forms.tree(lines)), ("lspci -vmm", lspci_forms.tags(lines))):
+    torn: list[Line] = []
+    for form, places in (("lspci -t", lspci_forms.tree(lines, torn)), ("lspci -vmm", lspci_forms.tags(lines))):
         found = tuple(islice((_placed(place) for place in places), MAX_FUNCTIONS))
         if found:
             remarks.append(Remark(found[0].file, found[0].line, 1, f"{len(found)} functions as {form} shows them: where"
                                                                    " they are; their capabilities are not known"))
         records += found
+    if torn:
+        remarks.append(Remark(torn[0].file, torn[0].number, 1, f"left out: {len(torn)} rows of a tree of lspci -t that"
+                                                               " has lost its blanks: their bus is not known"))
     return Reading(tuple(sorted(records, key=lambda each: (each.machine, each.line))), few(remarks))
 
 
@@ -272,6 +276,10 @@ _NAMES_ONLY = ("Subsystem:", "DeviceName:", "Kernel driver", "Kernel modules", "
 """Lines of lspci -k and the like, which show nothing of what a function can do."""
 _FACTS = ("Capabilities:", "Interrupt:", "Bus:", "Flags:", "Address:", "!!! Unknown header", "Kernel driver in use:")
 """How lines begin that may have a fact."""
+_AT_ONCE = re.compile(r"\s*(?:Subsystem: |DeviceName: |Control: I/O|Status: Cap|Flags: (?:bus|fast|66|medium|slow|"
+                      r"cache)|Interrupt: pin |Bus: primary=|Capabilities: [<\[]|Address: [0-9a-f]|"
+                      r"Kernel driver in use: |Kernel modules: |!!! Unknown header)")
+"""Details that are known where a web page has lost their indentation."""
 
 
 WRAP = 66
@@ -280,7 +288,7 @@ WRAP = 66
 
 class _Reader:
     """The state between two lines. machines: the functions of each, by (segment, requester id); room: characters
-    that the last line had left, of those that a mail program leaves in one."""
+    that the last line had left, of those that a mail program leaves in one; flush: details are not indented."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -290,13 +298,14 @@ class _Reader:
         self.unfinished = ""
         self.room = WRAP
         self.orphans = False
+        self.flush = False
         self.remarks: list[Remark] = []
 
     def take(self, line: Line) -> None:
         text = line.text
         if text[:1] == ">":
             text = text.lstrip("> ")
-        if text[:1] in (" ", "\t") and text.strip():
+        if text[:1] in (" ", "\t") and text.strip() and not self.flush:
             if dump := _DUMP.fullmatch(text):
                 return self.dump(dump)
             return self.details(line, text)
@@ -304,13 +313,18 @@ class _Reader:
             return self.head(line, match)
         if dump := _DUMP.fullmatch(text):
             return self.dump(dump)
+        if self.block and _AT_ONCE.match(text) and (self.flush or not (self.block.detailed or self.block.space)):
+            self.flush = True
+            return self.details(line, text)
         if text.strip() and self.block:      # a mail program broke the line
             if self.unfinished:
                 self.detail(line, 1, f"{self.unfinished} {text.strip()}", again=True)
                 return None
             if self.room < len(text.split(None, 1)[0]) and not _PROMPT.match(text):
                 return self.goes_on(text.strip())
-        self.block, self.unfinished, self.orphans = None, "", bool(text.strip())
+            if self.flush and not _PROMPT.match(text):
+                return None
+        self.block, self.unfinished, self.orphans, self.flush = None, "", bool(text.strip()), False
         return None
 
     def goes_on(self, rest: str) -> None:
@@ -324,7 +338,7 @@ class _Reader:
 
     def head(self, line: Line, match: re.Match[str]) -> None:
         """The first line of a function."""
-        self.block, self.unfinished, self.orphans = None, "", True
+        self.block, self.unfinished, self.orphans, self.flush = None, "", True, False
         self.room = WRAP - len(line.text)
         key = self.key(line, match)
         if key is None:

@@ -1,6 +1,6 @@
 """What `lspci -t`, `-vmm` and `-m` print: where functions are and what they are called, nothing of what they can do.
 
-    for place in tree(lines): ...       # -[0000:00]-+-00.0, with the buses of bridges
+    for place in tree(lines, []): ...   # -[0000:00]-+-00.0, with the buses of bridges
     for place in tags(lines): ...       # Slot: 00:00.0, Class: ..., one fact a line
     quoted(text)                        # 00:00.0 "Host bridge" "Intel" ...: class and name
 
@@ -40,17 +40,31 @@ _TOKEN = re.compile(r"(?P<drawn>[-+|\\ ]*)(?:"
                     r"(?:(?P<domain>[0-9a-f]{4}):(?P<on>[0-9a-f]{2}):)?(?P<device>[0-9a-f]{2})\.(?P<function>[0-7])"
                     r"(?=-|\s|$))")
 _BEGIN = re.compile(r"-(?:\+-)?\[[0-9a-f]{2,8}[:\]]|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]-\[")
+_BRANCH = re.compile(r"[| ]*(?=[+\\]-)")
+_FORK = re.compile(r"(?<![^-| ])\+-")
 
 
-def tree(lines: Sequence[Line]) -> Iterator[Place]:
-    """The functions of a tree. A line that is not drawn ends it."""
+def tree(lines: Sequence[Line], torn: list[Line]) -> Iterator[Place]:
+    """The functions of a tree. A line that is not drawn ends it; one whose branch is below no other goes to torn."""
     open_: list[tuple[int, int, int]] = []      # column, segment and bus, outermost first
+    forks: set[int] = set()                     # columns of branches that go on; a row begins at the leftmost
     for line in lines:
         text = line.text.rstrip()
-        if _BEGIN.match(text.lstrip()) or (open_ and text[:1] in (" ", "|", "+", "\\")):
-            yield from _row(line, text, open_)
+        if _BEGIN.match(text.lstrip()):
+            forks.clear()
+        elif open_ and text[:1] in (" ", "|", "+", "\\"):
+            text = " " * min(forks, default=0) + text.lstrip()
+            branch = _BRANCH.match(text)
+            if branch and branch.end() not in forks:
+                torn.append(line)
+                continue
+            if branch:
+                forks = {each for each in forks if each < branch.end() + (text[branch.end()] == "+")}
         else:
             open_.clear()
+            continue
+        yield from _row(line, text, open_)
+        forks.update(match.start() for match in _FORK.finditer(text))
 
 
 def _row(line: Line, text: str, open_: list[tuple[int, int, int]]) -> Iterator[Place]:

@@ -133,6 +133,7 @@ _WORN = re.compile(r"[\x1b\xa0>\u2026]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
+_LEAST_SPACED = 6
 _LAST_WORD = re.compile(r"(?:[^\s<>]*[^\s<>=-]|(?<=\s))[>\u2026]$")
 _LONGEST_WORD = 200
 _LEAST_CHOPPED = 60             # characters of a line that less would cut
@@ -173,7 +174,7 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
                 remarks.append(Remark(file, number, begins + shift + chopped + 1, CHOPPED))
                 line = line[:chopped]
             lines.append(Line(file, number, line, begins + shift))
-    lines = _unbarred(_unnumbered(lines))
+    lines = _unbarred(_unnumbered(_unspaced(lines)))
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
@@ -198,6 +199,14 @@ def _encoded(text: str) -> bool:
 def worn(text: str) -> bool:
     """Whether `lines_of` may give other lines than those of the text as it is."""
     return _WORN.search(text, 0, MAX_BYTES) is not None or markup.marked(text, MAX_BYTES)
+
+
+def _unspaced(lines: list[Line]) -> list[Line]:
+    """The lines without the blank ones of a text in which every second is blank, as some pages make it."""
+    for first in (0, 1):
+        if len(lines) >= _LEAST_SPACED and not any(line.text.strip() for line in lines[first::2]):
+            return lines[1 - first::2]
+    return lines
 
 
 def _unnumbered(lines: list[Line]) -> list[Line]:

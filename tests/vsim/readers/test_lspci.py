@@ -412,3 +412,67 @@ def test_of_two_texts_of_a_function_the_one_that_shows_more_counts():
                                   "Slot:\t00:3f.0", "-[0000:00]---00.0\nno tree\n  \\-01.0"])
 def test_torn_trees_are_read_as_far_as_they_go(text):
     assert len(read(lines_of(text)[0]).records) <= 1
+
+
+DETAILED = """03:00.0 Network controller: NIC
+\tSubsystem: ACME Device 1
+\tControl: I/O+ Mem+ BusMaster+
+\tInterrupt: pin B routed to IRQ 16
+\tRegion 0: Memory at f0000000 (64-bit)
+\tCapabilities: [50] MSI: Enable- Count=1/8 Maskable- 64bit+
+\t\tAddress: 0000000000000000  Data: 0000
+\tCapabilities: [70] MSI-X: Enable+ Count=64 Masked-
+\tKernel driver in use: nic
+\tKernel modules: nic
+
+03:00.1 Network controller: NIC
+\tCapabilities: <access denied>
+"""
+
+
+def test_details_that_a_page_has_moved_to_the_left_are_details():
+    flat = "".join(f"{line.strip()}\n" for line in DETAILED.splitlines())
+    first, second = parse(flat).functions
+    assert (first, second) == parse(DETAILED).functions
+    assert (first.shown, first.driver, first.msix_count, second.shown) == ("all", "nic", 64, "denied")
+
+
+def test_words_at_the_left_below_a_function_are_none_of_it():
+    function = parse("03:00.0 Network controller: NIC\nStatus: Confirmed\nRegion: Europe\n  MSI-X\n").functions[0]
+    assert (function.shown, function.name) == ("nothing", "NIC")
+    function = parse("03:00.0 Network: NIC\nKernel modules: nic\nsome words\n  more words\n").functions[0]
+    assert function.shown == "nothing"
+
+
+@pytest.mark.parametrize("text", [DETAILED, DETAILED.replace("\t", "        ")])
+@pytest.mark.parametrize("end", ["\n\n", "\r\r\n", "\r\n\r\n"])
+def test_a_blank_line_after_each_line_parts_nothing(text, end):
+    assert [(each.shown, each.msix_count) for each in parse(text.replace("\n", end)).functions] == [
+        (each.shown, each.msix_count) for each in parse(text).functions]
+    assert parse(text.replace("\n", end)).functions[1].line == 23
+
+
+TREE_OF_A_HOST = """-+-[0000:40]-+-00.0
+ |           +-1c.0-[41-42]--+-00.0
+ |           |               \\-00.1
+ |           \\-1f.0
+ \\-[0000:00]-+-00.0
+             +-01.0-[01]----00.0  NVIDIA + more
+             \\-1f.3
+"""
+
+
+@pytest.mark.parametrize("change", [str.lstrip, lambda row: "   " + row, lambda row: row])
+def test_a_tree_that_was_moved_is_the_same_tree(change):
+    rows = TREE_OF_A_HOST.splitlines()
+    moved = "\n".join([rows[0], *map(change, rows[1:])])
+    assert parse(moved).functions == parse(TREE_OF_A_HOST).functions
+    assert [f"{each.bdf:04x}" for each in parse(moved).functions] == [
+        "4000", "40e0", "4100", "4101", "40f8", "0000", "0008", "0100", "00fb"]
+
+
+def test_a_tree_without_its_blanks_has_only_what_is_sure():
+    host = parse(re.sub(" +", " ", TREE_OF_A_HOST))
+    sure = {each.bdf for each in parse(TREE_OF_A_HOST).functions}
+    assert {each.bdf for each in host.functions} <= sure
+    assert "has lost its blanks" in host.remarks[-1].text
