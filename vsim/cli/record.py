@@ -38,6 +38,9 @@ BAR = 24
 """Characters of the bar."""
 SECONDS, SECONDS_A_CPU = 900, 30
 """Seconds after which a run is ended, when nothing else is said: the first, or so many for each CPU if that is more."""
+MANY = 128
+"""Processors beyond which the kernel starts with one, and the guest brings up the others: until a kernel has chosen its
+clock, the timer of each ticks 250 times a second, more than QEMU plays for hundreds of them."""
 PARTS = ("offline", "suspend", "faults")
 """What of a run can be left out: a CPU off and on, a suspend and a resume, forbidden messages."""
 
@@ -62,7 +65,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--busybox", metavar="FILE", type=values.place,
                         help="a busybox without shared libraries (default: on the path)")
     parser.add_argument("--cpus", metavar="N", type=values.count(1, MAX_CPUS), default=4,
-                        help="processors (default: 4)")
+                        help=f"processors (default: 4); of more than {MANY} the kernel starts one, and the guest the "
+                        "others when their timers rest (--append maxcpus=N says otherwise)")
     parser.add_argument("--memory", metavar="MIB", type=values.count(256, 65536), default=1024,
                         help="memory in MiB (default: 1024)")
     parser.add_argument("--devices", metavar="NAME,...", type=_names("device", DEVICES),
@@ -111,7 +115,8 @@ def _main(args: argparse.Namespace) -> int:
         raise Unavailable(f"record: {missing}") from None
     left_out = {*args.without, *(("suspend",) if xen else ())}  # dom0 would put itself to sleep, and not the unit
     parts = " ".join(f"vsim.{part}" for part in PARTS if part not in left_out)
-    arguments = f"{args.append} vsim.moves={args.moves} {parts}".strip()
+    alone = "maxcpus=1" if args.cpus > MANY and not xen and "maxcpus=" not in args.append else ""
+    arguments = " ".join(filter(None, (args.append, alone, f"vsim.moves={args.moves}", parts)))
     machine = Machine(kernel.image, initramfs, args.cpus, args.memory, args.devices, arguments, args.cpu,
                       qemu=args.qemu, xen=xen.image if xen else b"")
     seconds = args.seconds or max(SECONDS, SECONDS_A_CPU * args.cpus)

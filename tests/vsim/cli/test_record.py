@@ -171,6 +171,16 @@ def test_a_kernel_that_gives_up_is_told_with_its_stage(made, capsys):
     assert made["devices"] == "nvme, edu" and made["arguments"] == "vsim.moves=1 vsim.offline"
 
 
+@pytest.mark.parametrize("more, said", [
+    (["--cpus", "128"], ""), (["--cpus", "129"], "maxcpus=1 "),
+    (["--cpus", "129", "--append", "quiet"], "quiet maxcpus=1 "),
+    (["--cpus", "129", "--append", "maxcpus=9"], "maxcpus=9 "),
+])
+def test_of_many_cpus_the_kernel_starts_one(made, more, said):
+    status, place = made("boot", *more)
+    assert status == 0 and recording.load(place).made["arguments"].startswith(f"{said}vsim.moves=1 ")
+
+
 def test_what_is_more_than_a_recording_holds_is_left_out(made, monkeypatch, capsys):
     monkeypatch.setattr(boot, "MOST_ROWS", 20)
     monkeypatch.setattr(recording, "MAX_LINE", 400)

@@ -55,6 +55,10 @@ traffic() {
   done
 }
 
+for c in /sys/devices/system/cpu/cpu*/online; do # which maxcpus= has kept back
+  [ "$(cat $c)" = 0 ] && echo 1 >$c
+done
+
 stage 1 of 9: devices
 for m in $(cat /modules 2>/dev/null); do insmod /mod/$m; done
 n=0; while [ $n -lt 600 ] && ! [ -b /dev/nvme0n1 ]; do sleep 0.1; n=$((n + 1)); done
