@@ -17,7 +17,7 @@ from vsim.domain import acpi
 from vsim.findings.registry import READERS
 from vsim.readers import xl
 from vsim.readers.acpi_table import AcpiError
-from vsim.readers.pieces import PieceError, Remark, few, lines_of, load, placed, text_of, worn
+from vsim.readers.pieces import PieceError, Remark, few, lines_of, load, placed, text_of
 from vsim.readers.source import TextError
 
 MAX_SOURCES = 1000
@@ -147,8 +147,7 @@ class _Reader:
         lines, remarks = lines_of(data, name)
         self.remarks += remarks
         before, told = len(self.pieces), len(self.remarks)
-        if worn(data):
-            data = "\n".join(line.text for line in lines)
+        data = "\n".join(line.text for line in lines)
         for row in READERS:
             if row.hint.search(data):
                 reading = row.read(lines)

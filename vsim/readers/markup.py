@@ -71,8 +71,3 @@ def _place(row: str, at: int, line: str) -> int:
     """Where in a row a line begins that was taken out of it from `at` on: found by its first letters."""
     marks = len(line) - len(line.lstrip("> "))
     return max(row.find(line[marks:marks + _BEGINNING], at) - marks, at)
-
-
-def marked(text: str, most: int) -> bool:
-    """Whether a text may have marks in its first `most` characters."""
-    return _HAS.search(text, 0, most) is not None

@@ -128,12 +128,14 @@ _CODE = re.compile(r"=([2-7][0-9A-F])")
 _HARD = "=C2=A0"                # a blank that holds words together, in a mail whose head was not pasted
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _QUOTE = re.compile(r"(?:> ?)+")
-_WORN = re.compile(r"[\x1b\xa0>\u2026]|^[|+]|quoted-printable|=3D|=C2=A0|^[1-9]\d{0,6}:|[^=]=\r?$",
-                   re.IGNORECASE | re.MULTILINE)
 _NUMBERED = re.compile(r"([1-9]\d{0,6})[:-](?!\d\d:\d\d\b(?!\.[0-7]\s))")
 _OWN_NUMBER = re.compile(r"\d+:\s+[0-9a-f]+(?:\s|$)|(?:\d{5}:[0-9a-f]{2}|\d\d):[0-9a-f]{2}\.[0-7]\s")
 _LEAST_NUMBERED = 3
 _LEAST_SPACED = 6
+_LEAD = re.compile(r"[#;*] ?|// ?|- |<[\w|-]{1,16}> ?|[\w.-]{1,40} +\| |"
+                   r"[\w./-]{0,80}(?:\.(?:log|txt|out)|dmesg|messages|syslog)(?:\.\d)?: ?")
+_COUNTED = re.compile(r" {0,6}([1-9]\d{0,6})(?:\t|  )")
+_ROW_OF_NUMBERS = re.compile(r"\s*[0-9a-f]{2}")
 _LAST_WORD = re.compile(r"(?:[^\s<>]*[^\s<>=-]|(?<=\s))[>\u2026]$")
 _LONGEST_WORD = 200
 _LEAST_CHOPPED = 60             # characters of a line that less would cut
@@ -145,10 +147,10 @@ _TREE = re.compile(r"\|[ \t]*(?:\|[ \t]+)*[+\\]-|\+-[\[0-9a-f]")
 def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Remark, ...]]:
     """The lines of a text, and what was changed on the way: overlong lines are cut, NULs become blanks.
 
-    Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a mail's
-    quotation or of a page (`markup`), a terminal's colours, the line numbers of `grep -n`, the bars of a wiki's table
-    and a patch's plus signs are taken out, the blanks of a web page that hold words together are blanks. Lines of a
-    page that stand in one row have its number.
+    Line ends are those of any system; a byte order mark at the beginning is no part of the text. The marks of a
+    mail's quotation or of a page (`markup`), a terminal's colours, the line numbers of `grep -n`, the bars of a
+    wiki's table, a patch's plus signs and what stands before each line are taken out, the blanks of a web page that
+    hold words together are blanks. Lines of a page that stand in one row have its number.
     """
     remarks: list[Remark] = []
     lines = []
@@ -174,7 +176,7 @@ def lines_of(text: str, file: str = "text") -> tuple[tuple[Line, ...], tuple[Rem
                 remarks.append(Remark(file, number, begins + shift + chopped + 1, CHOPPED))
                 line = line[:chopped]
             lines.append(Line(file, number, line, begins + shift))
-    lines = _unbarred(_unnumbered(_unspaced(lines)))
+    lines = _unbarred(_unnumbered(_unled(_unspaced(lines))))
     if len(rows) > MAX_LINES:
         remarks.append(Remark(file, MAX_LINES, 1, f"left out: all behind the first {MAX_LINES} lines"))
     if len(text) > MAX_BYTES:
@@ -196,17 +198,35 @@ def _encoded(text: str) -> bool:
     return text.count("=3D", 0, MAX_BYTES) > 1 and _ENCODED.search(text, 0, MAX_BYTES) is None
 
 
-def worn(text: str) -> bool:
-    """Whether `lines_of` may give other lines than those of the text as it is."""
-    return _WORN.search(text, 0, MAX_BYTES) is not None or markup.marked(text, MAX_BYTES)
-
-
 def _unspaced(lines: list[Line]) -> list[Line]:
     """The lines without the blank ones of a text in which every second is blank, as some pages make it."""
     for first in (0, 1):
         if len(lines) >= _LEAST_SPACED and not any(line.text.strip() for line in lines[first::2]):
             return lines[1 - first::2]
     return lines
+
+
+def _unled(lines: list[Line]) -> list[Line]:
+    """The lines without what is before each of a text: a comment's or a list's mark, the name of who says it or of a
+    file, the numbers of `cat -n`."""
+    rows = [line.text for line in lines if line.text.strip()]
+    first = _LEAD.match(rows[0]) if len(rows) >= _LEAST_NUMBERED else None
+    for lead in (first[0], first[0].rstrip()) if first else ():
+        if lead != "-" and all(row.startswith(lead) or row == lead.rstrip() for row in rows):
+            return [_without(line, len(lead)) for line in lines]
+    if len(rows) >= _LEAST_NUMBERED and _COUNTED.match(rows[0]):
+        counted = [match for row in rows if (match := _COUNTED.match(f"{row}\t"))]
+        ascending = [int(match[1]) for match in counted] == list(range(1, len(rows) + 1))
+        if ascending and not all(_ROW_OF_NUMBERS.match(row, match.end())
+                                 for row, match in zip(rows, counted, strict=True)):
+            ends = iter(counted)
+            return [_without(line, next(ends).end()) if line.text.strip() else line for line in lines]
+    return lines
+
+
+def _without(line: Line, count: int) -> Line:
+    """A line without its first characters."""
+    return line._replace(text=line.text[count:], shift=line.shift + min(count, len(line.text)))
 
 
 def _unnumbered(lines: list[Line]) -> list[Line]:

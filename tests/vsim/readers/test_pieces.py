@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.places import real_files
 from vsim.readers.markup import Marks
-from vsim.readers.pieces import CHOPPED, MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of, worn
+from vsim.readers.pieces import CHOPPED, MAX_LINE, Line, PieceError, Remark, few, lines_of, load, text_of
 
 
 def test_lines_end_as_on_any_system():
@@ -71,7 +71,6 @@ def test_remarks_are_kept_to_a_number_and_counted():
     ("vec=3D dest=3D\nmask=0\n", ["vec=3D dest=3D", "mask=0", ""]), ("only=3D\n", ["only=3D", ""])])
 def test_a_mail_without_its_head_is_known_by_its_every_equals_sign(text, rows):
     assert [line.text for line in lines_of(text)[0]] == rows
-    assert worn(text)
 
 
 def test_rows_of_a_mail_that_were_broken_at_its_usual_length_are_one_without_its_head():
@@ -118,3 +117,27 @@ def test_no_text_of_a_real_machine_has_marks_of_a_page(path):
     text = path.read_text(errors="replace")
     marks = Marks(text, len(text))
     assert [row for row in text.split("\n") if marks.pieces(row) != [(0, row)]] == []
+
+
+@pytest.mark.parametrize(
+    "lead", ["# ", "#", "- ", "* ", ";", "// ", "host1 | ", "dmesg.log:", "logs/kern.log.1: ", "<a_b> "])
+def test_what_is_before_each_line_is_taken_out(lead):
+    rows = ["  CPU0   CPU1", " 0: 5", "", "NMI: 1"]
+    lines = lines_of("\n".join(f"{lead}{row}" if row else lead.rstrip() for row in rows))[0]
+    assert [line.text for line in lines] == rows
+    assert [line.shift for line in lines] == [len(lead), len(lead), len(lead.rstrip()), len(lead)]
+
+
+@pytest.mark.parametrize("form", ["{:6}\t{}", "{:4}  {}"])
+def test_the_numbers_of_cat_are_taken_out(form):
+    rows = ["  CPU0   CPU1", "", "", *(f"{each}: 5" for each in range(9)), "NMI: 1"]
+    lines = lines_of("\n".join(form.format(number, row).rstrip() for number, row in enumerate(rows, 1)))[0]
+    assert [line.text for line in lines] == rows
+
+
+@pytest.mark.parametrize("text", [
+    "-[0000:00]---00.0\n-[0001:00]---00.0\n-[0002:00]---00.0", "# tracer: nop\n# a\n  b-1 [000] c", "# a\n# b",
+    " 1  00:1f.0 0020 \n 2  00:1f.0 0021\n 3  00:1f.0 0022", "1  x\n2  y\n4  z", "-a\n-b\n-c",
+    "/sys/irqs/1:handler:  a\n/sys/irqs/1:device:   b\n/sys/irqs/1:status:   c", "a.log:x\nb.log:x\na.log:x"])
+def test_what_is_before_lines_and_may_be_theirs_stays(text):
+    assert [line.text for line in lines_of(text)[0]] == text.split("\n")
