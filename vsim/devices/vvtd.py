@@ -112,7 +112,7 @@ def write(m: Machine, unit: int, offset: int, width: int, new: int) -> Iterator[
     if width == 4 or offset in _WIDE:
         yield from _write_register(m, unit, offset, width, new)
         return
-    if m.quirks & WIDE_WRITE_ABORTS and not _is_record(m, offset) and offset in _NARROW_ONLY:
+    if m.quirks & WIDE_WRITE_ABORTS and offset in _NARROW_ONLY:
         m.dead = 1
         m.emit(node(Kind.QEMU), Act.STOPPED, Stop.EMULATOR)
         return
