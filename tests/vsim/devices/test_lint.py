@@ -268,3 +268,17 @@ def test_whose_vector_comes_first(pic, first):
 def test_what_is_warned_of(register, value, warned):
     rig = Rig(vcpus=3)
     assert [row[1] for row in acts(rig.do(c.ApicWrite(1, register, value)), "WARNED")] == warned
+
+
+@pytest.mark.parametrize("written, up, again", [
+    (LEVEL | 0x41, 1, True), (LEVEL | 0x41, 0, False), (LEVEL | MASKED | 0x41, 1, False), (0x41, 1, False)])
+def test_after_an_eoi_a_pin_sends_again_if_it_is_up_unmasked_and_a_level(written, up, again):
+    rig = rig_with(LINT0, LEVEL | 0x41)
+    rig.do(c.Lint(1, 0, 1))
+    rig.do(c.Acknowledge(1))
+    rig.do(c.ApicWrite(1, LINT0, written))
+    rig.m.lint[2] = up
+    serials = rig.m.serials
+    rig.do(c.ApicWrite(1, EOI, 0))
+    assert requested(rig) == [0x41] * again and rig.m.serials - serials == again
+    assert rig.m.lvt[6 + 3] == written | 0x4000 * again

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.rig import GLOBAL, IRE, NIC, QIE, QUEUE, SIRTP, STATUS, Rig, acts, selective, wait
 from vsim.devices import queue
-from vsim.layouts.formats import DEVICE_TLB_INV, IEC, WAIT
+from vsim.layouts.formats import DEVICE_TLB_INV, IEC, IOTLB_INV, WAIT
 from vsim.layouts.registers import ECAP
 from vsim.state import commands as c
 from vsim.state.profile import Capabilities
@@ -595,3 +595,15 @@ def test_a_unit_without_device_tlbs_knows_no_such_descriptor():
 def test_there_are_three_ways_for_a_device_to_answer():
     with pytest.raises(ValueError, match=r"deverr\.how is 0x3; the limit is 0x2"):
         c.DeviceError(NIC, 3)
+
+
+# --- invalidations of DMA caches, which have nothing to forget (V 7.2) ---
+
+
+@pytest.mark.parametrize("fields, error", [
+    ({"g": 1}, -1), ({"g": 0}, queue.RESERVED), ({"g": 1, "res": 1}, queue.RESERVED), ({"g": 3, "am": 63}, -1)])
+def test_an_iotlb_descriptor_has_a_granularity_and_no_reserved_bits(fields, error):
+    rig = Rig().start()
+    bits = IOTLB_INV.reserved & -IOTLB_INV.reserved if fields.pop("res", 0) else 0
+    rig.queue(IOTLB_INV.make(type=2, **fields) | bits)
+    assert iqei(rig) == error

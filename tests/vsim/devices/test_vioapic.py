@@ -351,3 +351,10 @@ def test_pin_0_is_a_pin_like_any_other():
     m = machine()
     entry(m, 0, dest=2, vector=0x61)
     assert reached(line(m, 0, 1)) == [2]
+
+
+@pytest.mark.parametrize("quirks, sent", [((), 1), (("qemu.D15",), 2)])
+def test_an_edge_pin_that_is_raised_while_high_counts_again_in_qemu_alone(quirks, sent):
+    m = machine(quirks=quirks)
+    entry(m, 4, vector=0x41)
+    assert [e.act for e in line(m, 4, 1, 1)].count(Act.SENT) == sent

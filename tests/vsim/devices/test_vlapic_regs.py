@@ -22,6 +22,8 @@ from tests.cpus import (
 from vsim.devices import vlapic, vlapic_regs
 from vsim.layouts.formats import Dlm
 from vsim.layouts.registers import APIC, APIC_OFFSET, ICR
+from vsim.machine import step
+from vsim.state import commands as c
 from vsim.state.arrays import Apic, Machine
 from vsim.state.profile import PROFILES, profile
 from vsim.state.trace import Act, Drop, Warn
@@ -343,3 +345,11 @@ def test_the_window_moves_where_the_profile_says_that_it_may(moves):
     assert refused(msr(m, 1, 0x1B, 0xFED00800)) != moves
     assert m.apic_base[1] == (0xFED00800 if moves else XAPIC_ON)
     assert m.apic_mode[1] == Apic.XAPIC
+
+
+@pytest.mark.parametrize("value, event", [(5, (Act.WRITTEN, 0x80, 0x50, 8)), (16, (Act.REFUSED, 0x80, 16, 13))])
+def test_a_write_of_cr8_is_told_as_one_of_the_task_priority(value, event):
+    m = machine(2)
+    m.tpr[1] = 0x77
+    assert [(e.act, e.index, e.low, e.high) for e in step(m, c.Cr8(1, value))] == [event]
+    assert m.tpr[1] == (0x50 if value == 5 else 0x77)

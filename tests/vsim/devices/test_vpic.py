@@ -447,3 +447,11 @@ def test_a_reset_forgets_it():
     rig = up(pair(), 3)
     rig.do(c.Reset())
     assert not rig.m.intr and not any(rig.m.pic) and Act.INTA not in [e.act for e in rig.do(c.Acknowledge(0))]
+
+
+@pytest.mark.parametrize("masks, used", [((0xFF, 0xFF), False), ((0xFB, 0xFF), True), ((0xFF, 0xFE), True)])
+def test_a_pair_whose_inputs_are_all_masked_is_not_in_use(masks, used):
+    rig = pair()
+    for port, mask in zip((0x21, 0xA1), masks, strict=True):
+        rig.do(c.PortWrite(port, mask))
+    assert vpic.in_use(rig.m) is used

@@ -385,6 +385,27 @@ def test_a_pin_can_be_what_still_fires_through_a_freed_entry(entry):
     assert (found.rule.name, found.detail) == ("no-free-while-live", "entry 0x7 is freed, pin 0 can still fire")
 
 
+def test_a_message_that_is_programmed_later_is_what_still_fires_through_a_freed_entry():
+    log = enabled(Log().up().entry(5).entry(6).entry(7).flush(), 5).entry(6, p=0).flush()
+    log = msix(log, remap_message(7)[0], 0, True).entry(7, p=0)
+    (found,) = check(log, machine([ALLOWED]))
+    assert (found.rule.name, found.detail) == (
+        "no-free-while-live", "entry 0x7 is freed, message 0 of 03:00.0 can still fire")
+
+
+def test_what_a_unit_had_cached_from_the_beginning_is_told_so():
+    m = machine()
+    run(m, Log().up().entry(5).flush(5).msi(5).entry(5, vector=0x42))
+    (found,) = check(Log().msi(5), m)
+    assert found.detail.startswith("entry 0x5 for a request of 03:00.0: in memory it is remapped, vector 0x42")
+    assert found.detail.endswith("which it had cached from the beginning")
+
+
+def test_at_a_loose_end_the_request_is_nobody_s():
+    (found,) = check(Log().up().entry(5).flush(5).entry(5, vector=0x42), machine())
+    assert found.detail.startswith("entry 0x5 for a request: in memory it is remapped, vector 0x42")
+
+
 # --- guests ---
 
 

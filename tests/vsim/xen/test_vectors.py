@@ -3,10 +3,14 @@
 import pytest
 
 from vsim.devices import chain, vlapic
-from vsim.domain.stage import Stage, taken
+from vsim.domain.stage import TABLE, Stage, taken
 from vsim.layouts.formats import IEC, IRTE, RTE_REMAP, WAIT, remap_message
+from vsim.layouts.registers import GCMD
+from vsim.machine import step
+from vsim.state import commands as c
 from vsim.state.arrays import Apic, Latch, Machine
 from vsim.state.profile import profile
+from vsim.state.trace import Act
 from vsim.xen import models as xen_models
 from vsim.xen import paths as xen_paths
 
@@ -93,3 +97,54 @@ def test_an_entry_for_vcpu_128_with_extended_mode():
     s.table()
     s.entry(0, p=1, vector=0x41, dst=256)
     assert taken(s.msi(0)) == "taken by vCPU 128 vector 0x41"
+
+
+@pytest.mark.parametrize("handle", [0, 1, 5, 0x4000, 0x7FFF, 0x8000, 0x8001, 0xFFFF])
+def test_a_pin_s_entry_stands_for_the_address_of_its_handle(handle):
+    assert xen_paths.pin_address(RTE_REMAP.make(format=1, handle=handle, vector=4)) == remap_message(handle, None)[0]
+
+
+@pytest.mark.parametrize("name", ["xen-v1", "xen-v3", "xen-v4"])
+def test_an_8_byte_write_has_both_its_halves(name):
+    s = Stage(profile(name))
+    s.write("IRTA", 0x123_0010_000F, 8)
+    assert s.read("IRTA", 8) == 0x123_0010_000F
+
+
+@pytest.mark.parametrize("dst", [1, 0x80000001])
+def test_a_fetched_entry_is_shown_whole(dst):
+    s = Stage(profile("xen-v4"))
+    s.table()
+    s.entry(0, p=1, vector=0x41, dst=dst, sid=0x300)
+    whole = IRTE.make(p=1, vector=0x41, dst=dst, sid=0x300)
+    assert [(e.low, e.high) for e in s.msi(0) if e.act == Act.FETCHED] == [(whole & (1 << 64) - 1, whole >> 64)]
+
+
+def bound(*handles):
+    """Messages that are bound, each for its entry, which names vCPU 1, vector 0x41; the hardware posts."""
+    s = Stage(profile("xen-v4"))
+    s.m.posting = 1
+    s.table()
+    for handle in handles:
+        s.entry(handle, p=1, vector=0x41, dst=s.m.apic_id[1])
+        step(s.m, c.Bind(*remap_message(handle)))
+    return s
+
+
+def test_a_posted_host_interrupt_is_an_edge_at_its_vcpu_without_an_exit():
+    s = bound(3, 4)
+    events = step(s.m, c.HostIrq(1))
+    assert [(e.act, e.index, e.low, e.high) for e in events] == [
+        (Act.HOST_ENTRY, 1, 1, 0x41), (Act.ACCEPTED, 0x41, 0, s.m.apic_id[1])]
+    assert not s.m.awaiting
+
+
+def test_a_status_that_lands_on_an_entry_makes_its_message_be_worked_out_again():
+    """A wait stores the entry's destination between two invalidations: the second one sees it."""
+    s = bound(3, 4)
+    wanted = s.m.apic_id[2]
+    s.queue(IEC.make(type=4), WAIT.make(type=5, sw=1, data=wanted, address=TABLE + 16 * 4 + 4 >> 2), IEC.make(type=4))
+    s.write("GCMD", GCMD.make(sirtp=1, ire=1, qie=1))
+    s.write("IQT", 3 << 4)
+    s.read("IQT")
+    assert [row.vcpu for row in s.m.bound] == [1, 2]
