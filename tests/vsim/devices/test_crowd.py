@@ -343,6 +343,19 @@ def test_destinations_that_name_one_besides_many_share_what_those_have_worked_ou
     assert not any(each._marks or each._held for each in found)
 
 
+def test_of_a_crowd_and_one_besides_those_are_left_out_that_are_off():
+    m = world("x2" * 70, alias_ids=True)
+    name_xapics_alike(m)
+    m.apic_id[1] = 0x103
+    found = routes.match(m, 0x103, 0, 0)
+    assert found.few == [1] and found.ready(m) is found
+    for vcpu, left in ((1, 70), (4, 69)):
+        m.svr[vcpu] = 0xFF
+        assert len(found.ready(m)) == left and vcpu not in found.ready(m)
+    m.svr[1] = 0x1FF
+    assert found.ready(m)[:3] == [0, 1, 2] and 4 not in found.ready(m)
+
+
 def test_only_so_many_crowds_are_remembered():
     m = world("x" * 70)
     for vcpu in range(70):
