@@ -341,8 +341,11 @@ def _xen_table(p: Picture, record: Any) -> None:
         named = [each.base for each in p.pasted.of("xen boot") if isinstance(each, xen_boot.Drhd)]
         base = named[record.number] if record.number < len(named) else None      # Xen counts in the table's order
         unit = p.unit(f"xen iommu {record.number}", base)
-        unit.on, unit.size = record.remapping == "enabled", record.entries or None
-        unit.sides["on"] = Side(record.file, record.line, f"Xen's unit {record.number}: remapping {record.remapping}")
+        unit.size = record.entries or None
+        if record.remapping:
+            unit.on = record.remapping == "enabled"
+            unit.sides["on"] = Side(record.file, record.line, f"Xen's unit {record.number}: remapping "
+                                                              f"{record.remapping}")
     else:
         p.pins.append(record)
 

@@ -235,7 +235,7 @@ def _clean(name: str) -> str:
 
 def _number(interrupt: Interrupt) -> int:
     """Which message of its function an interrupt is."""
-    return interrupt.levels[0].hwirq % 2048 if interrupt.levels else 0
+    return (interrupt.levels[0].hwirq or 0) % 2048 if interrupt.levels else 0
 
 
 def _profile(p: Picture, units: list[Unit], ids: tuple[int, ...], found: list[Chip], assumed: Assumed) -> Profile:

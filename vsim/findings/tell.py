@@ -62,7 +62,9 @@ def machine(p: Picture) -> Iterator[str]:
     through = [each for each in p.interrupts if each.message_index is not None]
     if through:
         same = sum(each.message_index == each.entry for each in through)
-        yield f"messages: {len(through)} remappable, {same} of them ask for their own entry"
+        dark = sum(each.entry is None for each in through)
+        yield (f"messages: {len(through)} remappable, {same} of them ask for their own entry"
+               + (f", {dark} have none that is told" if dark else ""))
     masked = [f"irq {irq} (domain {guest.domain}{', raised' if guest.pending else ''})" for irq, guest in _masked(p)]
     owed = [f"irq {record.irq} (domain {guest.domain})" for record in p.pasted.of("xen interrupts")
             if isinstance(record, Irq) and record.in_flight for guest in record.guests if guest.held]

@@ -30,10 +30,11 @@ MAX_NAMES = 64
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of an interrupt's chain: the domain's name, the number in it, the name of the chip, and its line."""
+    """One level of an interrupt's chain: the domain's name, the number in it (None where the text does not go on to
+    it), the name of the chip, and its line."""
 
     domain: str
-    hwirq: int
+    hwirq: int | None
     chip: str
     line: int
 
@@ -81,7 +82,9 @@ class Interrupt:
     def entry(self) -> int | None:
         """Index of its remapping table entry, as its unit's level has it; None for what is no table's."""
         level = self._remapping
-        index = (level.hwirq >> 16) + (level.hwirq & 0xFFFF) if level else MAX_ENTRY + 1
+        if level is None or level.hwirq is None:
+            return None
+        index = (level.hwirq >> 16) + (level.hwirq & 0xFFFF)
         return index if index <= MAX_ENTRY else None
 
     @property
@@ -104,24 +107,32 @@ class Interrupt:
         """
         name, hwirq = (self.levels[0].domain, self.levels[0].hwirq) if self.levels else ("", 0)
         if _MSI.search(name):
-            return hwirq & 0x7FF
+            return (hwirq or 0) & 0x7FF
         level = self._remapping
-        return level.hwirq & 0xFFFF if level and not _MSIX.search(name) else 0
+        return (level.hwirq or 0) & 0xFFFF if level and not _MSIX.search(name) else 0
 
     @property
     def message_index(self) -> int | None:
-        """Index that its message asks for: the handle, and with SHV the subhandle added (VT-d 5.1.3)."""
+        """Index that its message asks for: the handle, and with SHV the subhandle added (VT-d 5.1.3).
+
+        None too where the text ends before the data, or before what says which message it is.
+        """
         if self.address is None or not self.remappable:
             return None
         index: int = get(self.address, REMAP_ADDRESS.handle)
-        sent = (self.data or 0) | self.number
-        return index + get(sent, REMAP_DATA.subhandle) if get(self.address, REMAP_ADDRESS.shv) else index
+        if not get(self.address, REMAP_ADDRESS.shv):
+            return index
+        if self.data is None or any(level and level.hwirq is None for level in (*self.levels[:1], self._remapping)):
+            return None
+        subhandle: int = get(self.data | self.number, REMAP_DATA.subhandle)
+        return index + subhandle
 
     @property
     def pin(self) -> tuple[int, int] | None:
         """(I/O APIC, pin) where it comes from one."""
         match = _IOAPIC.match(self.levels[0].domain) if self.levels else None
-        return (int(match[1]), self.levels[0].hwirq) if match else None
+        hwirq = self.levels[0].hwirq if match else None
+        return (int(match[1]), hwirq) if match and hwirq is not None else None
 
     @property
     def rid(self) -> tuple[int, int] | None:
@@ -206,7 +217,7 @@ class _Reader:
         elif key in ("handler", "device"):
             self._put(part, key, "" if value == "(null)" else value[:200])
         elif key == "domain" and len(self.levels) < MAX_LEVELS:
-            self.levels.append(Level(value[:200], 0, "", part.line.number))
+            self.levels.append(Level(value[:200], None, "", part.line.number))
         elif key in ("hwirq", "chip") and self.levels:
             self._level(part, key, value)
 
@@ -234,9 +245,10 @@ class _Reader:
             return
         irq = int(start.name) if start.kind == "irqs" and start.name.isdecimal() and not self.used else -1
         self.used = True
-        if levels and levels[-1].domain == "VECTOR" and levels[-1].hwirq not in (0, irq):  # Linux's number, always
+        number = (levels[-1].hwirq if levels and levels[-1].domain == "VECTOR" else 0) or irq   # Linux's, always
+        if number != irq:
             before = f"the heading says irq {irq}" if irq >= 0 else "no heading"
-            irq = levels[-1].hwirq
+            irq = number
             self.tell(start, 0, f"{before}; taken for irq {irq}, which its vector's level has as hwirq")
         interrupt = _made(start, irq, values, tuple(levels), tuple(flags), places)
         key = (interrupt.file, irq, *values.items(), *((level.domain, level.hwirq) for level in levels))

@@ -79,6 +79,8 @@ class Unit:
         return None if size is None else 2 << size
 
 
+DIGITS = 16
+"""Digits of a register as Linux prints it; a row with fewer below one that has them was cut."""
 _HEAD = re.compile(r"IOMMU: *(\S{1,40}) +Register Base Address: *(?:0x)?([0-9a-fA-F]{1,16})\b")
 _ROW = re.compile(r"([A-Z][A-Z0-9_]{1,31})\s+(0x[0-9a-fA-F]{1,4})\s+(0x[0-9a-fA-F]{1,16})\s*")
 _CUT = re.compile(r"([A-Z][A-Z0-9_]{1,31})\s+(0x[0-9a-fA-F]{1,4})\s*")
@@ -102,6 +104,7 @@ class _Reader:
         self.remarks: list[Remark] = []
         self.head: Unit | None = None
         self.registers: dict[str, Register] = {}
+        self.digits = 0
 
     def tell(self, line: Line, text: str) -> None:
         """A remark about the first word of a line."""
@@ -110,7 +113,7 @@ class _Reader:
     def close(self) -> None:
         """Give the unit that was begun."""
         head, registers = self.head, tuple(self.registers.values())
-        self.head, self.registers = None, {}
+        self.head, self.registers, self.digits = None, {}, 0
         if head and not registers:
             self.tell(Line(head.file, head.line, ""), f"left out: no registers below the heading of {head.name}")
         elif head:
@@ -127,6 +130,11 @@ class _Reader:
             self.close()
             self.head = Unit(line.file, line.number, match[1], int(match[2], 16))
         elif match := _ROW.fullmatch(text):
+            digits = len(match[3]) - 2
+            if digits < self.digits == DIGITS:
+                self.tell(line, f"left out: {match[1]} was cut: {digits} of {DIGITS} digits")
+                return
+            self.digits = digits
             self._register(line, Register(line.number, match[1], int(match[2], 16), int(match[3], 16)))
         elif self.head and (match := _CUT.fullmatch(text)):
             self.tell(line, f"left out: {match[1]} without a value")

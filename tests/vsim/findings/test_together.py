@@ -10,9 +10,11 @@ import pytest
 from tests.vsim.findings.machine_texts import COUNTS, LSPCI, MATRIX, REGISTERS, ROWS, irq, madt, table
 from tests.vsim.readers.test_acpi_ivrs import ENTRIES, ivhd
 from tests.vsim.readers.test_acpi_ivrs import table as ivrs
+from vsim.findings.catalogue import examine
 from vsim.findings.paste import read
 from vsim.findings.picture import see
 from vsim.findings.registry import READERS
+from vsim.findings.rows import BROKEN
 from vsim.readers import acpi_dmar
 from vsim.readers.pieces import lines_of
 
@@ -432,3 +434,18 @@ def test_a_mail_is_recognised_by_its_lines_as_they_were(word):
     mail = f"Content-Transfer-Encoding: {word}\n\n" + re.sub(r"(?m)^(?=\S)(..)", "\\1=\n", LSPCI)
     assert [(piece.kind, piece.count) for piece in read([("mail", mail)]).pieces] == [
         (piece.kind, piece.count) for piece in read([("text", LSPCI)]).pieces]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_was_cut_after_a_line_says_nothing_of_what_is_missing(kind):
+    def told(text: str) -> tuple[set[str], set[tuple[str, bool | None]]]:
+        report = examine([("t", text)])
+        broken = {each.text for each in report.findings if each.row.severity == BROKEN}
+        return broken, {(unit.name, unit.on) for unit in report.picture.units if unit.on is not None}
+
+    rows = KINDS[kind][2].splitlines(keepends=True)
+    broken, units = told("".join(rows))
+    for count in range(len(rows)):
+        cut = told("".join(rows[:count]))
+        assert {text for text in cut[0] - broken if "no reason is told" not in text} == set()
+        assert cut[1] <= units

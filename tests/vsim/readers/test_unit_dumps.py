@@ -262,3 +262,10 @@ def test_one_row_of_the_xps_13_broken_is_seen(path):
     text = path.read_text().replace("57:00.0 00000400 25", "57:00.0 00000400 26")
     assert [remark.text for remark in read(ir_table, text).remarks] == [
         "entry 57: Vct is printed as 0x26, the entry holds 0x25"]
+
+
+def test_a_row_of_registers_with_fewer_digits_than_those_above_was_cut():
+    reading = regset.read(lines_of("IOMMU: dmar0 Register Base Address: fed90000\n"
+                                   "GSTS  0x1c  0x00000000c7000000\nCAP  0x08  0x00d2008c\n")[0])
+    assert [each.name for each in reading.records[0].registers] == ["GSTS"]
+    assert [str(each) for each in reading.remarks] == ["text:3:1: left out: CAP was cut: 8 of 16 digits"]
