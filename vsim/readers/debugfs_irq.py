@@ -231,6 +231,9 @@ class _Reader:
             self.levels[-1] = Level(level.domain, level.hwirq, value[:200], level.line)
         elif (number := _number(value, 16, (1 << 64) - 1)) is None:
             self.tell(part, 0, f"left out: hwirq is {value[:40]!r}")
+        elif level.hwirq is not None:
+            if len(self.levels) < MAX_LEVELS:       # the line with its domain is lost
+                self.levels.append(Level("", number, "", part.line.number))
         else:
             self.levels[-1] = Level(level.domain, number, level.chip, level.line)
             if _UNIT.match(level.domain) and (number >> 16) + (number & 0xFFFF) > MAX_ENTRY:

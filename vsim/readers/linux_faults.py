@@ -230,13 +230,20 @@ class _Reader:
             self._close(*self.open.pop(0))
 
     def _waiting(self, at: int, part: str) -> Iterator[int]:
-        """Places in `open` of faults that still lack a part, oldest first; those too far above are closed."""
+        """Places in `open` of faults that still lack a part; those too far above are closed.
+
+        First the only one that begins on the same line, then the oldest: faults that are told in two lines each go on
+        in their order.
+        """
         number = self.log.number(at)
         while self.open and number - self.log.number(self.open[0][0]) > MAX_APART:
             self._close(*self.open.pop(0))
-        for place, (_, fault) in enumerate(self.open):
-            if part == "reason" or (fault.index is None and fault.address is None):
-                yield place
+        fit = [place for place, (_, fault) in enumerate(self.open)
+               if part == "reason" or (fault.index is None and fault.address is None)]
+        own = [place for place in fit if self.log.number(self.open[place][0]) == number]
+        if len(own) == 1:
+            yield own[0]
+        yield from fit
 
     def _place(self, match: re.Match[str], name: str) -> None:
         at = match.start(name)

@@ -305,3 +305,11 @@ def test_one_handle_of_the_laptop_broken_is_seen(path):
     text = path.read_text().replace("address_lo: 0xfee00ef8", "address_lo: 0xfee00ed8")
     asked = debugfs_irq.read(lines_of(text)[0]).records
     assert [record.irq for record in asked if record.message_index not in (None, record.entry)] == [244]
+
+
+@pytest.mark.parametrize("lost", ["domain:  VECTOR", "domain:  INTEL-IR-1-13"])
+def test_a_level_whose_domain_is_lost_has_its_own_number(lost):
+    (interrupt,) = debugfs_irq.read(lines_of("".join(
+        f"{line}\n" for line in MSI.splitlines() if lost not in line))[0]).records
+    assert interrupt.entry == (0x1A if "VECTOR" in lost else None)
+    assert [level.hwirq for level in interrupt.levels] == [2, 0x180002, 0x2A]

@@ -224,3 +224,11 @@ def test_real_faults(path):
     assert {f.words for f in faults} == {linux_faults.WORDS[faults[0].reason]}
     assert {s.value for s in reading.records if isinstance(s, Status)} == {2}
     assert reading.remarks == ()
+
+
+def test_a_reason_that_is_lost_takes_none_from_the_faults_behind():
+    reading = read("DMAR: INTR-REMAP: Request device [64:00.5] fault index a00\n"
+                   "DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x33 [fault reason 0x22] Present\n"
+                   "DMAR: [DMA Read] Request device [00:02.0] fault addr 0x7f000000 [fault reason 0x06] PTE clear\n")
+    assert [(f.rid, f.index, f.reason) for f in reading.records] == [
+        (0x6405, 0xA00, -1), (0x100, 0x33, 0x22), (0x10, None, 6)]
