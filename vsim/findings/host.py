@@ -11,6 +11,7 @@ from vsim.layouts.bits import bdf_text
 from vsim.readers import cpuid
 from vsim.readers.acpi_dmar import INTR_REMAP, X2APIC_OPT_OUT
 from vsim.readers.acpi_madt import ENABLED, NOBODY
+from vsim.readers.acpi_table import Structure
 from vsim.readers.linux_boot import Fact
 
 MADE_UP = 0x10000
@@ -20,8 +21,13 @@ WHO = {"CPUID": "CPUID", "Firmware": "firmware"}
 """Who else than the local APIC tells a processor's ID, by Linux' word."""
 
 
+def _whole(table: Structure) -> bool:
+    """Whether a text has all of a table: what is missing may be behind the end of one that was cut."""
+    return len(table) >= table["length"]
+
+
 def _uncovered(p: Picture) -> Iterator[Hit]:
-    if p.dmar is None or not p.dmar[0].flags & INTR_REMAP:
+    if p.dmar is None or not p.dmar[0].flags & INTR_REMAP or not _whole(p.dmar[0]):
         return
     _, side = p.dmar
     missing: dict[int, list[int]] = defaultdict(list)
@@ -37,12 +43,12 @@ def _uncovered(p: Picture) -> Iterator[Hit]:
 
 
 def _ioapic(p: Picture) -> Iterator[Hit]:
-    if p.dmar is not None and p.dmar[0].flags & INTR_REMAP:
+    if p.dmar is not None and p.dmar[0].flags & INTR_REMAP and _whole(p.dmar[0]):
         for each in p.ioapics.values():
             if ("ioapic", each.id) not in p.requesters:
                 yield f"no unit has I/O APIC {each.id} in its scope", (
                     each.side, p.dmar[1]._replace(text="the DMAR table has no scope of it"))
-    if p.ivrs is not None:
+    if p.ivrs is not None and _whole(p.ivrs[0]):
         for each in p.ioapics.values():
             if ("ioapic", each.id) not in p.requesters:
                 yield f"no AMD unit names I/O APIC {each.id}; Linux then remaps nothing", (

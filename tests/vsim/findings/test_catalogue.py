@@ -398,3 +398,13 @@ def test_any_mixture_is_read_without_an_exception(pieces, at, noise):
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_an_exception(data):
     examine([("any", data), ("table", b"DMAR" + data), ("text", b"DMAR: " + data)])
+
+
+def test_a_dmar_table_that_was_cut_may_have_what_it_does_not_show():
+    def names(dmar: str) -> set[str]:
+        found = examine([("dmar", dmar), ("madt", texts.madt())]).findings
+        return {each.row.name for each in found if each.row.severity == BROKEN}
+
+    whole = texts.dmar(ioapic=7)
+    cut = "".join(whole.splitlines(keepends=True)[:-1])
+    assert names(whole) == {"ioapic-not-covered"} and names(cut) == set()
