@@ -238,12 +238,15 @@ CASES = {
     "hpet-fsb-edge": (
         timers((0x110, 8, 0xFEE0000000000041), (0x100, 4, 0x4004)), timers((0x100, 4, 0x4006)), -1, {"hpet_timers": 3}),
     "hpet-counter-halted": (
-        timers((0xF0, 8, 0), (0x10, 8, 1), (0x10, 8, 0), (0xF0, 8, 5)), timers((0x10, 8, 1), (0xF4, 4, 0)), -1,
+        timers((0xF0, 8, 0), (0x10, 8, 1)).add(c.MmioRead(hpet.BASE + 0xF0, 8), *timers((0x10, 8, 0), (0xF0, 8, 5))),
+        timers((0x10, 8, 1), (0xF4, 4, 0)), -1,
         {"hpet_timers": 3}),
     "hpet-value-set": (
-        timers((0x100, 4, 0x4C), (0x108, 8, 100)), timers((0x120, 4, 0x44)), -1, {"hpet_timers": 3}),
+        timers((0x100, 4, 0x4C), (0x108, 8, 100)).add(c.MmioRead(hpet.BASE + 0x120, 4)),
+        timers((0x120, 4, 0x44)), -1, {"hpet_timers": 3}),
     "descriptor-locked": (
-        posting().add(c.RamWrite(PID_AT, bytes(16)), c.RamWrite(PID_AT + 64, bytes([1] * 64))),
+        posting().add(c.RamWrite(PID_AT, bytes(32)), c.RamWrite(PID_AT - 32, bytes([1] * 40)),
+                      c.RamWrite(PID_AT, bytes([2] * 16)), c.RamWrite(PID_AT + 64, bytes([1] * 64))),
         posting().add(c.RamWrite(PID_AT + 8, bytes([1] * 17))), -1, {}),
     "one-extint": (
         Log(c.ApicWrite(0, 0x350, 0x700), c.ApicWrite(1, 0x350, 0x10700)),
