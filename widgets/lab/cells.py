@@ -1,4 +1,4 @@
-"""A view in a notebook's cell: the order in which views go, and what the notebook stores of one.
+"""A view in a notebook's cell: the order in which views go, what the notebook stores of one, and that it hears all.
 
 A cell that runs again closes what it showed before. Without that every run of a cell leaves the models of its old view
 in the page and in the kernel. A view belongs to the cell that made it; hosts that do not name their cells keep the last
@@ -15,6 +15,9 @@ from typing import Any
 
 from widgets.lab import views
 
+MOST_WAITING = 100_000
+"""Messages to pages that may wait in a kernel. ZeroMQ drops what is beyond 1,000 (ZMQ_SNDHWM), and a bench that is
+opened in the place of another says about as many."""
 UNNAMED_KEPT = 48
 """Views that are kept open where the host does not name its cells, as Voila: more than a notebook has."""
 
@@ -40,6 +43,17 @@ def in_notebook() -> bool:
     from IPython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def lose_nothing() -> None:
+    """Let `MOST_WAITING` messages wait for a slow server, in a kernel of ipykernel, whose thread owns the socket."""
+    if not in_notebook():
+        return
+    from IPython import get_ipython
+
+    thread = getattr(getattr(get_ipython().kernel, "iopub_socket", None), "io_thread", None)
+    if hasattr(getattr(thread, "socket", None), "sndhwm"):
+        thread.schedule(lambda: setattr(thread.socket, "sndhwm", MOST_WAITING))
 
 
 def remember(view: Any, cell: str, run: str) -> None:

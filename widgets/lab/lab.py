@@ -115,6 +115,7 @@ class Lab:
         self._telling = False
         self.kernel = Kernel(self)
         views.prepare()
+        cells.lose_nothing()
 
     @classmethod
     def from_config(cls, config: str | os.PathLike[str], profile: str | Profile = "spec",
