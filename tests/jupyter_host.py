@@ -17,6 +17,7 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 
 from tests.places import ROOT
+from widgets.bench.server import PATIENT
 from widgets.lab.command import AT_ONCE
 
 SHIPPED = ROOT / "widgets" / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "vsim.json"
@@ -123,6 +124,7 @@ class Session:
         self.server, self.name, self.wrong = server, name, []
         self.page = browser.new_page(viewport={"width": width, "height": 1000})
         self.page.set_default_timeout(1000 * PATIENCE)
+        self.page.add_init_script(PATIENT)
         self.page.on("pageerror", lambda error: self.wrong.append(f"{error.name}: {error.message} {error.stack}"))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" and not any(
             each in said.text for each in NOISE) else None)

@@ -30,6 +30,9 @@ PACKAGES = Path(__file__).resolve().parents[2]
 """Where `vsim` and `widgets` are found: the kernels shall run these, installed or not."""
 START, ANSWER, CELL = 300.0, 300.0, 300.0
 """Seconds that a server may take to answer, a kernel to evaluate, and a cell to run: on a busy computer, too."""
+PATIENT = "const own = AbortSignal.timeout.bind(AbortSignal); AbortSignal.timeout = (ms) => own(150 * ms);"
+"""For a page, before anything else: anywidget (0.11) gives up a picture whose script has not begun within two seconds,
+and then nothing that the kernel says reaches it."""
 _FOLDERS = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
 
@@ -145,6 +148,7 @@ class Notebook:
         self.received = 0
         self.page = browser.new_page(viewport={"width": 1400, "height": 1600})
         self.page.set_default_timeout(1000 * CELL)
+        self.page.add_init_script(PATIENT)
         self.page.on("websocket", self._opened)
         self.page.goto(server.url(f"/doc/tree/{name}?reset"))
         self.page.wait_for_function(_READY)
