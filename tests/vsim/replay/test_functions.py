@@ -16,7 +16,7 @@ LSPCI = """00:00.0 Host bridge: Device 8086:29c0
 \tKernel driver in use: nvme
 \tCapabilities: [40] MSI-X: Enable+ Count=65 Masked-
 
-00:04.0 Ethernet controller: <b>Device</b>
+00:04.0 Ethernet controller: <img src=x>Device
 \tInterrupt: pin A routed to IRQ 20
 """
 
@@ -29,7 +29,7 @@ def functions(dump, *more):
 def test_lspci_tells_them_by_their_drivers_and_messages_the_others():
     found = functions(LSPCI)
     assert {bdf: each.name for bdf, each in found.items()} == {
-        0x08: "PCI bridge: Device 1b36:000c", 0x18: "nvme", 0x20: "Ethernet controller: <b>Device</b>"}
+        0x08: "PCI bridge: Device 1b36:000c", 0x18: "nvme", 0x20: "Ethernet controller: <img src=x>Device"}
     assert (found[0x18].msix_count, found[0x08].bridge.secondary, found[0x20].pin) == (65, 1, 1)
     assert functions(LSPCI.replace("04.0", "05.0"))[0x20].name == "a sender"
 
