@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from vsim.devices.routes import BROADCAST32
 from vsim.findings.picture import Entry, Picture, Side
 from vsim.findings.rows import BROKEN, DOUBT, Hit, Row
 from vsim.layouts.bits import bdf_text, get
@@ -15,7 +16,6 @@ from vsim.readers import dma_table
 from vsim.readers.debugfs_irq import Interrupt
 from vsim.readers.ranges import holds
 
-BROADCAST = 0xFFFFFFFF
 SHUT_DOWN = 0xEF
 """Vector that Linux gives to managed interrupts whose processors are all off, and to interrupts that are reserved and
 not started (MANAGED_IRQ_SHUTDOWN_VECTOR; arch/x86/kernel/apic/vector.c, vector_assign_managed_shutdown)."""
@@ -136,7 +136,7 @@ def _no_such_cpu(p: Picture) -> Iterator[Hit]:
     side = next(iter(p.cpus.values()))
     for entry in p.entries.values():
         ids = destinations(p, entry)
-        if ids is not None and BROADCAST not in ids and not ids & p.cpus.keys():
+        if ids is not None and BROADCAST32 not in ids and not ids & p.cpus.keys():
             unit = p.named(entry.unit)
             mode = (unit.sides["eime"],) if unit and "eime" in unit.sides else ()
             text = ", ".join(f"{one:#x}" for one in sorted(ids)) or "none"

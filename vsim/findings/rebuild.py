@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from vsim.devices import vioapic, viommu, vlapic
+from vsim.devices.routes import BROADCAST8, BROADCAST32
 from vsim.domain.buses import bridge_function
 from vsim.findings.assumed import Assumed, device, ioapic, vcpus
 from vsim.findings.assumed import units as unit_nodes
-from vsim.findings.chain import BROADCAST, destinations, index_of, live, side_of
+from vsim.findings.chain import destinations, index_of, live, side_of
 from vsim.findings.chips import Chip, chips, hpet
 from vsim.findings.picture import Picture, Unit
 from vsim.findings.pins import DEST_MOST, Pin, asking, entry_of, pins, plain, reached
@@ -49,9 +50,6 @@ PAGE, TABLE, FIRST_TABLE = 4096, 1 << 20, 2 << 20
 BASE = 0xFED90000
 MAX_FUNCTIONS = 4096
 """Functions of one source that a machine is given; those behind them are left out."""
-XAPIC_BROADCAST = 0xFF
-"""Destination of 8 bits that is no processor's."""
-"""Index of the first redirection entry, and where the register behind an index is (82093AA 3.1)."""
 
 
 @dataclass
@@ -139,7 +137,7 @@ def _remark(unit: Unit, why: str) -> Remark:
 def _apic_ids(p: Picture, assumed: Assumed) -> tuple[int, ...]:
     """The processors' APIC IDs by the operating system's number, as far as that is known."""
     ids = list(dict.fromkeys(p.by_number[number] for number in sorted(p.by_number))) if p.all_cpus else []
-    ids += [apic_id for apic_id in sorted(p.cpus) if apic_id not in ids and apic_id != BROADCAST]
+    ids += [apic_id for apic_id in sorted(p.cpus) if apic_id not in ids and apic_id != BROADCAST32]
     if not p.all_cpus:
         wanted = max([1, *(each.count for each in p.counts), *(each.online for each in p.matrices),
                       *(1 + each.cpu for each in p.interrupts if each.cpu is not None)])
@@ -430,7 +428,7 @@ def _pin(built: Rebuilt, m: Machine, each: Interrupt, issue: Callable[[c.Command
     elif each.entry is not None:
         word = RTE_REMAP.make(handle=each.entry, format=1, vector=each.vector or 0, tm=level)
         return _write_pin(issue, own.window, pin, word)
-    elif each.vector is None or each.cpu is None or each.cpu >= m.vcpus or m.apic_id[each.cpu] >= XAPIC_BROADCAST:
+    elif each.vector is None or each.cpu is None or each.cpu >= m.vcpus or m.apic_id[each.cpu] >= BROADCAST8:
         why = "the text does not say where it goes"
     else:
         return _write_pin(issue, own.window, pin, RTE.make(vector=each.vector, dest=m.apic_id[each.cpu], tm=level))

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from vsim.devices.routes import BROADCAST8
 from vsim.findings.picture import Picture, Side
 from vsim.findings.rows import BROKEN, DOUBT, Hit, Row
 from vsim.layouts.bits import bdf_text, get
 from vsim.layouts.registers import APIC_BASE, APIC_ID
 from vsim.readers import xen_hvm, xen_irqs
 from vsim.readers.xen_vpci import Message
-
-ALL_OF_8_BITS = 0xFF
-"""Destination that means every vCPU."""
 
 
 def messages(p: Picture) -> tuple[Message, ...]:
@@ -79,7 +77,7 @@ def _no_vcpu(p: Picture) -> Iterator[Hit]:
         return
     side = next(iter(ids.values()))._replace(text=f"local APICs have IDs up to {max(ids):#x}")
     for each in _open(p):
-        if not each.logical and each.dest not in {*ids, ALL_OF_8_BITS}:
+        if not each.logical and each.dest not in {*ids, BROADCAST8}:
             yield f"{name(each)} of {whose(each)} goes to APIC ID {each.dest:#x}, which no vCPU has", (
                 side_of(each), side)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vsim.devices import hpet
 from vsim.layouts.bits import bdf_text
 from vsim.layouts.formats import IRTE
 from vsim.layouts.registers import GCMD, ONE_SHOT
@@ -265,7 +266,7 @@ class TimerAccess(Fact):
     @property
     def configures(self) -> bool:
         """Whether it wrote the low half of a timer's configuration."""
-        return self.there and self.written >= 0 and not self.offset & 0x1F
+        return self.there and self.written >= 0 and not self.offset % hpet.TIMER_BYTES
 
 
 @dataclass(slots=True)
